@@ -1,0 +1,1 @@
+"""What a run leaves behind: one record per cell, and where it is kept."""

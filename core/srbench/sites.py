@@ -1,0 +1,47 @@
+"""Sharing sites: the places in a network where a sharing method may act."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+__all__ = ["BlockSpec", "SharingSite"]
+
+
+@dataclass(frozen=True)
+class BlockSpec:
+    """Name the parts of a site of kind `block`.
+
+    Attributes:
+        convs: Paths of the block's convolutions in execution order, relative to the block.
+        splits: For each convolution, the channels that leave the block after it (0 where none do), as in IMDN.
+        gather: Path of the layer that merges the parts, relative to the block; "" where there is none.
+        mask_input: Path of the module whose input a mask predictor sees; "" means the block's own input.
+    """
+
+    convs: tuple[str, ...]
+    splits: tuple[int, ...] = ()
+    gather: str = ""
+    mask_input: str = ""
+
+
+@dataclass(frozen=True)
+class SharingSite:
+    """Describe one *use* of a layer in an unrolled network.
+
+    Attributes:
+        path: Dotted path of the module, e.g. `body.3.conv1`.
+        kind: `conv`, `tconv` (transposed convolution) or `block`.
+        bank: Sites with the same value may share one bank of weights (EDSR: all 32 convs).
+        tie: Sites with the same value are one layer in the recursive network (EDSR: conv1s, conv2s).
+        step: Where in the unrolled recurrence the use stands: time step, block, level.
+        companions: Paths of modules that are untied together with the site (SRFBN's PReLU of each step).
+        parts: For `block` sites, what the block consists of.
+    """
+
+    path: str
+    kind: str
+    bank: str
+    tie: str
+    step: tuple[int, ...] = ()
+    companions: tuple[str, ...] = ()
+    parts: BlockSpec | None = None

@@ -1,0 +1,1 @@
+"""Committed results and the tables made from them."""

@@ -1,0 +1,1 @@
+"""Partial filter-Sharing (PS) and DRRN for sr-bench."""
