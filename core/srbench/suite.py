@@ -69,12 +69,18 @@ class ModelEntry(_Schema):
     train: dict[StrictStr, Any] | None = None
 
 
+_MODEL_KEYS = ("model", "backbone", "method", "args", "tag", "train")
+
+
 def _model_entry(value: object) -> object:
     """Read a model's two forms: a name, or a mapping with the parts of a name; each may carry `train`."""
     if isinstance(value, str):
         value = {"model": value}
     if not isinstance(value, dict):
         raise ValueError(f"a model is a name such as edsr_tiny+ps(ratio=1/4), or a mapping; got {value!r}")
+    for key in value:
+        if key not in _MODEL_KEYS:
+            raise ValueError(f"unknown key '{key}'" + suggest(str(key), _MODEL_KEYS, noun="keys"))
     parts = {key: item for key, item in value.items() if key in {"backbone", "method", "args", "tag"}}
     try:
         if parts and "model" in value:
@@ -89,9 +95,6 @@ def _model_entry(value: object) -> object:
     except SRBenchError as error:
         raise ValueError(str(error)) from error
     return value
-
-
-_MODEL_KEYS = ("model", "backbone", "method", "args", "tag", "train")
 
 
 class Suite(_Schema):
@@ -153,7 +156,7 @@ class Suite(_Schema):
         except ValidationError as error:
             index = self.models.index(entry)
             raise ConfigError(
-                f"{self.where('models', index, 'train')}: the training of '{entry.model}' needs 'data', a data set's name or a folder"
+                f"{self.where('models', index, 'train')}: the training of '{entry.model}' needs 'data', a data set's name or a folder."
             ) from error
 
     def definition(self) -> dict[str, Any]:
