@@ -46,11 +46,9 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_report_header() -> list[str]:
-    shared = _shared_path()
-    return [
-        f"sr-bench: hypothesis profile {_profile()}, SRBENCH_TEST_SEED={os.environ['SRBENCH_TEST_SEED']}, 1 thread, "
-        f"shared data {'present' if shared.is_dir() else 'absent'}"
-    ]
+    shared = "present" if _shared_path().is_dir() else "absent"
+    seed = os.environ["SRBENCH_TEST_SEED"]
+    return [f"sr-bench: hypothesis profile {_profile()}, SRBENCH_TEST_SEED={seed}, 1 thread, shared data {shared}"]
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:

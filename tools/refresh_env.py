@@ -1,6 +1,6 @@
 """Bring the environment that runs this file in line with the checkout.
 
-tox installs the checkout once. Two things it does not see are looked after here, in a moment when there is nothing to do:
+tox installs the checkout once. Two things that it does not see are looked after here:
 
 - a `pyproject.toml` edited since (an entry point, a dependency): the editable packages are installed again;
 - OpenCV's desktop build, which basicsr requires and which needs libGL and GLib of the system, on a machine without
@@ -38,7 +38,7 @@ def main() -> None:
         print("pyproject.toml has changed: installing the checkout again")
         plugins = [f"-e{project}" for name, project in PROJECTS.items() if name != "sr-bench"]
         pip_install(f"-e{ROOT}[all,test]", *plugins)
-    probe = subprocess.run([sys.executable, "-c", "import cv2"], capture_output=True, text=True)
+    probe = subprocess.run([sys.executable, "-c", "import cv2"], check=False, capture_output=True, text=True)
     if probe.returncode and ".so" in probe.stderr:
         print(f"{probe.stderr.strip().splitlines()[-1]}\nputting OpenCV's headless build in its place")
         pip_install("--no-deps", "--force-reinstall", f"opencv-python-headless=={version('opencv-python')}")
