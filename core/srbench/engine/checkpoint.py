@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import errno
 import io
-import os
 import pickle
 import random
 import zipfile
@@ -15,45 +13,11 @@ import numpy as np
 import torch
 
 from srbench.errors import ConfigError, StoreError
+from srbench.storage import write_atomic
 
-__all__ = ["load_checkpoint", "random_state", "restore_random_state", "save_checkpoint", "write_atomic"]
+__all__ = ["check_identity", "load_checkpoint", "random_state", "restore_random_state", "save_checkpoint"]
 
-_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 _VERSION = 1
-
-
-def write_atomic(path: Path, content: bytes | memoryview) -> None:
-    """Replace a file by new content, or leave it as it was.
-
-    Raises:
-        StoreError: The content could not be written, for instance because the disk is full.
-    """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        with open(temporary, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-        _sync_directory(path.parent)
-    except OSError as error:
-        temporary.unlink(missing_ok=True)
-        if error.errno in _FULL:
-            raise StoreError(
-                f"no space left to write {path} ({len(content):,} bytes); what was there before is kept. "
-                "Free some space and run the same command again."
-            ) from error
-        raise StoreError(f"cannot write {path}: {error.strerror or error}.") from error
-
-
-def _sync_directory(directory: Path) -> None:
-    # The rename itself must reach the disk; systems that cannot open a directory (Windows) sync it on their own.
-    if os.name == "posix":
-        handle = os.open(directory, os.O_RDONLY)
-        try:
-            os.fsync(handle)
-        finally:
-            os.close(handle)
 
 
 def random_state(device: torch.device) -> dict[str, Any]:
@@ -94,7 +58,7 @@ def save_checkpoint(path: Path, identity: dict[str, Any], state: dict[str, Any])
     # Through memory: torch turns a full disk into errors of several kinds, and a file object does not.
     buffer = io.BytesIO()
     torch.save({"srbench_checkpoint": _VERSION, "identity": identity, "state": state}, buffer)
-    write_atomic(path, buffer.getbuffer())
+    write_atomic(path, buffer.getvalue())
 
 
 def load_checkpoint(path: Path, identity: dict[str, Any]) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import logging
 from typing import Any
 
 import torch
@@ -14,6 +15,8 @@ from srbench.engine.recipe import Constant, CosineRestart, MultiStep, Recipe
 from srbench.engine.train_data import Batch
 
 load_basicsr()
+# basicsr warns of every parameter that is meant to be frozen (mean shifts).
+logging.getLogger("basicsr").setLevel(logging.ERROR)
 
 from basicsr.losses import build_loss  # noqa: E402
 from basicsr.models.sr_model import SRModel  # noqa: E402
@@ -131,6 +134,8 @@ def _options(recipe: Recipe, device: torch.device) -> dict[str, Any]:
                 "lr": recipe.lr,
                 "betas": recipe.betas,
                 "weight_decay": recipe.weight_decay,
+                # One call for all parameters: small networks have many tensors of few numbers.
+                "fused": True,
             },
             "pixel_opt": {"type": recipe.loss, "loss_weight": 1.0, "reduction": "mean"},
         },

@@ -23,17 +23,18 @@ from srbench.engine.checkpoint import (
     random_state,
     restore_random_state,
     save_checkpoint,
-    write_atomic,
 )
-from srbench.engine.model import SRBenchModel
 from srbench.engine.recipe import Recipe
 from srbench.engine.train_data import TrainingPatches
 from srbench.errors import ConfigError, StoreError
 from srbench.factory import create_model
 from srbench.registry import canonical_name
+from srbench.storage import disk_errors, exclusive, write_atomic
+from srbench.weights import save_state
 
 if TYPE_CHECKING:
     from srbench.data.datasets import Dataset
+    from srbench.engine.model import SRBenchModel
 
 __all__ = ["Progress", "TrainResult", "train"]
 
@@ -144,10 +145,13 @@ def train(
     scales = tuple(scales)
     name = canonical_name(model_name)
     if name.tag:
-        raise ConfigError(f"'{model_name}' names trained weights ('.{name.tag}'); leave the tag out to train the model.")
+        raise ConfigError(
+            f"'{model_name}' names trained weights ('.{name.tag}'); leave the tag out to train the model."
+        )
     _check(scales, recipe, threads)
     where = _device(device)
     dataset = open_dataset(data) if isinstance(data, str | Path) else data
+    validator = None if val is None else _Validator(val, scales, protocol, device, threads)
     identity = {
         "model": str(name),
         "scales": list(scales),
@@ -158,43 +162,53 @@ def train(
     if resume and finished.exists():
         return _finished(finished, identity)
 
-    validator = _Validator(val, scales, protocol, device, threads) if val is not None else None
     with _reproducible(recipe.seed, threads, where):
-        net = create_model(str(name), seed=recipe.seed, **({"scale": scales[0]} if len(scales) == 1 else {"scales": scales}))
+        from srbench.engine.model import SRBenchModel
+
+        net = create_model(name, scales=scales, seed=recipe.seed)
         if not any(parameter.requires_grad for parameter in net.parameters()):
             raise ConfigError(f"'{name}' has no parameters to train.")
         images = {image: dataset.hr(image) for image in dataset.image_names()}
         patches = TrainingPatches(images, recipe, scales, device=where)
         model = SRBenchModel(net, recipe, where)
-        _make_directory(out_dir)
-        if not resume:
-            for old in (finished, out_dir / "checkpoint.pt", out_dir / "weights.safetensors"):
-                old.unlink(missing_ok=True)
-        session = _Session(model, patches, identity, out_dir, where, validator, progress, _writer(out_dir, tensorboard))
-        session.run()
-    from srbench.weights import save_state
-
-    weights = out_dir / "weights.safetensors"
-    save_state(model.trained, weights)
-    result = TrainResult(
-        model=str(name),
-        scales=scales,
-        weights=weights,
-        weights_sha256=hashlib.sha256(weights.read_bytes()).hexdigest(),
-        iterations=recipe.iterations,
-        seconds=round(session.seconds, 3),
-        loss=session.loss,
-        recipe=recipe.model_dump(mode="json"),
-        recipe_digest=recipe.digest,
-        data=dataset.name,
-        data_hash=identity["training data"],
-        validations=session.validations,
-        resumed_from=session.resumed_from,
-    )
-    record = {"identity": identity, "result": {**asdict(result), "weights": weights.name}}
-    write_atomic(finished, json.dumps(record, indent=2).encode())
-    (out_dir / "checkpoint.pt").unlink(missing_ok=True)
+        with _own(out_dir, keep=resume):
+            session = _Session(model, patches, identity, out_dir, where, validator, progress, tensorboard)
+            session.run()
+            weights = out_dir / "weights.safetensors"
+            result = TrainResult(
+                model=str(name),
+                scales=scales,
+                weights=weights,
+                weights_sha256=save_state(model.trained, weights),
+                iterations=recipe.iterations,
+                seconds=round(session.seconds, 3),
+                loss=session.loss,
+                recipe=recipe.model_dump(mode="json"),
+                recipe_digest=recipe.digest,
+                data=dataset.name,
+                data_hash=identity["training data"],
+                validations=session.validations,
+                resumed_from=session.resumed_from,
+            )
+            record = {"identity": identity, "result": {**asdict(result), "weights": weights.name}}
+            write_atomic(finished, json.dumps(record, indent=2).encode())
+            session.checkpoint.unlink(missing_ok=True)
     return result
+
+
+@contextlib.contextmanager
+def _own(out_dir: Path, *, keep: bool) -> Iterator[None]:
+    """Keep other processes out of a training's folder, and remove what a killed one or an unwanted one left there."""
+    with disk_errors(out_dir):
+        out_dir.mkdir(parents=True, exist_ok=True)
+    with exclusive(out_dir / ".lock", owner=f"'{out_dir}'"):
+        with disk_errors(out_dir):
+            stale = [*out_dir.glob(".tmp-*"), *out_dir.glob(".*.tmp")]
+            if not keep:
+                stale += [out_dir / name for name in ("training.json", "checkpoint.pt", "weights.safetensors")]
+            for path in stale:
+                path.unlink(missing_ok=True)
+        yield
 
 
 def _check(scales: tuple[int, ...], recipe: Recipe, threads: int) -> None:
@@ -220,13 +234,6 @@ def _device(device: str) -> torch.device:
     return where
 
 
-def _make_directory(path: Path) -> None:
-    try:
-        path.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise StoreError(f"cannot make the folder {path}: {error.strerror}.") from error
-
-
 def _finished(path: Path, identity: dict[str, Any]) -> TrainResult:
     """Return the result of a training that was completed before."""
     try:
@@ -235,24 +242,14 @@ def _finished(path: Path, identity: dict[str, Any]) -> TrainResult:
         weights = path.parent / values["weights"]
         sha256 = hashlib.sha256(weights.read_bytes()).hexdigest()
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise StoreError(f"{path} or the weights beside it cannot be read ({error}); train with --no-resume.") from error
+        raise StoreError(
+            f"{path} or the weights beside it cannot be read ({error}); train with --no-resume."
+        ) from error
     check_identity(path, record["identity"], identity)
     if sha256 != values["weights_sha256"]:
         raise StoreError(f"{weights} is not what the training that ended in {path} wrote; train with --no-resume.")
     known = {**values, "weights": weights, "scales": tuple(values["scales"]), "complete_before": True}
     return TrainResult(**known)
-
-
-def _writer(out_dir: Path, wanted: bool) -> Any:
-    if not wanted:
-        return None
-    try:
-        from torch.utils.tensorboard import SummaryWriter
-    except ImportError:
-        raise ConfigError(
-            "TensorBoard output was asked for, but tensorboard is not installed: `pip install tensorboard`."
-        ) from None
-    return SummaryWriter(str(out_dir / "tensorboard"))  # type: ignore[no-untyped-call]
 
 
 @contextlib.contextmanager
@@ -327,60 +324,57 @@ class _Session:
         device: torch.device,
         validator: _Validator | None,
         progress: Callable[[Progress], None] | None,
-        writer: Any,
+        tensorboard: bool,
     ) -> None:
         self.model, self.patches, self.identity, self.device = model, patches, identity, device
         self.recipe = patches.recipe
         self.checkpoint = out_dir / "checkpoint.pt"
-        self.validator, self.progress, self.writer = validator, progress, writer
+        self.validator, self.progress = validator, progress
         self.iteration = self.resumed_from = 0
         self.seconds = 0.0
         self.loss = math.nan
         self.validations: list[dict[str, float]] = []
         if self.checkpoint.exists():
             self._load()
+        self.board = _tensorboard(out_dir, self.iteration) if tensorboard else None
 
     def run(self) -> None:
-        total = self.recipe.iterations
-        started = shown = saved = time.monotonic()
-        session_seconds = 0.0
+        """Iterate to the end, with a checkpoint at least there."""
+        recipe, total, before = self.recipe, self.recipe.iterations, self.seconds
+        mark = time.monotonic()
         for iteration in range(self.iteration + 1, total + 1):
             loss = self.model.step(self.patches.batch(iteration), iteration)
-            self.iteration = iteration
-            validating = self.validator is not None and (iteration % self.recipe.validate_every == 0 or iteration == total)
-            saving = iteration % self.recipe.checkpoint_every == 0 or iteration == total
-            now = time.monotonic()
-            if not (validating or saving or now - shown >= _PROGRESS_INTERVAL):
+            validating = self.validator and (iteration % recipe.validate_every == 0 or iteration == total)
+            saving = iteration % recipe.checkpoint_every == 0 or iteration == total
+            if not validating and not saving and time.monotonic() - mark < _PROGRESS_INTERVAL:
                 continue
-            self.loss = float(loss)
-            if not math.isfinite(self.loss):
-                raise ConfigError(
-                    f"the training of {self.identity['model']} diverged: the loss is {self.loss} at iteration "
-                    f"{iteration}. Take a lower learning rate than {self.recipe.lr}, with --no-resume."
-                )
-            now = time.monotonic()
-            self.seconds += now - saved
-            session_seconds += now - saved
-            if validating and self.validator is not None:
+            self.iteration, self.loss = iteration, float(loss)
+            self._check_loss()
+            self.seconds += time.monotonic() - mark
+            if validating and self.validator:
                 self.validations.append({"iteration": iteration, **self.validator(self.model.trained)})
             if saving:
                 self._save()
-            left = (total - iteration) * session_seconds / (iteration - self.resumed_from)
-            self._report(left)
-            shown = saved = time.monotonic()
-        del started
-        if self.writer is not None:
-            self.writer.close()
+            self._report((self.seconds - before) / (iteration - self.resumed_from) * (total - iteration))
+            mark = time.monotonic()
+        if self.board is not None:
+            self.board.close()
+
+    def _check_loss(self) -> None:
+        if not math.isfinite(self.loss):
+            raise ConfigError(
+                f"the training of {self.identity['model']} diverged: the loss is {self.loss} at iteration "
+                f"{self.iteration}. Start again with a learning rate lower than {self.recipe.lr}."
+            )
 
     def _report(self, seconds_left: float) -> None:
         lr = self.model.get_current_learning_rate()[0]
         last = dict(self.validations[-1]) if self.validations else {}
         at = last.pop("iteration", None)
-        if self.writer is not None:
-            self.writer.add_scalar("loss", self.loss, self.iteration)
-            self.writer.add_scalar("lr", lr, self.iteration)
-            for name, value in last.items() if at == self.iteration else ():
-                self.writer.add_scalar(name.replace(" ", "/"), value, self.iteration)
+        if self.board is not None:
+            new = last if at == self.iteration else {}
+            for name, value in {"loss": self.loss, "lr": lr, **new}.items():
+                self.board.add_scalar(name.replace(" ", "/"), value, self.iteration)
         if self.progress is not None:
             self.progress(Progress(self.iteration, self.recipe.iterations, self.loss, lr, seconds_left, last))
 
@@ -402,3 +396,14 @@ class _Session:
         self.iteration = self.resumed_from = state["iteration"]
         self.seconds, self.loss = state["seconds"], state["loss"]
         self.validations = state["validations"]
+
+
+def _tensorboard(out_dir: Path, iteration: int) -> Any:
+    try:
+        from torch.utils.tensorboard import SummaryWriter
+    except ImportError:
+        raise ConfigError(
+            "TensorBoard output was asked for, but tensorboard is not installed: `pip install tensorboard`."
+        ) from None
+    # What a killed session wrote after its last checkpoint is written again by this one.
+    return SummaryWriter(str(out_dir / "tensorboard"), purge_step=iteration + 1)  # type: ignore[no-untyped-call]

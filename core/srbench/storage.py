@@ -1,0 +1,126 @@
+"""Files that are either wholly there or not there at all, and a lock on a directory."""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from srbench.errors import StoreError
+
+__all__ = ["disk_errors", "exclusive", "fsync_directory", "sha256_bytes", "sha256_file", "write_atomic", "write_synced"]
+
+
+def sha256_bytes(data: bytes) -> str:
+    """Return the SHA-256 of some bytes, in hexadecimal."""
+    return hashlib.sha256(data).hexdigest()
+
+
+def sha256_file(path: Path) -> str:
+    """Return the SHA-256 of a file's content, in hexadecimal.
+
+    Raises:
+        OSError: The file cannot be read.
+    """
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+@contextmanager
+def disk_errors(what: Path) -> Iterator[None]:
+    """Turn an operating system's refusal to write into a sentence.
+
+    Raises:
+        StoreError: The disk is full, a limit is reached, or the place may not be written to.
+    """
+    try:
+        yield
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+            raise StoreError(
+                f"'{what}' could not be written: {os.strerror(error.errno)}; what was finished is kept: "
+                "free some space and run the same command again."
+            ) from error
+        reason = error.strerror or str(error)
+        raise StoreError(
+            f"'{what}' could not be written: {reason}; choose a place that can be written to, or correct this one."
+        ) from error
+
+
+def write_synced(path: Path, data: bytes) -> None:
+    """Write a new file and wait until the disk has it.
+
+    Raises:
+        OSError: The file cannot be written.
+    """
+    with path.open("wb") as stream:
+        stream.write(data)
+        stream.flush()
+        os.fsync(stream.fileno())
+
+
+def fsync_directory(path: Path) -> None:
+    """Wait until the disk has a directory's entries, where the system can do that.
+
+    Raises:
+        OSError: The directory cannot be opened.
+    """
+    if os.name == "nt":  # pragma: no cover - Windows cannot open a directory
+        return
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def write_atomic(path: Path, data: bytes) -> None:
+    """Replace a file's content in one step: a reader sees the old content or the new, never a part.
+
+    Raises:
+        StoreError: The file cannot be written; what was there before is untouched.
+    """
+    temporary = path.with_name(f".tmp-{path.name}-{os.getpid()}")
+    with disk_errors(path):
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            write_synced(temporary, data)
+            os.replace(temporary, path)
+            fsync_directory(path.parent)
+        except BaseException:
+            temporary.unlink(missing_ok=True)
+            raise
+
+
+@contextmanager
+def exclusive(path: Path, *, owner: str) -> Iterator[None]:
+    """Hold a lock file while the block runs; the system releases it when the process ends, however it ends.
+
+    Raises:
+        StoreError: Another process holds the lock.
+    """
+    try:
+        import fcntl
+    except ImportError:  # pragma: no cover - Windows: runs are not guarded there
+        yield
+        return
+    with disk_errors(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            holder = os.read(descriptor, 32).decode(errors="replace").strip() or "unknown"
+            raise StoreError(
+                f"{owner} is in use by another run (process {holder}); wait until it ends, or give another --out."
+            ) from None
+        with disk_errors(path):
+            os.ftruncate(descriptor, 0)
+            os.write(descriptor, f"{os.getpid()}\n".encode())
+        yield
+    finally:
+        os.close(descriptor)
