@@ -262,7 +262,7 @@ def _evaluate(job: Job, cell: CellPlan, state: dict[str, Any], emit: Emit) -> Fi
             metrics,
             device=job.device,
             threads=job.threads,
-            progress=lambda done, total: emit(Progress("evaluate", done, total, label)),
+            progress=lambda _, done, total: emit(Progress("evaluate", done, total, label)),
             save_images=Path(folder) if dataset.redistributable else None,
         )
         images = _crops(Path(folder), dataset, protocol, cell.scale) if dataset.redistributable else {}
@@ -274,7 +274,7 @@ def _evaluate(job: Job, cell: CellPlan, state: dict[str, Any], emit: Emit) -> Fi
         images=len(table),
         metrics={name: float(table[name].mean()) for name in columns},
         redistributable=dataset.redistributable,
-        licence=getattr(dataset, "licence", None),
+        licence=_licences(dataset),
         **_known(state),
     )
     speed = {
@@ -284,6 +284,12 @@ def _evaluate(job: Job, cell: CellPlan, state: dict[str, Any], emit: Emit) -> Fi
         "wall_seconds": round(time.perf_counter() - started, 3),
     }
     return Finished(record, table[["image", *columns]], images, speed)
+
+
+def _licences(dataset: Dataset) -> str | None:
+    """Return author and licence of each image that may be shown, in one line."""
+    known = [(name, dataset.licence(name)) for name in dataset.image_names()] if dataset.redistributable else []
+    return "; ".join(f"{name}: {terms.author}, {terms.licence}" for name, terms in known if terms is not None) or None
 
 
 def _crops(folder: Path, dataset: Dataset, protocol: Any, scale: int) -> dict[str, NDArray[np.uint8]]:
