@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import typer
 
-from srbench.cli import run
+from srbench.cli import list as list_command
+from srbench.cli import plugins, run
 
 app = typer.Typer(
     name="srbench",
@@ -21,4 +22,6 @@ def root() -> None:
     """Benchmark image super-resolution: exact protocols, honest cost, replayable leaderboards."""
 
 
+app.command("list")(list_command.list_)
+app.add_typer(plugins.app, name="plugins")
 app.command("run")(run.run)
