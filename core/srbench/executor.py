@@ -1,7 +1,8 @@
 """Executors: who does a run's jobs. In this process, or in several on this machine.
 
-A job is done by `perform(job, emit)`; whatever it emits reaches `handle` in the process that called `run`, which is the only one
-that writes cells. So an executor cannot corrupt the store, and one that hands jobs to other machines has this same shape.
+A job is done by `perform(job, emit)`; whatever it emits reaches `handle` in the process that called `run`, which is the
+only one that writes cells. So an executor cannot corrupt the store, and one that hands jobs to other machines has this
+same shape.
 """
 
 from __future__ import annotations

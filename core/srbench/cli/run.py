@@ -194,16 +194,12 @@ def _show_ranking(console: Any, plan: Plan, cells: dict[str, Cell], scale: int, 
 
 
 def _write_json(target: str, report: RunReport) -> None:
-    """Write the outcome: `suite`, `run_dir`, `dry_run`, counts, and one object per cell with its record if it is finished."""
-    import json
-    import sys
-
-    from srbench.storage import write_atomic
+    """Write the outcome: what was run, counts, and one object per cell, with its record if it is finished."""
+    from srbench.cli.output import write_json
 
     finished = {} if report.dry else {key: cell.record.model_dump() for key, cell in _wanted(report).items()}
     open_keys = {cell.key for model in report.todo for cell in model.cells}
     value = {
-        "schema_version": 1,
         "suite": report.plan.suite.name,
         "run_dir": str(report.run_dir),
         "dry_run": report.dry,
@@ -223,11 +219,7 @@ def _write_json(target: str, report: RunReport) -> None:
             for cell in report.plan.cells
         ],
     }
-    text = json.dumps(value, indent=2) + "\n"
-    if target == "-":
-        sys.stdout.write(text)
-    else:
-        write_atomic(Path(target), text.encode())
+    write_json(value, target)
 
 
 def _state(key: str, finished: dict[str, Any], open_keys: set[str], dry: bool) -> str:
