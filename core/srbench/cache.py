@@ -72,9 +72,7 @@ class Cache:
         try:
             content = Path(path).read_bytes()
         except OSError as error:
-            raise DataError(
-                f"cannot read '{path}': {error.strerror or error}"
-            ) from error
+            raise DataError(f"cannot read '{path}': {error.strerror or error}") from error
         return self._keep(content)
 
     def _keep(self, content: bytes) -> str:
@@ -126,9 +124,7 @@ class Cache:
         except FileNotFoundError:
             return None
         except OSError as error:
-            raise StoreError(
-                f"the cache cannot be read at '{note}': {error.strerror or error}"
-            ) from error
+            raise StoreError(f"the cache cannot be read at '{note}': {error.strerror or error}") from error
         return path if path.is_file() else None
 
     def lr_path(self, key: str) -> Path:
@@ -139,11 +135,7 @@ class Cache:
         """Return, for each kind of content, how many files there are and their bytes."""
         report = {}
         for kind in ("objects", "lr"):
-            sizes = [
-                path.stat().st_size
-                for path in (self.root / kind).glob("*/*")
-                if not path.name.startswith(".")
-            ]
+            sizes = [path.stat().st_size for path in (self.root / kind).glob("*/*") if not path.name.startswith(".")]
             report[kind] = (len(sizes), sum(sizes))
         return report
 
@@ -168,13 +160,9 @@ def _download(url: str, sha256: str, name: str, size: int | None, folder: Path) 
             downloader=pooch.HTTPDownloader(timeout=_TIMEOUT_S, progressbar=False),
         )
     except requests.RequestException as error:
-        raise NetworkError(
-            f"could not download ({_reason(error)}): {ending}"
-        ) from error
+        raise NetworkError(f"could not download ({_reason(error)}): {ending}") from error
     except ValueError as error:
-        raise NetworkError(
-            f"what was downloaded has another hash, and was thrown away: {ending}"
-        ) from error
+        raise NetworkError(f"what was downloaded has another hash, and was thrown away: {ending}") from error
     except OSError as error:
         with disk_errors(folder):
             raise error

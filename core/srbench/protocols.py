@@ -69,13 +69,7 @@ class Protocol:
     @property
     def lr_digest(self) -> str:
         """Return the SHA-256 of those settings that an LR image depends on."""
-        return _digest(
-            {
-                key: value
-                for key, value in self.settings.items()
-                if key.startswith(("lr_", "hr_"))
-            }
-        )
+        return _digest({key: value for key, value in self.settings.items() if key.startswith(("lr_", "hr_"))})
 
     def crop(self, scale: int) -> int:
         """Return the number of pixels left out on each side at a scale."""
@@ -89,9 +83,7 @@ class Protocol:
         """
         height, width = (size - size % scale for size in hr.shape[:2])
         if not height or not width:
-            raise DataError(
-                f"an image of {hr.shape[1]}x{hr.shape[0]} pixels is too small for scale {scale}"
-            )
+            raise DataError(f"an image of {hr.shape[1]}x{hr.shape[0]} pixels is too small for scale {scale}")
         return hr[:height, :width]
 
     def lr_image(self, hr: Image, scale: int) -> Image:
@@ -102,9 +94,7 @@ class Protocol:
             DataError: If the image is smaller than the scale.
         """
         if isinstance(scale, bool) or not isinstance(scale, int) or scale < 1:
-            raise ConfigError(
-                f"the scale must be a whole number of 1 or more, got {scale!r}"
-            )
+            raise ConfigError(f"the scale must be a whole number of 1 or more, got {scale!r}")
         return imresize(
             self.mod_crop(hr, scale),
             Fraction(1, scale),
@@ -125,9 +115,7 @@ class Protocol:
         """
         levels = np.multiply(sr, np.float32(255), dtype=np.float32)
         if np.isnan(levels).any():
-            raise DataError(
-                "the SR image holds NaN: the network diverged or its weights are damaged"
-            )
+            raise DataError("the SR image holds NaN: the network diverged or its weights are damaged")
         if self.quantisation == "round":
             np.rint(levels, out=levels)
         np.clip(levels, 0, 255, out=levels)
@@ -171,9 +159,7 @@ class Protocol:
 
 
 def _digest(settings: dict[str, Any]) -> str:
-    return hashlib.sha256(
-        json.dumps(settings, sort_keys=True, separators=(",", ":")).encode()
-    ).hexdigest()
+    return hashlib.sha256(json.dumps(settings, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
 
 
 _PROTOCOLS = {
@@ -197,7 +183,5 @@ def get_protocol(name: str) -> Protocol:
         UnknownNameError: If there is none of that name; the message suggests the nearest.
     """
     if name not in _PROTOCOLS:
-        raise UnknownNameError(
-            f"unknown protocol '{name}'{suggest(name, _PROTOCOLS, noun='known')}"
-        )
+        raise UnknownNameError(f"unknown protocol '{name}'{suggest(name, _PROTOCOLS, noun='known')}")
     return _PROTOCOLS[name]

@@ -122,9 +122,7 @@ def exclusive(path: Path, *, owner: str) -> Iterator[None]:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            holder = (
-                os.read(descriptor, 32).decode(errors="replace").strip() or "unknown"
-            )
+            holder = os.read(descriptor, 32).decode(errors="replace").strip() or "unknown"
             raise StoreError(
                 f"{owner} is in use by another run (process {holder}); wait until it ends, or give another --out."
             ) from None

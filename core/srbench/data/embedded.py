@@ -75,9 +75,7 @@ class EmbeddedDataset(Dataset):
         entry = self.images[image]
         path = _folder() / entry.file
         if not path.is_file():
-            raise DataError(
-                f"{_installed()} has no '{entry.file}' in its data; install scikit-image 0.22 or later"
-            )
+            raise DataError(f"{_installed()} has no '{entry.file}' in its data; install scikit-image 0.22 or later")
         pixels = read_rgb(path)
         if entry.shrink > 1:
             height, width = (size - size % entry.shrink for size in pixels.shape[:2])
