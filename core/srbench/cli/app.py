@@ -17,3 +17,17 @@ app = typer.Typer(
 @app.callback()
 def root() -> None:
     """Benchmark image super-resolution: exact protocols, honest cost, replayable leaderboards."""
+
+
+def _register() -> None:
+    from srbench.cli import cache, data
+    from srbench.cli.eval import evaluate_command
+    from srbench.cli.explain import explain
+
+    app.command("eval")(evaluate_command)
+    app.command()(explain)
+    app.add_typer(data.app)
+    app.add_typer(cache.app)
+
+
+_register()
