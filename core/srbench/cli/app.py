@@ -4,6 +4,11 @@ from __future__ import annotations
 
 import typer
 
+from srbench.cli import cache, data, plugins
+from srbench.cli import list as list_command
+from srbench.cli.eval import evaluate_command
+from srbench.cli.explain import explain
+
 app = typer.Typer(
     name="srbench",
     help="Benchmark image super-resolution: exact protocols, honest cost, replayable leaderboards.",
@@ -19,15 +24,9 @@ def root() -> None:
     """Benchmark image super-resolution: exact protocols, honest cost, replayable leaderboards."""
 
 
-def _register() -> None:
-    from srbench.cli import cache, data
-    from srbench.cli.eval import evaluate_command
-    from srbench.cli.explain import explain
-
-    app.command("eval")(evaluate_command)
-    app.command()(explain)
-    app.add_typer(data.app)
-    app.add_typer(cache.app)
-
-
-_register()
+app.command("list")(list_command.list_)
+app.add_typer(plugins.app, name="plugins")
+app.command("eval")(evaluate_command)
+app.command("explain")(explain)
+app.add_typer(data.app, name="data")
+app.add_typer(cache.app, name="cache")

@@ -40,7 +40,6 @@ def add(
     if json is not None:
         write_json(
             {
-                "schema_version": 1,
                 "cache": str(cache.root),
                 "added": [{"path": str(path), "what": what} for path, what in report.added],
                 "skipped": [{"path": str(path), "why": why} for path, why in report.skipped],
@@ -89,7 +88,6 @@ def list_(json: Json = None) -> None:
     if json is not None:
         write_json(
             {
-                "schema_version": 1,
                 "cache": str(cache.root),
                 "datasets": {name: {"cached": have, "images": of} for name, (have, of) in datasets.items()},
                 "weights": weights,
@@ -116,6 +114,6 @@ def path(json: Json = None) -> None:
 
     root = Cache().root
     if json is not None:
-        write_json({"schema_version": 1, "cache": str(root)}, json)
+        write_json({"cache": str(root)}, json)
     if json != "-":
         typer.echo(root)

@@ -30,7 +30,7 @@ def list_(json: Json = None) -> None:
         rows.append((name, count, count - len(dataset.missing()), dataset.redistributable))
     if json is not None:
         keys = ("name", "images", "available", "redistributable")
-        write_json({"schema_version": 1, "datasets": [dict(zip(keys, row, strict=True)) for row in rows]}, json)
+        write_json({"datasets": [dict(zip(keys, row, strict=True)) for row in rows]}, json)
     if json == "-":
         return
     print_table(
@@ -67,7 +67,7 @@ def download(
             dataset.hr(image)
         fetched[dataset.name] = len(missing)
     if json is not None:
-        write_json({"schema_version": 1, "cache": str(Cache().root), "downloaded": fetched}, json)
+        write_json({"cache": str(Cache().root), "downloaded": fetched}, json)
     if json != "-":
         for dataset in datasets:
             typer.echo(f"{dataset.name}: {fetched[dataset.name]} downloaded, {len(dataset.image_names())} here")
@@ -116,7 +116,6 @@ def verify(
     wrong = sum(not finding.ok for finding in findings)
     if json is not None:
         payload = {
-            "schema_version": 1,
             "dataset": dataset.name,
             "compared": "hr" if scale is None else "lr",
             "scale": scale,
@@ -171,7 +170,6 @@ def info(data: DataArgument, json: Json = None) -> None:
     ]
     if json is not None:
         payload = {
-            "schema_version": 1,
             "name": dataset.name,
             "content_hash": dataset.content_hash(),
             "redistributable": dataset.redistributable,

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -86,7 +87,6 @@ def evaluate_command(
         import srbench
 
         payload = {
-            "schema_version": 1,
             "model": model,
             "scale": scale,
             "dataset": dataset.name,
@@ -106,12 +106,13 @@ def evaluate_command(
         return
     heads = [f"{metric.name}{', ' + metric.unit if metric.unit else ''}" for metric in found_metrics]
     digits = [3 if metric.unit == "dB" else 5 for metric in found_metrics]
-    rows = [
-        [str(row["image"]), *(f"{row[m.name]:.{d}f}" for m, d in zip(found_metrics, digits, strict=True))]
-        + [f"{row['forward_seconds']:.3f}"]
-        for row in frame.to_dict(orient="records")
-    ]
-    rows.append(["mean", *(f"{means[m.name]:.{d}f}" for m, d in zip(found_metrics, digits, strict=True)), ""])
+
+    def cells(values: Mapping[str, Any]) -> list[str]:
+        return [f"{values[metric.name]:.{places}f}" for metric, places in zip(found_metrics, digits, strict=True)]
+
+    records = frame.to_dict(orient="records")
+    rows = [[str(row["image"]), *cells(row), f"{row['forward_seconds']:.3f}"] for row in records]
+    rows.append(["mean", *cells(means), ""])
     print_table(
         f"{model} x{scale} on {dataset.name} under {found_protocol.name}, LR {lr}",
         ["image", *heads, "forward, s"],

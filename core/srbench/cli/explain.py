@@ -29,7 +29,6 @@ def explain(
     if json is not None:
         write_json(
             {
-                "schema_version": 1,
                 "protocol": found.name,
                 "digest": found.digest,
                 "settings": found.settings,
@@ -42,8 +41,8 @@ def explain(
         return
     typer.echo(found.explain())
     typer.echo(
-        f"\nWhat each choice costs, measured on the {costs.images} images of {costs.dataset} at x{scale}; the model is\n"
-        f"{costs.model}: {costs.psnr:.3f} dB, SSIM {costs.ssim:.5f} under {found.name}. Better models feel\n"
+        f"\nWhat each choice costs, measured on the {costs.images} images of {costs.dataset} at x{scale}; the model\n"
+        f"is {costs.model}: {costs.psnr:.3f} dB, SSIM {costs.ssim:.5f} under {found.name}. Better models feel\n"
         "quantisation more: its error is the same, theirs is smaller.\n"
     )
     print_table(

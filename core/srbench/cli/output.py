@@ -1,42 +1,46 @@
-"""What commands print: a table for people, or JSON for programs."""
+"""What commands print: tables for people; JSON, to a file, whole or not at all, or to the screen."""
 
 from __future__ import annotations
 
 import json
 import math
-import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-__all__ = ["print_table", "write_json"]
+import typer
+
+__all__ = ["SCHEMA_VERSION", "print_table", "write_json"]
+
+SCHEMA_VERSION = 1
 
 
-def write_json(payload: dict[str, Any], target: str) -> None:
-    """Write a result as JSON to a file, whole or not at all, or to standard output for `-`.
+def write_json(value: Mapping[str, Any], target: str) -> None:
+    """Write a result as JSON, with `schema_version` in front (docs/json.md lists the fields).
 
     JSON has no infinity and no NaN: they are written as the strings "inf", "-inf" and "nan".
 
+    Args:
+        value: The result.
+        target: A file's path, or `-` for standard output.
+
     Raises:
-        StoreError: If the file cannot be written.
+        StoreError: The file cannot be written.
     """
-    text = json.dumps(_plain(payload), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+    text = json.dumps({"schema_version": SCHEMA_VERSION, **_finite(value)}, indent=2, allow_nan=False) + "\n"
     if target == "-":
-        sys.stdout.write(text)
+        typer.echo(text, nl=False)
         return
     from srbench.storage import write_atomic
 
     write_atomic(Path(target), text.encode())
 
 
-def _plain(value: Any) -> Any:
-    """Return a value that JSON can hold."""
-    if isinstance(value, dict):
-        return {str(key): _plain(item) for key, item in value.items()}
+def _finite(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {key: _finite(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [_plain(item) for item in value]
-    if isinstance(value, Path):
-        return str(value)
+        return [_finite(item) for item in value]
     if isinstance(value, float) and not math.isfinite(value):
         return str(value)
     return value
@@ -52,6 +56,8 @@ def print_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[str]
         table.add_column(column, justify="left" if index < left else "right", overflow="fold")
     for row in rows:
         table.add_row(*row)
-    # Piped into a file or a pager, a table keeps its width instead of folding at 80 columns.
-    console = Console(width=None if sys.stdout.isatty() else 160, markup=False)
+    console = Console(markup=False)
+    if not console.is_terminal:
+        # In a file or a pager, a table keeps its width instead of folding at 80 columns.
+        console.width = 160
     console.print(table)
