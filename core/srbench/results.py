@@ -44,17 +44,7 @@ if TYPE_CHECKING:
     import pandas as pd
     from numpy.typing import NDArray
 
-__all__ = [
-    "Cell",
-    "Record",
-    "RunInfo",
-    "RunStore",
-    "Tier",
-    "Training",
-    "canonical_json",
-    "now",
-    "slugify",
-]
+__all__ = ["Cell", "Record", "RunInfo", "RunStore", "Tier", "Training", "canonical_json", "now", "slugify"]
 
 SCHEMA_VERSION = 1
 KEY_LENGTH = 12  # hexadecimal digits of a cell's key in its directory's name
@@ -423,10 +413,7 @@ def _fill(directory: Path, contents: Mapping[str, bytes], speed: Mapping[str, An
     for name, data in contents.items():
         write_synced(directory / name, data)
     if speed is not None:
-        write_synced(
-            directory / "speed.json",
-            (json.dumps(speed, indent=2, sort_keys=True) + "\n").encode(),
-        )
+        write_synced(directory / "speed.json", (json.dumps(speed, indent=2, sort_keys=True) + "\n").encode())
     marker = {"files": {name: sha256_bytes(data) for name, data in contents.items()}}
     write_synced(directory / "DONE", (canonical_json(marker) + "\n").encode())
     for folder in (directory / "images", directory):

@@ -11,15 +11,7 @@ from pathlib import Path
 
 from srbench.errors import StoreError
 
-__all__ = [
-    "disk_errors",
-    "exclusive",
-    "fsync_directory",
-    "sha256_bytes",
-    "sha256_file",
-    "write_atomic",
-    "write_synced",
-]
+__all__ = ["disk_errors", "exclusive", "fsync_directory", "sha256_bytes", "sha256_file", "write_atomic", "write_synced"]
 
 
 def sha256_bytes(data: bytes) -> str:

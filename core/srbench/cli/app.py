@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import typer
 
+from srbench.cli import cache, data, plugins
 from srbench.cli import list as list_command
-from srbench.cli import plugins
+from srbench.cli.eval import evaluate_command
+from srbench.cli.explain import explain
 
 app = typer.Typer(
     name="srbench",
@@ -24,3 +26,7 @@ def root() -> None:
 
 app.command("list")(list_command.list_)
 app.add_typer(plugins.app, name="plugins")
+app.command("eval")(evaluate_command)
+app.command("explain")(explain)
+app.add_typer(data.app, name="data")
+app.add_typer(cache.app, name="cache")
