@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import typer
 
+from srbench.cli import list as list_command
+from srbench.cli import plugins
+
 app = typer.Typer(
     name="srbench",
     help="Benchmark image super-resolution: exact protocols, honest cost, replayable leaderboards.",
@@ -17,3 +20,7 @@ app = typer.Typer(
 @app.callback()
 def root() -> None:
     """Benchmark image super-resolution: exact protocols, honest cost, replayable leaderboards."""
+
+
+app.command("list")(list_command.list_)
+app.add_typer(plugins.app, name="plugins")

@@ -68,7 +68,9 @@ def ssim(
     """
     check_pair(a, b, crop_border, least=window_size)
     if a.ndim != 2:
-        raise DataError(f"ssim compares single-channel images (H, W), got shape {a.shape}")
+        raise DataError(
+            f"ssim compares single-channel images (H, W), got shape {a.shape}"
+        )
     x = crop(a, crop_border).astype(np.float64, copy=False)
     y = crop(b, crop_border).astype(np.float64, copy=False)
     band = _band(window_size, sigma)
@@ -89,7 +91,11 @@ def ssim(
         source[2] += source[3]
         np.multiply(source[0], source[1], out=source[3])
         for moment in range(4):
-            np.matmul(band[:lines, : lines + margin], source[moment], out=columns[moment, :lines])
+            np.matmul(
+                band[:lines, : lines + margin],
+                source[moment],
+                out=columns[moment, :lines],
+            )
             for left in range(0, width, _BLOCK):
                 count = min(_BLOCK, width - left)
                 np.matmul(
@@ -101,7 +107,15 @@ def ssim(
     return total / (height * width)
 
 
-def _sum_of_map(mean_x: Floats, mean_y: Floats, square: Floats, product: Floats, *, c1: float, c2: float) -> float:
+def _sum_of_map(
+    mean_x: Floats,
+    mean_y: Floats,
+    square: Floats,
+    product: Floats,
+    *,
+    c1: float,
+    c2: float,
+) -> float:
     """Sum equation 13 over a strip; `square` and `product` are overwritten."""
     means = mean_x * mean_y
     powers = mean_x * mean_x
@@ -120,7 +134,9 @@ class SSIMY:
     unit = ""
     higher_is_better = True
 
-    def __call__(self, sr: npt.NDArray[np.uint8], hr: npt.NDArray[np.uint8], crop_border: int) -> float:
+    def __call__(
+        self, sr: npt.NDArray[np.uint8], hr: npt.NDArray[np.uint8], crop_border: int
+    ) -> float:
         """Return the mean SSIM of uint8 RGB images `(H, W, 3)`, at most 1."""
         check_pair(sr, hr, crop_border, least=11)
         return ssim(rgb_to_y(crop(sr, crop_border)), rgb_to_y(crop(hr, crop_border)))
