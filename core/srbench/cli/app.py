@@ -5,7 +5,7 @@ from __future__ import annotations
 import typer
 
 from srbench.cli import list as list_command
-from srbench.cli import plugins
+from srbench.cli import plugins, train
 
 app = typer.Typer(
     name="srbench",
@@ -24,3 +24,4 @@ def root() -> None:
 
 app.command("list")(list_command.list_)
 app.add_typer(plugins.app, name="plugins")
+app.command("train")(train.train)

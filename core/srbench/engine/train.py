@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import numpy.typing as npt
 import torch
 
 from srbench.engine.checkpoint import (
@@ -168,8 +169,7 @@ def train(
         net = create_model(name, scales=scales, seed=recipe.seed)
         if not any(parameter.requires_grad for parameter in net.parameters()):
             raise ConfigError(f"'{name}' has no parameters to train.")
-        images = {image: dataset.hr(image) for image in dataset.image_names()}
-        patches = TrainingPatches(images, recipe, scales, device=where)
+        patches = TrainingPatches(_images(dataset), recipe, scales, device=where)
         model = SRBenchModel(net, recipe, where)
         with _own(out_dir, keep=resume):
             session = _Session(model, patches, identity, out_dir, where, validator, progress, tensorboard)
@@ -194,6 +194,14 @@ def train(
             write_atomic(finished, json.dumps(record, indent=2).encode())
             session.checkpoint.unlink(missing_ok=True)
     return result
+
+
+def _images(dataset: Dataset) -> dict[str, npt.NDArray[np.uint8]]:
+    """Return the decoded images in an order that their names do not decide: the hash of the data leaves names out."""
+    from srbench.data.images import pixels_sha256
+
+    images = {name: dataset.hr(name) for name in dataset.image_names()}
+    return dict(sorted(images.items(), key=lambda item: pixels_sha256(item[1])))
 
 
 @contextlib.contextmanager
