@@ -12,7 +12,8 @@ import typer
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from srbench.engine.train import Progress, TrainResult
+    from srbench.engine.session import Progress
+    from srbench.engine.train import TrainResult
 
 __all__ = ["train"]
 
@@ -82,8 +83,8 @@ def train(
 
     if json != "-":
         typer.echo(
-            f"{name} x{', x'.join(map(str, wanted))}: {checked.iterations:,} iterations of {checked.batch_size} patches "
-            f"of {checked.gt_size}x{checked.gt_size} on {device}, {threads} CPU thread{'s' if threads > 1 else ''}"
+            f"{name} {', '.join(f'x{s}' for s in wanted)}: {checked.iterations:,} iterations, {checked.batch_size} patches "
+            f"of {checked.gt_size}x{checked.gt_size}, on {device} with {threads} CPU thread{'s' if threads > 1 else ''}"
         )
     with _bar(checked.iterations) as progress:
         result = train_model(
