@@ -8,6 +8,7 @@ from srbench.cli import cache, data, plugins, run
 from srbench.cli import list as list_command
 from srbench.cli.eval import evaluate_command
 from srbench.cli.explain import explain
+from srbench.cli.train import train
 
 app = typer.Typer(
     name="srbench",
@@ -25,6 +26,7 @@ def root() -> None:
 
 
 app.command("run")(run.run)
+app.command("train")(train)
 app.command("eval")(evaluate_command)
 app.command("list")(list_command.list_)
 app.command("explain")(explain)
