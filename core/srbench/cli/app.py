@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import typer
 
+from srbench.cli import leaderboard
+
 app = typer.Typer(
     name="srbench",
     help="Benchmark image super-resolution: exact protocols, honest cost, replayable leaderboards.",
@@ -17,3 +19,6 @@ app = typer.Typer(
 @app.callback()
 def root() -> None:
     """Benchmark image super-resolution: exact protocols, honest cost, replayable leaderboards."""
+
+
+app.add_typer(leaderboard.app, name="leaderboard")

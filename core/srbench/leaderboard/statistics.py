@@ -85,7 +85,7 @@ def mean_intervals(samples: Sequence[Array]) -> list[Interval]:
         vectorized=True,
         axis=-1,
         method="percentile",
-        random_state=np.random.default_rng(SEED),
+        random_state=np.random.default_rng(SEED),  # `rng`, its newer name, is not in SciPy 1.12
     ).bootstrap_distribution
     intervals = []
     for row in range(rows):
