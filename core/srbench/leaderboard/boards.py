@@ -164,7 +164,9 @@ def read_results(run_dir: str | Path) -> Results:
     cells = store.cells()
     failures = _damaged(store, cells)
     if not cells and not failures:
-        raise StoreError(f"'{run_dir}' holds no finished results; `srbench run --suite NAME --out {run_dir}` makes some.")
+        raise StoreError(
+            f"'{run_dir}' holds no finished results; `srbench run --suite NAME --out {run_dir}` makes some."
+        )
     good: dict[tuple[int, str, str], list[Cell]] = {}
     for cell in cells:
         problem = _problem(cell)
@@ -245,7 +247,11 @@ def _board(scale: int, protocol: str, digest: str, cells: list[Cell], failures: 
     names = short_names([entry.record for entry in entries.values()])
     for entry in entries.values():
         entry.label = names[entry.record.model]
-        means = [entry.values[dataset.label, metrics[0]].interval.mean for dataset in datasets if dataset.label in entry.records]
+        means = [
+            entry.values[dataset.label, metrics[0]].interval.mean
+            for dataset in datasets
+            if dataset.label in entry.records
+        ]
         entry.overall = float(np.mean(means)) if len(means) == len(datasets) else math.nan
     baselines = sorted((entry for entry in entries.values() if entry.is_baseline), key=_order)
     groups = []
@@ -296,9 +302,7 @@ def _order(entry: Entry) -> tuple[int, float, str]:
     return (entry.rank or 10**9, -overall, entry.record.model)
 
 
-def _group(
-    tier: str, title: str, members: list[Entry], datasets: list[DatasetInfo], metrics: list[str]
-) -> Group:
+def _group(tier: str, title: str, members: list[Entry], datasets: list[DatasetInfo], metrics: list[str]) -> Group:
     rankable = {entry.record.model: entry for entry in members if _paired(entry, members, datasets, metrics[0])}
     scores = {
         name: [entry.images[dataset.label][metrics[0]].to_numpy(np.float64) for dataset in datasets]

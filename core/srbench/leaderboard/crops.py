@@ -26,7 +26,7 @@ class Picture:
     source: str
     width: int
     height: int
-    kind: str
+    kind: str  # "hr", "baseline" or "model"
 
 
 @dataclass(frozen=True)

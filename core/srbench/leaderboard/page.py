@@ -22,7 +22,7 @@ from srbench.leaderboard.statistics import FEW_IMAGES, Interval
 __all__ = ["html_text", "index_text", "page_title"]
 
 MINUS = "\N{MINUS SIGN}"
-WIDE, NARROW = (1040, 440), (344, 340)
+WIDE, HALF, NARROW = (1180, 460), (580, 410), (344, 350)
 
 
 def page_title(results: Results) -> str:
@@ -38,7 +38,7 @@ def html_text(results: Results) -> str:
         {
             "board": board,
             "methods": series_of(board),
-            "charts": [_charts(board, dataset.label) for dataset in board.datasets],
+            "figures": _figures(board),
             "strips": crop_strips(board),
             "explanation": _explanation(board),
             "few": min((dataset.images for dataset in board.datasets), default=0) < FEW_IMAGES,
@@ -46,23 +46,25 @@ def html_text(results: Results) -> str:
         }
         for board in results.boards
     ]
-    return _environment().get_template("page.html.j2").render(
-        results=results,
-        title=page_title(results),
-        boards=boards,
-        facts=_facts(results),
-        few_images=FEW_IMAGES,
-        script=Markup(_asset("sort.js")),
-        script_hash=_hash(_asset("sort.js")),
-        style_sheet=Markup(_asset("style.css")),
+    return (
+        _environment()
+        .get_template("page.html.j2")
+        .render(
+            results=results,
+            title=page_title(results),
+            boards=boards,
+            facts=_facts(results),
+            few_images=FEW_IMAGES,
+            script=Markup(_asset("sort.js")),
+            script_hash=_hash(_asset("sort.js")),
+            style_sheet=Markup(_asset("style.css")),
+        )
     )
 
 
 def index_text(suites: list[dict[str, object]]) -> str:
     """Return the page that links the suites' pages, given per suite what `publish.build_index` found out about it."""
-    return _environment().get_template("index.html.j2").render(
-        suites=suites, style_sheet=Markup(_asset("style.css"))
-    )
+    return _environment().get_template("index.html.j2").render(suites=suites, style_sheet=Markup(_asset("style.css")))
 
 
 @cache
@@ -124,20 +126,22 @@ def _breakable(text: str) -> Markup:
     result = Markup("")
     for character in text:
         result += escape(character)
-        if character in "+(,=_/":
+        if character in "+(,=_":
             result += Markup("<wbr>")
     return result
 
 
-def _charts(board: Board, label: str) -> list[object]:
-    """Return the same picture for wide and for narrow screens: text must not shrink with the picture."""
-    wide = len(board.datasets) == 1
-    size = WIDE if wide else (WIDE[0] // 2 + 20, 400)
-    return [
-        found
-        for width, height in (size, NARROW)
-        if (found := chart(board, label, width=width, height=height)) is not None
-    ]
+def _figures(board: Board) -> list[dict[str, object]]:
+    """Return the pictures, each for wide and for narrow screens: its text must not shrink with it."""
+    places = [(group, dataset.label) for group in board.groups for dataset in board.datasets]
+    figures: list[dict[str, object]] = []
+    for group, label in places:
+        width, height = WIDE if len(places) == 1 else HALF
+        wide = chart(board, group, label, width=width, height=height)
+        narrow = chart(board, group, label, width=NARROW[0], height=NARROW[1])
+        if wide is not None and narrow is not None:
+            figures.append({"group": group, "dataset": label, "wide": wide, "narrow": narrow})
+    return figures
 
 
 def _explanation(board: Board) -> str:

@@ -74,12 +74,16 @@ def build_index(root: str | Path, *, write: bool = True) -> Build:
         try:
             results = read_results(folder / RESULTS)
         except SRBenchError as error:
-            suites.append({"folder": folder.name, "title": folder.name, "problem": str(error), "results": None})
+            # The page must not depend on where this checkout lies.
+            problem = str(error).replace(str(folder), folder.name)
+            suites.append({"folder": folder.name, "title": folder.name, "problem": problem, "results": None})
             continue
         boards.append(results)
         suites.append({"folder": folder.name, "title": page_title(results), "problem": "", "results": results})
     if not suites:
-        raise StoreError(f"no folder in '{root}' holds a '{RESULTS}' directory; copy a run's directory there, one per suite.")
+        raise StoreError(
+            f"no folder in '{root}' holds a '{RESULTS}' directory; copy a run's directory there, one per suite."
+        )
     merged = Results(None, [board for results in boards for board in results.boards], [])
     files = {"index.html": index_text(suites).encode()}
     if write:

@@ -183,7 +183,9 @@ def _markdown_table(board: Board, entries: list[Entry]) -> list[str]:
     for entry in entries:
         cells = ["–" if entry.rank is None else str(entry.rank), _cell(entry.label)]
         unique, deployed = entry.record.params_unique, entry.record.params_deployed
-        cells.append("–" if unique is None else f"{unique:,}" + ("" if deployed in (None, unique) else f" ({deployed:,})"))
+        cells.append(
+            "–" if unique is None else f"{unique:,}" + ("" if deployed in (None, unique) else f" ({deployed:,})")
+        )
         for dataset in board.datasets:
             for metric in board.metrics:
                 value = entry.values.get((dataset.label, metric))
