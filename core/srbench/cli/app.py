@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from srbench.cli import cache, data, plugins, run
+from srbench.cli import cache, data, leaderboard, plugins, run
 from srbench.cli import list as list_command
 from srbench.cli.eval import evaluate_command
 from srbench.cli.explain import explain
@@ -32,4 +32,5 @@ app.command("list")(list_command.list_)
 app.command("explain")(explain)
 app.add_typer(data.app, name="data")
 app.add_typer(cache.app, name="cache")
+app.add_typer(leaderboard.app, name="leaderboard")
 app.add_typer(plugins.app, name="plugins")
