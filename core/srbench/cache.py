@@ -7,7 +7,7 @@ import tempfile
 from pathlib import Path
 
 from srbench.errors import DataError, NetworkError, StoreError
-from srbench.storage import disk_errors, sha256_file, write_atomic
+from srbench.storage import disk_errors, sha256_bytes, sha256_file, write_atomic
 
 __all__ = ["Cache", "default_root"]
 
@@ -73,11 +73,14 @@ class Cache:
             content = Path(path).read_bytes()
         except OSError as error:
             raise DataError(f"cannot read '{path}': {error.strerror or error}") from error
-        return self._keep(content)
+        return self.keep(content)
 
-    def _keep(self, content: bytes) -> str:
-        from srbench.storage import sha256_bytes
+    def keep(self, content: bytes) -> str:
+        """Store a file by its content and return its SHA-256.
 
+        Raises:
+            StoreError: If the cache cannot be written.
+        """
         digest = sha256_bytes(content)
         if self.verified(digest) is None:
             write_atomic(self.path_for(digest), content)
@@ -103,7 +106,7 @@ class Cache:
             self.root.mkdir(parents=True, exist_ok=True)
             folder = tempfile.TemporaryDirectory(prefix=".download-", dir=self.root)
         with folder as temporary:
-            self._keep(_download(url, sha256, name, size, Path(temporary)).read_bytes())
+            self.keep(_download(url, sha256, name, size, Path(temporary)).read_bytes())
         return self.path_for(sha256)
 
     def index_pixels(self, pixels_sha256: str, sha256: str) -> None:

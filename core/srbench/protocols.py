@@ -139,11 +139,11 @@ class Protocol:
         return {
             "hr_crop": "HR images are cut at the right and the bottom to multiples of the scale.",
             "lr_channels": "LR images are made from all three channels of RGB.",
-            "lr_kernel": "The LR kernel is Matlab's bicubic: Keys' cubic, a = -0.5, stretched by the scale (antialiased).",
+            "lr_kernel": "The LR kernel is Matlab's bicubic: Keys' cubic, a = -0.5, stretched by the scale.",
             "lr_padding": f"Beyond an image's border the kernel sees {beyond[self.lr_padding]}.",
             "lr_rounding": f"LR images are rounded to uint8 {rounding[self.lr_rounding]}.",
             "quantisation": f"The SR image is clamped to 0..1 and {quantised[self.quantisation]}.",
-            "color": "Compared is luma: Y = 16 + (65.481 R + 128.553 G + 24.966 B) / 255 (BT.601, 16..235), not rounded.",
+            "color": "Compared is BT.601 luma: Y = 16 + (65.481 R + 128.553 G + 24.966 B) / 255, not rounded.",
             "crop_border": "On each side, as many pixels as the scale are left out of the comparison.",
             "data_range": f"PSNR = 10 log10({self.data_range}^2 / MSE), although luma spans 219 levels only.",
             "ssim_window": f"SSIM weighs with an {self.ssim_window}x{self.ssim_window} Gaussian window.",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 from abc import ABC, abstractmethod
@@ -128,11 +129,9 @@ def _cached_lr(cache: Cache, hr: Image, scale: int, protocol: Protocol) -> Image
     lr = _read_verified(path)
     if lr is None:
         lr = protocol.lr_image(hr, scale)
-        try:
+        # The LR image is right whether it could be kept or not: a full disk costs time here, nothing else.
+        with contextlib.suppress(StoreError):
             write_png(lr, path, text={"pixels_sha256": pixels_sha256(lr)})
-        except StoreError:
-            # The LR image is right whether it could be kept or not: a full disk costs time here, nothing else.
-            pass
     return lr
 
 

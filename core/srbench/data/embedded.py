@@ -83,7 +83,8 @@ class EmbeddedDataset(Dataset):
         if (found := pixels_sha256(pixels)) != entry.pixels_sha256:
             raise DataError(
                 f"'{entry.file}' of {_installed()} holds other pixels than '{self.name}' is made of (pixel hash "
-                f"{found[:12]}…, not {entry.pixels_sha256[:12]}…): results would not be comparable; install scikit-image 0.26.0"
+                f"{found[:12]}…, not {entry.pixels_sha256[:12]}…): results would not be comparable; "
+                "install scikit-image 0.26.0"
             )
         return pixels
 

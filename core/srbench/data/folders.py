@@ -99,7 +99,8 @@ class FolderDataset(Dataset):
                 matched[image] = file
         if unmatched:
             raise DataError(
-                f"these LR images have no HR image of their name in '{self.hr_folder}': {_listing(unmatched, self.path)}"
+                f"these LR images have no HR image of their name in '{self.hr_folder}': "
+                f"{_listing(unmatched, self.path)}"
             )
         if double:
             raise DataError(f"these LR images belong to the same HR image: {_listing(double, self.path)}; keep one")

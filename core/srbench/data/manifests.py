@@ -106,7 +106,8 @@ class ManifestDataset(Dataset):
         pixels = read_rgb(path)
         if pixels_sha256(pixels) != file.pixels_sha256:
             raise DataError(
-                f"'{self.name}/{image}' is the right file, but this Pillow decodes it to other pixels; install another one"
+                f"'{self.name}/{image}' is the right file, but this Pillow decodes it to other pixels; "
+                "install another version of it"
             )
         cache.index_pixels(file.pixels_sha256, file.sha256)
         return pixels

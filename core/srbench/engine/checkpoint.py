@@ -4,44 +4,18 @@ from __future__ import annotations
 
 import io
 import pickle
-import random
 import zipfile
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 
 from srbench.errors import ConfigError, StoreError
 from srbench.storage import write_atomic
 
-__all__ = ["check_identity", "load_checkpoint", "random_state", "restore_random_state", "save_checkpoint"]
+__all__ = ["check_identity", "load_checkpoint", "save_checkpoint"]
 
 _VERSION = 1
-
-
-def random_state(device: torch.device) -> dict[str, Any]:
-    """Return the states of the global generators of Python, NumPy and torch as plain values and tensors."""
-    legacy: Any = np.random.get_state(legacy=True)
-    state: dict[str, Any] = {
-        "python": random.getstate(),
-        "numpy": (legacy[0], torch.from_numpy(legacy[1].astype(np.int64)), *legacy[2:]),
-        "torch": torch.get_rng_state(),
-    }
-    if device.type == "cuda":
-        state["cuda"] = torch.cuda.get_rng_state(device)
-    return state
-
-
-def restore_random_state(state: dict[str, Any], device: torch.device) -> None:
-    """Set the global generators to what `random_state` returned."""
-    version, internal, gauss = state["python"]
-    random.setstate((version, tuple(internal), gauss))
-    name, keys, *rest = state["numpy"]
-    np.random.set_state((name, keys.numpy().astype(np.uint32), *rest))
-    torch.set_rng_state(state["torch"].cpu())
-    if device.type == "cuda" and "cuda" in state:
-        torch.cuda.set_rng_state(state["cuda"].cpu(), device)
 
 
 def save_checkpoint(path: Path, identity: dict[str, Any], state: dict[str, Any]) -> None:

@@ -171,8 +171,12 @@ def load_recipe(path: Path) -> dict[str, Any]:
 def _sentence(problem: Any) -> str:
     place = ".".join(str(part) for part in problem["loc"]) or "recipe"
     if problem["type"] == "extra_forbidden":
-        fields = {"MultiStepRestartLR": MultiStep, "CosineAnnealingRestartLR": CosineRestart, "none": Constant}
-        owner = fields.get(str(problem["loc"][-2]), Recipe) if len(problem["loc"]) > 1 else Recipe
+        fields: dict[str, type[BaseModel]] = {
+            "MultiStepRestartLR": MultiStep,
+            "CosineAnnealingRestartLR": CosineRestart,
+            "none": Constant,
+        }
+        owner: type[BaseModel] = fields.get(str(problem["loc"][-2]), Recipe) if len(problem["loc"]) > 1 else Recipe
         return f"unknown key '{place}'{suggest(str(problem['loc'][-1]), owner.model_fields, noun='known')}"
     if problem["type"] == "missing":
         return f"'{place}' is missing"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,8 +11,8 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from srbench.data.resize import imresize
 from srbench.errors import DataError
+from srbench.protocols import get_protocol
 
 if TYPE_CHECKING:
     from srbench.engine.recipe import Recipe
@@ -128,7 +127,8 @@ class TrainingPatches:
         self.names = list(images)
         hr = list(images.values())
         self._hr = [_planar(image) for image in hr]
-        self._lr = {scale: [_planar(_lr_image(image, scale)) for image in hr] for scale in self.scales}
+        protocol = get_protocol("matlab-y")
+        self._lr = {scale: [_planar(protocol.lr_image(image, scale)) for image in hr] for scale in self.scales}
         if self.device.type != "cpu":
             self._flat_hr = _Flat(self._hr, self.device)
             self._flat_lr = {scale: _Flat(images, self.device) for scale, images in self._lr.items()}
@@ -151,13 +151,6 @@ class TrainingPatches:
 def _cropped_size(image: Image, scales: Sequence[int]) -> tuple[int, int]:
     height, width = image.shape[:2]
     return min(height - height % s for s in scales), min(width - width % s for s in scales)
-
-
-def _lr_image(image: Image, scale: int) -> Image:
-    height, width = image.shape[:2]
-    cropped = image[: height - height % scale, : width - width % scale]
-    lr: Image = imresize(cropped, Fraction(1, scale))
-    return lr
 
 
 def _planar(image: Image) -> Image:

@@ -50,8 +50,8 @@ def ssim(
     """Return the mean SSIM of two single-channel images, over the pixels whose whole window lies inside.
 
     The Gaussian is separable and its filter a band matrix: both passes are small matrix products over strips that stay
-    in the cache. Three of the five moments would do for the denominator, so that four maps are filtered: a, b,
-    a^2 + b^2 and ab.
+    in the cache. Only the sum of the two variances enters, so that four maps are filtered, not five: a, b, a^2 + b^2
+    and ab.
 
     Args:
         a: `(H, W)`, values in 0..data_range.
