@@ -270,7 +270,7 @@ def save_state(model: Backbone, path: Path | str) -> str:
         "model": str(model.model_name) if model.model_name is not None else type(model).__name__,
         "scales": list(model.scales),
     }
-    # One entry: safetensors writes several in an order that changes from process to process, and with it the file's hash.
+    # One entry: safetensors writes several in an order that differs from process to process, and so would the file's hash.
     metadata = {"srbench": json.dumps(header, sort_keys=True)}
     data = save(unique_state(model), metadata=metadata)
     Path(path).parent.mkdir(parents=True, exist_ok=True)

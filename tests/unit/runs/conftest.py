@@ -1,13 +1,11 @@
-"""Small suites on folders of small images, and a way to run the real command many times without importing torch each time."""
+"""Small suites on folders of small images, and a way to run the command often without importing torch each time."""
 
 from __future__ import annotations
 
 import os
-import signal
 import subprocess
 import sys
 import textwrap
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -29,7 +27,7 @@ def make_images(folder: Path, count: int, *, side: int = 40, seed: int = 0) -> P
 
 @pytest.fixture
 def suite_file(tmp_path: Path) -> Callable[..., Path]:
-    """Return a function that writes a suite of small folders beside it: training data `train`, test data `test0`, ..."""
+    """Return a function that writes a suite of small folders beside it: `train` to train on, `test0`, `test1`, ..."""
 
     def write(
         *,
@@ -83,14 +81,14 @@ def srbench(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
 
 
 _NURSERY = """
-import os, sys
+import os, signal, sys, time
 import torch, pandas, pyarrow.parquet, plotly
 import srbench.cli.app, srbench.cli.progress, srbench.runner, srbench.engine.train, srbench.engine.evaluate
 import srbench.testing, srbench.weights, srbench.data.folders, srbench.counting
 from srbench.cli import main
 print("ready", flush=True)
 for line in sys.stdin:
-    *args, log = line.rstrip("\\n").split("\\t")
+    life, *args, log = line.rstrip("\\n").split("\\t")
     child = os.fork()
     if child == 0:
         with open(log, "ab", buffering=0) as stream:
@@ -108,13 +106,24 @@ for line in sys.stdin:
             traceback.print_exc()
             os._exit(70)
     print(child, flush=True)
-    _, status = os.waitpid(child, 0)
+    if life:
+        # Killed here, where it is waited for: its number cannot have gone to another process.
+        end = time.monotonic() + float(life)
+        ended, status = os.waitpid(child, os.WNOHANG)
+        while not ended and time.monotonic() < end:
+            time.sleep(0.001)
+            ended, status = os.waitpid(child, os.WNOHANG)
+        if not ended:
+            os.kill(child, signal.SIGKILL)
+            _, status = os.waitpid(child, 0)
+    else:
+        _, status = os.waitpid(child, 0)
     print(os.waitstatus_to_exitcode(status), flush=True)
 """
 
 
 class Nursery:
-    """A process with everything imported that forks a new process for each `srbench` command: real, and ready at once."""
+    """A process with everything imported that forks a real new process for each `srbench` command, ready at once."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -128,11 +137,11 @@ class Nursery:
         assert self.process.stdout is not None
         return self.process.stdout.readline().strip()
 
-    def start(self, *args: str | Path) -> int:
-        """Start a command and return its process."""
+    def start(self, *args: str | Path, life: float | None = None) -> int:
+        """Start a command, which is killed after `life` seconds, and return its process."""
         assert self.process.stdin is not None
         self.log.write_bytes(b"")
-        self.process.stdin.write("\t".join([*map(str, args), str(self.log)]) + "\n")
+        self.process.stdin.write("\t".join(["" if life is None else str(life), *map(str, args), str(self.log)]) + "\n")
         self.process.stdin.flush()
         return int(self._line())
 
@@ -147,14 +156,7 @@ class Nursery:
 
     def kill_after(self, seconds: float, *args: str | Path) -> int:
         """Start a command and kill it a while later; return its exit status."""
-        child = self.start(*args)
-        time.sleep(seconds)
-        # It may have ended, but it has not been waited for, so that the number is still its own... unless the nursery
-        # has: then there is nothing to kill.
-        try:
-            os.kill(child, signal.SIGKILL)
-        except ProcessLookupError:
-            pass
+        self.start(*args, life=seconds)
         return self.wait()
 
     def said(self) -> str:
@@ -167,9 +169,10 @@ class Nursery:
         self.process.wait(timeout=30)
 
 
-@pytest.fixture
-def nursery(tmp_path: Path) -> Iterator[Nursery]:
-    nursery = Nursery(tmp_path)
+@pytest.fixture(scope="session")
+def nursery(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Nursery]:
+    """Return the nursery; its commands run in a folder of its own, so paths are given in full."""
+    nursery = Nursery(tmp_path_factory.mktemp("nursery"))
     try:
         yield nursery
     finally:

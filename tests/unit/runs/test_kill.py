@@ -47,30 +47,33 @@ def test_fifty_random_kills_lose_no_cell_and_do_none_twice(
     complete = finished_cells(tmp_path / "whole").keys()
     assert len(complete) == 3 * 5 * 2
 
-    kills = hits = rounds = 0
+    kills = hits = rounds = advanced = 0
     run_dir, known = tmp_path / "run0", {}
     while kills < KILLS:
-        # Short lives, so that one run is killed many times at different cells.
-        status = nursery.kill_after(draw.uniform(0, duration / 3), *arguments, run_dir)
+        # Shorter than a whole run, so that one run is killed several times at different cells.
+        status = nursery.kill_after(draw.uniform(0, duration / 2), *arguments, run_dir)
         kills += 1
         hits += status == -signal.SIGKILL
         assert status in (0, -signal.SIGKILL), nursery.said()
         after = finished_cells(run_dir)
         for name, trace in known.items():
             assert after.get(name) == trace, f"kill {kills}: the finished cell {name} was lost or done again"
+        advanced += status != 0 and after.keys() > known.keys()
         known = after
         if status == 0:
             assert known.keys() == complete
             rounds += 1
             run_dir, known = tmp_path / f"run{rounds}", {}
+    # Otherwise this test would have shown little.
     assert hits >= KILLS // 2, f"only {hits} of {kills} commands were alive when they were to be killed"
+    assert advanced >= 3, f"only {advanced} kills hit a run that had just finished something"
 
     assert nursery.run(*arguments, run_dir) == 0, nursery.said()
     after = finished_cells(run_dir)
     assert after.keys() == complete
     assert {name: after[name] for name in known} == known
     assert not list(run_dir.glob("**/.tmp-*")), "leftovers of killed runs are swept"
-    print(f"{hits} kills of living runs, {rounds} runs completed on the way, seed {seed}")
+    print(f"{hits} kills of living runs, {advanced} with new cells, {rounds} runs completed on the way")
 
 
 def test_killed_and_resumed_run_gives_the_same_numbers_as_an_uninterrupted_one(
