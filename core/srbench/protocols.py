@@ -84,7 +84,8 @@ class Protocol:
         height, width = (size - size % scale for size in hr.shape[:2])
         if not height or not width:
             raise DataError(f"an image of {hr.shape[1]}x{hr.shape[0]} pixels is too small for scale {scale}")
-        return hr[:height, :width]
+        cropped: Image = hr[:height, :width]
+        return cropped
 
     def lr_image(self, hr: Image, scale: int) -> Image:
         """Return the LR image of an HR image: uint8 `(H, W, 3)` to uint8 `(H // scale, W // scale, 3)`.

@@ -107,7 +107,7 @@ def pixels_sha256(image: Image) -> str:
     if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3:
         raise DataError(f"an image is identified by its uint8 RGB pixels (H, W, 3), got {image.dtype} {image.shape}")
     digest = hashlib.sha256("{}x{}x{}\n".format(*image.shape).encode())
-    digest.update(np.ascontiguousarray(image))
+    digest.update(np.ascontiguousarray(image).data)
     return digest.hexdigest()
 
 
