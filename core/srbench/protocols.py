@@ -96,12 +96,13 @@ class Protocol:
         """
         if isinstance(scale, bool) or not isinstance(scale, int) or scale < 1:
             raise ConfigError(f"the scale must be a whole number of 1 or more, got {scale!r}")
-        return imresize(
+        lr: Image = imresize(
             self.mod_crop(hr, scale),
             Fraction(1, scale),
             padding=self.lr_padding,
             rounding=self.lr_rounding,
         )
+        return lr
 
     def quantise(self, sr: npt.NDArray[Any]) -> Image:
         """Turn an SR image into uint8 as this protocol saves it.
