@@ -115,13 +115,14 @@ class Protocol:
         Raises:
             DataError: If the image holds NaN, which no rounding makes a pixel of.
         """
-        levels = np.multiply(sr, np.float32(255), dtype=np.float32)
+        levels: npt.NDArray[np.float32] = np.multiply(sr, np.float32(255), dtype=np.float32)
         if np.isnan(levels).any():
             raise DataError("the SR image holds NaN: the network diverged or its weights are damaged")
         if self.quantisation == "round":
             np.rint(levels, out=levels)
         np.clip(levels, 0, 255, out=levels)
-        return levels.astype(np.uint8)
+        image: Image = levels.astype(np.uint8)
+        return image
 
     def meaning(self) -> dict[str, str]:
         """Return one sentence per choice, keyed by the setting's name."""

@@ -82,6 +82,9 @@ def decode_rgb(content: bytes, name: str) -> Image:
     if picture.mode not in ("1", "L", "P", "RGB"):
         raise DataError(f"'{name}' has pixels of the kind '{picture.mode}'; save it as 8-bit RGB")
     try:
+        # Loading ends with the last pixel; verifying reads on to the end mark, and checks every chunk's checksum.
+        if picture.format == "PNG":
+            Pillow.open(io.BytesIO(content)).verify()
         picture.load()
         return np.array(picture.convert("RGB"))
     except Exception as error:

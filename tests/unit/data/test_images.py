@@ -103,6 +103,17 @@ def test_a_flipped_bit_in_a_png_is_noticed(tmp_path: Path, make_image: Callable[
         read_rgb(path)
 
 
+@pytest.mark.parametrize("lost", [12, 13, 16, 20])
+def test_a_png_without_its_last_bytes_is_refused_even_where_all_pixels_are_there(
+    tmp_path: Path, make_image: Callable[..., Image], lost: int
+) -> None:
+    path = tmp_path / "a.png"
+    write_png(make_image(32, 32), path)
+    path.write_bytes(path.read_bytes()[:-lost])
+    with pytest.raises(DataError, match="damaged or truncated"):
+        read_rgb(path)
+
+
 @pytest.mark.parametrize("content", [b"not an image at all", b"\x89PNG\r\n\x1a\n" + b"\0" * 40])
 def test_what_is_no_image_is_refused(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "a.png").write_bytes(content)
