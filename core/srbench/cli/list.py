@@ -25,7 +25,9 @@ class Kind(enum.StrEnum):
 def list_(
     kind: Annotated[Kind, typer.Argument(help="What to list.")] = Kind.MODELS,
     pattern: Annotated[str, typer.Argument(help="A glob pattern such as '*ps*'.")] = "",
-    json: Annotated[str | None, typer.Option("--json", metavar="FILE", help="Write JSON here; - is the screen.")] = None,
+    json: Annotated[
+        str | None, typer.Option("--json", metavar="FILE", help="Write JSON here; - is the screen.")
+    ] = None,
 ) -> None:
     """List models, backbones, methods, data sets, suites, protocols or metrics.
 

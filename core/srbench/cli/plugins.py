@@ -21,7 +21,9 @@ def group() -> None:
 
 @app.command()
 def doctor(
-    json: Annotated[str | None, typer.Option("--json", metavar="FILE", help="Write JSON here; - is the screen.")] = None,
+    json: Annotated[
+        str | None, typer.Option("--json", metavar="FILE", help="Write JSON here; - is the screen.")
+    ] = None,
 ) -> None:
     """Load everything that every plugin contributes; say what fails, and how to mend it.
 

@@ -77,11 +77,12 @@ def _import_torchvision() -> None:
             raise PluginError(f"basicsr needs torchvision, and importing it failed: {error}. {_NOT_NEEDED}") from error
         _define_torchvision_schemas()
         importlib.import_module("torchvision")
-    if importlib.util.find_spec("torchvision.transforms.functional_tensor") is None:
+    name = "torchvision.transforms.functional_tensor"
+    if name not in sys.modules and importlib.util.find_spec(name) is None:
         functional = importlib.import_module("torchvision.transforms.functional")
-        removed = types.ModuleType("torchvision.transforms.functional_tensor")
+        removed = types.ModuleType(name)
         removed.rgb_to_grayscale = functional.rgb_to_grayscale  # type: ignore[attr-defined]
-        sys.modules[removed.__name__] = removed
+        sys.modules[name] = removed
 
 
 def _define_torchvision_schemas() -> None:
