@@ -43,7 +43,7 @@ def server(tmp_path: Path) -> Iterator[tuple[Path, str]]:
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Quiet, directory=str(folder))) as httpd:
         thread = threading.Thread(target=httpd.serve_forever, daemon=True)
         thread.start()
-        yield folder, f"http://127.0.0.1:{httpd.server_address[1]}"
+        yield folder, f"http://127.0.0.1:{httpd.server_port}"
         httpd.shutdown()
         thread.join()
 
@@ -115,7 +115,8 @@ def test_a_file_that_is_gone_says_so(tmp_path: Path, server: tuple[Path, str]) -
 def test_no_network_says_how_to_do_without(tmp_path: Path) -> None:
     with socket.socket() as taken:  # bound but not listening: connections are refused
         taken.bind(("127.0.0.1", 0))
-        url = f"http://127.0.0.1:{taken.getsockname()[1]}/w.pth"
+        port = taken.getsockname()[1]
+        url = f"http://127.0.0.1:{port}/w.pth"
         with pytest.raises(NetworkError, match="no connection") as caught:
             Cache(tmp_path / "cache").fetch(url, sha256(b"weights"), "drrn.pth", 7)
     assert_says_what_to_do(caught.value, sha256(b"weights"), url)
