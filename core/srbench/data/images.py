@@ -42,7 +42,8 @@ def read_rgb(path: Path | str) -> Image:
     """Read an 8-bit image file as RGB.
 
     Grey, black-and-white and opaque palette images become three channels, which is exact. Everything that would need a
-    decision (transparency, CMYK, more than 8 bits per channel) is refused.
+    decision (transparency, CMYK, more than 8 bits per channel) is refused. Pixels are taken as they are stored: notes
+    on orientation or colour profile are not applied.
 
     Returns:
         uint8 `(H, W, 3)`.

@@ -125,6 +125,16 @@ def test_progress_is_told_of_every_image(dataset: FolderDataset) -> None:
     assert seen == [(name, index + 1, 5) for index, name in enumerate(dataset.image_names())]
 
 
+def test_few_outputs_wait_to_be_scored(dataset: FolderDataset) -> None:
+    model = Nearest()
+    ahead: list[int] = []
+    evaluate(
+        model, dataset, 2, MATLAB, METRICS, progress=lambda _, done, total: ahead.append(len(model.threads) - done)
+    )
+    assert len(ahead) == 5
+    assert max(ahead) <= 2
+
+
 @pytest.mark.parametrize("training", [True, False])
 def test_mode_and_threads_are_as_before(dataset: FolderDataset, training: bool) -> None:
     model = Nearest().train(training)
