@@ -120,7 +120,7 @@ def train(
     identity: dict[str, Any] = {
         "model": str(name),
         "scales": list(scales),
-        "recipe": recipe.digest,
+        "recipe": recipe.deciding,
         "training data": dataset.content_hash(),
     }
     finished = out_dir / "training.json"
