@@ -132,7 +132,7 @@ def test_validation_reports_and_leaves_no_trace(toy, image_folder: Path, tmp_pat
         tmp_path / "b",
         recipe={"validate_every": 16},
         val=image_folder,
-        progress=lambda now: seen.append(now),
+        progress=seen.append,
     )
     assert validated.weights_sha256 == plain.weights_sha256
     assert [entry["iteration"] for entry in validated.validations] == [16, 32, 40]
@@ -178,7 +178,9 @@ def test_checkpointing_more_often_is_the_same_training(toy, image_folder: Path, 
 
 def test_results_of_another_training_are_refused_by_what_differs(toy, image_folder: Path, tmp_path: Path) -> None:
     _train(toy, image_folder, tmp_path)
-    with pytest.raises(ConfigError, match=r"training.json belongs to another training: lr is '0.001', asked for is '0.1'"):
+    with pytest.raises(
+        ConfigError, match=r"training.json belongs to another training: lr is '0.001', asked for is '0.1'"
+    ):
         _train(toy, image_folder, tmp_path, recipe={"lr": 0.1})
     with pytest.raises(ConfigError, match=r"model is 'engine_toy', asked for is 'edsr_tiny'; scales is "):
         train("edsr_tiny", scales=(2,), data=image_folder, recipe=toy.recipe(), out_dir=tmp_path)
@@ -210,7 +212,7 @@ def test_a_damaged_checkpoint_is_refused_and_left_alone(tmp_path: Path, damage: 
     else:
         path.write_bytes({"truncated": whole[:2000], "empty": b"", "text": b"not a checkpoint"}[damage])
     content = path.read_bytes()
-    with pytest.raises(StoreError, match="checkpoint.pt cannot be read as a checkpoint"):
+    with pytest.raises(StoreError, match=r"checkpoint\.pt cannot be read as a checkpoint"):
         load_checkpoint(path, {})
     assert path.read_bytes() == content
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import random
 import signal
 import subprocess
@@ -10,8 +11,11 @@ import time
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from srbench.engine.checkpoint import load_checkpoint
+from srbench.engine.train import train
 from srbench.weights import load_state
 
 TOY = Path(__file__).with_name("toy.py")
@@ -94,8 +98,6 @@ def test_two_trainings_do_not_share_a_folder(tmp_path: Path, image_folder: Path)
 
 
 def test_the_weights_are_those_of_the_average(tmp_path: Path, image_folder: Path, toy) -> None:
-    from srbench.engine.train import train
-
     with pytest.raises(KeyboardInterrupt):
         train(
             "engine_toy",
@@ -111,6 +113,32 @@ def test_the_weights_are_those_of_the_average(tmp_path: Path, image_folder: Path
     saved = load_state(result.weights)
     assert all(saved[key].equal(state["ema"][key]) for key in saved)
     assert not saved["head.weight"].equal(state["network"]["head.weight"])
+
+
+@settings(max_examples=8)
+@given(first=st.integers(1, 40), second=st.integers(1, 40), every=st.integers(1, 9))
+def test_stopping_anywhere_and_going_on_ends_with_identical_weights(
+    tmp_path_factory: pytest.TempPathFactory,
+    image_folder: Path,
+    uninterrupted: str,
+    toy,
+    first: int,
+    second: int,
+    every: int,
+) -> None:
+    """Law: weights are a function of the recipe, wherever sessions end and however often state is saved."""
+    folder = tmp_path_factory.mktemp("stopped")
+    for stop in (first, second, None):
+        with contextlib.suppress(KeyboardInterrupt):
+            result = train(
+                "engine_toy",
+                scales=(2, 3, 4),
+                data=image_folder,
+                recipe=toy.recipe(checkpoint_every=every),
+                out_dir=folder,
+                progress=_interrupt_at(stop) if stop else None,
+            )
+    assert result.weights_sha256 == uninterrupted
 
 
 def _interrupt_at(iteration: int):
