@@ -170,11 +170,7 @@ class Session:
 
 
 def _tensorboard(out_dir: Path, iteration: int) -> Any:
-    try:
-        from torch.utils.tensorboard import SummaryWriter
-    except ImportError:
-        raise ConfigError(
-            "TensorBoard output was asked for, but tensorboard is not installed: `pip install tensorboard`."
-        ) from None
+    from torch.utils.tensorboard import SummaryWriter
+
     # What a killed session wrote after its last checkpoint is written again by this one.
     return SummaryWriter(str(out_dir / "tensorboard"), purge_step=iteration + 1)

@@ -272,3 +272,17 @@ def test_the_record_of_a_training_can_be_read(toy, image_folder: Path, tmp_path:
     assert record["result"]["recipe"]["iterations"] == 2
     assert record["result"]["weights_sha256"] == result.weights_sha256
     assert toy.recipe(iterations=2).digest == result.recipe_digest
+
+
+def test_tensorboard_gets_loss_rate_and_validation(toy, image_folder: Path, tmp_path: Path) -> None:
+    pytest.importorskip("tensorboard")
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    result = _train(
+        toy, image_folder, tmp_path, recipe={"iterations": 4, "checkpoint_every": 2}, val=image_folder, tensorboard=True
+    )
+    board = EventAccumulator(str(tmp_path / "tensorboard"))
+    board.Reload()
+    assert [event.step for event in board.Scalars("loss")] == [2, 4]
+    assert board.Scalars("loss")[-1].value == pytest.approx(result.loss)
+    assert board.Scalars("psnr_y/x3")[-1].value == pytest.approx(result.validations[-1]["psnr_y x3"])
