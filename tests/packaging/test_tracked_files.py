@@ -16,6 +16,8 @@ ADDRESS = re.compile(r"\b(?:https?|ftp|git|ssh)://[^\s'\"<>)\]`|]+")
 # Whom the project may name: papers, sources of data and weights, standards, the changelog's conventions.
 HOSTS = {
     "arxiv.org", "creativecommons.org", "doi.org", "github.com", "json-schema.org", "keepachangelog.com",
+    # where the authors of the embedded images published them
+    "cc0textures.com", "flic.kr", "hubblesite.org", "scikit-image.org", "www.deviantart.com", "www.flickr.com",
     "openaccess.thecvf.com", "raw.githubusercontent.com", "semver.org", "spdx.org", "www.w3.org",
 }  # fmt: skip
 EXAMPLE = re.compile(r"(^|\.)(example\.(com|org|net)|invalid|localhost|test)$|^127\.0\.0\.1$")
