@@ -12,7 +12,6 @@ import pytest
 
 from srbench.executor import Crash, InProcess, Workers
 
-
 # A worker imports what it performs, so it must be a module that can be imported, as no test is.
 MODULE = """
 import os
