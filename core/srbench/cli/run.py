@@ -58,18 +58,25 @@ def run(
     from srbench.suite import load_suite
 
     loaded = load_suite(suite)
-    with RunProgress() as observer:
-        report = run_suite(
-            loaded,
-            out,
-            models_glob=models,
-            datasets=[name.strip() for name in datasets.split(",") if name.strip()] if datasets is not None else None,
-            dry_run=dry_run,
-            device=device,
-            threads=threads,
-            jobs=jobs,
-            observer=observer,
-        )
+    try:
+        with RunProgress() as observer:
+            report = run_suite(
+                loaded,
+                out,
+                models_glob=models,
+                datasets=[name.strip() for name in datasets.split(",") if name.strip()]
+                if datasets is not None
+                else None,
+                dry_run=dry_run,
+                device=device,
+                threads=threads,
+                jobs=jobs,
+                observer=observer,
+            )
+    except KeyboardInterrupt:
+        # Typer would end the program without a word.
+        typer.echo("srbench: interrupted; what was finished is kept, run the same command again to go on.", err=True)
+        raise typer.Exit(130) from None
     pages = _build_page(report) if page and not dry_run and (report.done or _no_page(report)) else None
     if json_file is not None:
         _write_json(json_file, report)
