@@ -9,9 +9,10 @@ __all__ = ["crop_box"]
 
 
 def crop_box(hr: NDArray[np.uint8], size: int, scale: int) -> tuple[int, int, int, int]:
-    """Return the square of an HR image with the most gradient energy: top, left, bottom, right, in multiples of the scale.
+    """Return the square of an HR image with the most gradient energy: top, left, bottom, right.
 
-    It depends on the HR image alone, so that every model is shown at the same place. Of equal squares the first in reading order wins.
+    It depends on the HR image alone, so that every model is shown at the same place. Of equal squares the first in
+    reading order wins.
 
     Args:
         hr: uint8 `(H, W, 3)`.

@@ -1,7 +1,8 @@
 """Executors: who does a run's jobs. In this process, or in several on this machine.
 
-A job is done by `perform(job, emit)`; whatever it emits reaches `handle` in the process that called `run`, which is the only one
-that writes cells. So an executor cannot corrupt the store, and one that hands jobs to other machines has this same shape.
+A job is done by `perform(job, emit)`; whatever it emits reaches `handle` in the process that called `run`, which is the
+only one that writes cells. So an executor cannot corrupt the store, and one that hands jobs to other machines has this
+same shape.
 """
 
 from __future__ import annotations
@@ -9,8 +10,8 @@ from __future__ import annotations
 import contextlib
 import multiprocessing
 import os
+import platform
 import signal
-import sys
 import threading
 import time
 from collections import deque
@@ -129,7 +130,7 @@ def _work(connection: Connection[Any, Any], perform: Perform, parent: int) -> No
 
 def _end_with(parent: int) -> None:
     """Have this process killed when its parent ends, however it ends: nobody would take its results."""
-    if sys.platform == "linux":
+    if platform.system() == "Linux":
         import ctypes
 
         ctypes.CDLL(None, use_errno=True).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG

@@ -1,6 +1,7 @@
 """What decides a result, as hashes: a cell's key, a training's key, and the digest of the code behind a model.
 
-Everything here reads names, metadata and source files only, so that a finished run is recognised without importing torch.
+Everything here reads names, metadata and source files only, so that a finished run is recognised without importing
+torch.
 """
 
 from __future__ import annotations
@@ -21,8 +22,9 @@ __all__ = ["DTYPE", "NUMERICS", "cell_key", "code_digest", "distributions", "tra
 
 DTYPE = "float32"
 
-# Switches that change what is computed and that the runner sets. Versions of libraries, the device and the number of threads
-# are recorded with a result but are no part of its key: they move a mean by less than is printed (docs/adr/0005-results-store.md).
+# Switches that change what is computed and that the runner sets. Versions of libraries, the device and the number of
+# threads are recorded with a result but are no part of its key: they move a mean by less than is printed
+# (docs/adr/0005-results-store.md).
 NUMERICS: dict[str, str | bool | int] = {"tf32": False}
 
 CORE = "sr-bench"
@@ -30,8 +32,9 @@ CORE = "sr-bench"
 # What cannot change a number. A better page or message must not ask for a hundred hours of training again.
 _NEUTRAL = frozenset(
     {
-        "cli", "leaderboard", "leaderboards", "suites", "testing", "executor.py", "fingerprint.py", "plan.py", "results.py",
-        "runner.py", "storage.py", "suite.py", "yaml_lines.py",
+        "cli", "leaderboard", "leaderboards", "suites", "testing",
+        "crops.py", "executor.py", "fingerprint.py", "plan.py", "results.py", "runner.py", "storage.py", "suite.py",
+        "timm_bridge.py", "yaml_lines.py",
     }
 )  # fmt: skip
 _CODE = frozenset({".py", ".so", ".pyd"})
@@ -54,8 +57,8 @@ def distributions(name: ModelName, metrics: Sequence[str] = ()) -> dict[str, str
 def code_digest(names: Iterable[str]) -> str:
     """Return the SHA-256 of the code of some distributions.
 
-    Source files are hashed as they lie on the disk, by their path in the package: an editable install and a wheel of the same code
-    have the same digest, and an edited file shows.
+    Source files are hashed as they lie on the disk, by their path in the package: an editable install and a wheel of
+    the same code have the same digest, and an edited file shows.
     """
     digests = {name: _distribution_digest(name) for name in sorted(set(names))}
     return hashlib.sha256(canonical_json(digests).encode()).hexdigest()

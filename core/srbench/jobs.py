@@ -89,7 +89,7 @@ class Full:
     message: str
 
 
-class CheckFailed(Exception):
+class CheckFailedError(Exception):
     """A conformance check of the model failed, so that its figures would mean nothing."""
 
 
@@ -97,7 +97,7 @@ Emit = Callable[[Any], None]
 
 
 def perform(job: Job, emit: Emit) -> None:
-    """Do a job; emit `Progress`, one `Finished` per cell, and `Full` where the disk has no room. Never raises but on interruption."""
+    """Do a job: emit `Progress`, one `Finished` per cell, and `Full` where the disk has no room; raise nothing."""
     model = job.model
     state: dict[str, Any] = {}
     cells = list(model.cells)
@@ -116,7 +116,7 @@ def perform(job: Job, emit: Emit) -> None:
         if _is_full(error):
             emit(Full(str(error) if isinstance(error, SRBenchError) else f"there is no room left on the disk: {error}"))
             return
-        text = str(error) if isinstance(error, CheckFailed) else traceback.format_exc()
+        text = str(error) if isinstance(error, CheckFailedError) else traceback.format_exc()
         for cell in cells:
             emit(Finished(failed_record(model, cell, text, **_known(state))))
 
@@ -197,7 +197,7 @@ def _prepare(job: Job, state: dict[str, Any], emit: Emit) -> None:
     state["checks"] = run_checks(str(model.name), model.scales)
     if broken := {check: result for check, result in state["checks"].items() if result.startswith("failed")}:
         listed = "; ".join(f"{check}: {result}" for check, result in broken.items())
-        raise CheckFailed(f"the conformance checks of '{model.name}' must pass before it is measured; {listed}")
+        raise CheckFailedError(f"the conformance checks of '{model.name}' must pass before it is measured; {listed}")
     if model.training is not None:
         result = _train(job, emit)
         state["weights_sha256"] = result.weights_sha256

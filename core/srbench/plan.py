@@ -18,6 +18,7 @@ from srbench.suite import ModelEntry, Suite
 
 if TYPE_CHECKING:
     from srbench.data.datasets import Dataset
+    from srbench.protocols import Protocol
 
 __all__ = ["CellPlan", "ModelPlan", "Plan", "TrainingPlan", "make_plan", "pending"]
 
@@ -143,32 +144,29 @@ def make_plan(suite: Suite, *, models_glob: str | None = None, datasets: Sequenc
         datasets: Only these of the suite's data sets.
 
     Raises:
-        SRBenchError: A model, method, argument, data set, protocol or metric is not right, or the data cannot be had; the message
-            names the line of the suite's file.
+        SRBenchError: A model, method, argument, data set, protocol or metric is not right, or the data cannot be had;
+            the message names the line of the suite's file.
     """
     opened: dict[str, DataPlan] = {}
-    data = [
-        _at(suite, ("datasets", index), lambda source=source: _open(suite.resolve(source), opened))
-        for index, source in _chosen_datasets(suite, datasets)
-    ]
-    protocols = [
-        _at(suite, ("protocol", index), lambda name=name: _protocol_digest(name))
-        for index, name in enumerate(suite.protocols)
-    ]
-    for index, metric in enumerate(suite.metrics):
-        _at(suite, ("metrics", index), lambda metric=metric: _check_metric(metric))
-    models: list[ModelPlan] = []
-    for index, entry, name in _chosen_models(suite, models_glob):
-        for scale in suite.scales:
-            models.append(
-                _at(
-                    suite,
-                    ("models", index),
-                    lambda entry=entry, name=name, scale=scale, index=index: _plan_model(
-                        suite, entry, name, scale, data, protocols, opened, suite.where("models", index)
-                    ),
-                )
-            )
+    from srbench.protocols import get_protocol
+    from srbench.registry import get_metric
+
+    chosen = _chosen_models(suite, models_glob)
+    data, protocols, models = [], [], []
+    for index, source in _chosen_datasets(suite, datasets):
+        with suite.blamed("datasets", index):
+            data.append(_open(suite.resolve(source), opened))
+    for index, text in enumerate(suite.protocols):
+        with suite.blamed("protocol", index):
+            protocols.append(get_protocol(text))
+    for index, text in enumerate(suite.metrics):
+        with suite.blamed("metrics", index):
+            get_metric(text)
+    for index, entry, name in chosen:
+        with suite.blamed("models", index):
+            for scale in suite.scales:
+                place = suite.where("models", index)
+                models.append(_plan_model(suite, entry, name, scale, data, protocols, opened, place))
     return Plan(suite, tuple(models))
 
 
@@ -186,14 +184,6 @@ def pending(plan: Plan, store: RunStore) -> list[ModelPlan]:
     return left
 
 
-def _at(suite: Suite, place: tuple[str | int, ...], step: Any) -> Any:
-    """Do a step; say where in the suite's file its error comes from."""
-    try:
-        return step()
-    except SRBenchError as error:
-        raise type(error)(f"{suite.where(*place)}: {error}") from error
-
-
 def _chosen_datasets(suite: Suite, wanted: Sequence[str] | None) -> list[tuple[int, str]]:
     numbered = list(enumerate(suite.datasets))
     if wanted is None:
@@ -207,17 +197,14 @@ def _chosen_datasets(suite: Suite, wanted: Sequence[str] | None) -> list[tuple[i
 
 
 def _chosen_models(suite: Suite, pattern: str | None) -> list[tuple[int, ModelEntry, ModelName]]:
-    from srbench.registry import canonical_name
-
     chosen: list[tuple[int, ModelEntry, ModelName]] = []
     seen: dict[str, int] = {}
     for index, entry in enumerate(suite.models):
-        name = _at(suite, ("models", index), lambda entry=entry: _canonical(suite, entry.model, canonical_name))
-        if str(name) in seen:
-            raise ConfigError(
-                f"{suite.where('models', index)}: '{entry.model}' is the model '{name}', which {suite.where('models', seen[str(name)])} "
-                "names already; keep one."
-            )
+        with suite.blamed("models", index):
+            name = _canonical(suite, entry.model)
+            if str(name) in seen:
+                earlier = suite.where("models", seen[str(name)])
+                raise ConfigError(f"'{entry.model}' is the model '{name}', which {earlier} names already; keep one.")
         seen[str(name)] = index
         if pattern is None or any(fnmatch.fnmatchcase(text, pattern) for text in (entry.model, str(name))):
             chosen.append((index, entry, name))
@@ -226,9 +213,11 @@ def _chosen_models(suite: Suite, pattern: str | None) -> list[tuple[int, ModelEn
     return chosen
 
 
-def _canonical(suite: Suite, text: str, canonical_name: Any) -> ModelName:
+def _canonical(suite: Suite, text: str) -> ModelName:
+    from srbench.registry import canonical_name
+
     try:
-        name: ModelName = canonical_name(text)
+        return canonical_name(text)
     except SRBenchError as error:
         needed = [what for key, what in suite.requires.items() if key in text]
         if needed and "pip install" not in str(error):
@@ -236,7 +225,6 @@ def _canonical(suite: Suite, text: str, canonical_name: Any) -> ModelName:
                 f"{error}; this suite needs: pip install {' '.join(repr(what) for what in needed)}"
             ) from error
         raise
-    return name
 
 
 def _open(source: str, opened: dict[str, DataPlan]) -> DataPlan:
@@ -251,25 +239,13 @@ def _open(source: str, opened: dict[str, DataPlan]) -> DataPlan:
     return opened[source]
 
 
-def _protocol_digest(name: str) -> tuple[str, str]:
-    from srbench.protocols import get_protocol
-
-    return name, get_protocol(name).digest
-
-
-def _check_metric(name: str) -> None:
-    from srbench.registry import get_metric
-
-    get_metric(name)
-
-
 def _plan_model(
     suite: Suite,
     entry: ModelEntry,
     name: ModelName,
     scale: int,
     data: Sequence[DataPlan],
-    protocols: Sequence[tuple[str, str]],
+    protocols: Sequence[Protocol],
     opened: dict[str, DataPlan],
     place: str,
 ) -> ModelPlan:
@@ -286,27 +262,37 @@ def _plan_model(
         weights, scales = source.sha256, tuple(source.scales)
         if scale not in scales:
             raise ConfigError(
-                f"the weights of '{name}' are for {_scales(scales)}, and the suite asks for x{scale}; take another model or scale."
+                f"the weights of '{name}' are for {_scales(scales)}, and the suite asks for x{scale}; "
+                "take another model or scale."
             )
     elif name.backbone not in BASELINES:
         training = _plan_training(suite, entry, name, scale, code, opened)
         tier = "trained"
     cells = []
     for item in data:
-        for protocol, digest in protocols:
+        for protocol in protocols:
             key = fingerprint.cell_key(
                 model=str(name),
                 scale=scale,
                 scales=scales,
                 weights=training.key if training is not None else weights,
                 dataset_hash=item.content_hash,
-                protocol_digest=digest,
+                protocol_digest=protocol.digest,
                 metrics=suite.metrics,
                 code=code,
             )
-            slug = slugify(f"{name}-x{scale}-{item.name}-{protocol}")
+            slug = slugify(f"{name}-x{scale}-{item.name}-{protocol.name}")
             cells.append(
-                CellPlan(key, str(name), scale, item, protocol, digest, suite.metrics, f"{slug}-{key[:KEY_LENGTH]}")
+                CellPlan(
+                    key,
+                    str(name),
+                    scale,
+                    item,
+                    protocol.name,
+                    protocol.digest,
+                    suite.metrics,
+                    f"{slug}-{key[:KEY_LENGTH]}",
+                )
             )
     return ModelPlan(name, scale, scales, tier, training, weights, code, plugins, place, tuple(cells))
 
@@ -319,7 +305,8 @@ def _plan_training(
     spec = suite.training(entry)
     if spec is None:
         raise ConfigError(
-            f"'{name}' has no weights, and the suite has no key 'train' that says how to train it; add one, or name weights by a tag."
+            f"'{name}' has no weights, and the suite has no key 'train' that says how to train it; "
+            "add one, or name weights by a tag."
         )
     data = _open(suite.resolve(spec.data), opened)
     recipe = Recipe.model_validate(spec.recipe)

@@ -1,8 +1,8 @@
 """Runs: everything a suite asks for and that is not done yet, and nothing twice.
 
-First the whole suite is checked (names, arguments, shapes, weights, data), before the first write. Then each model's cells are
-measured; what is finished stays finished, whatever ends the run. A cell that fails is recorded with its traceback, and the
-others go on.
+First the whole suite is checked (names, arguments, shapes, weights, data), before the first write. Then each model's
+cells are measured; what is finished stays finished, whatever ends the run. A cell that fails is recorded with its
+traceback, and the others go on.
 """
 
 from __future__ import annotations
@@ -105,14 +105,15 @@ def run(
         datasets: Only these of the suite's data sets.
         dry_run: Only say what would be done; write nothing.
         device: `cpu`, `cuda` or `cuda:N`.
-        threads: CPU threads of each evaluation and training. If not given: one for a training, since small networks are fastest
-            so and a result must not depend on the machine; for an evaluation, this machine's cores shared by the jobs.
+        threads: CPU threads of each evaluation and training. If not given: one for a training, since small networks are
+            fastest so and a result must not depend on the machine; for an evaluation, this machine's cores shared by
+            the jobs.
         jobs: Models done at a time. If not given, as many as need training, at most one per core; one on a GPU.
         observer: Is told how it goes.
 
     Raises:
-        SRBenchError: Something in the suite is not right, data or weights cannot be had, the directory is in use, or the disk is
-            full; what was finished is kept.
+        SRBenchError: Something in the suite is not right, data or weights cannot be had, the directory is in use, or
+            the disk is full; what was finished is kept.
     """
     told = observer if observer is not None else Silent()
     _check_device(device)

@@ -17,6 +17,8 @@ train:
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib import resources
 from pathlib import Path
 from typing import Annotated, Any
@@ -135,6 +137,14 @@ class Suite(_Schema):
         """Return `FILE, line N` of a key or item, for messages; the suite's name if it came from no file."""
         return self._document.where(*place) if self._document is not None else f"suite '{self.name}'"
 
+    @contextmanager
+    def blamed(self, *place: str | int) -> Iterator[None]:
+        """Say of an error in the block which line of the suite's file it comes from."""
+        try:
+            yield
+        except SRBenchError as error:
+            raise type(error)(f"{self.where(*place)}: {error}") from error
+
     def resolve(self, dataset: str) -> str:
         """Return a data set's name, or its folder relative to the suite's file where that exists."""
         if self._base is not None and not Path(dataset).is_absolute() and (self._base / dataset).is_dir():
@@ -156,7 +166,8 @@ class Suite(_Schema):
         except ValidationError as error:
             index = self.models.index(entry)
             raise ConfigError(
-                f"{self.where('models', index, 'train')}: the training of '{entry.model}' needs 'data', a data set's name or a folder."
+                f"{self.where('models', index, 'train')}: the training of '{entry.model}' needs 'data', "
+                "a data set's name or a folder."
             ) from error
 
     def definition(self) -> dict[str, Any]:
@@ -169,8 +180,8 @@ def load_suite(name_or_path: str | Path) -> Suite:
 
     Raises:
         UnknownNameError: No suite has this name; the nearest is named.
-        ConfigError: The file is missing, is no YAML, or holds an unknown key or a wrong value; file, line and the nearest key
-            are named.
+        ConfigError: The file is missing, is no YAML, or holds an unknown key or a wrong value; file, line and the
+            nearest key are named.
     """
     text = str(name_or_path)
     if isinstance(name_or_path, Path) or text.endswith((".yaml", ".yml")) or "/" in text or "\\" in text:
