@@ -155,7 +155,7 @@ class Results:
 def read_results(run_dir: str | Path) -> Results:
     """Read a run directory and rank what is in it.
 
-    A cell that failed, is damaged or does not fit the others becomes a `Failure`; it never keeps the rest from being shown.
+    A cell that failed or is damaged becomes a `Failure`; it never keeps the rest from being shown.
 
     Raises:
         StoreError: There is no run in this directory, nothing in it is finished, or it was written by a later version.

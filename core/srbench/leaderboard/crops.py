@@ -71,7 +71,7 @@ def _described(entry: Entry, label: str, image: str, metric: str, picture: tuple
     how = style(metric)
     detail = ""
     if image in table.index and metric in table:
-        detail = f"{table.at[image, metric]:.{how.decimals}f} {how.unit}".rstrip()
+        detail = f"{float(table[metric].loc[image]):.{how.decimals}f} {how.unit}".rstrip()
     return Picture(entry.label, detail, *picture, "baseline" if entry.is_baseline else "model")
 
 

@@ -61,10 +61,10 @@ class Standing:
 def mean_intervals(samples: Sequence[Array]) -> list[Interval]:
     """Estimate means with their 95% bootstrap intervals, resampling the images of each data set on their own.
 
-    The mean is the mean of the data sets' means. The percentile interval is expanded for small samples as in Hesterberg,
-    "What Teachers Should Know About the Bootstrap" (2015), section 4.3.2: the level is that of a t interval,
-    with Welch and Satterthwaite's degrees of freedom where there are several data sets. All rows use the same resamples, so
-    an interval does not depend on which other rows were asked for.
+    The mean is the mean of the data sets' means. The percentile interval is expanded for small samples (T. Hesterberg,
+    "What Teachers Should Know About the Bootstrap", 2015, "expanded percentile interval"): the level is that of a
+    t interval, with Welch and Satterthwaite's degrees of freedom where there are several data sets. All rows use the
+    same resamples, so an interval does not depend on which other rows were asked for.
 
     Args:
         samples: per data set, values of shape (rows, images); rows are models or pairs of models.
@@ -118,7 +118,7 @@ def tie_groups(scores: Scores) -> dict[str, Standing]:
 
     The best mean leads the first group; every model whose paired interval of the difference to it includes 0 joins. The
     best of the others leads the next group, and so on. Ranks are those of competitions: after two models of rank 1
-    comes rank 3. A model that ties with the leader by its interval may stand before one with a higher mean that does not.
+    comes rank 3. A model that ties may so stand before one with a higher mean that does not.
 
     Args:
         scores: per model, one array of per-image values for each data set (higher is better), images in the same order.
@@ -146,8 +146,8 @@ def tie_groups(scores: Scores) -> dict[str, Standing]:
 def resolution(scores: Scores) -> float:
     """Return the smallest difference that the images can resolve, NaN for fewer than two models or images.
 
-    It is the median, over all pairs of models, of the half-width of the paired 95% interval: a typical pair must differ by
-    more than that to get different ranks.
+    It is the median, over all pairs of models, of the half-width of the paired 95% interval: a typical pair must differ
+    by more than that to get different ranks.
     """
     pairs = list(combinations(sorted(scores), 2))
     if not pairs:

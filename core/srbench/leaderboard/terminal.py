@@ -25,8 +25,8 @@ def print_results(results: Results, console: Console | None = None) -> None:
             console.print(_table(board, group, wide=wide))
             if not math.isnan(group.resolution):
                 first = style(board.metrics[0])
-                text = f"Equal ranks are ties. Resolution of these images: about {group.resolution:.{first.fine}f} {first.unit}"
-                console.print(Text(text.rstrip() + ".", style="dim"))
+                least = f"{group.resolution:.{first.fine}f} {first.unit}".rstrip()
+                console.print(Text(f"Equal ranks are ties. These images resolve about {least}.", style="dim"))
     for failure in results.failures:
         where = f" on {failure.dataset} (x{failure.scale}, {failure.protocol})" if failure.dataset else ""
         console.print(Text(f"failed: {failure.cell}{where}: {failure.reason}", style="red"))
