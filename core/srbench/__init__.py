@@ -1,5 +1,94 @@
-"""sr-bench: what image super-resolution networks are measured with."""
+"""sr-bench: what image super-resolution networks are measured with.
+
+    import srbench
+    model = srbench.create_model("edsr_baseline+ps(ratio=1/16)", scale=2)
+
+The public names below are loaded when they are first used, so that `import srbench` needs no torch.
+"""
 
 from __future__ import annotations
 
+import importlib
+from typing import TYPE_CHECKING, Any
+
 __version__ = "0.1.0"
+
+# name -> module
+_PUBLIC = {
+    "Backbone": "srbench.backbone",
+    "ModelName": "srbench.naming",
+    "SRBenchError": "srbench.errors",
+    "SharingMethod": "srbench.methods.base",
+    "SharingSite": "srbench.sites",
+    "SiteGroup": "srbench.methods.base",
+    "WeightSource": "srbench.weights",
+    "apply_method": "srbench.surgery",
+    "count_parameters": "srbench.counting",
+    "create_model": "srbench.factory",
+    "fold": "srbench.surgery",
+    "get_protocol": "srbench.protocols",
+    "is_model": "srbench.registry",
+    "list_backbones": "srbench.registry",
+    "list_datasets": "srbench.registry",
+    "list_methods": "srbench.registry",
+    "list_metrics": "srbench.registry",
+    "list_models": "srbench.registry",
+    "list_suites": "srbench.registry",
+    "register_backbone": "srbench.registry",
+    "register_dataset": "srbench.registry",
+    "register_method": "srbench.registry",
+    "register_metric": "srbench.registry",
+}
+
+__all__ = ["__version__", *_PUBLIC]
+
+if TYPE_CHECKING:
+    from srbench.backbone import Backbone as Backbone
+    from srbench.counting import count_parameters as count_parameters
+    from srbench.errors import SRBenchError as SRBenchError
+    from srbench.factory import create_model as create_model
+    from srbench.methods.base import SharingMethod as SharingMethod
+    from srbench.methods.base import SiteGroup as SiteGroup
+    from srbench.naming import ModelName as ModelName
+    from srbench.protocols import get_protocol as get_protocol
+    from srbench.registry import is_model as is_model
+    from srbench.registry import list_backbones as list_backbones
+    from srbench.registry import list_datasets as list_datasets
+    from srbench.registry import list_methods as list_methods
+    from srbench.registry import list_metrics as list_metrics
+    from srbench.registry import list_models as list_models
+    from srbench.registry import list_suites as list_suites
+    from srbench.registry import register_backbone as register_backbone
+    from srbench.registry import register_dataset as register_dataset
+    from srbench.registry import register_method as register_method
+    from srbench.registry import register_metric as register_metric
+    from srbench.sites import SharingSite as SharingSite
+    from srbench.surgery import apply_method as apply_method
+    from srbench.surgery import fold as fold
+    from srbench.weights import WeightSource as WeightSource
+
+
+def __getattr__(name: str) -> Any:
+    if name in _PUBLIC:
+        value = getattr(importlib.import_module(_PUBLIC[name]), name)
+        globals()[name] = value
+        return value
+    raise AttributeError(f"module 'srbench' has no attribute '{name}'")
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)
+
+
+def _reach_timm() -> None:
+    # Backbones stand in timm's registry too, whichever of the two is imported first; timm itself is not imported here.
+    import wrapt
+
+    @wrapt.when_imported("timm")  # type: ignore[untyped-decorator]
+    def _on_timm(_: Any) -> None:
+        from srbench.timm_bridge import register_in_timm
+
+        register_in_timm()
+
+
+_reach_timm()

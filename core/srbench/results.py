@@ -8,8 +8,8 @@
                         /DONE                sha256 of each of the files above but speed.json
     RUN_DIR/models/<slug>/                   networks trained by the run
 
-A cell's directory is filled under a temporary name, synced, and renamed: it is there wholly or not at all. It counts only
-if its marker agrees with its content (docs/adr/0005-results-store.md).
+A cell's directory is filled under a temporary name, synced, and renamed: it is there wholly or not at all. It counts
+only if its marker agrees with its content (docs/adr/0005-results-store.md).
 """
 
 from __future__ import annotations
@@ -262,8 +262,9 @@ class RunStore:
             raise StoreError(f"'{path}' is not a run's description; remove it and run the suite again.") from error
 
     def cells(self) -> list[Cell]:
-        """Return every finished cell, failed ones included, sorted by directory; of two for the same model, scale, data set and
-        protocol the later one.
+        """Return every finished cell, failed ones included, sorted by directory.
+
+        Of two for the same model, scale, data set and protocol it is the later one.
 
         Raises:
             StoreError: There is no run in this directory, or a record was written by a later version of sr-bench.
@@ -354,7 +355,8 @@ class RunStore:
             speed: Timing and hardware, stored beside the result.
 
         Raises:
-            StoreError: The disk is full or the place cannot be written to; nothing of this cell is left, the others stay.
+            StoreError: The disk is full or the place cannot be written to; nothing of this cell is left, and the others
+                stay.
         """
         import pandas as pd
 
@@ -379,7 +381,7 @@ class RunStore:
     def _publish(self, temporary: Path, final: Path) -> None:
         aside: Path | None = None
         if final.exists():
-            # Only a failed or damaged cell is ever written again under the same key: nothing finished can get lost here.
+            # Only a failed or damaged cell is ever written again under its key: nothing finished can get lost here.
             aside = self.cells_path / f"{_TEMPORARY}old-{final.name}-{os.getpid()}"
             os.rename(final, aside)
         os.rename(temporary, final)

@@ -1,0 +1,185 @@
+"""The cache: images and weights by the hash of their content, LR images by what they are made of."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from pathlib import Path
+
+from srbench.errors import DataError, NetworkError, StoreError
+from srbench.storage import disk_errors, sha256_bytes, sha256_file, write_atomic
+
+__all__ = ["Cache", "default_root"]
+
+_TIMEOUT_S = 30
+
+
+def default_root() -> Path:
+    """Return where the cache lies: `$SRBENCH_CACHE`, else the user's cache directory."""
+    if root := os.environ.get("SRBENCH_CACHE"):
+        return Path(root).expanduser()
+    from platformdirs import user_cache_path
+
+    return user_cache_path("srbench")
+
+
+class Cache:
+    """Keep files under the SHA-256 of their content, and find images by the hash of their pixels.
+
+    Below the root:
+
+        objects/ab/abcd…     a file whose content has that SHA-256
+        pixels/12/1234…      the SHA-256 of the file that holds the image with that pixel hash
+        lr/56/5678….png      an LR image, named by the hash of what it was made from (see `srbench.data.datasets`)
+
+    Every file is written under another name and moved into place whole.
+    """
+
+    def __init__(self, root: Path | str | None = None) -> None:
+        """Open a cache, which need not exist yet; without a root, the user's own (see `default_root`)."""
+        self.root = Path(root) if root is not None else default_root()
+
+    def path_for(self, sha256: str) -> Path:
+        """Return where the file of that content lies, or would lie."""
+        return self.root / "objects" / sha256[:2] / sha256
+
+    def has(self, sha256: str) -> bool:
+        """Say whether a file of that content is there; it is verified when it is used, not here."""
+        return self.path_for(sha256).is_file()
+
+    def verified(self, sha256: str) -> Path | None:
+        """Return a file's path after hashing it, or None where it is missing; a damaged file is removed.
+
+        Raises:
+            StoreError: If the file cannot be read.
+        """
+        path = self.path_for(sha256)
+        if not path.is_file():
+            return None
+        with disk_errors(path):
+            if sha256_file(path) == sha256:
+                return path
+            path.unlink()
+        return None
+
+    def add_file(self, path: Path | str) -> str:
+        """Copy a file into the cache and return its SHA-256.
+
+        Raises:
+            DataError: If there is no such file, or it cannot be read.
+            StoreError: If the cache cannot be written.
+        """
+        try:
+            content = Path(path).read_bytes()
+        except OSError as error:
+            raise DataError(f"cannot read '{path}': {error.strerror or error}") from error
+        return self.keep(content)
+
+    def keep(self, content: bytes) -> str:
+        """Store a file by its content and return its SHA-256.
+
+        Raises:
+            StoreError: If the cache cannot be written.
+        """
+        digest = sha256_bytes(content)
+        if self.verified(digest) is None:
+            write_atomic(self.path_for(digest), content)
+        return digest
+
+    def fetch(self, url: str, sha256: str, name: str, size: int | None = None) -> Path:
+        """Return a file from the cache, downloading it first where it is missing.
+
+        Args:
+            url: Where it is published.
+            sha256: What its content must hash to.
+            name: What to call it in messages.
+            size: Its size in bytes, for messages.
+
+        Raises:
+            NetworkError: If it could not be downloaded, or another file came; the message names the file, its hash, its
+                URL and how to add it by hand.
+            StoreError: If the cache cannot be written.
+        """
+        if (path := self.verified(sha256)) is not None:
+            return path
+        with disk_errors(self.root):
+            self.root.mkdir(parents=True, exist_ok=True)
+            folder = tempfile.TemporaryDirectory(prefix=".download-", dir=self.root)
+        with folder as temporary:
+            self.keep(_download(url, sha256, name, size, Path(temporary)).read_bytes())
+        return self.path_for(sha256)
+
+    def index_pixels(self, pixels_sha256: str, sha256: str) -> None:
+        """Note which file holds the image with that pixel hash.
+
+        Raises:
+            StoreError: If the cache cannot be written.
+        """
+        path = self.root / "pixels" / pixels_sha256[:2] / pixels_sha256
+        if not path.is_file() or path.read_text() != sha256:
+            write_atomic(path, sha256.encode())
+
+    def image_path(self, pixels_sha256: str) -> Path | None:
+        """Return the file that holds the image with that pixel hash, or None; its pixels are verified by the reader."""
+        note = self.root / "pixels" / pixels_sha256[:2] / pixels_sha256
+        try:
+            path = self.path_for(note.read_text().strip())
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            raise StoreError(f"the cache cannot be read at '{note}': {error.strerror or error}") from error
+        return path if path.is_file() else None
+
+    def lr_path(self, key: str) -> Path:
+        """Return where the LR image of that key lies, or would lie."""
+        return self.root / "lr" / key[:2] / f"{key}.png"
+
+    def usage(self) -> dict[str, tuple[int, int]]:
+        """Return, for each kind of content, how many files there are and their bytes."""
+        report = {}
+        for kind in ("objects", "lr"):
+            sizes = [path.stat().st_size for path in (self.root / kind).glob("*/*") if not path.name.startswith(".")]
+            report[kind] = (len(sizes), sum(sizes))
+        return report
+
+
+def _download(url: str, sha256: str, name: str, size: int | None, folder: Path) -> Path:
+    """Download one file into a folder with pooch, checking its hash."""
+    import logging
+
+    import pooch
+    import requests
+
+    # pooch announces each download on the terminal; the caller has a progress bar for that.
+    pooch.get_logger().setLevel(logging.ERROR)
+    length = f", {size:,} bytes" if size is not None else ""
+    ending = f"file '{name}', sha256 {sha256}{length}, from {url}; if you have it, run: srbench cache add PATH..."
+    try:
+        fetched = pooch.retrieve(
+            url,
+            known_hash=f"sha256:{sha256}",
+            path=folder,
+            fname="download",
+            downloader=pooch.HTTPDownloader(timeout=_TIMEOUT_S, progressbar=False),
+        )
+    except requests.RequestException as error:
+        raise NetworkError(f"could not download ({_reason(error)}): {ending}") from error
+    except ValueError as error:
+        raise NetworkError(f"what was downloaded has another hash, and was thrown away: {ending}") from error
+    except OSError as error:
+        with disk_errors(folder):
+            raise error
+    return Path(fetched)
+
+
+def _reason(error: Exception) -> str:
+    """Say in a few words why a download failed."""
+    import requests
+
+    if isinstance(error, requests.HTTPError) and error.response is not None:
+        return f"the server answered {error.response.status_code}"
+    if isinstance(error, requests.Timeout):
+        return "the server did not answer in time"
+    if isinstance(error, requests.ConnectionError):
+        return "no connection"
+    return type(error).__name__

@@ -1,0 +1,54 @@
+"""Luma, as super-resolution papers measure it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from srbench.errors import DataError
+
+__all__ = ["BT601_OFFSET", "BT601_WEIGHTS", "rgb_to_y"]
+
+BT601_WEIGHTS = (65.481, 128.553, 24.966)
+"""What R, G and B in 0..1 add to Y (ITU-R BT.601, studio range)."""
+
+BT601_OFFSET = 16.0
+"""Y of black; white is 235."""
+
+# Lines converted together, so that their float64 copy stays in the cache.
+_STRIP = 32
+
+
+def rgb_to_y(image: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
+    """Return the BT.601 luma of an RGB image, unrounded.
+
+    Args:
+        image: `(H, W, 3)`, values in 0..255, uint8 or float.
+
+    Returns:
+        float64 `(H, W)` in 16..235.
+
+    Raises:
+        DataError: If the image is not of shape `(H, W, 3)`.
+
+    Source: ITU-R BT.601; the same as Matlab's `rgb2ycbcr` before it rounds.
+    """
+    if image.ndim != 3 or image.shape[2] != 3:
+        raise DataError(f"luma is taken of an RGB image of shape (H, W, 3), got shape {image.shape}")
+    weights = np.asarray(BT601_WEIGHTS) / 255.0
+    height, width = image.shape[:2]
+    luma = np.empty((height, width))
+    strip = np.empty((_STRIP, width, 3))
+    for start in range(0, height, _STRIP):
+        lines = image[start : start + _STRIP]
+        floats = strip[: len(lines)]
+        floats[:] = lines
+        np.matmul(
+            floats.reshape(-1, 3),
+            weights,
+            out=luma[start : start + len(lines)].reshape(-1),
+        )
+    luma += BT601_OFFSET
+    return luma

@@ -1,0 +1,178 @@
+"""Data sets: HR images under names, identified by their pixels, and the LR images made of them."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from srbench.cache import Cache
+from srbench.data.images import pixels_sha256, write_png
+from srbench.errors import DataError, StoreError, UnknownNameError, suggest
+from srbench.protocols import Protocol
+
+__all__ = ["Dataset", "Licence", "open_dataset"]
+
+Image = npt.NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class Licence:
+    """Say who made an image and on what terms it may be used.
+
+    Attributes:
+        author: Who made it.
+        licence: `CC0-1.0` or `public domain`.
+        source: Where it was published, or where its licence is stated.
+    """
+
+    author: str
+    licence: str
+    source: str
+
+
+class Dataset(ABC):
+    """Hold HR images under names.
+
+    Attributes:
+        name: What it is called in results.
+        redistributable: Whether crops of its images may be shown on public pages.
+    """
+
+    name: str
+    redistributable: bool = False
+
+    @abstractmethod
+    def image_names(self) -> list[str]:
+        """Return the images' names, in the order in which they are evaluated."""
+
+    @abstractmethod
+    def hr(self, image: str) -> Image:
+        """Return an HR image: uint8 RGB `(H, W, 3)`.
+
+        Raises:
+            UnknownNameError: If there is none of that name.
+            DataError: If its file is not right.
+            NetworkError: If it had to be downloaded and could not.
+        """
+
+    @property
+    def cache(self) -> Cache:
+        """Return the cache in use now."""
+        return Cache()
+
+    def pixel_hashes(self) -> dict[str, str]:
+        """Return each image's pixel hash (see `srbench.data.images.pixels_sha256`)."""
+        return {image: pixels_sha256(self.hr(image)) for image in self.image_names()}
+
+    def content_hash(self, scale: int | None = None) -> str:
+        """Return what identifies the whole set: a SHA-256 over the pixel hashes, whatever files and images are called.
+
+        LR images follow from the HR images, the scale and the protocol; with `scale`, that enters too.
+        """
+        content = {"images": sorted(self.pixel_hashes().values())} | ({} if scale is None else {"scale": scale})
+        return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+
+    def licence(self, image: str) -> Licence | None:
+        """Return an image's author and licence, where they are known."""
+        self._check(image)
+        return None
+
+    def missing(self) -> list[str]:
+        """Return the names of the images that would have to be downloaded."""
+        return []
+
+    def pair(self, image: str, scale: int, protocol: Protocol) -> tuple[Image, Image]:
+        """Return an LR image and its HR image, cut to multiples of the scale.
+
+        Args:
+            image: Its name.
+            scale: Whole number; the LR image is that many times smaller.
+            protocol: Says how LR images are made.
+
+        Returns:
+            uint8 `(H // scale, W // scale, 3)` and `(H // scale * scale, W // scale * scale, 3)`.
+        """
+        hr = self.hr(image)
+        return _cached_lr(self.cache, hr, scale, protocol), protocol.mod_crop(hr, scale)
+
+    def lr(self, image: str, scale: int, protocol: Protocol) -> Image:
+        """Return the LR image that the protocol makes of an HR image, from the cache where it was made before."""
+        return self.pair(image, scale, protocol)[0]
+
+    def shipped_lr(self, image: str, scale: int) -> Image:
+        """Return the LR image that came with the data set: uint8 RGB `(h, w, 3)`.
+
+        Raises:
+            DataError: If none did.
+        """
+        self._check(image)
+        raise DataError(f"data set '{self.name}' comes without LR images; use those that are generated")
+
+    def _check(self, image: str) -> None:
+        names = self.image_names()
+        if image not in names:
+            raise UnknownNameError(
+                f"no image '{image}' in data set '{self.name}'{suggest(image, names, noun='images')}"
+            )
+
+
+def _cached_lr(cache: Cache, hr: Image, scale: int, protocol: Protocol) -> Image:
+    key = hashlib.sha256(f"{pixels_sha256(hr)} x{scale} {protocol.lr_digest}".encode()).hexdigest()
+    path = cache.lr_path(key)
+    lr = _read_verified(path)
+    if lr is None:
+        lr = protocol.lr_image(hr, scale)
+        # The LR image is right whether it could be kept or not: a full disk costs time here, nothing else.
+        with contextlib.suppress(StoreError):
+            write_png(lr, path, text={"pixels_sha256": pixels_sha256(lr)})
+    return lr
+
+
+def _read_verified(path: Path) -> Image | None:
+    """Return a cached LR image, or None where it is missing or damaged."""
+    from PIL import Image as Pillow
+
+    try:
+        with Pillow.open(path) as picture:
+            image = np.array(picture)
+            note = picture.info.get("pixels_sha256")
+        return image if note == pixels_sha256(image) else None
+    except (OSError, SyntaxError, ValueError, DataError):
+        return None
+
+
+def open_dataset(name: str | Path) -> Dataset:
+    """Return a registered data set, or the images of a folder.
+
+    Args:
+        name: A registered name, or a folder: of HR images, or with `HR` and `LR_bicubic/X2`, ... in it.
+
+    Raises:
+        UnknownNameError: If it is neither; the message suggests the nearest name.
+        DataError: If the folder holds no images, or LR images without HR images.
+    """
+    from srbench.data.folders import FolderDataset
+    from srbench.registry import get_dataset, list_datasets
+
+    known = list_datasets()
+    if str(name) in known:
+        return get_dataset(str(name))
+    path = Path(name).expanduser()
+    if path.is_dir():
+        taken = {other.lower() for other in known}
+        return FolderDataset(
+            path,
+            name=f"{path.resolve().name}-folder" if path.resolve().name.lower() in taken else None,
+        )
+    if path.exists():
+        raise DataError(f"'{name}' is a file; a data set is a folder of images, or one of: {', '.join(known)}")
+    raise UnknownNameError(
+        f"unknown data set '{name}', and no folder of that name{suggest(str(name), known, noun='known')}"
+    )

@@ -1,0 +1,140 @@
+"""A folder of images as a data set."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from srbench.data.datasets import Dataset
+from srbench.data.images import is_image_file, read_rgb
+from srbench.errors import DataError
+
+__all__ = ["FolderDataset"]
+
+Image = npt.NDArray[np.uint8]
+
+# LR, LR_bicubic, or with the scale in the same name: LR_bicubic_X2, LRx2.
+_LR_FOLDER = re.compile(r"lr(?:_bicubic)?(?:_?x(\d+))?", re.IGNORECASE)
+_SCALE_FOLDER = re.compile(r"x(\d+)", re.IGNORECASE)
+
+
+class FolderDataset(Dataset):
+    """Take a folder's images, or those of `HR` in it, with LR images in `LR_bicubic/X2`, `LR/x4`, ...
+
+    An LR file bears its HR file's name, with or without a suffix such as `x2`. LR files are not used unless asked for:
+    LR images are generated, and can be compared with the files (`srbench data verify`).
+    """
+
+    def __init__(self, path: Path | str, *, name: str | None = None) -> None:
+        """Look at the names of a folder's files; images are read when they are asked for.
+
+        Raises:
+            DataError: If there are no images, two files of one name, or LR files that belong to no HR file.
+        """
+        self.path = Path(path).expanduser()
+        if not self.path.is_dir():
+            raise DataError(f"'{path}' is not a folder")
+        self.name = name or self.path.resolve().name
+        folders = sorted(child for child in self.path.iterdir() if child.is_dir() and not child.name.startswith("."))
+        hr_folders = [folder for folder in folders if folder.name.lower() == "hr"]
+        if len(hr_folders) > 1:
+            raise DataError(f"'{self.path}' holds {_listing(hr_folders, self.path)}: keep one of them")
+        self.hr_folder = hr_folders[0] if hr_folders else self.path
+        self._hr = _by_stem(self.hr_folder)
+        if not self._hr:
+            inside = f"; it holds the folders {_listing(folders, self.path)}" if folders else ""
+            raise DataError(f"there are no images in '{self.hr_folder}'{inside}")
+        self._lr = {
+            scale: self._match(scale, folder) for scale, folder in (_lr_folders(folders) if hr_folders else {}).items()
+        }
+
+    def image_names(self) -> list[str]:
+        """Return the HR files' names without their endings, sorted."""
+        return list(self._hr)
+
+    def hr(self, image: str) -> Image:
+        """Return an HR image: uint8 RGB `(H, W, 3)`."""
+        self._check(image)
+        return read_rgb(self._hr[image])
+
+    @property
+    def shipped_scales(self) -> tuple[int, ...]:
+        """Return the scales for which LR files are there."""
+        return tuple(sorted(self._lr))
+
+    def without_lr(self, scale: int) -> list[str]:
+        """Return the names of the images that have no LR file at a scale."""
+        return [image for image in self._hr if image not in self._lr.get(scale, {})]
+
+    def shipped_lr(self, image: str, scale: int) -> Image:
+        """Return the LR image of a file: uint8 RGB `(h, w, 3)`.
+
+        Raises:
+            DataError: If there are no files of that scale, or not for all images: those without are listed.
+        """
+        self._check(image)
+        if scale not in self._lr:
+            there = ", ".join(f"x{known}" for known in self.shipped_scales) or "none"
+            raise DataError(f"'{self.path}' holds no LR images of scale {scale} (there: {there})")
+        if lonely := self.without_lr(scale):
+            raise DataError(f"these HR images in '{self.path}' have no x{scale} LR image: {', '.join(lonely)}")
+        return read_rgb(self._lr[scale][image])
+
+    def _match(self, scale: int, folder: Path) -> dict[str, Path]:
+        """Return the LR file of each HR image."""
+        matched: dict[str, Path] = {}
+        unmatched, double = [], []
+        suffix = re.compile(rf"_?x{scale}$", re.IGNORECASE)
+        for stem, file in _by_stem(folder).items():
+            image = stem if stem in self._hr else suffix.sub("", stem)
+            if image not in self._hr:
+                unmatched.append(file)
+            elif image in matched:
+                double += [matched[image], file]
+            else:
+                matched[image] = file
+        if unmatched:
+            raise DataError(
+                f"these LR images have no HR image of their name in '{self.hr_folder}': "
+                f"{_listing(unmatched, self.path)}"
+            )
+        if double:
+            raise DataError(f"these LR images belong to the same HR image: {_listing(double, self.path)}; keep one")
+        return matched
+
+
+def _by_stem(folder: Path) -> dict[str, Path]:
+    """Return a folder's image files by their names without endings, sorted."""
+    files: dict[str, Path] = {}
+    for file in sorted(folder.iterdir()):
+        if file.is_file() and is_image_file(file):
+            if file.stem in files:
+                raise DataError(f"'{files[file.stem]}' and '{file.name}' would be the same image: keep one of them")
+            files[file.stem] = file
+    return files
+
+
+def _lr_folders(folders: Iterable[Path]) -> dict[int, Path]:
+    """Return the folder of each scale's LR files."""
+    found: dict[int, Path] = {}
+    for folder in folders:
+        name = _LR_FOLDER.fullmatch(folder.name)
+        if name is None:
+            continue
+        scaled = [(int(name[1]), folder)] if name[1] else []
+        if not scaled:
+            children = sorted(child for child in folder.iterdir() if child.is_dir())
+            scaled = [(int(m[1]), child) for child in children if (m := _SCALE_FOLDER.fullmatch(child.name))]
+        for scale, path in scaled:
+            if scale in found:
+                raise DataError(f"'{found[scale]}' and '{path}' both hold LR images of scale {scale}: keep one of them")
+            found[scale] = path
+    return found
+
+
+def _listing(paths: Iterable[Path], root: Path) -> str:
+    return ", ".join(str(path.relative_to(root)) for path in paths)

@@ -1,0 +1,134 @@
+"""Image files: what is read, what is refused and why, and how an image is identified."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from srbench.errors import DataError
+from srbench.storage import write_atomic
+
+__all__ = ["IMAGE_SUFFIXES", "is_image_file", "pixels_sha256", "read_rgb", "write_png"]
+
+IMAGE_SUFFIXES = frozenset({".bmp", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp"})
+
+Image = npt.NDArray[np.uint8]
+
+# Why a mode is refused, and what to do: there is no one right way to make RGB of it, so that it is the user's choice.
+_ADVICE = {
+    "RGBA": "has an alpha channel; flatten it onto a background, or save it without transparency",
+    "LA": "has an alpha channel; flatten it onto a background, or save it without transparency",
+    "PA": "has an alpha channel; flatten it onto a background, or save it without transparency",
+    "RGBa": "has an alpha channel; flatten it onto a background, or save it without transparency",
+    "La": "has an alpha channel; flatten it onto a background, or save it without transparency",
+    "CMYK": "is in CMYK; convert it to RGB with the colour profile it was made for",
+    "LAB": "is in CIE Lab; convert it to RGB",
+    "HSV": "is in HSV; convert it to RGB",
+    "F": "holds floating-point values; save it as 8-bit RGB",
+}
+
+
+def is_image_file(path: Path) -> bool:
+    """Say whether a name ends like an image's and is not hidden."""
+    return path.suffix.lower() in IMAGE_SUFFIXES and not path.name.startswith(".")
+
+
+def read_rgb(path: Path | str) -> Image:
+    """Read an 8-bit image file as RGB.
+
+    Grey, black-and-white and opaque palette images become three channels, which is exact. Everything that would need a
+    decision (transparency, CMYK, more than 8 bits per channel) is refused.
+
+    Returns:
+        uint8 `(H, W, 3)`.
+
+    Raises:
+        DataError: If the file is missing, not an image, damaged or truncated, or of a kind that is refused.
+    """
+    try:
+        content = Path(path).read_bytes()
+    except OSError as error:
+        raise DataError(f"cannot read '{path}': {error.strerror or error}") from error
+    return decode_rgb(content, str(path))
+
+
+def decode_rgb(content: bytes, name: str) -> Image:
+    """Decode the content of an image file; `read_rgb` says what is accepted and raised."""
+    from PIL import Image as Pillow
+    from PIL import UnidentifiedImageError
+
+    if not content:
+        raise DataError(f"'{name}' is empty, not an image")
+    try:
+        picture = Pillow.open(io.BytesIO(content))
+    except UnidentifiedImageError as error:
+        raise DataError(f"'{name}' is not an image in a known format, or its beginning is damaged") from error
+    except Pillow.DecompressionBombError as error:
+        raise DataError(f"'{name}' claims a size that no photograph has: {error}") from error
+    except Exception as error:
+        # Decoders raise whatever they like on damaged headers; all of it means the same to the reader.
+        raise DataError(f"'{name}' cannot be opened as an image: {error}") from error
+    if _bits(picture, content) > 8:
+        raise DataError(f"'{name}' has more than 8 bits per channel; save it as 8-bit RGB, rounding as you see fit")
+    if picture.mode in _ADVICE:
+        raise DataError(f"'{name}' {_ADVICE[picture.mode]}")
+    if "transparency" in picture.info:
+        raise DataError(f"'{name}' has transparent pixels; flatten it onto a background")
+    if picture.mode not in ("1", "L", "P", "RGB"):
+        raise DataError(f"'{name}' has pixels of the kind '{picture.mode}'; save it as 8-bit RGB")
+    try:
+        picture.load()
+        return np.array(picture.convert("RGB"))
+    except Exception as error:
+        raise DataError(f"'{name}' is damaged or truncated: {error}") from error
+
+
+def _bits(picture: Any, content: bytes) -> int:
+    """Return the bits per channel that a file holds; Pillow narrows 16-bit RGB to 8 without a word."""
+    if picture.format == "PNG" and len(content) > 24:
+        return content[24]
+    if picture.mode.startswith("I"):
+        return 16
+    raw_modes = " ".join(str(tile) for tile in getattr(picture, "tile", []))
+    return 16 if ";16" in raw_modes else 8
+
+
+def pixels_sha256(image: Image) -> str:
+    """Return what identifies an image: the SHA-256 of the ASCII line `HxWx3` and the RGB bytes in C order.
+
+    Raises:
+        DataError: If the image is not uint8 `(H, W, 3)`.
+    """
+    if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3:
+        raise DataError(f"an image is identified by its uint8 RGB pixels (H, W, 3), got {image.dtype} {image.shape}")
+    digest = hashlib.sha256("{}x{}x{}\n".format(*image.shape).encode())
+    digest.update(np.ascontiguousarray(image))
+    return digest.hexdigest()
+
+
+def write_png(image: Image, path: Path | str, *, text: dict[str, str] | None = None) -> None:
+    """Write an RGB image as PNG, whole or not at all.
+
+    Args:
+        image: uint8 `(H, W, 3)`.
+        path: Where to; folders are made.
+        text: Notes to keep in the file.
+
+    Raises:
+        StoreError: If it cannot be written.
+    """
+    from PIL import Image as Pillow
+    from PIL.PngImagePlugin import PngInfo
+
+    notes = PngInfo()
+    for key, value in (text or {}).items():
+        notes.add_text(key, value)
+    buffer = io.BytesIO()
+    # Level 1: three times as fast as the default, files an eighth larger.
+    Pillow.fromarray(np.ascontiguousarray(image)).save(buffer, format="PNG", pnginfo=notes, compress_level=1)
+    write_atomic(Path(path), buffer.getvalue())

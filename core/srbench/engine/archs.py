@@ -1,0 +1,11 @@
+"""The networks of basicsr that backbones are made of."""
+
+from __future__ import annotations
+
+from srbench.engine.compat import load_basicsr
+
+load_basicsr()
+
+from basicsr.archs.edsr_arch import EDSR  # noqa: E402
+
+__all__ = ["EDSR"]

@@ -1,0 +1,232 @@
+"""Model names: `BACKBONE[+METHOD[(key=value,...)]][.TAG]`, parsed and printed.
+
+    edsr_baseline
+    edsr_baseline+ps(ratio=1/16,shape=64x64x1x1)
+    drrn_b1u9+ps.author
+
+A value is an integer, a decimal, a fraction (both kept exact), a shape, a name, `true`, `false`, or any other text in
+double quotes. Printing sorts the keys and gives every value one spelling: `0.25`, `4/16` and `1/4` print as `1/4`.
+This module knows nothing of what is installed; `srbench.registry.canonical_name` fills in a method's defaults.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Any
+
+from srbench.errors import NameSyntaxError
+
+__all__ = ["ModelName", "Value", "format_value", "parse", "parse_value"]
+
+Value = int | Fraction | bool | str
+
+_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
+_TAG = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
+_WORD = re.compile(r"[A-Za-z_][A-Za-z0-9_-]*")
+_SHAPE = re.compile(r"(?:\d+|[A-Z])(?:x(?:\d+|[A-Z]))+")
+_INTEGER = re.compile(r"-?\d+")
+_DECIMAL = re.compile(r"-?\d*\.\d+|-?\d+\.\d*")
+_FRACTION = re.compile(r"(-?\d+)/(\d+)")
+_QUOTED = re.compile(r'"([^"\n]*)"')
+_BARE = re.compile(r"[^,()\"=\s]+")
+_RESERVED = {"true": True, "false": False}
+_FORM = "BACKBONE[+METHOD[(key=value,...)]][.TAG]"
+
+
+def parse_value(text: str) -> Value:
+    """Read one argument's value.
+
+    Raises:
+        NameSyntaxError: The text is no number, fraction, shape, name or quoted string.
+    """
+    if quoted := _QUOTED.fullmatch(text):
+        # Quotes only delimit: "1/4" is the fraction, so that every value has one meaning and one spelling.
+        try:
+            return parse_value(quoted[1])
+        except NameSyntaxError:
+            return quoted[1]
+    if text in _RESERVED:
+        return _RESERVED[text]
+    if _INTEGER.fullmatch(text):
+        return int(text)
+    if _DECIMAL.fullmatch(text):
+        return _plain(Fraction(text))
+    if fraction := _FRACTION.fullmatch(text):
+        if int(fraction[2]) == 0:
+            raise NameSyntaxError(f"'{text}' divides by zero; give a fraction with a positive denominator, such as 1/4")
+        return _plain(Fraction(int(fraction[1]), int(fraction[2])))
+    if _WORD.fullmatch(text) or _SHAPE.fullmatch(text):
+        return text
+    raise NameSyntaxError(
+        f"'{text}' is not a value; give a number, a fraction such as 1/4, a shape such as 64x64x1x1, a name, "
+        "or any text in double quotes"
+    )
+
+
+def format_value(value: Value) -> str:
+    """Print a value in its one canonical spelling; `parse_value` reads it back."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, int | Fraction):
+        return str(_plain(Fraction(value)))
+    if '"' in value or "\n" in value:
+        raise NameSyntaxError(
+            f"the text {value!r} holds a double quote or a line break, which a model name cannot spell"
+        )
+    bare = (_WORD.fullmatch(value) or _SHAPE.fullmatch(value)) and value not in _RESERVED
+    return value if bare else f'"{value}"'
+
+
+def _plain(number: Fraction) -> int | Fraction:
+    return number.numerator if number.denominator == 1 else number
+
+
+def value_from_object(obj: object) -> Value:
+    """Turn a YAML or Python scalar into a value: `0.25` and the text `1/4` both become a fraction.
+
+    Raises:
+        NameSyntaxError: The object is neither a number, a truth value nor a text.
+    """
+    if isinstance(obj, bool | Fraction):
+        return obj if isinstance(obj, bool) else _plain(obj)
+    if isinstance(obj, int):
+        return obj
+    if isinstance(obj, float):
+        # repr gives the shortest decimal that a person would have written.
+        return parse_value(f"{obj:f}" if "e" in repr(obj) else repr(obj))
+    if isinstance(obj, str):
+        try:
+            return parse_value(obj)
+        except NameSyntaxError:
+            return obj
+    if isinstance(obj, list | tuple) and obj and all(isinstance(item, int) for item in obj):
+        return "x".join(str(item) for item in obj)
+    raise NameSyntaxError(f"{obj!r} is not a value; give a number, a truth value or a text")
+
+
+@dataclass(frozen=True)
+class ModelName:
+    """Name a model: a backbone, perhaps a sharing method with its arguments, perhaps a tag.
+
+    Attributes:
+        backbone: Registered name of the backbone.
+        method: Registered name of the sharing method, or None for the published network.
+        args: The method's arguments, sorted by key.
+        tag: Which weights; None for freshly initialised ones.
+    """
+
+    backbone: str
+    method: str | None = None
+    args: tuple[tuple[str, Value], ...] = ()
+    tag: str | None = None
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "args", tuple(sorted((k, value_from_object(v)) for k, v in self.args)))
+        for what, text, pattern in (
+            ("backbone", self.backbone, _NAME),
+            ("method", self.method, _NAME),
+            ("tag", self.tag, _TAG),
+            *(("argument", key, _NAME) for key, _ in self.args),
+        ):
+            if text is not None and not (isinstance(text, str) and pattern.fullmatch(text)):
+                raise NameSyntaxError(f"'{text}' cannot name a {what}; a model name has the form {_FORM}")
+        for _, value in self.args:
+            format_value(value)  # refuses here, not when printed, what the grammar cannot spell
+        if self.args and self.method is None:
+            raise NameSyntaxError(f"arguments without a method; a model name has the form {_FORM}")
+
+    @classmethod
+    def from_mapping(cls, mapping: Mapping[str, Any]) -> ModelName:
+        """Read the YAML form: keys `backbone`, `method`, `args` (a mapping) and `tag`.
+
+        Raises:
+            NameSyntaxError: A key is missing or unknown, or a value has the wrong type.
+        """
+        unknown = set(mapping) - {"backbone", "method", "args", "tag"}
+        if unknown or "backbone" not in mapping:
+            raise NameSyntaxError(
+                f"a model as a mapping has the keys backbone, method, args and tag, the first required; got {sorted(mapping)}"
+            )
+        args = mapping.get("args") or {}
+        if not isinstance(args, Mapping):
+            raise NameSyntaxError(f"'args' of a model is a mapping such as {{ratio: 1/4}}; got {args!r}")
+        return cls(mapping["backbone"], mapping.get("method"), tuple(args.items()), mapping.get("tag"))
+
+    def __str__(self) -> str:
+        text = self.backbone
+        if self.method is not None:
+            text += f"+{self.method}"
+        if self.args:
+            text += "(" + ",".join(f"{key}={format_value(value)}" for key, value in self.args) + ")"
+        if self.tag is not None:
+            text += f".{self.tag}"
+        return text
+
+    @property
+    def slug(self) -> str:
+        """A file name for this model: readable, safe on every file system, distinct for distinct names."""
+        text = str(self)
+        slug = re.sub(r"[^A-Za-z0-9_.=-]+", "-", text.replace("/", "of")).strip("-")
+        # Different names may read alike once their punctuation is gone, and case folds on some file systems.
+        return slug if slug == text == text.lower() else f"{slug}-{hashlib.sha256(text.encode()).hexdigest()[:8]}"
+
+
+def parse(text: str) -> ModelName:
+    """Read a model name; `str()` of the result is its canonical spelling.
+
+    Raises:
+        NameSyntaxError: The text does not follow the grammar; the message says where.
+
+    Example:
+        >>> str(parse("edsr_baseline+ps(shape=64x64x1x1, ratio=4/16)"))
+        'edsr_baseline+ps(ratio=1/4,shape=64x64x1x1)'
+    """
+    position = 0
+
+    def take(pattern: re.Pattern[str], what: str) -> str:
+        nonlocal position
+        match = pattern.match(text, position)
+        if match is None:
+            raise NameSyntaxError(
+                f"'{text}' is not a model name: expected {what} at position {position + 1}"
+                f" ({text[position : position + 12]!r}); the form is {_FORM}"
+            )
+        position = match.end()
+        return match[0]
+
+    def skip(symbol: str) -> bool:
+        nonlocal position
+        if text.startswith(symbol, position):
+            position += len(symbol)
+            return True
+        return False
+
+    spaces = re.compile(r"\s*")
+    backbone = take(_NAME, "a backbone")
+    method, tag = None, None
+    args: dict[str, Value] = {}
+    if skip("+"):
+        method = take(_NAME, "a method")
+        if skip("("):
+            take(spaces, "")
+            while not skip(")"):
+                key = take(_NAME, "an argument or ')'")
+                take(re.compile(r"\s*=\s*"), f"'=' and a value for '{key}'")
+                value = parse_value(take(_QUOTED if text.startswith('"', position) else _BARE, f"a value for '{key}'"))
+                if key in args:
+                    raise NameSyntaxError(f"'{text}' gives '{key}' twice; keep one")
+                args[key] = value
+                take(spaces, "")
+                if skip(","):
+                    take(spaces, "")
+                elif not text.startswith(")", position):
+                    take(re.compile(r"(?!)"), "',' or ')'")
+    if skip("."):
+        tag = take(_TAG, "a tag")
+    if position != len(text):
+        take(re.compile(r"(?!)"), "'+METHOD', '.TAG' or the end")
+    return ModelName(backbone, method, tuple(args.items()), tag)

@@ -1,0 +1,187 @@
+"""Protocols: how an SR image is made comparable. Named, frozen, hashed; stored with every number."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from srbench.data.resize import Padding, Rounding, imresize
+from srbench.errors import ConfigError, DataError, UnknownNameError, suggest
+
+__all__ = ["Protocol", "get_protocol", "list_protocols"]
+
+Image = npt.NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class Protocol:
+    """Fix every choice between an HR image and a number.
+
+    Attributes:
+        name: What it is called; not part of the digest.
+        lr_channels: Which channels are downsampled: `rgb`.
+        lr_kernel: `matlab-bicubic`, Keys' cubic with a = -0.5, antialiased.
+        lr_padding: What the kernel sees beyond the border.
+        lr_rounding: When the LR image is rounded to uint8.
+        hr_crop: What HR sizes are cut to, at the right and the bottom: a multiple of the `scale`.
+        quantisation: How an SR image in 0..1 becomes uint8: `round` to the nearest, or `truncate`.
+        color: What is compared: `y-bt601`, unrounded luma in 16..235.
+        crop_border: Pixels left out on each side: as many as the `scale`.
+        data_range: Peak of PSNR and L of SSIM.
+        ssim_window: Taps of SSIM's Gaussian window.
+        ssim_sigma: Its standard deviation in pixels.
+        ssim_region: `valid`: only pixels whose whole window lies inside.
+    """
+
+    name: str
+    lr_channels: Literal["rgb"] = "rgb"
+    lr_kernel: Literal["matlab-bicubic"] = "matlab-bicubic"
+    lr_padding: Padding = "symmetric"
+    lr_rounding: Rounding = "per_pass"
+    hr_crop: Literal["scale"] = "scale"
+    quantisation: Literal["round", "truncate"] = "round"
+    color: Literal["y-bt601"] = "y-bt601"
+    crop_border: Literal["scale"] = "scale"
+    data_range: int = 255
+    ssim_window: int = 11
+    ssim_sigma: float = 1.5
+    ssim_region: Literal["valid"] = "valid"
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """Return all choices, without the name."""
+        settings = dataclasses.asdict(self)
+        del settings["name"]
+        return settings
+
+    @property
+    def digest(self) -> str:
+        """Return the SHA-256 of the settings as canonical JSON: equal choices, equal digest, whatever the name."""
+        return _digest(self.settings)
+
+    @property
+    def lr_digest(self) -> str:
+        """Return the SHA-256 of those settings that an LR image depends on."""
+        return _digest({key: value for key, value in self.settings.items() if key.startswith(("lr_", "hr_"))})
+
+    def crop(self, scale: int) -> int:
+        """Return the number of pixels left out on each side at a scale."""
+        return scale
+
+    def mod_crop(self, hr: Image, scale: int) -> Image:
+        """Return the HR image `(H, W, 3)` cut to multiples of the scale, at the right and the bottom.
+
+        Raises:
+            DataError: If the image is smaller than the scale.
+        """
+        height, width = (size - size % scale for size in hr.shape[:2])
+        if not height or not width:
+            raise DataError(f"an image of {hr.shape[1]}x{hr.shape[0]} pixels is too small for scale {scale}")
+        return hr[:height, :width]
+
+    def lr_image(self, hr: Image, scale: int) -> Image:
+        """Return the LR image of an HR image: uint8 `(H, W, 3)` to uint8 `(H // scale, W // scale, 3)`.
+
+        Raises:
+            ConfigError: If the scale is not a whole number of 1 or more.
+            DataError: If the image is smaller than the scale.
+        """
+        if isinstance(scale, bool) or not isinstance(scale, int) or scale < 1:
+            raise ConfigError(f"the scale must be a whole number of 1 or more, got {scale!r}")
+        return imresize(
+            self.mod_crop(hr, scale),
+            Fraction(1, scale),
+            padding=self.lr_padding,
+            rounding=self.lr_rounding,
+        )
+
+    def quantise(self, sr: npt.NDArray[Any]) -> Image:
+        """Turn an SR image into uint8 as this protocol saves it.
+
+        The product with 255 is taken in float32, as in the authors' programs: truncation sees its last bit.
+
+        Args:
+            sr: `(H, W, 3)`, 0..1; values outside are clamped.
+
+        Raises:
+            DataError: If the image holds NaN, which no rounding makes a pixel of.
+        """
+        levels = np.multiply(sr, np.float32(255), dtype=np.float32)
+        if np.isnan(levels).any():
+            raise DataError("the SR image holds NaN: the network diverged or its weights are damaged")
+        if self.quantisation == "round":
+            np.rint(levels, out=levels)
+        np.clip(levels, 0, 255, out=levels)
+        return levels.astype(np.uint8)
+
+    def meaning(self) -> dict[str, str]:
+        """Return one sentence per choice, keyed by the setting's name."""
+        rounding = {
+            "per_pass": "after each of the two passes, rows first",
+            "once": "once, at the end",
+            "none": "never",
+        }
+        beyond = {
+            "symmetric": "its mirror image",
+            "replicate": "its last pixel, repeated",
+        }
+        quantised = {
+            "round": "is rounded to the nearest level in 0..255",
+            "truncate": "loses its fraction (255 * value, cut to a whole level), as CARN's and PS's authors save",
+        }
+        return {
+            "hr_crop": "HR images are cut at the right and the bottom to multiples of the scale.",
+            "lr_channels": "LR images are made from all three channels of RGB.",
+            "lr_kernel": "The LR kernel is Matlab's bicubic: Keys' cubic, a = -0.5, stretched by the scale.",
+            "lr_padding": f"Beyond an image's border the kernel sees {beyond[self.lr_padding]}.",
+            "lr_rounding": f"LR images are rounded to uint8 {rounding[self.lr_rounding]}.",
+            "quantisation": f"The SR image is clamped to 0..1 and {quantised[self.quantisation]}.",
+            "color": "Compared is BT.601 luma: Y = 16 + (65.481 R + 128.553 G + 24.966 B) / 255, not rounded.",
+            "crop_border": "On each side, as many pixels as the scale are left out of the comparison.",
+            "data_range": f"PSNR = 10 log10({self.data_range}^2 / MSE), although luma spans 219 levels only.",
+            "ssim_window": f"SSIM weighs with an {self.ssim_window}x{self.ssim_window} Gaussian window.",
+            "ssim_sigma": f"The window's standard deviation is {self.ssim_sigma} pixels.",
+            "ssim_region": "SSIM is averaged over the pixels whose whole window lies inside the cropped image.",
+        }
+
+    def explain(self) -> str:
+        """Return the protocol in words, one choice a line, ending with its digest."""
+        lines = [f"{self.name}", ""]
+        lines += [f"- {sentence}" for sentence in self.meaning().values()]
+        return "\n".join([*lines, "", f"digest {self.digest}"])
+
+
+def _digest(settings: dict[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(settings, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
+
+
+_PROTOCOLS = {
+    protocol.name: protocol
+    for protocol in (
+        Protocol("matlab-y"),
+        Protocol("truncate-y", quantisation="truncate"),
+    )
+}
+
+
+def list_protocols() -> list[str]:
+    """Return the names of all protocols, sorted."""
+    return sorted(_PROTOCOLS)
+
+
+def get_protocol(name: str) -> Protocol:
+    """Return a protocol by name.
+
+    Raises:
+        UnknownNameError: If there is none of that name; the message suggests the nearest.
+    """
+    if name not in _PROTOCOLS:
+        raise UnknownNameError(f"unknown protocol '{name}'{suggest(name, _PROTOCOLS, noun='known')}")
+    return _PROTOCOLS[name]

@@ -1,0 +1,106 @@
+"""DRRN (Tai et al., CVPR 2017), unrolled, as Park and Cho use it (WACV 2025): multi-scale, without batch normalisation."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from srbench.backbone import Backbone
+from srbench.errors import ConfigError
+from srbench.registry import register_backbone
+from srbench.sites import SharingSite
+from srbench.surgery import tie
+
+__all__ = ["DRRN", "drrn_b1u9"]
+
+# BT.601 on 0..255 and back, in the authors' rounding: their networks were trained with these digits.
+_TO_YCBCR = ((65.481, 128.553, 24.966), (-37.797, -74.203, 112.0), (112.0, -93.786, -18.214))
+_TO_YCBCR_OFFSET = (16.0, 128.0, 128.0)
+_TO_RGB = ((0.00456621, 0.0, 0.00625893), (0.00456621, -0.00153632, -0.00318811), (0.00456621, 0.00791071, 0.0))
+_TO_RGB_OFFSET = (-222.921, 135.576, -276.836)
+
+
+class ResidualUnit(nn.Module):
+    """Two pre-activated convolutions without bias; the sum with the unit's source is made by the network.
+
+    Args:
+        num_feat: Features.
+    """
+
+    def __init__(self, num_feat: int) -> None:
+        super().__init__()
+        self.conv1 = nn.Conv2d(num_feat, num_feat, 3, padding=1, bias=False)
+        self.conv2 = nn.Conv2d(num_feat, num_feat, 3, padding=1, bias=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return the residual `(N, C, H, W)`."""
+        return self.conv2(F.relu(self.conv1(F.relu(x))))  # type: ignore[no-any-return]
+
+
+class DRRN(Backbone):
+    """One recursive block of residual units, each added to the block's input; all units are one natively.
+
+    The image is enlarged first (torch's bicubic, clamped to 0..1); the network refines its luma, mapped to -1..1.
+
+    Args:
+        scales: Any of 2, 3, 4: the enlarged image is all that differs.
+        num_unit: Residual units (B1U9: 9).
+        num_feat: Features.
+
+    Raises:
+        ConfigError: A scale below 2.
+    """
+
+    def __init__(self, scales: tuple[int, ...], num_unit: int = 9, num_feat: int = 128) -> None:
+        if any(scale < 2 for scale in scales):
+            raise ConfigError(f"DRRN enlarges by 2 or more; got scale {', '.join(map(str, scales))}")
+        super().__init__(scales)
+        self.entry = nn.Conv2d(1, num_feat, 3, padding=1)
+        self.units = nn.ModuleList(ResidualUnit(num_feat) for _ in range(num_unit))
+        self.exit = nn.Conv2d(num_feat, 1, 3, padding=1)
+        for module in self.modules():
+            if isinstance(module, nn.Conv2d):
+                nn.init.kaiming_normal_(module.weight)
+                if module.bias is not None:
+                    nn.init.zeros_(module.bias)
+        self._constant("to_ycbcr", _TO_YCBCR)
+        self._constant("to_ycbcr_offset", _TO_YCBCR_OFFSET)
+        self._constant("to_rgb", _TO_RGB)
+        self._constant("to_rgb_offset", _TO_RGB_OFFSET)
+        tie(self, self.sharing_sites())
+
+    def _constant(self, name: str, values: tuple[object, ...]) -> None:
+        self.register_buffer(name, torch.tensor(values), persistent=False)
+
+    def sharing_sites(self) -> list[SharingSite]:
+        """Return the convolutions of the units: one bank, two tie classes."""
+        return [
+            SharingSite(f"units.{unit}.{conv}", kind="conv", bank="units", tie=conv, step=(unit,))
+            for unit in range(len(self.units))
+            for conv in ("conv1", "conv2")
+        ]
+
+    def forward(self, lr: Tensor, scale: int | None = None) -> Tensor:
+        """Return SR images `(N, 3, s*h, s*w)` of LR images `(N, 3, h, w)` in 0..1."""
+        scale = self.select_scale(scale)
+        enlarged = F.interpolate(lr, scale_factor=scale, mode="bicubic", align_corners=False).clamp(0, 1)
+        ycbcr = self._affine(enlarged, self.to_ycbcr, self.to_ycbcr_offset)
+        luma = ((ycbcr[:, :1] - 16) / 219 - 0.5) * 2
+        source = features = self.entry(luma)
+        for unit in self.units:
+            features = unit(features) + source
+        refined = self.exit(F.relu(features)) + luma
+        ycbcr = torch.cat([(refined + 1) * 219 / 2 + 16, ycbcr[:, 1:]], 1)
+        # The second matrix takes 0..255 to 0..1; only its offsets are written for 0..255.
+        return self._affine(ycbcr, self.to_rgb, self.to_rgb_offset / 255)
+
+    @staticmethod
+    def _affine(image: Tensor, matrix: Tensor, offset: Tensor) -> Tensor:
+        return torch.einsum("ij,njhw->nihw", matrix, image) + offset[:, None, None]
+
+
+@register_backbone
+def drrn_b1u9(scales: tuple[int, ...]) -> DRRN:
+    """Build DRRN with 9 residual units, 20 layers deep (297,345 parameters, at every scale)."""
+    return DRRN(scales)

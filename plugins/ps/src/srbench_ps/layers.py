@@ -1,0 +1,160 @@
+"""The filter bank, and convolutions whose kernels are combinations of its partial filters."""
+
+from __future__ import annotations
+
+from typing import cast
+
+import torch
+import torch.nn.functional as F
+from srbench_ps.shape import Shape4
+from srbench_ps.tiling import from_canonical, from_tiles, kernel_shape, tile_grid
+from torch import Tensor, nn
+
+from srbench.backbone import TaskModule
+from srbench.errors import SharingError
+
+__all__ = ["FilterBank", "SharedBias", "SharedConv"]
+
+
+class SharedBias(nn.Module):
+    """A bias that several layers add."""
+
+    def __init__(self, bias: Tensor) -> None:
+        super().__init__()
+        self.bias = nn.Parameter(bias.detach().clone())
+
+
+class FilterBank(nn.Module):
+    """The partial filters that all layers of a bank share, `(N_p, e)`, one flattened filter a row.
+
+    Args:
+        num_filters: N_p.
+        tile: The partial-filter shape (input channels, output channels, height, width).
+    """
+
+    def __init__(self, num_filters: int, tile: Shape4) -> None:
+        super().__init__()
+        self.tile = tile
+        self.filters = nn.Parameter(torch.empty(num_filters, tile[0] * tile[1] * tile[2] * tile[3]))
+        self.biases = nn.ModuleDict()
+        # Coefficients computed with the filters (SVD), waiting for the layers to be made; empty afterwards.
+        self.pending: dict[str, Tensor] = {}
+
+    def extra_repr(self) -> str:
+        """Describe the bank for `print(model)`."""
+        return f"{self.filters.shape[0]} filters of {'x'.join(map(str, self.tile))}"
+
+
+class SharedConv(TaskModule):
+    """A (transposed) convolution whose kernel is `coefficients @ bank`, put together tile by tile.
+
+    Each task (scale) has coefficients `(p, N_p)` of its own; the bias, where there is one, is the layer's own or tied with
+    other layers. Paper: Park and Cho, WACV 2025.
+
+    Args:
+        layer: The layer that it replaces; gives shape, stride, padding, dilation, groups and bias.
+        bank: The filter bank.
+        tasks: The scales.
+        path: The layer's path, for messages.
+        tied_bias: The bias that the tie class shares, or None.
+    """
+
+    def __init__(
+        self,
+        layer: nn.Conv2d | nn.ConvTranspose2d,
+        bank: FilterBank,
+        tasks: tuple[int, ...],
+        path: str,
+        tied_bias: SharedBias | None = None,
+    ) -> None:
+        super().__init__(bank, tasks)
+        if layer.padding_mode != "zeros":
+            raise SharingError(
+                f"the layer '{path}' pads with '{layer.padding_mode}'; partial filters need zero padding"
+            )
+        self.transposed = isinstance(layer, nn.ConvTranspose2d)
+        self.kernel_shape = kernel_shape(layer)
+        self.in_channels, self.out_channels = layer.in_channels, layer.out_channels
+        self.kernel_size, self.stride, self.padding = layer.kernel_size, layer.stride, layer.padding
+        self.output_padding, self.dilation, self.groups = layer.output_padding, layer.dilation, layer.groups
+        grid = tile_grid(self.kernel_shape, bank.tile, path)
+        num_tiles = grid[0] * grid[1] * grid[2] * grid[3]
+        num_filters = bank.filters.shape[0]
+        make = {"device": layer.weight.device, "dtype": layer.weight.dtype}
+        self.coefficients = nn.ParameterDict(
+            # All equal at first, as the authors initialise them.
+            {f"x{task}": nn.Parameter(torch.full((num_tiles, num_filters), 1 / num_filters, **make)) for task in tasks}
+        )
+        self._tied_bias: tuple[SharedBias, ...] = () if tied_bias is None else (tied_bias,)
+        has_own_bias = layer.bias is not None and tied_bias is None
+        self.bias = nn.Parameter(torch.zeros(layer.out_channels, **make)) if has_own_bias else None
+
+    @property
+    def bank(self) -> FilterBank:
+        """The filter bank that the layer uses."""
+        return cast(FilterBank, self.shared_module)
+
+    def active_bias(self) -> Tensor | None:
+        """Return the bias that the layer adds: its own, the tied one, or None."""
+        return self._tied_bias[0].bias if self._tied_bias else self.bias
+
+    def synthesise(self, task: int | None = None) -> Tensor:
+        """Return the weight of a task (default: the active one) as torch's convolution wants it."""
+        coefficients = self.coefficients[f"x{self.task if task is None else task}"]
+        kernel = from_tiles(coefficients @ self.bank.filters, self.kernel_shape, self.bank.tile)
+        return from_canonical(kernel, self.groups, self.transposed).contiguous()
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Convolve with the active task's kernel."""
+        weight, bias = self.synthesise(), self.active_bias()
+        if self.transposed:
+            return F.conv_transpose2d(
+                x,
+                weight,
+                bias,
+                self.stride,
+                self.padding,
+                self.output_padding,
+                self.groups,
+                self.dilation,  # type: ignore[arg-type]
+            )
+        return F.conv2d(x, weight, bias, self.stride, self.padding, self.dilation, self.groups)  # type: ignore[arg-type]
+
+    def keep_task(self, task: int) -> None:
+        """Forget the coefficients of all tasks but one."""
+        key = f"x{task}"
+        self.coefficients = nn.ParameterDict({key: self.coefficients[key]})
+        self.tasks, self.task = (task,), task
+
+    @torch.no_grad()
+    def folded(self, task: int | None = None) -> nn.Conv2d | nn.ConvTranspose2d:
+        """Return the plain layer that computes the same for one task."""
+        weight, bias = self.synthesise(task), self.active_bias()
+        arguments = {
+            "stride": self.stride,
+            "padding": self.padding,
+            "dilation": self.dilation,
+            "groups": self.groups,
+            "bias": bias is not None,
+            "device": weight.device,
+            "dtype": weight.dtype,
+        }
+        layer: nn.Conv2d | nn.ConvTranspose2d
+        if self.transposed:
+            layer = nn.ConvTranspose2d(
+                self.in_channels,
+                self.out_channels,
+                self.kernel_size,
+                output_padding=self.output_padding,
+                **arguments,  # type: ignore[arg-type]
+            )
+        else:
+            layer = nn.Conv2d(self.in_channels, self.out_channels, self.kernel_size, **arguments)  # type: ignore[arg-type]
+        layer.weight.copy_(weight)
+        if bias is not None and layer.bias is not None:
+            layer.bias.copy_(bias)
+        return layer
+
+    def extra_repr(self) -> str:
+        """Describe the layer for `print(model)`."""
+        return f"{self.in_channels}, {self.out_channels}, kernel_size={self.kernel_size}, stride={self.stride}, tasks={self.tasks}"

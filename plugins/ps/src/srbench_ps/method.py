@@ -1,0 +1,122 @@
+"""Method `ps`: Partial filter-Sharing (Park and Cho, WACV 2025)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from fractions import Fraction
+from typing import TYPE_CHECKING
+
+from srbench.errors import ConfigError, SharingError
+from srbench.methods.base import SharingMethod, SiteGroup
+from srbench.registry import register_method
+from srbench_ps.shape import PartialShape
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from srbench.sites import SharingSite
+
+__all__ = ["PS"]
+
+
+@register_method
+class PS(SharingMethod):
+    """Share partial filters: every kernel of a bank is put together from combinations of the same N_p pieces.
+
+    The sites of a bank have `N_total` tiles together (scales do not count). Give the bank's size by `ratio` or by
+    `num_filters`.
+
+    Args:
+        ratio: `N_p / N_total`, in (0, 1]; 1/4 where neither size is given.
+        num_filters: N_p itself.
+        shape: Partial-filter shape, input x output channels x height x width; C is all channels, K the whole kernel.
+        init: `he` (the authors': He-normal filters, equal coefficients), `normal` (standard normal filters, as their SRFBN) or
+            `svd` (the best approximation of the layers' present weights, by truncated SVD).
+        bias: `tied` for one bias per tie class; otherwise each layer that has a bias keeps one of its own.
+
+    Raises:
+        ConfigError: An argument is out of its range.
+    """
+
+    kinds = frozenset({"conv", "tconv"})
+
+    def __init__(
+        self,
+        *,
+        ratio: Fraction | int | None = None,
+        num_filters: int | None = None,
+        shape: str = "CxCx1x1",
+        init: str = "he",
+        bias: str | None = None,
+    ) -> None:
+        if ratio is not None and num_filters is not None:
+            raise ConfigError(f"give ratio or num_filters, not both; got ratio={ratio} and num_filters={num_filters}")
+        if ratio is None and num_filters is None:
+            ratio = Fraction(1, 4)
+        if ratio is not None and (isinstance(ratio, bool | str) or not 0 < ratio <= 1):
+            raise ConfigError(f"ratio={ratio} is not in (0, 1]; give the share of partial filters to keep, such as 1/4")
+        if num_filters is not None and (
+            isinstance(num_filters, bool) or not isinstance(num_filters, int) or num_filters < 1
+        ):
+            raise ConfigError(f"num_filters={num_filters} is not a whole number of at least 1")
+        if init not in ("he", "normal", "svd"):
+            raise ConfigError(f"init={init} is not one of he, normal, svd")
+        if bias not in (None, "own", "tied"):
+            raise ConfigError(f"bias={bias} is not one of own, tied")
+        self.partial_shape = PartialShape.parse(shape)
+        self.ratio = None if ratio is None else Fraction(ratio)
+        self.num_filters = num_filters
+        self.shape = self.partial_shape.text
+        self.init = init
+        self.bias = None if bias == "own" else bias
+
+    def build(self, group: SiteGroup, modules: Mapping[str, nn.Module], tasks: tuple[int, ...]) -> nn.Module:
+        """Make the filter bank of a group, initialised.
+
+        Raises:
+            SharingError: A layer is no convolution, the shape does not tile it, or the bank would be empty or too large.
+        """
+        from srbench_ps.bank import make_bank
+
+        return make_bank(self, group, modules)
+
+    def replace(
+        self, site: SharingSite, module: nn.Module, shared: nn.Module | None, tasks: tuple[int, ...]
+    ) -> nn.Module:
+        """Return the convolution that takes its kernel from the bank."""
+        from srbench_ps.bank import make_layer
+
+        return make_layer(self, site, module, shared, tasks)
+
+    def fold(self, site: SharingSite, module: nn.Module, task: int | None) -> nn.Module | None:
+        """Return the plain convolution with the kernel that the layer synthesises."""
+        from srbench_ps.layers import SharedConv
+
+        return module.folded(task) if isinstance(module, SharedConv) else None
+
+    def synthesis_macs(self, site: SharingSite, module: nn.Module) -> int:
+        """Return `p * N_p * e`, the multiply-accumulates of `coefficients @ bank`."""
+        from srbench_ps.layers import SharedConv
+
+        if not isinstance(module, SharedConv):
+            return 0
+        coefficients = module.coefficients[f"x{module.task}"]
+        return coefficients.numel() * module.bank.filters.shape[1]
+
+    def size(self, total: int) -> int:
+        """Return N_p for a bank of `total` tiles, halves rounded up.
+
+        Raises:
+            SharingError: No filter would be left, or more than there are tiles.
+        """
+        if self.num_filters is not None:
+            if self.num_filters > total:
+                raise SharingError(
+                    f"num_filters={self.num_filters} exceeds the {total} tiles of the bank; give at most {total}"
+                )
+            return self.num_filters
+        assert self.ratio is not None  # the constructor sets one of the two
+        count = int(self.ratio * total + Fraction(1, 2))
+        if count < 1:
+            raise SharingError(f"ratio={self.ratio} of {total} tiles leaves no partial filter; give at least 1/{total}")
+        return count

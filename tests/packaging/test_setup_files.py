@@ -1,0 +1,115 @@
+"""tox.ini, constraints.txt and the CI workflow agree with one another and with pyproject.toml."""
+
+from __future__ import annotations
+
+import configparser
+import re
+import tomllib
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def pins() -> dict[str, str]:
+    found = {}
+    for line in (ROOT / "constraints.txt").read_text().splitlines():
+        if line and not line.startswith("#"):
+            name, separator, pinned = line.partition("==")
+            assert separator, f"constraints.txt: '{line}' is no pin"
+            found[canonicalize_name(name)] = pinned
+    return found
+
+
+def tox() -> configparser.ConfigParser:
+    parser = configparser.ConfigParser(interpolation=None)
+    parser.read(ROOT / "tox.ini")
+    return parser
+
+
+def requirements() -> list[Requirement]:
+    listed: list[str] = []
+    for file in (ROOT / "pyproject.toml", *ROOT.glob("plugins/*/pyproject.toml")):
+        content = tomllib.loads(file.read_text())
+        listed += content["build-system"]["requires"] + content["project"].get("dependencies", [])
+        for extra in content["project"].get("optional-dependencies", {}).values():
+            listed += extra
+    for section in tox().sections():
+        listed += [line for line in tox()[section].get("deps", "").split() if re.match(r"[A-Za-z]", line)]
+    return [Requirement(line) for line in listed]
+
+
+def test_whatever_tox_installs_is_pinned() -> None:
+    known = pins()
+    names = {canonicalize_name(requirement.name) for requirement in requirements()}
+    assert sorted(name for name in names if name not in known and not name.startswith("sr-bench")) == []
+
+
+def test_pins_satisfy_the_declared_ranges() -> None:
+    known = pins()
+    wrong = [
+        f"{requirement} is pinned to {known[name]}"
+        for requirement in requirements()
+        if (name := canonicalize_name(requirement.name)) in known
+        and not requirement.specifier.contains(known[name], prereleases=True)
+    ]
+    assert wrong == []
+
+
+def test_torch_and_torchvision_are_the_pair_that_fits() -> None:
+    assert (pins()["torch"], pins()["torchvision"]) == ("2.13.0", "0.28.0")
+
+
+def test_both_variables_that_pips_read_name_the_constraints() -> None:
+    set_env = tox()["testenv"]["set_env"]
+    assert "PIP_CONSTRAINT = {tox_root}{/}constraints.txt" in set_env
+    assert "PIP_BUILD_CONSTRAINT = {tox_root}{/}constraints.txt" in set_env
+
+
+@pytest.mark.parametrize("name", ["torch", "numpy", "pydantic", "pytest"])
+def test_tests_run_with_the_pinned_version(name: str) -> None:
+    try:
+        installed = version(name)
+    except PackageNotFoundError:
+        pytest.fail(f"{name} is not installed")
+    assert installed.partition("+")[0] == pins()[name]
+
+
+def workflow() -> dict[str, Any]:
+    content = yaml.safe_load((ROOT / ".github" / "workflows" / "ci.yml").read_text())
+    assert isinstance(content, dict)
+    return content
+
+
+def test_workflow_calls_only_environments_that_tox_has() -> None:
+    called = re.findall(r"tox run -e ([\w,-]+)", (ROOT / ".github" / "workflows" / "ci.yml").read_text())
+    assert called
+    known = {section.removeprefix("testenv:") for section in tox().sections()}
+    assert {name for names in called for name in names.split(",")} <= known
+
+
+def test_gate_runs_properties_before_benchmarks_before_leaderboards() -> None:
+    jobs = workflow()["jobs"]
+
+    def before(job: str) -> set[str]:
+        needs = jobs[job].get("needs", [])
+        direct = {needs} if isinstance(needs, str) else set(needs)
+        return direct | {name for other in direct for name in before(other)}
+
+    assert "tests" in before("quickstart")
+    assert "quickstart" in before("leaderboards")
+    assert "lint" in before("tests")
+
+
+def test_ci_script_runs_the_command_of_the_readme() -> None:
+    command = "pip install tox && tox"
+    assert re.search(rf"^{command}$", (ROOT / ".ci" / "run").read_text(), re.MULTILINE)
+    readme = (ROOT / "README.md").read_text()
+    assert re.search(rf"^\s*{command}(?: .*)?$", readme, re.MULTILINE)
+    assert "pip install tox && tox run -e quickstart" in readme
