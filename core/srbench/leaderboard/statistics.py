@@ -71,8 +71,11 @@ def mean_intervals(samples: Sequence[Array]) -> list[Interval]:
     """
     rows = samples[0].shape[0]
     mean = np.mean([sample.mean(axis=-1) for sample in samples], axis=0)
+    finite = np.isfinite(mean)
     if rows == 0 or min(sample.shape[-1] for sample in samples) < 2:
         return [Interval(float(value), np.nan, np.nan) for value in mean]
+    # PSNR is infinite where SR equals HR: such a mean has no interval.
+    samples = [np.where(finite[:, None], sample, 0.0) for sample in samples]
 
     def statistic(*parts: Array, axis: int) -> Array:
         return np.asarray(np.mean([part.mean(axis=axis) for part in parts], axis=0))
@@ -91,6 +94,8 @@ def mean_intervals(samples: Sequence[Array]) -> list[Interval]:
     for row in range(rows):
         tail = _tail([sample[row] for sample in samples])
         low, high = np.quantile(resampled[row], [tail, 1 - tail])
+        if not finite[row]:
+            low = high = np.nan
         intervals.append(Interval(float(mean[row]), float(low), float(high)))
     return intervals
 

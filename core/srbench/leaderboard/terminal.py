@@ -17,7 +17,10 @@ __all__ = ["print_results"]
 
 def print_results(results: Results, console: Console | None = None) -> None:
     """Print one table per board and tier, then what was not measured."""
-    console = console or Console()
+    if console is None:
+        console = Console(highlight=False)
+        if not console.is_terminal:
+            console.width = 160
     for board in results.boards:
         # Narrow terminals get the mean of the deciding metric only: a table that cannot be read says less.
         wide = console.width >= 62 + 14 * len(board.datasets) * len(board.metrics)
