@@ -10,8 +10,8 @@ from __future__ import annotations
 import contextlib
 import multiprocessing
 import os
+import platform
 import signal
-import sys
 import threading
 import time
 from collections import deque
@@ -130,7 +130,7 @@ def _work(connection: Connection[Any, Any], perform: Perform, parent: int) -> No
 
 def _end_with(parent: int) -> None:
     """Have this process killed when its parent ends, however it ends: nobody would take its results."""
-    if sys.platform == "linux":
+    if platform.system() == "Linux":
         import ctypes
 
         ctypes.CDLL(None, use_errno=True).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG

@@ -265,11 +265,13 @@ def save_state(model: Backbone, path: Path | str) -> str:
 
     from srbench.storage import write_atomic
 
-    metadata = {
-        "format": "srbench-1",
+    header = {
+        "format": 1,
         "model": str(model.model_name) if model.model_name is not None else type(model).__name__,
-        "scales": json.dumps(list(model.scales)),
+        "scales": list(model.scales),
     }
+    # One entry: safetensors writes several in an order that changes from process to process, and with it the file's hash.
+    metadata = {"srbench": json.dumps(header, sort_keys=True)}
     data = save(unique_state(model), metadata=metadata)
     Path(path).parent.mkdir(parents=True, exist_ok=True)
     write_atomic(Path(path), data)

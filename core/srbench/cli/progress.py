@@ -29,7 +29,7 @@ class RunProgress:
         """Draw bars if standard error is a terminal."""
         from rich.console import Console
 
-        self.console = Console(stderr=True, highlight=False)
+        self.console = Console(stderr=True, highlight=False, soft_wrap=not sys.stderr.isatty())
         self.bars: Bars | None = None
         self.tasks: dict[str, TaskID] = {}
         self.cells: TaskID | None = None

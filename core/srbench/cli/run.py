@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 if TYPE_CHECKING:
-    from srbench.plan import Plan
     from srbench.results import Cell
     from srbench.runner import RunReport
 
@@ -106,14 +106,14 @@ def _wanted(report: RunReport) -> dict[str, Cell]:
 def _show(report: RunReport, pages: Path | None) -> None:
     from rich.console import Console
 
-    console = Console(highlight=False, soft_wrap=True)
+    # Where nobody looks at a screen, lines need not fit one.
+    console = Console(highlight=False, width=None if sys.stdout.isatty() else 160)
     if report.dry:
         _show_plan(console, report)
         return
-    cells = _wanted(report)
-    for scale in report.plan.suite.scales:
-        for protocol in report.plan.suite.protocols:
-            _show_ranking(console, report.plan, cells, scale, protocol)
+    from srbench import leaderboard
+
+    leaderboard.show(report.run_dir, console)
     for record in report.failed:
         last = (record.error or "").strip().splitlines()[-1]
         console.print(f"failed: {record.model} x{record.scale} on {record.dataset}: {last}", markup=False)
@@ -136,61 +136,24 @@ def _show_plan(console: Any, report: RunReport) -> None:
     store = RunStore(report.run_dir)
     open_cells = {cell.key: cell for model in report.todo for cell in model.cells}
     table = Table(title=f"{report.plan.suite.name}: what a run into {report.run_dir} would do")
-    for column in ("model", "scale", "data set", "images", "protocol", "state"):
-        table.add_column(column)
+    for column in ("model", "scale", "data set", "images", "protocol", "training", "state"):
+        table.add_column(column, overflow="fold")
     for model in report.plan.models:
         for cell in model.cells:
             if cell.key not in open_cells:
                 state = "done"
             else:
                 state = "failed before, try again" if open_cells[cell.key].failed else "to do"
-                if model.training is not None and not model.training.finished(store):
-                    state += f", after {model.training.iterations} iterations of training on {model.training.data.name}"
-            table.add_row(
-                str(model.name), f"x{model.scale}", cell.data.name, str(cell.data.images), cell.protocol, state
-            )
+            training = ""
+            if model.training is not None:
+                trained = model.training.finished(store)
+                training = "done" if trained else f"{model.training.iterations} iterations, {model.training.data.name}"
+            columns = (cell.data.name, str(cell.data.images), cell.protocol, training, state)
+            table.add_row(str(model.name), f"x{model.scale}", *columns)
     console.print(table)
     if report.plan.suite.budget:
         console.print(f"The whole suite takes {report.plan.suite.budget}.", markup=False)
     console.print(f"{report.before} cells done, {len(open_cells)} to do; nothing was written.", markup=False)
-
-
-def _show_ranking(console: Any, plan: Plan, cells: dict[str, Cell], scale: int, protocol: str) -> None:
-    """Print the models by the mean of their first metric over all data sets."""
-    from rich.table import Table
-
-    metrics = plan.suite.metrics
-    rows: list[tuple[float, list[str]]] = []
-    names = list(dict.fromkeys(cell.data.name for cell in plan.cells))
-    for model in plan.models:
-        found = {
-            cell.data.name: cells[cell.key].record
-            for cell in model.cells
-            if cell.scale == scale and cell.protocol == protocol and cell.key in cells
-        }
-        found = {name: record for name, record in found.items() if record.status == "ok"}
-        if not found:
-            continue
-        first = next(iter(found.values()))
-        figures = [
-            f"{found[name].metrics[metric]:.4f}" if name in found else "-" for name in names for metric in metrics
-        ]
-        params = f"{first.params_deployed:,}" if first.params_deployed is not None else "-"
-        means = [record.metrics[metrics[0]] for record in found.values()]
-        mean = sum(means) / len(means) if len(found) == len(names) else float("-inf")
-        rows.append((mean, [str(model.name), params, *figures]))
-    if not rows:
-        return
-    table = Table(title=f"{plan.suite.title or plan.suite.name}, x{scale}, {protocol}")
-    table.add_column("rank", justify="right")
-    table.add_column("model")
-    table.add_column("parameters", justify="right")
-    for name in names:
-        for metric in metrics:
-            table.add_column(f"{name} {metric}", justify="right")
-    for rank, (_, row) in enumerate(sorted(rows, key=lambda item: -item[0]), start=1):
-        table.add_row(str(rank), *row)
-    console.print(table)
 
 
 def _write_json(target: str, report: RunReport) -> None:
