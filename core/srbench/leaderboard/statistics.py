@@ -50,10 +50,11 @@ class Interval:
 
 @dataclass(frozen=True)
 class Standing:
-    """Where one model stands: its rank, and its paired difference to the first of all and to its group's leader."""
+    """Where one model stands: its rank, its group's leader, and its paired difference to the first of all."""
 
     rank: int
     leader: str
+    first: bool
     mean: float
     to_best: Interval
 
@@ -143,7 +144,9 @@ def tie_groups(scores: Scores) -> dict[str, Standing]:
         group = [name for name, interval in zip(waiting, intervals, strict=True) if interval.includes_zero]
         rank = len(standings) + 1
         for name in group:
-            standings[name] = Standing(rank=rank, leader=leader, mean=means[name], to_best=to_best[name])
+            standings[name] = Standing(
+                rank=rank, leader=leader, first=name == best, mean=means[name], to_best=to_best[name]
+            )
         waiting = [name for name in waiting if name not in standings]
     return standings
 

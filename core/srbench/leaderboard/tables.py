@@ -177,7 +177,7 @@ def markdown_text(results: Results) -> str:
 def _markdown_table(board: Board, entries: list[Entry]) -> list[str]:
     first = style(board.metrics[0])
     names = [f"{style(metric).title} {dataset.label}" for dataset in board.datasets for metric in board.metrics]
-    header = ["Rank", "Model", "Parameters (deployed)", *map(_cell, names), "To best [95%]", "Checks"]
+    header = ["Rank", "Model", "Parameters (deployed)", *map(_cell, names), "To first [95%]", "Checks"]
     lines = ["| " + " | ".join(header) + " |", "|---:|---|---:|" + "---:|" * (len(names) + 2)]
     for entry in entries:
         cells = ["–" if entry.rank is None else str(entry.rank), _cell(entry.label)]
@@ -200,8 +200,8 @@ def _to_best(entry: Entry, decimals: int) -> str:
     if entry.standing is None:
         return "–"
     interval = entry.standing.to_best
-    if entry.rank == 1 and interval.mean == interval.low == interval.high == 0:
-        return "best"
+    if entry.is_first:
+        return "first"
     if math.isnan(interval.low):
         return f"{interval.mean:.{decimals}f}"
     return f"{interval.mean:.{decimals}f} [{interval.low:.{decimals}f}, {interval.high:.{decimals}f}]"

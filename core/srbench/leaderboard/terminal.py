@@ -68,9 +68,9 @@ def _cells(board: Board, entry: Entry, *, wide: bool) -> list[str]:
         cells.append("–" if math.isnan(entry.overall) else f"{entry.overall:.{first.decimals}f}")
     if entry.standing is None:
         cells.append("–")
-    elif (best := entry.standing.to_best).low == best.high == 0 and entry.rank == 1:
+    elif entry.is_first:
         cells.append("first")
-    elif math.isnan(best.low):
+    elif math.isnan((best := entry.standing.to_best).low):
         cells.append(f"{best.mean:+.{first.fine}f}")
     else:
         cells.append(f"{best.mean:+.{first.fine}f} ± {best.half_width:.{first.fine}f}")

@@ -179,10 +179,11 @@ class TestFailures:
             ("", "no reason was recorded"),
             ("just a sentence\nand more", "just a sentence"),
             (
-                'Traceback (most recent call last):\n  File "a"\n    x: y\nsrbench.errors.DataError: two\nlines',
-                "srbench.errors.DataError: two",
+                'Traceback (most recent call last):\n  File "a"\n    x: y\nValueError: two\nlines',
+                "ValueError: two",
             ),
             ("Traceback (most recent call last):\n  a\nKeyboardInterrupt", "KeyboardInterrupt"),
+            ("Traceback (most recent call last):\n  a\nsrbench.errors.DataError: 'x' is odd.", "'x' is odd."),
         ],
     )
     def test_summary_is_the_line_that_says_what_happened(self, error: str | None, line: str) -> None:

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import base64
 import csv
+import hashlib
 import io
 import json
 import re
@@ -13,6 +15,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from rich.console import Console
 
 from srbench.errors import StoreError
 from srbench.leaderboard import build, publish, ranking, show
@@ -194,9 +197,6 @@ class TestPage:
         assert (page.tags.count("script"), page.unbalanced) == (1, [])
 
     def test_browser_runs_our_script_only(self, demo: RunStore, tmp_path: Path) -> None:
-        import base64
-        import hashlib
-
         build(demo.path, tmp_path)
         text = (tmp_path / "index.html").read_text()
         [script] = re.findall(r"<script>(.*?)</script>", text, re.DOTALL)
@@ -296,11 +296,20 @@ class TestCommand:
         assert self.srbench("leaderboard", "index", root, "--check").returncode == 0
 
     def test_show_prints_names_as_they_are(self, demo: RunStore, add_cell: AddCell) -> None:
-        import io as text_io
-
-        from rich.console import Console
-
         add_cell(demo, "net+[red]x[/red]", [1.0] * 8, method="[red]x[/red]")
-        stream = text_io.StringIO()
+        stream = io.StringIO()
         show(demo.path, Console(file=stream, width=120))
         assert "net+[red]x[/red]" in stream.getvalue()
+
+    def test_single_image_is_shown_without_an_interval(
+        self, make_store: Callable[..., RunStore], add_cell: AddCell
+    ) -> None:
+        store = make_store()
+        add_cell(store, "net+a", [30.0])
+        add_cell(store, "net+b", [29.0])
+        stream = io.StringIO()
+        show(store.path, Console(file=stream, width=120))
+        lines = [line.split() for line in stream.getvalue().splitlines() if "net+" in line]
+        assert [(line[0], line[1], line[-1]) for line in lines] == [("1", "net+a", "first"), ("1", "net+b", "-1.000")]
+        text = publish.build(store.path, write=False).files["index.html"].decode()
+        assert "nan" not in text.lower()
