@@ -41,7 +41,8 @@ def requirements() -> list[Requirement]:
         for extra in content["project"].get("optional-dependencies", {}).values():
             listed += extra
     for section in tox().sections():
-        listed += [line for line in tox()[section].get("deps", "").split() if re.match(r"[A-Za-z]", line)]
+        lines = tox()[section].get("deps", "").splitlines()
+        listed += [line for line in lines if re.match(r"[A-Za-z]", line)]  # not "-e plugins/ps"
     return [Requirement(line) for line in listed]
 
 
