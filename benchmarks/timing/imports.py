@@ -1,7 +1,7 @@
 """Time how long the command line takes to start, as a share of `import torch`.
 
-Bounds: `srbench --help` below 0.20, `srbench list models` below 0.35 (ratios of medians, runs interleaved). Exit status 1
-where one is missed.
+Bounds: `srbench --help` below 0.20, `srbench list models` below 0.35 (ratios of medians, runs interleaved).
+Exit status 1 where one is missed.
 """
 
 from __future__ import annotations
