@@ -7,7 +7,7 @@ import tempfile
 from pathlib import Path
 
 from srbench.errors import DataError, NetworkError, StoreError
-from srbench.storage import disk_errors, sha256_file, write_atomic
+from srbench.storage import disk_errors, sha256_bytes, sha256_file, write_atomic
 
 __all__ = ["Cache", "default_root"]
 
@@ -72,14 +72,15 @@ class Cache:
         try:
             content = Path(path).read_bytes()
         except OSError as error:
-            raise DataError(
-                f"cannot read '{path}': {error.strerror or error}"
-            ) from error
-        return self._keep(content)
+            raise DataError(f"cannot read '{path}': {error.strerror or error}") from error
+        return self.keep(content)
 
-    def _keep(self, content: bytes) -> str:
-        from srbench.storage import sha256_bytes
+    def keep(self, content: bytes) -> str:
+        """Store a file by its content and return its SHA-256.
 
+        Raises:
+            StoreError: If the cache cannot be written.
+        """
         digest = sha256_bytes(content)
         if self.verified(digest) is None:
             write_atomic(self.path_for(digest), content)
@@ -105,7 +106,7 @@ class Cache:
             self.root.mkdir(parents=True, exist_ok=True)
             folder = tempfile.TemporaryDirectory(prefix=".download-", dir=self.root)
         with folder as temporary:
-            self._keep(_download(url, sha256, name, size, Path(temporary)).read_bytes())
+            self.keep(_download(url, sha256, name, size, Path(temporary)).read_bytes())
         return self.path_for(sha256)
 
     def index_pixels(self, pixels_sha256: str, sha256: str) -> None:
@@ -126,9 +127,7 @@ class Cache:
         except FileNotFoundError:
             return None
         except OSError as error:
-            raise StoreError(
-                f"the cache cannot be read at '{note}': {error.strerror or error}"
-            ) from error
+            raise StoreError(f"the cache cannot be read at '{note}': {error.strerror or error}") from error
         return path if path.is_file() else None
 
     def lr_path(self, key: str) -> Path:
@@ -139,11 +138,7 @@ class Cache:
         """Return, for each kind of content, how many files there are and their bytes."""
         report = {}
         for kind in ("objects", "lr"):
-            sizes = [
-                path.stat().st_size
-                for path in (self.root / kind).glob("*/*")
-                if not path.name.startswith(".")
-            ]
+            sizes = [path.stat().st_size for path in (self.root / kind).glob("*/*") if not path.name.startswith(".")]
             report[kind] = (len(sizes), sum(sizes))
         return report
 
@@ -168,13 +163,9 @@ def _download(url: str, sha256: str, name: str, size: int | None, folder: Path) 
             downloader=pooch.HTTPDownloader(timeout=_TIMEOUT_S, progressbar=False),
         )
     except requests.RequestException as error:
-        raise NetworkError(
-            f"could not download ({_reason(error)}): {ending}"
-        ) from error
+        raise NetworkError(f"could not download ({_reason(error)}): {ending}") from error
     except ValueError as error:
-        raise NetworkError(
-            f"what was downloaded has another hash, and was thrown away: {ending}"
-        ) from error
+        raise NetworkError(f"what was downloaded has another hash, and was thrown away: {ending}") from error
     except OSError as error:
         with disk_errors(folder):
             raise error

@@ -36,9 +36,7 @@ def rgb_to_y(image: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
     Source: ITU-R BT.601; the same as Matlab's `rgb2ycbcr` before it rounds.
     """
     if image.ndim != 3 or image.shape[2] != 3:
-        raise DataError(
-            f"luma is taken of an RGB image of shape (H, W, 3), got shape {image.shape}"
-        )
+        raise DataError(f"luma is taken of an RGB image of shape (H, W, 3), got shape {image.shape}")
     weights = np.asarray(BT601_WEIGHTS) / 255.0
     height, width = image.shape[:2]
     luma = np.empty((height, width))

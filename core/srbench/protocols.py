@@ -69,13 +69,7 @@ class Protocol:
     @property
     def lr_digest(self) -> str:
         """Return the SHA-256 of those settings that an LR image depends on."""
-        return _digest(
-            {
-                key: value
-                for key, value in self.settings.items()
-                if key.startswith(("lr_", "hr_"))
-            }
-        )
+        return _digest({key: value for key, value in self.settings.items() if key.startswith(("lr_", "hr_"))})
 
     def crop(self, scale: int) -> int:
         """Return the number of pixels left out on each side at a scale."""
@@ -89,9 +83,7 @@ class Protocol:
         """
         height, width = (size - size % scale for size in hr.shape[:2])
         if not height or not width:
-            raise DataError(
-                f"an image of {hr.shape[1]}x{hr.shape[0]} pixels is too small for scale {scale}"
-            )
+            raise DataError(f"an image of {hr.shape[1]}x{hr.shape[0]} pixels is too small for scale {scale}")
         return hr[:height, :width]
 
     def lr_image(self, hr: Image, scale: int) -> Image:
@@ -102,9 +94,7 @@ class Protocol:
             DataError: If the image is smaller than the scale.
         """
         if isinstance(scale, bool) or not isinstance(scale, int) or scale < 1:
-            raise ConfigError(
-                f"the scale must be a whole number of 1 or more, got {scale!r}"
-            )
+            raise ConfigError(f"the scale must be a whole number of 1 or more, got {scale!r}")
         return imresize(
             self.mod_crop(hr, scale),
             Fraction(1, scale),
@@ -125,9 +115,7 @@ class Protocol:
         """
         levels = np.multiply(sr, np.float32(255), dtype=np.float32)
         if np.isnan(levels).any():
-            raise DataError(
-                "the SR image holds NaN: the network diverged or its weights are damaged"
-            )
+            raise DataError("the SR image holds NaN: the network diverged or its weights are damaged")
         if self.quantisation == "round":
             np.rint(levels, out=levels)
         np.clip(levels, 0, 255, out=levels)
@@ -151,11 +139,11 @@ class Protocol:
         return {
             "hr_crop": "HR images are cut at the right and the bottom to multiples of the scale.",
             "lr_channels": "LR images are made from all three channels of RGB.",
-            "lr_kernel": "The LR kernel is Matlab's bicubic: Keys' cubic, a = -0.5, stretched by the scale (antialiased).",
+            "lr_kernel": "The LR kernel is Matlab's bicubic: Keys' cubic, a = -0.5, stretched by the scale.",
             "lr_padding": f"Beyond an image's border the kernel sees {beyond[self.lr_padding]}.",
             "lr_rounding": f"LR images are rounded to uint8 {rounding[self.lr_rounding]}.",
             "quantisation": f"The SR image is clamped to 0..1 and {quantised[self.quantisation]}.",
-            "color": "Compared is luma: Y = 16 + (65.481 R + 128.553 G + 24.966 B) / 255 (BT.601, 16..235), not rounded.",
+            "color": "Compared is BT.601 luma: Y = 16 + (65.481 R + 128.553 G + 24.966 B) / 255, not rounded.",
             "crop_border": "On each side, as many pixels as the scale are left out of the comparison.",
             "data_range": f"PSNR = 10 log10({self.data_range}^2 / MSE), although luma spans 219 levels only.",
             "ssim_window": f"SSIM weighs with an {self.ssim_window}x{self.ssim_window} Gaussian window.",
@@ -171,9 +159,7 @@ class Protocol:
 
 
 def _digest(settings: dict[str, Any]) -> str:
-    return hashlib.sha256(
-        json.dumps(settings, sort_keys=True, separators=(",", ":")).encode()
-    ).hexdigest()
+    return hashlib.sha256(json.dumps(settings, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
 
 
 _PROTOCOLS = {
@@ -197,7 +183,5 @@ def get_protocol(name: str) -> Protocol:
         UnknownNameError: If there is none of that name; the message suggests the nearest.
     """
     if name not in _PROTOCOLS:
-        raise UnknownNameError(
-            f"unknown protocol '{name}'{suggest(name, _PROTOCOLS, noun='known')}"
-        )
+        raise UnknownNameError(f"unknown protocol '{name}'{suggest(name, _PROTOCOLS, noun='known')}")
     return _PROTOCOLS[name]

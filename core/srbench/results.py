@@ -44,17 +44,7 @@ if TYPE_CHECKING:
     import pandas as pd
     from numpy.typing import NDArray
 
-__all__ = [
-    "Cell",
-    "Record",
-    "RunInfo",
-    "RunStore",
-    "Tier",
-    "Training",
-    "canonical_json",
-    "now",
-    "slugify",
-]
+__all__ = ["Cell", "Record", "RunInfo", "RunStore", "Tier", "Training", "canonical_json", "now", "slugify"]
 
 SCHEMA_VERSION = 1
 KEY_LENGTH = 12  # hexadecimal digits of a cell's key in its directory's name
@@ -70,9 +60,7 @@ def canonical_json(value: object) -> str:
         TypeError: The value holds something that JSON has no form for.
         ValueError: The value holds a number that is not finite.
     """
-    return json.dumps(
-        value, sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False
-    )
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
 
 
 def now() -> str:
@@ -85,9 +73,7 @@ def slugify(text: str, *, length: int = 120) -> str:
 
     Different texts may give the same name; where that matters, a hash is put beside it.
     """
-    return (
-        re.sub(r"[^A-Za-z0-9._]+", "-", text).strip("-.")[:length].rstrip("-.") or "x"
-    )
+    return re.sub(r"[^A-Za-z0-9._]+", "-", text).strip("-.")[:length].rstrip("-.") or "x"
 
 
 class _Schema(BaseModel):
@@ -234,9 +220,7 @@ class Cell:
     def speed(self) -> dict[str, Any] | None:
         """Return what `speed.json` holds: forward times in seconds and the hardware; None where it was not timed."""
         try:
-            value = json.loads(
-                (self.directory / "speed.json").read_text(encoding="utf-8")
-            )
+            value = json.loads((self.directory / "speed.json").read_text(encoding="utf-8"))
         except (OSError, ValueError):
             return None
         return value if isinstance(value, dict) else None
@@ -273,9 +257,7 @@ class RunStore:
         try:
             return RunInfo.model_validate_json(text)
         except ValidationError as error:
-            raise StoreError(
-                f"'{path}' is not a run's description; remove it and run the suite again."
-            ) from error
+            raise StoreError(f"'{path}' is not a run's description; remove it and run the suite again.") from error
 
     def cells(self) -> list[Cell]:
         """Return every finished cell, failed ones included, sorted by directory; of two for the same model, scale, data set and
@@ -305,11 +287,7 @@ class RunStore:
             StoreError: The record was written by a later version of sr-bench.
         """
         record = read_finished(self.cells_path / directory_name)
-        return (
-            None
-            if record is None or record.key != key
-            else Cell(record, self.cells_path / directory_name)
-        )
+        return None if record is None or record.key != key else Cell(record, self.cells_path / directory_name)
 
     def _directories(self) -> Iterator[Path]:
         if not self.cells_path.is_dir():
@@ -382,16 +360,10 @@ class RunStore:
         for name, image in sorted((images or {}).items()):
             contents[f"images/{name}"] = _png(image)
         record = record.model_copy(update={"crops": sorted(contents)})
-        contents["per_image.parquet"] = _parquet(
-            pd.DataFrame({"image": []}) if per_image is None else per_image
-        )
-        contents["record.json"] = (
-            json.dumps(record.model_dump(), indent=2, sort_keys=True) + "\n"
-        ).encode()
+        contents["per_image.parquet"] = _parquet(pd.DataFrame({"image": []}) if per_image is None else per_image)
+        contents["record.json"] = (json.dumps(record.model_dump(), indent=2, sort_keys=True) + "\n").encode()
         final = self.cells_path / record.directory_name
-        temporary = (
-            self.cells_path / f"{_TEMPORARY}{record.directory_name}-{os.getpid()}"
-        )
+        temporary = self.cells_path / f"{_TEMPORARY}{record.directory_name}-{os.getpid()}"
         with disk_errors(final):
             try:
                 _fill(temporary, contents, speed)
@@ -420,15 +392,11 @@ class RunStore:
         """
         prefix = record.directory_name[:-KEY_LENGTH]
         for directory in self.cells_path.glob(f"{prefix}*"):
-            if (
-                len(directory.name) != len(record.directory_name)
-                or directory.name == record.directory_name
-            ):
+            if len(directory.name) != len(record.directory_name) or directory.name == record.directory_name:
                 continue
             other = read_finished(directory)
             if other is not None and (
-                other.identity != record.identity
-                or (record.status, other.status) == ("failed", "ok")
+                other.identity != record.identity or (record.status, other.status) == ("failed", "ok")
             ):
                 continue
             aside = self.cells_path / f"{_TEMPORARY}old-{directory.name}-{os.getpid()}"
@@ -437,9 +405,7 @@ class RunStore:
             shutil.rmtree(aside, ignore_errors=True)
 
 
-def _fill(
-    directory: Path, contents: Mapping[str, bytes], speed: Mapping[str, Any] | None
-) -> None:
+def _fill(directory: Path, contents: Mapping[str, bytes], speed: Mapping[str, Any] | None) -> None:
     shutil.rmtree(directory, ignore_errors=True)
     directory.mkdir(parents=True)
     if any(name.startswith("images/") for name in contents):
@@ -447,10 +413,7 @@ def _fill(
     for name, data in contents.items():
         write_synced(directory / name, data)
     if speed is not None:
-        write_synced(
-            directory / "speed.json",
-            (json.dumps(speed, indent=2, sort_keys=True) + "\n").encode(),
-        )
+        write_synced(directory / "speed.json", (json.dumps(speed, indent=2, sort_keys=True) + "\n").encode())
     marker = {"files": {name: sha256_bytes(data) for name, data in contents.items()}}
     write_synced(directory / "DONE", (canonical_json(marker) + "\n").encode())
     for folder in (directory / "images", directory):
@@ -469,9 +432,7 @@ def read_finished(directory: Path) -> Record | None:
         files: dict[str, str] = marker["files"]
         if not {"record.json", "per_image.parquet"} <= files.keys():
             return None
-        if any(
-            sha256_file(directory / name) != digest for name, digest in files.items()
-        ):
+        if any(sha256_file(directory / name) != digest for name, digest in files.items()):
             return None
         text = (directory / "record.json").read_text(encoding="utf-8")
     except (OSError, ValueError, KeyError, TypeError, AttributeError):

@@ -11,15 +11,7 @@ from pathlib import Path
 
 from srbench.errors import StoreError
 
-__all__ = [
-    "disk_errors",
-    "exclusive",
-    "fsync_directory",
-    "sha256_bytes",
-    "sha256_file",
-    "write_atomic",
-    "write_synced",
-]
+__all__ = ["disk_errors", "exclusive", "fsync_directory", "sha256_bytes", "sha256_file", "write_atomic", "write_synced"]
 
 
 def sha256_bytes(data: bytes) -> str:
@@ -122,9 +114,7 @@ def exclusive(path: Path, *, owner: str) -> Iterator[None]:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            holder = (
-                os.read(descriptor, 32).decode(errors="replace").strip() or "unknown"
-            )
+            holder = os.read(descriptor, 32).decode(errors="replace").strip() or "unknown"
             raise StoreError(
                 f"{owner} is in use by another run (process {holder}); wait until it ends, or give another --out."
             ) from None

@@ -263,7 +263,7 @@ def save_state(model: Backbone, path: Path | str) -> str:
     """
     from safetensors.torch import save
 
-    from srbench.files import write_bytes
+    from srbench.storage import write_atomic
 
     metadata = {
         "format": "srbench-1",
@@ -271,7 +271,8 @@ def save_state(model: Backbone, path: Path | str) -> str:
         "scales": json.dumps(list(model.scales)),
     }
     data = save(unique_state(model), metadata=metadata)
-    write_bytes(Path(path), data)
+    Path(path).parent.mkdir(parents=True, exist_ok=True)
+    write_atomic(Path(path), data)
     return hashlib.sha256(data).hexdigest()
 
 

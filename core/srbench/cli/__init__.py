@@ -24,10 +24,7 @@ def main(argv: list[str] | None = None) -> None:
         print(f"srbench: {error}", file=sys.stderr)
         sys.exit(2)
     except KeyboardInterrupt:
-        print(
-            "srbench: interrupted; what was finished is kept, run the same command again to go on.",
-            file=sys.stderr,
-        )
+        print("srbench: interrupted; what was finished is kept, run the same command again to go on.", file=sys.stderr)
         sys.exit(130)
     except BrokenPipeError:
         # The reader (head, less) went away; leave quietly, and keep Python from complaining at shutdown.

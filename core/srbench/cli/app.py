@@ -4,6 +4,12 @@ from __future__ import annotations
 
 import typer
 
+from srbench.cli import cache, data, leaderboard, plugins, run
+from srbench.cli import list as list_command
+from srbench.cli.eval import evaluate_command
+from srbench.cli.explain import explain
+from srbench.cli.train import train
+
 app = typer.Typer(
     name="srbench",
     help="Benchmark image super-resolution: exact protocols, honest cost, replayable leaderboards.",
@@ -17,3 +23,14 @@ app = typer.Typer(
 @app.callback()
 def root() -> None:
     """Benchmark image super-resolution: exact protocols, honest cost, replayable leaderboards."""
+
+
+app.command("run")(run.run)
+app.command("train")(train)
+app.command("eval")(evaluate_command)
+app.command("list")(list_command.list_)
+app.command("explain")(explain)
+app.add_typer(data.app, name="data")
+app.add_typer(cache.app, name="cache")
+app.add_typer(leaderboard.app, name="leaderboard")
+app.add_typer(plugins.app, name="plugins")

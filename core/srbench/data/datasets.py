@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 from abc import ABC, abstractmethod
@@ -75,9 +76,7 @@ class Dataset(ABC):
 
         LR images follow from the HR images, the scale and the protocol; with `scale`, that enters too.
         """
-        content = {"images": sorted(self.pixel_hashes().values())} | (
-            {} if scale is None else {"scale": scale}
-        )
+        content = {"images": sorted(self.pixel_hashes().values())} | ({} if scale is None else {"scale": scale})
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
     def licence(self, image: str) -> Licence | None:
@@ -114,9 +113,7 @@ class Dataset(ABC):
             DataError: If none did.
         """
         self._check(image)
-        raise DataError(
-            f"data set '{self.name}' comes without LR images; use those that are generated"
-        )
+        raise DataError(f"data set '{self.name}' comes without LR images; use those that are generated")
 
     def _check(self, image: str) -> None:
         names = self.image_names()
@@ -127,18 +124,14 @@ class Dataset(ABC):
 
 
 def _cached_lr(cache: Cache, hr: Image, scale: int, protocol: Protocol) -> Image:
-    key = hashlib.sha256(
-        f"{pixels_sha256(hr)} x{scale} {protocol.lr_digest}".encode()
-    ).hexdigest()
+    key = hashlib.sha256(f"{pixels_sha256(hr)} x{scale} {protocol.lr_digest}".encode()).hexdigest()
     path = cache.lr_path(key)
     lr = _read_verified(path)
     if lr is None:
         lr = protocol.lr_image(hr, scale)
-        try:
+        # The LR image is right whether it could be kept or not: a full disk costs time here, nothing else.
+        with contextlib.suppress(StoreError):
             write_png(lr, path, text={"pixels_sha256": pixels_sha256(lr)})
-        except StoreError:
-            # The LR image is right whether it could be kept or not: a full disk costs time here, nothing else.
-            pass
     return lr
 
 
@@ -176,14 +169,10 @@ def open_dataset(name: str | Path) -> Dataset:
         taken = {other.lower() for other in known}
         return FolderDataset(
             path,
-            name=f"{path.resolve().name}-folder"
-            if path.resolve().name.lower() in taken
-            else None,
+            name=f"{path.resolve().name}-folder" if path.resolve().name.lower() in taken else None,
         )
     if path.exists():
-        raise DataError(
-            f"'{name}' is a file; a data set is a folder of images, or one of: {', '.join(known)}"
-        )
+        raise DataError(f"'{name}' is a file; a data set is a folder of images, or one of: {', '.join(known)}")
     raise UnknownNameError(
         f"unknown data set '{name}', and no folder of that name{suggest(str(name), known, noun='known')}"
     )

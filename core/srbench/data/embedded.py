@@ -75,9 +75,7 @@ class EmbeddedDataset(Dataset):
         entry = self.images[image]
         path = _folder() / entry.file
         if not path.is_file():
-            raise DataError(
-                f"{_installed()} has no '{entry.file}' in its data; install scikit-image 0.22 or later"
-            )
+            raise DataError(f"{_installed()} has no '{entry.file}' in its data; install scikit-image 0.22 or later")
         pixels = read_rgb(path)
         if entry.shrink > 1:
             height, width = (size - size % entry.shrink for size in pixels.shape[:2])
@@ -85,7 +83,8 @@ class EmbeddedDataset(Dataset):
         if (found := pixels_sha256(pixels)) != entry.pixels_sha256:
             raise DataError(
                 f"'{entry.file}' of {_installed()} holds other pixels than '{self.name}' is made of (pixel hash "
-                f"{found[:12]}…, not {entry.pixels_sha256[:12]}…): results would not be comparable; install scikit-image 0.26.0"
+                f"{found[:12]}…, not {entry.pixels_sha256[:12]}…): results would not be comparable; "
+                "install scikit-image 0.26.0"
             )
         return pixels
 

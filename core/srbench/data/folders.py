@@ -39,28 +39,17 @@ class FolderDataset(Dataset):
         if not self.path.is_dir():
             raise DataError(f"'{path}' is not a folder")
         self.name = name or self.path.resolve().name
-        folders = sorted(
-            child
-            for child in self.path.iterdir()
-            if child.is_dir() and not child.name.startswith(".")
-        )
+        folders = sorted(child for child in self.path.iterdir() if child.is_dir() and not child.name.startswith("."))
         hr_folders = [folder for folder in folders if folder.name.lower() == "hr"]
         if len(hr_folders) > 1:
-            raise DataError(
-                f"'{self.path}' holds {_listing(hr_folders, self.path)}: keep one of them"
-            )
+            raise DataError(f"'{self.path}' holds {_listing(hr_folders, self.path)}: keep one of them")
         self.hr_folder = hr_folders[0] if hr_folders else self.path
         self._hr = _by_stem(self.hr_folder)
         if not self._hr:
-            inside = (
-                f"; it holds the folders {_listing(folders, self.path)}"
-                if folders
-                else ""
-            )
+            inside = f"; it holds the folders {_listing(folders, self.path)}" if folders else ""
             raise DataError(f"there are no images in '{self.hr_folder}'{inside}")
         self._lr = {
-            scale: self._match(scale, folder)
-            for scale, folder in (_lr_folders(folders) if hr_folders else {}).items()
+            scale: self._match(scale, folder) for scale, folder in (_lr_folders(folders) if hr_folders else {}).items()
         }
 
     def image_names(self) -> list[str]:
@@ -90,13 +79,9 @@ class FolderDataset(Dataset):
         self._check(image)
         if scale not in self._lr:
             there = ", ".join(f"x{known}" for known in self.shipped_scales) or "none"
-            raise DataError(
-                f"'{self.path}' holds no LR images of scale {scale} (there: {there})"
-            )
+            raise DataError(f"'{self.path}' holds no LR images of scale {scale} (there: {there})")
         if lonely := self.without_lr(scale):
-            raise DataError(
-                f"these HR images in '{self.path}' have no x{scale} LR image: {', '.join(lonely)}"
-            )
+            raise DataError(f"these HR images in '{self.path}' have no x{scale} LR image: {', '.join(lonely)}")
         return read_rgb(self._lr[scale][image])
 
     def _match(self, scale: int, folder: Path) -> dict[str, Path]:
@@ -114,12 +99,11 @@ class FolderDataset(Dataset):
                 matched[image] = file
         if unmatched:
             raise DataError(
-                f"these LR images have no HR image of their name in '{self.hr_folder}': {_listing(unmatched, self.path)}"
+                f"these LR images have no HR image of their name in '{self.hr_folder}': "
+                f"{_listing(unmatched, self.path)}"
             )
         if double:
-            raise DataError(
-                f"these LR images belong to the same HR image: {_listing(double, self.path)}; keep one"
-            )
+            raise DataError(f"these LR images belong to the same HR image: {_listing(double, self.path)}; keep one")
         return matched
 
 
@@ -129,9 +113,7 @@ def _by_stem(folder: Path) -> dict[str, Path]:
     for file in sorted(folder.iterdir()):
         if file.is_file() and is_image_file(file):
             if file.stem in files:
-                raise DataError(
-                    f"'{files[file.stem]}' and '{file.name}' would be the same image: keep one of them"
-                )
+                raise DataError(f"'{files[file.stem]}' and '{file.name}' would be the same image: keep one of them")
             files[file.stem] = file
     return files
 
@@ -146,16 +128,10 @@ def _lr_folders(folders: Iterable[Path]) -> dict[int, Path]:
         scaled = [(int(name[1]), folder)] if name[1] else []
         if not scaled:
             children = sorted(child for child in folder.iterdir() if child.is_dir())
-            scaled = [
-                (int(m[1]), child)
-                for child in children
-                if (m := _SCALE_FOLDER.fullmatch(child.name))
-            ]
+            scaled = [(int(m[1]), child) for child in children if (m := _SCALE_FOLDER.fullmatch(child.name))]
         for scale, path in scaled:
             if scale in found:
-                raise DataError(
-                    f"'{found[scale]}' and '{path}' both hold LR images of scale {scale}: keep one of them"
-                )
+                raise DataError(f"'{found[scale]}' and '{path}' both hold LR images of scale {scale}: keep one of them")
             found[scale] = path
     return found
 

@@ -15,9 +15,7 @@ from srbench.storage import write_atomic
 
 __all__ = ["IMAGE_SUFFIXES", "is_image_file", "pixels_sha256", "read_rgb", "write_png"]
 
-IMAGE_SUFFIXES = frozenset(
-    {".bmp", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp"}
-)
+IMAGE_SUFFIXES = frozenset({".bmp", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp"})
 
 Image = npt.NDArray[np.uint8]
 
@@ -69,30 +67,20 @@ def decode_rgb(content: bytes, name: str) -> Image:
     try:
         picture = Pillow.open(io.BytesIO(content))
     except UnidentifiedImageError as error:
-        raise DataError(
-            f"'{name}' is not an image in a known format, or its beginning is damaged"
-        ) from error
+        raise DataError(f"'{name}' is not an image in a known format, or its beginning is damaged") from error
     except Pillow.DecompressionBombError as error:
-        raise DataError(
-            f"'{name}' claims a size that no photograph has: {error}"
-        ) from error
+        raise DataError(f"'{name}' claims a size that no photograph has: {error}") from error
     except Exception as error:
         # Decoders raise whatever they like on damaged headers; all of it means the same to the reader.
         raise DataError(f"'{name}' cannot be opened as an image: {error}") from error
     if _bits(picture, content) > 8:
-        raise DataError(
-            f"'{name}' has more than 8 bits per channel; save it as 8-bit RGB, rounding as you see fit"
-        )
+        raise DataError(f"'{name}' has more than 8 bits per channel; save it as 8-bit RGB, rounding as you see fit")
     if picture.mode in _ADVICE:
         raise DataError(f"'{name}' {_ADVICE[picture.mode]}")
     if "transparency" in picture.info:
-        raise DataError(
-            f"'{name}' has transparent pixels; flatten it onto a background"
-        )
+        raise DataError(f"'{name}' has transparent pixels; flatten it onto a background")
     if picture.mode not in ("1", "L", "P", "RGB"):
-        raise DataError(
-            f"'{name}' has pixels of the kind '{picture.mode}'; save it as 8-bit RGB"
-        )
+        raise DataError(f"'{name}' has pixels of the kind '{picture.mode}'; save it as 8-bit RGB")
     try:
         picture.load()
         return np.array(picture.convert("RGB"))
@@ -117,17 +105,13 @@ def pixels_sha256(image: Image) -> str:
         DataError: If the image is not uint8 `(H, W, 3)`.
     """
     if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3:
-        raise DataError(
-            f"an image is identified by its uint8 RGB pixels (H, W, 3), got {image.dtype} {image.shape}"
-        )
+        raise DataError(f"an image is identified by its uint8 RGB pixels (H, W, 3), got {image.dtype} {image.shape}")
     digest = hashlib.sha256("{}x{}x{}\n".format(*image.shape).encode())
     digest.update(np.ascontiguousarray(image))
     return digest.hexdigest()
 
 
-def write_png(
-    image: Image, path: Path | str, *, text: dict[str, str] | None = None
-) -> None:
+def write_png(image: Image, path: Path | str, *, text: dict[str, str] | None = None) -> None:
     """Write an RGB image as PNG, whole or not at all.
 
     Args:
@@ -146,7 +130,5 @@ def write_png(
         notes.add_text(key, value)
     buffer = io.BytesIO()
     # Level 1: three times as fast as the default, files an eighth larger.
-    Pillow.fromarray(np.ascontiguousarray(image)).save(
-        buffer, format="PNG", pnginfo=notes, compress_level=1
-    )
+    Pillow.fromarray(np.ascontiguousarray(image)).save(buffer, format="PNG", pnginfo=notes, compress_level=1)
     write_atomic(Path(path), buffer.getvalue())

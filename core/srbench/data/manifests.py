@@ -54,11 +54,7 @@ class ManifestDataset(Dataset):
         """Return the manifest's files by image name."""
         manifest = self._given
         if manifest is None:
-            text = (
-                resources.files("srbench.data")
-                .joinpath(f"{self.name.lower()}.json")
-                .read_text(encoding="utf-8")
-            )
+            text = resources.files("srbench.data").joinpath(f"{self.name.lower()}.json").read_text(encoding="utf-8")
             manifest = json.loads(text)
         base = f"https://raw.githubusercontent.com/{manifest['repository']}/{manifest['commit']}"
         return {
@@ -88,8 +84,7 @@ class ManifestDataset(Dataset):
         return [
             image
             for image, file in self.files.items()
-            if cache.image_path(file.pixels_sha256) is None
-            and not cache.has(file.sha256)
+            if cache.image_path(file.pixels_sha256) is None and not cache.has(file.sha256)
         ]
 
     def hr(self, image: str) -> Image:
@@ -111,7 +106,8 @@ class ManifestDataset(Dataset):
         pixels = read_rgb(path)
         if pixels_sha256(pixels) != file.pixels_sha256:
             raise DataError(
-                f"'{self.name}/{image}' is the right file, but this Pillow decodes it to other pixels; install another one"
+                f"'{self.name}/{image}' is the right file, but this Pillow decodes it to other pixels; "
+                "install another version of it"
             )
         cache.index_pixels(file.pixels_sha256, file.sha256)
         return pixels

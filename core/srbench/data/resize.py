@@ -54,33 +54,23 @@ def imresize(
     found by comparison with images that Matlab wrote (see `tests/golden`).
     """
     if image.ndim not in (2, 3):
-        raise ConfigError(
-            f"an image to resize must have shape (H, W) or (H, W, C), got {image.shape}"
-        )
+        raise ConfigError(f"an image to resize must have shape (H, W) or (H, W, C), got {image.shape}")
     if image.dtype not in (np.uint8, np.float64):
-        raise ConfigError(
-            f"an image to resize must be uint8 or float64, got {image.dtype}; convert it first"
-        )
+        raise ConfigError(f"an image to resize must be uint8 or float64, got {image.dtype}; convert it first")
     for name, value, known in (
         ("padding", padding, get_args(Padding)),
         ("rounding", rounding, get_args(Rounding)),
     ):
         if value not in known:
-            raise ConfigError(
-                f"imresize: unknown {name} {value!r}; it is one of {', '.join(known)}"
-            )
+            raise ConfigError(f"imresize: unknown {name} {value!r}; it is one of {', '.join(known)}")
     if image.dtype == np.float64 and rounding != "none":
-        raise ConfigError(
-            f"imresize: rounding={rounding!r} needs a uint8 image; a float64 image takes rounding='none'"
-        )
+        raise ConfigError(f"imresize: rounding={rounding!r} needs a uint8 image; a float64 image takes rounding='none'")
     factors, shape = _factors_and_shape(image.shape[:2], scale, output_shape)
 
     work = image
     # Python's sort is stable: equal factors leave the rows first.
     for axis in sorted((0, 1), key=lambda axis: factors[axis]):
-        weights, taps = _contributions(
-            image.shape[axis], shape[axis], factors[axis], padding
-        )
+        weights, taps = _contributions(image.shape[axis], shape[axis], factors[axis], padding)
         work = _apply(work, weights, taps, axis)
         if rounding == "per_pass":
             work = _to_uint8(work)
@@ -98,9 +88,7 @@ def _factors_and_shape(
     if scale is not None and not (math.isfinite(scale) and scale > 0):
         raise ConfigError(f"imresize: the scale must be a positive number, got {scale}")
     if min(size) < 1 or (output_shape is not None and min(output_shape) < 1):
-        raise ConfigError(
-            f"imresize cannot make {output_shape or 'anything'} of an image of size {size}"
-        )
+        raise ConfigError(f"imresize cannot make {output_shape or 'anything'} of an image of size {size}")
     if output_shape is None:
         # A Fraction is multiplied exactly: no pixel more because of 1/3 in binary.
         output_shape = (math.ceil(size[0] * scale), math.ceil(size[1] * scale))  # type: ignore[operator]
@@ -120,20 +108,14 @@ def _cubic(x: Floats) -> Floats:
 
 
 @lru_cache(maxsize=64)
-def _contributions(
-    size: int, out_size: int, factor: float, padding: str
-) -> tuple[Floats, npt.NDArray[np.intp]]:
+def _contributions(size: int, out_size: int, factor: float, padding: str) -> tuple[Floats, npt.NDArray[np.intp]]:
     """Return weights and source indices, both `(taps, out_size)`, of one pass along an axis of `size` pixels."""
     stretch = min(factor, 1.0)
     width = 4.0 / stretch
     # Pixel centres are at 1, 2, ..., in Matlab's convention; the shift keeps the two images' edges aligned.
-    centres = np.arange(1, out_size + 1, dtype=np.float64) / factor + 0.5 * (
-        1.0 - 1.0 / factor
-    )
+    centres = np.arange(1, out_size + 1, dtype=np.float64) / factor + 0.5 * (1.0 - 1.0 / factor)
     left = np.floor(centres - width / 2)
-    positions = (
-        left[None, :] + np.arange(math.ceil(width) + 2, dtype=np.float64)[:, None]
-    )
+    positions = left[None, :] + np.arange(math.ceil(width) + 2, dtype=np.float64)[:, None]
     weights = stretch * _cubic(stretch * (centres[None, :] - positions))
     weights /= weights.sum(axis=0, keepdims=True)
     index = positions.astype(np.intp) - 1
@@ -146,9 +128,7 @@ def _contributions(
     return np.ascontiguousarray(weights[used]), np.ascontiguousarray(index[used])
 
 
-def _apply(
-    image: npt.NDArray[Any], weights: Floats, index: npt.NDArray[np.intp], axis: int
-) -> Floats:
+def _apply(image: npt.NDArray[Any], weights: Floats, index: npt.NDArray[np.intp], axis: int) -> Floats:
     """Sum weighted taps along one axis.
 
     A loop over taps, not a matrix product: multiply, then add, in this order, leaves nothing to a BLAS or to fused

@@ -27,9 +27,7 @@ from srbench.errors import PluginError
 
 __all__ = ["load_basicsr"]
 
-_NOT_NEEDED = (
-    "Evaluation of networks that do not use basicsr, and leaderboards, work without it."
-)
+_NOT_NEEDED = "Evaluation of networks that do not use basicsr, and leaderboards, work without it."
 
 # torch forgets the schemas of a library object that is garbage-collected.
 _schemas: list[object] = []
@@ -76,16 +74,15 @@ def _import_torchvision() -> None:
         ) from error
     except RuntimeError as error:
         if "torchvision::" not in str(error):
-            raise PluginError(
-                f"basicsr needs torchvision, and importing it failed: {error}. {_NOT_NEEDED}"
-            ) from error
+            raise PluginError(f"basicsr needs torchvision, and importing it failed: {error}. {_NOT_NEEDED}") from error
         _define_torchvision_schemas()
         importlib.import_module("torchvision")
-    if importlib.util.find_spec("torchvision.transforms.functional_tensor") is None:
+    name = "torchvision.transforms.functional_tensor"
+    if name not in sys.modules and importlib.util.find_spec(name) is None:
         functional = importlib.import_module("torchvision.transforms.functional")
-        removed = types.ModuleType("torchvision.transforms.functional_tensor")
+        removed = types.ModuleType(name)
         removed.rgb_to_grayscale = functional.rgb_to_grayscale  # type: ignore[attr-defined]
-        sys.modules[removed.__name__] = removed
+        sys.modules[name] = removed
 
 
 def _define_torchvision_schemas() -> None:
@@ -115,9 +112,7 @@ def _import_cv2() -> None:
 def _add_empty_package(name: str) -> None:
     spec = importlib.util.find_spec(name)
     if spec is None or spec.submodule_search_locations is None:
-        raise PluginError(
-            f"the installed basicsr has no package '{name}': install basicsr 1.4.2."
-        )
+        raise PluginError(f"the installed basicsr has no package '{name}': install basicsr 1.4.2.")
     package = types.ModuleType(name)
     package.__spec__ = spec
     package.__path__ = list(spec.submodule_search_locations)

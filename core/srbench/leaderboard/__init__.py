@@ -1,1 +1,54 @@
+"""Leaderboards: results, ranked with their uncertainty, as a table, Markdown and one self-contained page.
 
+Reads results and never a network: importing it imports no torch.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from rich.console import Console
+
+__all__ = ["build", "ranking", "show"]
+
+
+def build(run_dir: str | Path, out_dir: str | Path | None = None) -> list[Path]:
+    """Write leaderboard.csv, leaderboard.md and index.html, and return where they are.
+
+    Args:
+        run_dir: A directory that `srbench run` wrote.
+        out_dir: Where to write; `RUN_DIR/leaderboard` by default.
+
+    Raises:
+        StoreError: There are no results in `run_dir`, or `out_dir` cannot be written to.
+    """
+    from srbench.leaderboard import publish
+
+    return publish.build(run_dir, out_dir).paths
+
+
+def ranking(run_dir: str | Path) -> pd.DataFrame:
+    """Return one row per model, scale, protocol and tier, best first; `tables.ranking_table` names the columns.
+
+    Raises:
+        StoreError: There are no results in `run_dir`.
+    """
+    from srbench.leaderboard.boards import read_results
+    from srbench.leaderboard.tables import ranking_table
+
+    return ranking_table(read_results(run_dir))
+
+
+def show(run_dir: str | Path, console: Console | None = None) -> None:
+    """Print the ranking of a run to the terminal.
+
+    Raises:
+        StoreError: There are no results in `run_dir`.
+    """
+    from srbench.leaderboard.boards import read_results
+    from srbench.leaderboard.terminal import print_results
+
+    print_results(read_results(run_dir), console)

@@ -26,25 +26,17 @@ class Metric(Protocol):
     unit: str
     higher_is_better: bool
 
-    def __call__(
-        self, sr: npt.NDArray[np.uint8], hr: npt.NDArray[np.uint8], crop_border: int
-    ) -> float:
+    def __call__(self, sr: npt.NDArray[np.uint8], hr: npt.NDArray[np.uint8], crop_border: int) -> float:
         """Return the value for one pair of uint8 RGB images `(H, W, 3)`, `crop_border` pixels cut off each side."""
         ...
 
 
-def check_pair(
-    a: npt.NDArray[Any], b: npt.NDArray[Any], crop_border: int, *, least: int = 1
-) -> None:
+def check_pair(a: npt.NDArray[Any], b: npt.NDArray[Any], crop_border: int, *, least: int = 1) -> None:
     """Raise `DataError` unless both images have one shape and `least` pixels remain each way between the borders."""
     if a.shape != b.shape:
-        raise DataError(
-            f"two images to compare must have the same shape, got {a.shape} and {b.shape}"
-        )
+        raise DataError(f"two images to compare must have the same shape, got {a.shape} and {b.shape}")
     if crop_border < 0:
-        raise DataError(
-            f"crop_border is a number of pixels, 0 or more, got {crop_border}"
-        )
+        raise DataError(f"crop_border is a number of pixels, 0 or more, got {crop_border}")
     if min(a.shape[:2]) - 2 * crop_border < least:
         raise DataError(
             f"images of {a.shape[1]}x{a.shape[0]} pixels are too small for this metric: after cropping {crop_border} "

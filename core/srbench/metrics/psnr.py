@@ -45,11 +45,7 @@ def psnr(
 
 
 def _decibel(mean_squared_error: float, data_range: float) -> float:
-    return (
-        math.inf
-        if mean_squared_error == 0
-        else 10.0 * math.log10(data_range**2 / mean_squared_error)
-    )
+    return math.inf if mean_squared_error == 0 else 10.0 * math.log10(data_range**2 / mean_squared_error)
 
 
 class PSNRY:
@@ -59,20 +55,11 @@ class PSNRY:
     unit = "dB"
     higher_is_better = True
 
-    def __call__(
-        self, sr: npt.NDArray[np.uint8], hr: npt.NDArray[np.uint8], crop_border: int
-    ) -> float:
+    def __call__(self, sr: npt.NDArray[np.uint8], hr: npt.NDArray[np.uint8], crop_border: int) -> float:
         """Return dB for uint8 RGB images `(H, W, 3)`; luma is linear, so the luma of their difference is enough."""
         check_pair(sr, hr, crop_border)
-        if (
-            sr.ndim != 3
-            or sr.shape[2] != 3
-            or sr.dtype != np.uint8
-            or hr.dtype != np.uint8
-        ):
-            raise DataError(
-                f"psnr_y compares uint8 RGB images (H, W, 3), got {sr.dtype} {sr.shape} and {hr.dtype}"
-            )
+        if sr.ndim != 3 or sr.shape[2] != 3 or sr.dtype != np.uint8 or hr.dtype != np.uint8:
+            raise DataError(f"psnr_y compares uint8 RGB images (H, W, 3), got {sr.dtype} {sr.shape} and {hr.dtype}")
         a, b = crop(sr, crop_border), crop(hr, crop_border)
         weights = np.asarray(BT601_WEIGHTS) / 255.0
         total = 0.0

@@ -50,8 +50,8 @@ def ssim(
     """Return the mean SSIM of two single-channel images, over the pixels whose whole window lies inside.
 
     The Gaussian is separable and its filter a band matrix: both passes are small matrix products over strips that stay
-    in the cache. Three of the five moments would do for the denominator, so that four maps are filtered: a, b,
-    a^2 + b^2 and ab.
+    in the cache. Only the sum of the two variances enters, so that four maps are filtered, not five: a, b, a^2 + b^2
+    and ab.
 
     Args:
         a: `(H, W)`, values in 0..data_range.
@@ -68,9 +68,7 @@ def ssim(
     """
     check_pair(a, b, crop_border, least=window_size)
     if a.ndim != 2:
-        raise DataError(
-            f"ssim compares single-channel images (H, W), got shape {a.shape}"
-        )
+        raise DataError(f"ssim compares single-channel images (H, W), got shape {a.shape}")
     x = crop(a, crop_border).astype(np.float64, copy=False)
     y = crop(b, crop_border).astype(np.float64, copy=False)
     band = _band(window_size, sigma)
@@ -134,9 +132,7 @@ class SSIMY:
     unit = ""
     higher_is_better = True
 
-    def __call__(
-        self, sr: npt.NDArray[np.uint8], hr: npt.NDArray[np.uint8], crop_border: int
-    ) -> float:
+    def __call__(self, sr: npt.NDArray[np.uint8], hr: npt.NDArray[np.uint8], crop_border: int) -> float:
         """Return the mean SSIM of uint8 RGB images `(H, W, 3)`, at most 1."""
         check_pair(sr, hr, crop_border, least=11)
         return ssim(rgb_to_y(crop(sr, crop_border)), rgb_to_y(crop(hr, crop_border)))

@@ -1,0 +1,119 @@
+"""`srbench cache`: give files to the cache, see what it holds."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+__all__ = ["app"]
+
+app = typer.Typer(name="cache", help="Keep images and weights by the hash of their content.", no_args_is_help=True)
+
+Json = Annotated[str | None, typer.Option(metavar="FILE|-", help="Write the result as JSON.")]
+
+
+@app.command()
+def add(
+    paths: Annotated[list[Path], typer.Argument(help="Files, and folders to search through.", metavar="PATH...")],
+    json: Json = None,
+) -> None:
+    """Add images and weights from disk, so that nothing needs to be downloaded.
+
+    Files are recognised by their hash, images by their pixels as well: other encodings of a test set will do. Files
+    that no data set or tag needs are left out.
+
+    Example: `srbench cache add ~/datasets/Set5/HR ~/Downloads/drrnps.pth`
+    """
+    from srbench.cache import Cache
+    from srbench.cli.output import print_table, write_json
+    from srbench.data.catalogue import add_paths
+    from srbench.errors import DataError
+
+    cache = Cache()
+    report = add_paths(paths, cache)
+    if not report.added:
+        tried = "; ".join(f"'{path}' {_short(why, path)}" for path, why in report.skipped[:5])
+        more = f"; and {len(report.skipped) - 5} more" if len(report.skipped) > 5 else ""
+        raise DataError(f"nothing was added: {tried or 'there are no files in what was given'}{more}")
+    if json is not None:
+        write_json(
+            {
+                "cache": str(cache.root),
+                "added": [{"path": str(path), "what": what} for path, what in report.added],
+                "skipped": [{"path": str(path), "why": why} for path, why in report.skipped],
+            },
+            json,
+        )
+    if json == "-":
+        return
+    print_table(
+        f"Added to {cache.root}",
+        ["what", "file"],
+        ([what, str(path)] for path, what in report.added),
+        left=2,
+    )
+    if report.skipped:
+        typer.echo(f"left out {len(report.skipped)}:")
+        for path, why in report.skipped[:10]:
+            typer.echo(f"  '{path}' {_short(why, path)}")
+        if len(report.skipped) > 10:
+            typer.echo(f"  and {len(report.skipped) - 10} more")
+
+
+def _short(why: str, path: Path) -> str:
+    """Return a reason without the path that it begins with."""
+    return why.removeprefix(f"'{path}' ")
+
+
+@app.command("list")
+def list_(json: Json = None) -> None:
+    """List what the cache holds of what is known: data sets, weights, generated LR images.
+
+    Example: `srbench cache list --json -`
+    """
+    from srbench.cache import Cache
+    from srbench.cli.output import print_table, write_json
+    from srbench.data.catalogue import manifest_datasets
+    from srbench.weights import all_sources
+
+    cache = Cache()
+    datasets = {
+        dataset.name: (len(dataset.files) - len(dataset.missing()), len(dataset.files))
+        for dataset in manifest_datasets()
+    }
+    weights = {source.model: cache.has(source.sha256) for source in all_sources()}
+    usage = cache.usage()
+    if json is not None:
+        write_json(
+            {
+                "cache": str(cache.root),
+                "datasets": {name: {"cached": have, "images": of} for name, (have, of) in datasets.items()},
+                "weights": weights,
+                "usage": {kind: {"files": count, "bytes": size} for kind, (count, size) in usage.items()},
+            },
+            json,
+        )
+    if json == "-":
+        return
+    rows = [["data set", name, f"{have} of {of} images"] for name, (have, of) in datasets.items()]
+    rows += [["weights", name, "yes" if there else "no"] for name, there in weights.items()]
+    rows += [["files", kind, f"{count} files, {size / 1e6:.1f} MB"] for kind, (count, size) in usage.items()]
+    print_table(f"Cache {cache.root}", ["kind", "name", "there"], rows, left=2)
+
+
+@app.command()
+def path(json: Json = None) -> None:
+    """Print where the cache lies; SRBENCH_CACHE moves it.
+
+    Example: `du -sh "$(srbench cache path)"`
+    """
+    from srbench.cache import Cache
+    from srbench.cli.output import write_json
+
+    root = Cache().root
+    if json is not None:
+        write_json({"cache": str(root)}, json)
+    if json != "-":
+        typer.echo(root)

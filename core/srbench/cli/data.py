@@ -1,0 +1,192 @@
+"""`srbench data`: list, download, verify and describe data sets."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+__all__ = ["app"]
+
+app = typer.Typer(name="data", help="List, download, verify and describe data sets.", no_args_is_help=True)
+
+Json = Annotated[str | None, typer.Option(metavar="FILE|-", help="Write the result as JSON.")]
+DataArgument = Annotated[str, typer.Argument(help="A data set's name, or a folder of images.", metavar="NAME|DIR")]
+
+
+@app.command("list")
+def list_(json: Json = None) -> None:
+    """List the registered data sets, and how many of their images are here.
+
+    Example: `srbench data list`
+    """
+    from srbench.cli.output import print_table, write_json
+    from srbench.registry import get_dataset, list_datasets
+
+    rows = []
+    for name in list_datasets():
+        dataset = get_dataset(name)
+        count = len(dataset.image_names())
+        rows.append((name, count, count - len(dataset.missing()), dataset.redistributable))
+    if json is not None:
+        keys = ("name", "images", "available", "redistributable")
+        write_json({"datasets": [dict(zip(keys, row, strict=True)) for row in rows]}, json)
+    if json == "-":
+        return
+    print_table(
+        "Data sets",
+        ["name", "images", "here", "crops may be shown"],
+        ([name, str(count), str(have), "yes" if free else "no"] for name, count, have, free in rows),
+    )
+
+
+@app.command()
+def download(
+    names: Annotated[list[str], typer.Argument(help="Names of data sets.", metavar="NAME...")], json: Json = None
+) -> None:
+    """Download the images that are not in the cache yet; run it again after an interruption.
+
+    Example: `srbench data download Set5 Urban100`
+    """
+    import sys
+
+    from rich.console import Console
+    from rich.progress import track
+
+    from srbench.cache import Cache
+    from srbench.cli.output import write_json
+    from srbench.registry import get_dataset
+
+    datasets = [get_dataset(name) for name in names]  # all names are looked up before the first download
+    fetched = {}
+    for dataset in datasets:
+        missing = dataset.missing()
+        for image in track(
+            missing, description=dataset.name, console=Console(stderr=True), disable=not sys.stderr.isatty()
+        ):
+            dataset.hr(image)
+        fetched[dataset.name] = len(missing)
+    if json is not None:
+        write_json({"cache": str(Cache().root), "downloaded": fetched}, json)
+    if json != "-":
+        for dataset in datasets:
+            typer.echo(f"{dataset.name}: {fetched[dataset.name]} downloaded, {len(dataset.image_names())} here")
+
+
+@app.command()
+def verify(
+    data: DataArgument,
+    scale: Annotated[int | None, typer.Option(help="Compare the LR files of this scale.", min=1)] = None,
+    protocol: Annotated[str, typer.Option(help="Makes the LR images to compare with.")] = "matlab-y",
+    rounding: Annotated[
+        str | None, typer.Option(help="Round LR images per_pass or once, whatever the protocol says.")
+    ] = None,
+    padding: Annotated[
+        str | None, typer.Option(help="Pad with symmetric or replicate, whatever the protocol says.")
+    ] = None,
+    json: Json = None,
+) -> None:
+    """Read every image; with --scale, compare the LR files of a folder with those that are generated.
+
+    Exit status 1 if anything differs.
+
+    Example: `srbench data verify ~/datasets/Set5 --scale 2`
+    """
+    from dataclasses import asdict, replace
+    from typing import get_args
+
+    from srbench.cli.output import print_table, write_json
+    from srbench.data.datasets import open_dataset
+    from srbench.data.resize import Padding, Rounding
+    from srbench.data.verify import verify_hr, verify_lr
+    from srbench.errors import ConfigError
+    from srbench.protocols import get_protocol
+
+    settings = get_protocol(protocol)
+    for option, value, field, known in (
+        ("--rounding", rounding, "lr_rounding", [name for name in get_args(Rounding) if name != "none"]),
+        ("--padding", padding, "lr_padding", get_args(Padding)),
+    ):
+        if value is not None and value not in known:
+            raise ConfigError(f"{option} is {' or '.join(known)}, got '{value}'")
+        if value is not None:
+            settings = replace(settings, **{field: value})  # type: ignore[arg-type]
+    dataset = open_dataset(data)
+    findings = verify_hr(dataset) if scale is None else verify_lr(dataset, scale, settings)
+    wrong = sum(not finding.ok for finding in findings)
+    if json is not None:
+        payload = {
+            "dataset": dataset.name,
+            "compared": "hr" if scale is None else "lr",
+            "scale": scale,
+            "lr_rounding": settings.lr_rounding,
+            "lr_padding": settings.lr_padding,
+            "wrong": wrong,
+            "images": [asdict(finding) for finding in findings],
+        }
+        write_json(payload, json)
+    if json != "-":
+        if scale is None:
+            rows = [[f.image, "ok" if f.ok else "wrong", f.note] for f in findings]
+            print_table(f"HR images of {dataset.name}", ["image", "", "pixel hash"], rows, left=3)
+        else:
+            columns = ["image", "", "values", "differing", "largest", ""]
+            rows = [
+                [f.image, "ok" if f.ok else "differs", str(f.values), str(f.differing), str(f.largest), f.note]
+                for f in findings
+            ]
+            print_table(f"x{scale} LR images of {dataset.name}, against generated ones", columns, rows, left=2)
+        typer.echo(f"{len(findings) - wrong} of {len(findings)} images are as they should be")
+    raise typer.Exit(1 if wrong else 0)
+
+
+@app.command()
+def info(data: DataArgument, json: Json = None) -> None:
+    """Describe a data set: images, hashes, licences, the LR files that came with it.
+
+    Example: `srbench data info embedded-test`
+    """
+    from dataclasses import asdict
+
+    from srbench.cli.output import print_table, write_json
+    from srbench.data.datasets import open_dataset
+    from srbench.data.folders import FolderDataset
+
+    dataset = open_dataset(data)
+    names = dataset.image_names()
+    missing = set(dataset.missing())
+    hashes = dataset.pixel_hashes()
+    licences = {name: dataset.licence(name) for name in names}
+    shipped = dataset.shipped_scales if isinstance(dataset, FolderDataset) else ()
+    lonely = {scale: dataset.without_lr(scale) for scale in shipped} if isinstance(dataset, FolderDataset) else {}
+    images = [
+        {
+            "image": name,
+            "available": name not in missing,
+            "pixels_sha256": hashes[name],
+            "licence": asdict(licence) if (licence := licences[name]) is not None else None,
+        }
+        for name in names
+    ]
+    if json is not None:
+        payload = {
+            "name": dataset.name,
+            "content_hash": dataset.content_hash(),
+            "redistributable": dataset.redistributable,
+            "lr_scales": list(shipped),
+            "without_lr": {str(scale): without for scale, without in lonely.items()},
+            "images": images,
+        }
+        write_json(payload, json)
+    if json == "-":
+        return
+    rows = []
+    for name in names:
+        licence = licences[name]
+        terms = f"{licence.licence}, {licence.author}" if licence is not None else ""
+        rows.append([name, "missing" if name in missing else "here", hashes[name][:16], terms])
+    print_table(f"{dataset.name}, content {dataset.content_hash()}", ["image", "", "pixels", "licence"], rows, left=4)
+    for scale in shipped:
+        without = lonely[scale]
+        ending = f", but not for {', '.join(without)}" if without else " for every image"
+        typer.echo(f"LR files of scale {scale} are there{ending}; LR images are generated unless --lr shipped is given")

@@ -1,0 +1,90 @@
+"""`srbench leaderboard`: rank the results of a run and publish them."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from srbench.leaderboard.publish import Build
+
+app = typer.Typer(name="leaderboard", help="Rank the results of a run and publish them.", no_args_is_help=True)
+
+JSON_HELP = "Also write the ranking as JSON to this file, or to standard output ('-'); see docs/leaderboards.md."
+CHECK_HELP = "Write nothing; exit with status 1 if the files in --out are not what the results give."
+
+
+@app.command(epilog="Example: srbench leaderboard build runs/quickstart --out site")
+def build(
+    run_dir: Annotated[Path, typer.Argument(help="A directory that `srbench run` wrote.", show_default=False)],
+    out: Annotated[Path | None, typer.Option(help="Where to write; by default RUN_DIR/leaderboard.")] = None,
+    json_file: Annotated[str | None, typer.Option("--json", metavar="FILE|-", help=JSON_HELP)] = None,
+    check: Annotated[bool, typer.Option("--check", help=CHECK_HELP)] = False,
+) -> None:
+    """Write leaderboard.csv, leaderboard.md and index.html: one page that needs no network."""
+    from srbench.leaderboard import publish
+
+    made = publish.build(run_dir, out, write=not check)
+    _write_json(run_dir, json_file)
+    again = f"srbench leaderboard build {run_dir}" + (f" --out {out}" if out else "")
+    _report(made, check=check, again=again, quiet=json_file == "-")
+
+
+@app.command(epilog="Example: srbench leaderboard show runs/quickstart")
+def show(
+    run_dir: Annotated[Path, typer.Argument(help="A directory that `srbench run` wrote.", show_default=False)],
+    json_file: Annotated[str | None, typer.Option("--json", metavar="FILE|-", help=JSON_HELP)] = None,
+) -> None:
+    """Print the ranking in the terminal."""
+    from srbench import leaderboard
+
+    _write_json(run_dir, json_file)
+    if json_file != "-":
+        leaderboard.show(run_dir)
+
+
+@app.command(epilog="Example: srbench leaderboard index leaderboards")
+def index(
+    root: Annotated[Path, typer.Argument(help="A directory with one folder per suite.", show_default=False)],
+    check: Annotated[bool, typer.Option("--check", help=CHECK_HELP)] = False,
+) -> None:
+    """Write ROOT/index.html, which links the page of every suite."""
+    from srbench.leaderboard import publish
+
+    made = publish.build_index(root, write=not check)
+    _report(made, check=check, again=f"srbench leaderboard index {root}", quiet=False)
+
+
+def _report(made: Build, *, check: bool, again: str, quiet: bool) -> None:
+    from srbench.leaderboard.publish import outdated
+
+    if not check:
+        if not quiet:
+            typer.echo("\n".join(str(path) for path in made.paths))
+        return
+    stale = outdated(made)
+    if stale:
+        names = ", ".join(str(made.out_dir / name) for name in stale)
+        typer.echo(f"srbench: not up to date: {names}; run `{again}` and commit what it writes.", err=True)
+        raise typer.Exit(1)
+    if not quiet:
+        typer.echo(f"{made.out_dir} is up to date.")
+
+
+def _write_json(run_dir: Path, target: str | None) -> None:
+    """Write the ranking: an object with `schema_version` and `rows`, whose keys `docs/leaderboards.md` explains."""
+    if target is None:
+        return
+    from srbench import leaderboard
+    from srbench.storage import write_atomic
+
+    # pandas writes missing values and infinities as null, which JSON has and NaN is not.
+    rows = json.loads(leaderboard.ranking(run_dir).to_json(orient="records", double_precision=10))
+    text = json.dumps({"schema_version": 1, "rows": rows}, indent=2) + "\n"
+    if target == "-":
+        typer.echo(text, nl=False)
+    else:
+        write_atomic(Path(target), text.encode())

@@ -1,0 +1,127 @@
+"""How a run shows itself: bars with the time left on a terminal, one line per finished cell elsewhere."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+    from rich.progress import Progress as Bars
+    from rich.progress import TaskID
+
+    from srbench.jobs import Progress
+    from srbench.plan import ModelPlan, Plan
+    from srbench.results import Record
+
+__all__ = ["RunProgress"]
+
+_STEPS = {"check": "checking", "train": "training", "evaluate": "evaluating"}
+
+
+class RunProgress:
+    """Show a run on standard error, so that standard output holds results only."""
+
+    def __init__(self) -> None:
+        """Draw bars if standard error is a terminal."""
+        from rich.console import Console
+
+        self.console = Console(stderr=True, highlight=False)
+        self.bars: Bars | None = None
+        self.tasks: dict[str, TaskID] = {}
+        self.cells: TaskID | None = None
+        self.total = self.count = 0
+        self.started_at = time.monotonic()
+        self.said: dict[str, tuple[str, float]] = {}
+
+    def __enter__(self) -> RunProgress:
+        from rich.progress import (
+            BarColumn,
+            MofNCompleteColumn,
+            Progress,
+            TextColumn,
+            TimeElapsedColumn,
+            TimeRemainingColumn,
+        )
+
+        if self.console.is_terminal:
+            self.bars = Progress(
+                TextColumn("{task.description}"),
+                BarColumn(bar_width=24),
+                MofNCompleteColumn(),
+                TimeElapsedColumn(),
+                TextColumn("left"),
+                TimeRemainingColumn(),
+                TextColumn("{task.fields[detail]}", style="dim"),
+                console=self.console,
+                transient=True,
+            )
+            self.bars.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self.bars is not None:
+            self.bars.stop()
+        sys.stderr.flush()
+
+    def note(self, text: str) -> None:
+        """Show what is being prepared; only on a terminal, and gone once there is more to show."""
+        if self.bars is None:
+            return
+        if self.cells is None:
+            self.cells = self.bars.add_task(text, total=None, detail="")
+        self.bars.update(self.cells, description=text)
+
+    def started(self, plan: Plan, todo: Sequence[ModelPlan], workers: int) -> None:
+        """Show how much there is to do."""
+        self.total = sum(len(model.cells) for model in todo)
+        trainings = sum(model.training is not None for model in todo)
+        at_a_time = f", {workers} models at a time" if workers > 1 else ""
+        self.console.print(f"{plan.suite.name}: {self.total} cells to do, {trainings} models to train first{at_a_time}")
+        if self.bars is not None:
+            if self.cells is not None:
+                self.bars.remove_task(self.cells)
+            self.cells = self.bars.add_task("cells", total=self.total, detail="")
+
+    def progressed(self, model: ModelPlan, progress: Progress) -> None:
+        """Move a model's bar."""
+        if self.bars is None:
+            self._say(model.label, progress)
+            return
+        name = f"{_STEPS[progress.step]} {model.label}"
+        task = self.tasks.get(model.label)
+        if task is None or self.bars.tasks[self.bars.task_ids.index(task)].description != name:
+            if task is not None:
+                self.bars.remove_task(task)
+            task = self.tasks[model.label] = self.bars.add_task(name, total=progress.total or None, detail="")
+        self.bars.update(task, completed=progress.done, total=progress.total or None, detail=progress.detail)
+
+    def _say(self, label: str, progress: Progress) -> None:
+        """Print a line at each step's start and every half minute."""
+        step, last = self.said.get(label, ("", 0.0))
+        now = time.monotonic()
+        if progress.step == step and now - last < 30:
+            return
+        self.said[label] = (progress.step, now)
+        count = f" {progress.done}/{progress.total}" if progress.total else ""
+        self.console.print(f"  {_STEPS[progress.step]} {label}{count} {progress.detail}".rstrip(), markup=False)
+
+    def finished(self, model: ModelPlan, record: Record) -> None:
+        """Tell what a cell gave."""
+        self.count += 1
+        if self.bars is not None and self.cells is not None:
+            self.bars.update(self.cells, completed=self.count)
+            if record.directory_name == model.cells[-1].directory and model.label in self.tasks:
+                self.bars.remove_task(self.tasks.pop(model.label))
+        if record.status == "ok":
+            figures = "  ".join(f"{name} {value:.4f}" for name, value in record.metrics.items())
+        else:
+            figures = "failed: " + (record.error or "").strip().splitlines()[-1]
+        self.console.print(
+            f"[{self.count}/{self.total}] {model.label}, {record.dataset}, {record.protocol}: {figures}", markup=False
+        )

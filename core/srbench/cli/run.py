@@ -1,0 +1,236 @@
+"""`srbench run`: do what a suite asks for, and show the outcome."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from srbench.plan import Plan
+    from srbench.results import Cell
+    from srbench.runner import RunReport
+
+__all__ = ["run"]
+
+
+def run(
+    suite: Annotated[
+        str, typer.Option(help="A suite's name (`srbench list suites`) or a YAML file.", metavar="NAME|FILE")
+    ],
+    models: Annotated[
+        str | None, typer.Option(help='Only models that match, e.g. "edsr*" or "*+ps(*".', metavar="GLOB")
+    ] = None,
+    datasets: Annotated[
+        str | None, typer.Option(help="Only these of the suite's data sets, e.g. Set5,Set14.", metavar="A,B")
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Where the results go; runs/SUITE if not given.", metavar="DIR")
+    ] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be done; write nothing.")] = False,
+    device: Annotated[str, typer.Option(help="cpu, cuda or cuda:N.")] = "cpu",
+    threads: Annotated[
+        int | None,
+        typer.Option(min=1, help="CPU threads of each job. If not given: trainings 1, evaluations share the cores."),
+    ] = None,
+    jobs: Annotated[
+        int | None,
+        typer.Option(min=1, help="Models done at a time. If not given: as many trainings as there are cores."),
+    ] = None,
+    page: Annotated[bool, typer.Option("--page/--no-page", help="Build the leaderboard page at the end.")] = True,
+    json_file: Annotated[
+        str | None,
+        typer.Option("--json", help="Write the outcome as JSON to a file, or to standard output: -.", metavar="FILE|-"),
+    ] = None,
+) -> None:
+    """Train and measure what a suite asks for and is not done yet, and rank it.
+
+    It can be interrupted at any time: the same command goes on where it stopped. A cell that fails is recorded with its
+    traceback, and the others go on; the exit status is then 1. Wrong input gives status 2, and nothing is written.
+
+    Example: `srbench run --suite quickstart`
+
+    Example: `srbench run --suite efficient-x2 --datasets Set5,Set14 --models "drrn*" --dry-run`
+    """
+    from srbench.cli.progress import RunProgress
+    from srbench.runner import run as run_suite
+    from srbench.suite import load_suite
+
+    loaded = load_suite(suite)
+    with RunProgress() as observer:
+        report = run_suite(
+            loaded,
+            out,
+            models_glob=models,
+            datasets=[name.strip() for name in datasets.split(",") if name.strip()] if datasets is not None else None,
+            dry_run=dry_run,
+            device=device,
+            threads=threads,
+            jobs=jobs,
+            observer=observer,
+        )
+    pages = _build_page(report) if page and not dry_run and (report.done or _no_page(report)) else None
+    if json_file is not None:
+        _write_json(json_file, report)
+    if json_file != "-":
+        _show(report, pages)
+    if report.exit_status:
+        raise typer.Exit(report.exit_status)
+
+
+def _page_dir(report: RunReport) -> Path:
+    return report.run_dir / "leaderboard"
+
+
+def _no_page(report: RunReport) -> bool:
+    return not _page_dir(report).exists()
+
+
+def _build_page(report: RunReport) -> Path | None:
+    from srbench.leaderboard import build
+
+    build(report.run_dir, _page_dir(report))
+    return _page_dir(report)
+
+
+def _wanted(report: RunReport) -> dict[str, Cell]:
+    """Return the finished cells that the plan names: key -> cell."""
+    from srbench.results import RunStore
+
+    store = RunStore(report.run_dir)
+    found = ((cell.key, store.find(cell.directory, cell.key)) for cell in report.plan.cells)
+    return {key: cell for key, cell in found if cell is not None}
+
+
+def _show(report: RunReport, pages: Path | None) -> None:
+    from rich.console import Console
+
+    console = Console(highlight=False, soft_wrap=True)
+    if report.dry:
+        _show_plan(console, report)
+        return
+    cells = _wanted(report)
+    for scale in report.plan.suite.scales:
+        for protocol in report.plan.suite.protocols:
+            _show_ranking(console, report.plan, cells, scale, protocol)
+    for record in report.failed:
+        last = (record.error or "").strip().splitlines()[-1]
+        console.print(f"failed: {record.model} x{record.scale} on {record.dataset}: {last}", markup=False)
+        console.print(
+            f"        traceback in {report.run_dir / 'cells' / record.directory_name / 'record.json'}", markup=False
+        )
+    if not report.todo:
+        console.print(f"nothing to do: all {report.before} cells are finished in {report.run_dir}", markup=False)
+    if pages is not None:
+        console.print(f"page: {pages / 'index.html'}", markup=False)
+    elif report.done:
+        console.print(f"next: srbench leaderboard build {report.run_dir}", markup=False)
+
+
+def _show_plan(console: Any, report: RunReport) -> None:
+    from rich.table import Table
+
+    from srbench.results import RunStore
+
+    store = RunStore(report.run_dir)
+    open_cells = {cell.key: cell for model in report.todo for cell in model.cells}
+    table = Table(title=f"{report.plan.suite.name}: what a run into {report.run_dir} would do")
+    for column in ("model", "scale", "data set", "images", "protocol", "state"):
+        table.add_column(column)
+    for model in report.plan.models:
+        for cell in model.cells:
+            if cell.key not in open_cells:
+                state = "done"
+            else:
+                state = "failed before, try again" if open_cells[cell.key].failed else "to do"
+                if model.training is not None and not model.training.finished(store):
+                    state += f", after {model.training.iterations} iterations of training on {model.training.data.name}"
+            table.add_row(
+                str(model.name), f"x{model.scale}", cell.data.name, str(cell.data.images), cell.protocol, state
+            )
+    console.print(table)
+    if report.plan.suite.budget:
+        console.print(f"The whole suite takes {report.plan.suite.budget}.", markup=False)
+    console.print(f"{report.before} cells done, {len(open_cells)} to do; nothing was written.", markup=False)
+
+
+def _show_ranking(console: Any, plan: Plan, cells: dict[str, Cell], scale: int, protocol: str) -> None:
+    """Print the models by the mean of their first metric over all data sets."""
+    from rich.table import Table
+
+    metrics = plan.suite.metrics
+    rows: list[tuple[float, list[str]]] = []
+    names = list(dict.fromkeys(cell.data.name for cell in plan.cells))
+    for model in plan.models:
+        found = {
+            cell.data.name: cells[cell.key].record
+            for cell in model.cells
+            if cell.scale == scale and cell.protocol == protocol and cell.key in cells
+        }
+        found = {name: record for name, record in found.items() if record.status == "ok"}
+        if not found:
+            continue
+        first = next(iter(found.values()))
+        figures = [
+            f"{found[name].metrics[metric]:.4f}" if name in found else "-" for name in names for metric in metrics
+        ]
+        params = f"{first.params_deployed:,}" if first.params_deployed is not None else "-"
+        means = [record.metrics[metrics[0]] for record in found.values()]
+        mean = sum(means) / len(means) if len(found) == len(names) else float("-inf")
+        rows.append((mean, [str(model.name), params, *figures]))
+    if not rows:
+        return
+    table = Table(title=f"{plan.suite.title or plan.suite.name}, x{scale}, {protocol}")
+    table.add_column("rank", justify="right")
+    table.add_column("model")
+    table.add_column("parameters", justify="right")
+    for name in names:
+        for metric in metrics:
+            table.add_column(f"{name} {metric}", justify="right")
+    for rank, (_, row) in enumerate(sorted(rows, key=lambda item: -item[0]), start=1):
+        table.add_row(str(rank), *row)
+    console.print(table)
+
+
+def _write_json(target: str, report: RunReport) -> None:
+    """Write the outcome: `suite`, `run_dir`, `dry_run`, counts, and one object per cell with its record if it is finished."""
+    import json
+    import sys
+
+    from srbench.storage import write_atomic
+
+    finished = {} if report.dry else {key: cell.record.model_dump() for key, cell in _wanted(report).items()}
+    open_keys = {cell.key for model in report.todo for cell in model.cells}
+    value = {
+        "schema_version": 1,
+        "suite": report.plan.suite.name,
+        "run_dir": str(report.run_dir),
+        "dry_run": report.dry,
+        "finished_before": report.before,
+        "done": len(report.done),
+        "failed": len(report.failed),
+        "cells": [
+            {
+                "key": cell.key,
+                "model": cell.model,
+                "scale": cell.scale,
+                "dataset": cell.data.name,
+                "protocol": cell.protocol,
+                "state": _state(cell.key, finished, open_keys, report.dry),
+                "record": finished.get(cell.key),
+            }
+            for cell in report.plan.cells
+        ],
+    }
+    text = json.dumps(value, indent=2) + "\n"
+    if target == "-":
+        sys.stdout.write(text)
+    else:
+        write_atomic(Path(target), text.encode())
+
+
+def _state(key: str, finished: dict[str, Any], open_keys: set[str], dry: bool) -> str:
+    if dry:
+        return "to do" if key in open_keys else "ok"
+    return str(finished[key]["status"]) if key in finished else "to do"

@@ -1,0 +1,176 @@
+"""`srbench train`: train a model on a folder of images."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from srbench.engine.session import Progress
+    from srbench.engine.train import TrainResult
+
+__all__ = ["train"]
+
+_FROM_RECIPE = "from the recipe"
+
+
+def train(
+    model: Annotated[str, typer.Argument(help="A model, such as 'edsr_tiny+ps(ratio=1/4)'.")],
+    data: Annotated[str, typer.Option(help="Training images: a folder, or a registered data set.", metavar="DIR|NAME")],
+    scale: Annotated[int | None, typer.Option(help="The scale to train for.")] = None,
+    scales: Annotated[
+        str | None, typer.Option(help="Several scales, for a multi-scale network.", metavar="2,3,4")
+    ] = None,
+    iterations: Annotated[int | None, typer.Option(help="Optimiser steps.", show_default=_FROM_RECIPE)] = None,
+    recipe: Annotated[Path | None, typer.Option(help="A YAML file of recipe fields; options override it.")] = None,
+    batch_size: Annotated[int | None, typer.Option(help="Patches per step.", show_default=_FROM_RECIPE)] = None,
+    gt_size: Annotated[
+        int | None, typer.Option(help="Side of HR patches in pixels.", show_default=_FROM_RECIPE)
+    ] = None,
+    lr: Annotated[float | None, typer.Option(help="Learning rate.", show_default=_FROM_RECIPE)] = None,
+    ema: Annotated[
+        float | None, typer.Option(help="Decay of the weights' average; 0 keeps none.", show_default=_FROM_RECIPE)
+    ] = None,
+    seed: Annotated[
+        int | None, typer.Option(help="Decides the initial weights and every draw.", show_default=_FROM_RECIPE)
+    ] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(help="Folder for the weights and checkpoints.", show_default="runs/train/MODEL_xSCALE"),
+    ] = None,
+    resume: Annotated[bool, typer.Option(help="Go on where an earlier run stopped, or start again.")] = True,
+    val: Annotated[str | None, typer.Option(help="Images to validate on.", metavar="DIR|NAME")] = None,
+    protocol: Annotated[str, typer.Option(help="How to validate.")] = "matlab-y",
+    device: Annotated[str, typer.Option(help="cpu, cuda or cuda:N.")] = "cpu",
+    threads: Annotated[int, typer.Option(help="CPU threads; small networks are fastest with one.")] = 1,
+    tensorboard: Annotated[bool, typer.Option("--tensorboard", help="Write logs for TensorBoard beside them.")] = False,
+    json: Annotated[
+        str | None, typer.Option("--json", metavar="FILE", help="Write JSON here; - is the screen.")
+    ] = None,
+) -> None:
+    """Train a model. Interrupted, the same command goes on where it stopped, to the same weights.
+
+    Example: `srbench train edsr_tiny --data embedded-train --scale 2 --iterations 300`
+    """
+    wanted = _scales(scale, scales)
+    overrides = {
+        "iterations": iterations,
+        "batch_size": batch_size,
+        "gt_size": gt_size,
+        "lr": lr,
+        "ema_decay": ema,
+        "seed": seed,
+    }
+    from srbench.engine.recipe import load_recipe, make_recipe
+    from srbench.errors import ConfigError
+    from srbench.registry import canonical_name
+
+    values = load_recipe(recipe) if recipe else {}
+    values.update({key: value for key, value in overrides.items() if value is not None})
+    if "iterations" not in values:
+        raise ConfigError("say how long to train: --iterations N, or a --recipe file with `iterations`.")
+    checked = make_recipe(values, source=f"recipe {recipe}" if recipe else "options")
+    name = canonical_name(model)
+    folder = out or Path("runs", "train", f"{name.slug}_x{'x'.join(map(str, wanted))}")
+
+    from srbench.engine.train import train as train_model
+
+    if json != "-":
+        typer.echo(
+            f"{name} {', '.join(f'x{s}' for s in wanted)}: {checked.iterations:,} iterations, {checked.batch_size} patches "
+            f"of {checked.gt_size}x{checked.gt_size}, on {device} with {threads} CPU thread{'s' if threads > 1 else ''}"
+        )
+    with _bar(checked.iterations) as progress:
+        result = train_model(
+            str(name),
+            scales=wanted,
+            data=data,
+            recipe=checked,
+            out_dir=folder,
+            resume=resume,
+            val=val,
+            protocol=protocol,
+            device=device,
+            threads=threads,
+            progress=progress,
+            tensorboard=tensorboard,
+        )
+    if json is not None:
+        from srbench.cli.output import write_json
+
+        write_json(_as_json(result), json)
+    if json != "-":
+        _tell(result)
+
+
+def _scales(scale: int | None, scales: str | None) -> tuple[int, ...]:
+    from srbench.errors import ConfigError
+
+    if (scale is None) == (scales is None):
+        raise ConfigError("say what to train for: either --scale 2, or --scales 2,3,4 for a multi-scale network.")
+    if scale is not None:
+        return (scale,)
+    try:
+        return tuple(int(part) for part in str(scales).split(","))
+    except ValueError:
+        raise ConfigError(f"--scales takes whole numbers separated by commas, such as 2,3,4; got '{scales}'.") from None
+
+
+@contextmanager
+def _bar(total: int) -> Iterator[Callable[[Progress], None]]:
+    """Show a progress bar with the time left on standard error."""
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn
+    from rich.progress import Progress as Bar
+
+    columns = (
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[loss]}  lr {task.fields[lr]}  {task.fields[left]} left  {task.fields[validation]}"),
+    )
+    # On a terminal only: a log file would get the finished bar of a run that did nothing.
+    with Bar(*columns, console=Console(stderr=True), disable=not Console(stderr=True).is_terminal) as bar:
+        task = bar.add_task("training", total=total, loss="", lr="-", left="-", validation="")
+
+        def show(now: Progress) -> None:
+            bar.update(
+                task,
+                completed=now.iteration,
+                loss=f"loss {now.loss:.4g}",
+                lr=f"{now.lr:.2g}",
+                left=_duration(now.seconds_left),
+                validation="  ".join(f"{name} {value:.2f}" for name, value in now.validation.items() if "psnr" in name),
+            )
+
+        yield show
+
+
+def _duration(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
+
+
+def _as_json(result: TrainResult) -> dict[str, Any]:
+    from dataclasses import asdict
+
+    return {**asdict(result), "weights": str(result.weights)}
+
+
+def _tell(result: TrainResult) -> None:
+    if result.complete_before:
+        typer.echo("nothing to do: this training was completed before (start again with --no-resume)")
+    else:
+        went_on = f", gone on from iteration {result.resumed_from:,}" if result.resumed_from else ""
+        typer.echo(f"trained in {_duration(result.seconds)} (m:ss){went_on}; loss {result.loss:.4g}")
+    for name, value in (result.validations[-1] if result.validations else {}).items():
+        if name != "iteration":
+            typer.echo(f"  {name}: {value:.4f}")
+    typer.echo(f"weights: {result.weights}")
+    typer.echo(f"sha256:  {result.weights_sha256}")

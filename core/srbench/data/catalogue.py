@@ -1,0 +1,110 @@
+"""What the cache can be given: every file that a data set or a tag is known to need."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from srbench.cache import Cache
+from srbench.data.images import decode_rgb, is_image_file, pixels_sha256
+from srbench.data.manifests import ManifestDataset
+from srbench.errors import DataError, SRBenchError
+from srbench.storage import sha256_bytes
+
+__all__ = ["Additions", "add_paths", "known_files", "known_images", "manifest_datasets"]
+
+
+@dataclass
+class Additions:
+    """Report what was added.
+
+    Attributes:
+        added: Each file taken, and what it is.
+        skipped: Each file left out, and why.
+    """
+
+    added: list[tuple[Path, str]] = field(default_factory=list)
+    skipped: list[tuple[Path, str]] = field(default_factory=list)
+
+
+def manifest_datasets() -> list[ManifestDataset]:
+    """Return the registered data sets that come by manifest."""
+    from srbench.registry import get_dataset, list_datasets
+
+    found = []
+    for name in list_datasets():
+        try:
+            dataset = get_dataset(name)
+        except SRBenchError:
+            continue  # a broken plugin hides no other; `srbench plugins doctor` reports it
+        if isinstance(dataset, ManifestDataset):
+            found.append(dataset)
+    return found
+
+
+def known_images() -> dict[str, str]:
+    """Return what each pixel hash is: `Set5/baby`."""
+    return {
+        file.pixels_sha256: f"{dataset.name}/{image}"
+        for dataset in manifest_datasets()
+        for image, file in dataset.files.items()
+    }
+
+
+def known_files() -> dict[str, str]:
+    """Return what each file hash is: the weights of a tag, or an image's published file."""
+    from srbench.weights import all_sources
+
+    files = {file.sha256: f"{data.name}/{image}" for data in manifest_datasets() for image, file in data.files.items()}
+    return files | {source.sha256: f"weights {source.model}" for source in all_sources()}
+
+
+def add_paths(paths: Iterable[Path], cache: Cache, progress: Callable[[Path], None] | None = None) -> Additions:
+    """Add every known file under some paths to the cache: by its hash, or, for images, by its pixels.
+
+    Args:
+        paths: Files, and folders that are searched through.
+        cache: Where to.
+        progress: Called with each file before it is read.
+
+    Raises:
+        DataError: If a path does not exist or a file cannot be read.
+        StoreError: If the cache cannot be written; what was added before stays.
+    """
+    images, files = known_images(), known_files()
+    report = Additions()
+    for path in _walk(paths):
+        if progress is not None:
+            progress(path)
+        try:
+            content = path.read_bytes()
+        except OSError as error:
+            raise DataError(f"cannot read '{path}': {error.strerror or error}") from error
+        what = files.get(sha256_bytes(content))
+        pixels = None
+        if is_image_file(path):
+            try:
+                pixels = pixels_sha256(decode_rgb(content, str(path)))
+            except DataError as error:
+                report.skipped.append((path, str(error)))
+                continue
+            what = images.get(pixels, what)
+        if what is None:
+            report.skipped.append((path, "is not known to any data set or tag"))
+            continue
+        digest = cache.keep(content)
+        if pixels is not None:
+            cache.index_pixels(pixels, digest)
+        report.added.append((path, what))
+    return report
+
+
+def _walk(paths: Iterable[Path]) -> Iterable[Path]:
+    for path in paths:
+        if path.is_dir():
+            yield from sorted(file for file in path.rglob("*") if file.is_file() and not file.name.startswith("."))
+        elif path.exists():
+            yield path
+        else:
+            raise DataError(f"'{path}' does not exist; give files, or folders that hold them")

@@ -1,0 +1,82 @@
+"""Checkpoints: everything a training needs to go on, in one file that is there wholly or not at all."""
+
+from __future__ import annotations
+
+import io
+import pickle
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from srbench.errors import ConfigError, StoreError
+from srbench.storage import write_atomic
+
+__all__ = ["check_identity", "load_checkpoint", "save_checkpoint"]
+
+_VERSION = 1
+
+
+def save_checkpoint(path: Path, identity: dict[str, Any], state: dict[str, Any]) -> None:
+    """Write a checkpoint; a tensor that is shared is stored once.
+
+    Args:
+        path: The file; it is replaced in one step.
+        identity: What is being trained: plain values, compared when the checkpoint is loaded.
+        state: Tensors and plain values in dicts, lists and tuples; nothing that needs code to be read.
+
+    Raises:
+        StoreError: It could not be written; an older checkpoint is still there, unharmed.
+    """
+    # Through memory: torch turns a full disk into errors of several kinds, and a file object does not.
+    buffer = io.BytesIO()
+    torch.save({"srbench_checkpoint": _VERSION, "identity": identity, "state": state}, buffer)
+    write_atomic(path, buffer.getvalue())
+
+
+def load_checkpoint(path: Path, identity: dict[str, Any]) -> dict[str, Any]:
+    """Read the state of a checkpoint of this very training. No code in the file is run.
+
+    Args:
+        path: The file.
+        identity: What is being trained; it must equal what `save_checkpoint` was given.
+
+    Raises:
+        StoreError: The file cannot be read or is not a checkpoint.
+        ConfigError: It belongs to another training; the message says what differs.
+    """
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except (OSError, RuntimeError, EOFError, ValueError, pickle.UnpicklingError, zipfile.BadZipFile) as error:
+        raise StoreError(
+            f"{path} cannot be read as a checkpoint ({type(error).__name__}); "
+            "remove it, or train with --no-resume, to start again."
+        ) from error
+    if not isinstance(content, dict) or content.get("srbench_checkpoint") != _VERSION:
+        raise StoreError(
+            f"{path} is not a checkpoint of this version of sr-bench; "
+            "remove it, or train with --no-resume, to start again."
+        )
+    check_identity(path, content["identity"], identity)
+    state: dict[str, Any] = content["state"]
+    return state
+
+
+def check_identity(path: Path, found: dict[str, Any], wanted: dict[str, Any]) -> None:
+    """Raise ConfigError where a file belongs to another training, naming what differs."""
+    differences = [
+        f"{key} is {_short(found.get(key))}, asked for is {_short(value)}"
+        for key, value in wanted.items()
+        if found.get(key) != value
+    ]
+    if differences:
+        raise ConfigError(
+            f"{path} belongs to another training: {'; '.join(differences)}. "
+            "Choose another folder with --out, or start again there with --no-resume."
+        )
+
+
+def _short(value: object) -> str:
+    text = str(value)
+    return f"{text[:12]}…" if len(text) == 64 else f"'{text}'"

@@ -1,0 +1,328 @@
+"""What is done with one model of a run: check it, train it if it has no weights, measure it on every data set."""
+
+from __future__ import annotations
+
+import errno
+import platform
+import tempfile
+import time
+import traceback
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from srbench import __version__, fingerprint
+from srbench.crops import crop_box
+from srbench.errors import SRBenchError
+from srbench.plan import CellPlan, ModelPlan
+from srbench.results import Record, Training, now, slugify
+
+if TYPE_CHECKING:
+    import numpy as np
+    import pandas as pd
+    from numpy.typing import NDArray
+
+    from srbench.backbone import Backbone
+    from srbench.data.datasets import Dataset
+    from srbench.engine.train import TrainResult
+
+__all__ = ["Finished", "Full", "Job", "Progress", "failed_record", "perform"]
+
+CROP = 96  # side of a crop in HR pixels
+
+
+@dataclass(frozen=True)
+class Job:
+    """A model's part of a run, with what a process needs to do it.
+
+    Attributes:
+        model: What to do.
+        models_path: Where trainings are kept.
+        device: `cpu`, `cuda` or `cuda:N`.
+        train_threads: CPU threads of a training.
+        threads: CPU threads of an evaluation.
+    """
+
+    model: ModelPlan
+    models_path: Path
+    device: str = "cpu"
+    train_threads: int = 1
+    threads: int = 1
+
+
+@dataclass(frozen=True)
+class Progress:
+    """Tell how far a step of a job is.
+
+    Attributes:
+        step: `check`, `train` or `evaluate`.
+        done: Checks, iterations or images.
+        total: How many there are; 0 where it is not known.
+        detail: What a reader may want to know beside it, such as a loss.
+    """
+
+    step: str
+    done: int
+    total: int
+    detail: str = ""
+
+
+@dataclass(frozen=True)
+class Finished:
+    """A cell is measured, or has failed: everything that is to be stored."""
+
+    record: Record
+    per_image: pd.DataFrame | None = None
+    images: dict[str, NDArray[np.uint8]] = field(default_factory=dict)
+    speed: dict[str, Any] | None = None
+
+
+@dataclass(frozen=True)
+class Full:
+    """The disk is full: no use in going on.
+
+    Attributes:
+        message: The sentence for the user.
+    """
+
+    message: str
+
+
+class CheckFailed(Exception):
+    """A conformance check of the model failed, so that its figures would mean nothing."""
+
+
+Emit = Callable[[Any], None]
+
+
+def perform(job: Job, emit: Emit) -> None:
+    """Do a job; emit `Progress`, one `Finished` per cell, and `Full` where the disk has no room. Never raises but on interruption."""
+    model = job.model
+    state: dict[str, Any] = {}
+    cells = list(model.cells)
+    try:
+        _prepare(job, state, emit)
+        while cells:
+            try:
+                finished = _evaluate(job, cells[0], state, emit)
+            except Exception as error:
+                if _is_full(error):
+                    raise
+                finished = Finished(failed_record(model, cells[0], traceback.format_exc(), **_known(state)))
+            emit(finished)
+            cells.pop(0)
+    except Exception as error:
+        if _is_full(error):
+            emit(Full(str(error) if isinstance(error, SRBenchError) else f"there is no room left on the disk: {error}"))
+            return
+        text = str(error) if isinstance(error, CheckFailed) else traceback.format_exc()
+        for cell in cells:
+            emit(Finished(failed_record(model, cell, text, **_known(state))))
+
+
+def failed_record(model: ModelPlan, cell: CellPlan, error: str, **known: Any) -> Record:
+    """Return the record of a cell that could not be measured."""
+    return _record(model, cell, status="failed", error=error, **known)
+
+
+def _record(model: ModelPlan, cell: CellPlan, **values: Any) -> Record:
+    name = model.name
+    from srbench.naming import format_value
+
+    return Record(
+        key=cell.key,
+        model=str(name),
+        backbone=name.backbone,
+        method=name.method,
+        tag=name.tag,
+        args={key: format_value(value) for key, value in name.args},
+        scale=cell.scale,
+        scales=list(model.scales),
+        dataset=cell.data.name,
+        dataset_hash=cell.data.content_hash,
+        protocol=cell.protocol,
+        protocol_digest=cell.protocol_digest,
+        tier=model.tier,
+        plugins=model.plugins,
+        code_digest=model.code_digest,
+        dtype=fingerprint.DTYPE,
+        numerics=dict(fingerprint.NUMERICS),
+        versions=_versions(),
+        created=now(),
+        **values,
+    )
+
+
+def _versions() -> dict[str, str]:
+    from importlib.metadata import version
+
+    return {
+        "srbench": __version__,
+        "torch": version("torch"),
+        "numpy": version("numpy"),
+        "python": platform.python_version(),
+    }
+
+
+def _known(state: dict[str, Any]) -> dict[str, Any]:
+    """Return the parts of a record that are known by now."""
+    known = {"checks", "training", "weights_sha256", "params_unique", "params_deployed", "params_stored"}
+    return {key: value for key, value in state.items() if key in known}
+
+
+def _is_full(error: BaseException | None) -> bool:
+    """Say whether an error is the disk's lack of room, or was caused by it."""
+    while error is not None:
+        if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+            return True
+        error = error.__cause__
+    return False
+
+
+def _prepare(job: Job, state: dict[str, Any], emit: Emit) -> None:
+    """Check the model, train it if need be, and load it."""
+    import torch
+
+    from srbench.counting import count_parameters, count_stored
+    from srbench.factory import create_model
+    from srbench.testing import run_checks
+    from srbench.weights import load_into
+
+    model = job.model
+    torch.set_num_threads(job.threads)
+    torch.backends.cuda.matmul.allow_tf32 = False
+    torch.backends.cudnn.allow_tf32 = False
+    emit(Progress("check", 0, 0))
+    state["checks"] = run_checks(str(model.name), model.scales)
+    if broken := {check: result for check, result in state["checks"].items() if result.startswith("failed")}:
+        listed = "; ".join(f"{check}: {result}" for check, result in broken.items())
+        raise CheckFailed(f"the conformance checks of '{model.name}' must pass before it is measured; {listed}")
+    if model.training is not None:
+        result = _train(job, emit)
+        state["weights_sha256"] = result.weights_sha256
+        state["training"] = Training(
+            recipe=result.recipe,
+            iterations=result.iterations,
+            seeds=[int(result.recipe["seed"])],
+            data=result.data,
+            data_hash=result.data_hash,
+            seconds=result.seconds,
+        )
+        network = create_model(model.name, scale=model.scale)
+        load_into(network, result.weights)
+    else:
+        state["weights_sha256"] = model.weights_sha256
+        network = create_model(model.name, scales=model.scales)
+    deployed: Backbone = network if network.scales == (model.scale,) else network.at_scale(model.scale)
+    state["params_unique"] = count_parameters(network)
+    state["params_stored"] = count_stored(network)
+    state["params_deployed"] = count_parameters(deployed)
+    deployed.eval()
+    state["network"] = deployed.to(job.device)
+
+
+def _train(job: Job, emit: Emit) -> TrainResult:
+    from srbench.engine.recipe import Recipe
+    from srbench.engine.train import train
+
+    model, training = job.model, job.model.training
+    if training is None:
+        raise ValueError(f"{model.label} has nothing to train")
+    return train(
+        str(model.name),
+        scales=(model.scale,),
+        data=training.data.source,
+        recipe=Recipe.model_validate(training.recipe),
+        out_dir=job.models_path / training.directory,
+        device=job.device,
+        threads=job.train_threads,
+        progress=lambda at: emit(Progress("train", at.iteration, at.iterations, f"loss {at.loss:.4f}")),
+    )
+
+
+def _evaluate(job: Job, cell: CellPlan, state: dict[str, Any], emit: Emit) -> Finished:
+    from srbench.data.datasets import open_dataset
+    from srbench.engine.evaluate import evaluate
+    from srbench.protocols import get_protocol
+    from srbench.registry import get_metric
+
+    dataset = open_dataset(cell.data.source)
+    protocol = get_protocol(cell.protocol)
+    metrics = [get_metric(name) for name in cell.metrics]
+    label = f"{cell.data.name}, {cell.protocol}"
+    emit(Progress("evaluate", 0, cell.data.images, label))
+    started = time.perf_counter()
+    with tempfile.TemporaryDirectory(prefix="srbench-") as folder:
+        table = evaluate(
+            state["network"],
+            dataset,
+            cell.scale,
+            protocol,
+            metrics,
+            device=job.device,
+            threads=job.threads,
+            progress=lambda _, done, total: emit(Progress("evaluate", done, total, label)),
+            save_images=Path(folder) if dataset.redistributable else None,
+        )
+        images = _crops(Path(folder), dataset, protocol, cell.scale) if dataset.redistributable else {}
+    columns = [metric.name for metric in metrics]
+    record = _record(
+        job.model,
+        cell,
+        status="ok",
+        images=len(table),
+        metrics={name: float(table[name].mean()) for name in columns},
+        redistributable=dataset.redistributable,
+        licence=_licences(dataset),
+        **_known(state),
+    )
+    speed = {
+        "schema_version": 1,
+        "hardware": _hardware(job),
+        "forward_seconds": {str(row["image"]): float(row["forward_seconds"]) for _, row in table.iterrows()},
+        "wall_seconds": round(time.perf_counter() - started, 3),
+    }
+    return Finished(record, table[["image", *columns]], images, speed)
+
+
+def _licences(dataset: Dataset) -> str | None:
+    """Return author and licence of each image that may be shown, in one line."""
+    known = [(name, dataset.licence(name)) for name in dataset.image_names()] if dataset.redistributable else []
+    return "; ".join(f"{name}: {terms.author}, {terms.licence}" for name, terms in known if terms is not None) or None
+
+
+def _crops(folder: Path, dataset: Dataset, protocol: Any, scale: int) -> dict[str, NDArray[np.uint8]]:
+    """Cut the liveliest part out of every image: chosen on the HR image, so the same for every model."""
+    from srbench.data.images import read_rgb
+
+    found: dict[str, NDArray[np.uint8]] = {}
+    for name in dataset.image_names():
+        hr = protocol.mod_crop(dataset.hr(name), scale)
+        top, left, bottom, right = crop_box(hr, CROP, scale)
+        sr = read_rgb(folder / f"{name}.png")
+        stem = slugify(name)
+        found[f"{stem}.hr.png"] = hr[top:bottom, left:right]
+        found[f"{stem}.sr.png"] = sr[top:bottom, left:right]
+    return found
+
+
+def _hardware(job: Job) -> dict[str, Any]:
+    import torch
+
+    cuda = job.device.startswith("cuda")
+    return {
+        "device": torch.cuda.get_device_name(job.device) if cuda else _processor(),
+        "kind": "cuda" if cuda else "cpu",
+        "threads": job.threads,
+        "torch": str(torch.__version__),
+    }
+
+
+def _processor() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        lines = []
+    named = next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), "")
+    return named or platform.processor() or platform.machine()

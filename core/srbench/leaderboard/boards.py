@@ -1,0 +1,346 @@
+"""Results, arranged as they are shown: boards (one scale, one protocol), tiers within them, and one entry per model.
+
+Figures of different protocols or scales are never in one table, and those of different provenance never in one ranking.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from srbench.errors import SRBenchError, StoreError
+from srbench.leaderboard.naming import short_names
+from srbench.leaderboard.statistics import Interval, Standing, mean_intervals, resolution, tie_groups
+from srbench.results import Cell, Record, RunInfo, RunStore, read_finished
+
+__all__ = ["TIERS", "Board", "DatasetInfo", "Entry", "Failure", "Group", "Results", "Value", "read_results"]
+
+TIERS = {
+    "trained": "Trained and measured here",
+    "reproduced": "Authors' weights, measured here",
+    "reported": "Reported in papers, not measured here",
+}
+
+
+@dataclass(frozen=True)
+class Value:
+    """One metric of one model on one data set.
+
+    Attributes:
+        interval: Mean over the images with its 95% interval.
+        to_best: Paired difference to the tier's first model; None where it cannot be paired.
+        spread: Standard deviation of the mean over training seeds, NaN for fewer than two.
+    """
+
+    interval: Interval
+    to_best: Interval | None = None
+    spread: float = math.nan
+
+
+@dataclass
+class Entry:
+    """One model on one board."""
+
+    record: Record
+    label: str = ""
+    images: dict[str, pd.DataFrame] = field(default_factory=dict)
+    records: dict[str, Record] = field(default_factory=dict)
+    directories: dict[str, Path] = field(default_factory=dict)
+    values: dict[tuple[str, str], Value] = field(default_factory=dict)
+    standing: Standing | None = None
+    overall: float = math.nan
+
+    @property
+    def is_baseline(self) -> bool:
+        """Return whether the model has no parameters: no weights, so no provenance, and no rank."""
+        return self.record.params_unique == 0
+
+    @property
+    def rank(self) -> int | None:
+        """Return the rank within the tier, None where the model is not ranked."""
+        return None if self.standing is None else self.standing.rank
+
+    @property
+    def seeds(self) -> list[int]:
+        """Return the seeds that the network was trained with."""
+        return [] if self.record.training is None else list(self.record.training.seeds)
+
+    @property
+    def checks(self) -> tuple[int, int]:
+        """Return how many conformance checks passed, of how many that were not skipped."""
+        outcomes = [outcome.split(":")[0] for outcome in self.record.checks.values()]
+        return outcomes.count("passed"), len(outcomes) - outcomes.count("skipped")
+
+
+@dataclass(frozen=True)
+class Failure:
+    """A cell that has no figures, and why in one line."""
+
+    cell: str
+    reason: str
+    dataset: str = ""
+    scale: int | None = None
+    protocol: str = ""
+
+
+@dataclass(frozen=True)
+class DatasetInfo:
+    """A data set as a board shows it; the label tells apart two of one name but different content."""
+
+    label: str
+    name: str
+    hash: str
+    images: int
+    licence: str | None
+
+
+@dataclass(frozen=True)
+class Group:
+    """The entries of one tier, best first, and the smallest difference that its images resolve (NaN: unknown)."""
+
+    tier: str
+    title: str
+    entries: list[Entry]
+    resolution: float
+
+
+@dataclass(frozen=True)
+class Board:
+    """Everything measured at one scale under one protocol.
+
+    Attributes:
+        metrics: Names of the metrics; the first decides the ranks.
+        baselines: Entries without parameters, which are shown but not ranked.
+    """
+
+    scale: int
+    protocol: str
+    digest: str
+    datasets: list[DatasetInfo]
+    metrics: list[str]
+    groups: list[Group]
+    baselines: list[Entry]
+
+    @property
+    def anchor(self) -> str:
+        """Return the fragment of a link to this board."""
+        return f"x{self.scale}-{self.protocol}-{self.digest[:8]}"
+
+    @property
+    def entries(self) -> list[Entry]:
+        """Return the entries of all tiers, then the baselines."""
+        return [entry for group in self.groups for entry in group.entries] + self.baselines
+
+
+@dataclass(frozen=True)
+class Results:
+    """A run directory, read and ranked."""
+
+    info: RunInfo | None
+    boards: list[Board]
+    failures: list[Failure]
+
+    @property
+    def records(self) -> list[Record]:
+        """Return the records behind all figures."""
+        return [record for board in self.boards for entry in board.entries for record in entry.records.values()]
+
+
+def read_results(run_dir: str | Path) -> Results:
+    """Read a run directory and rank what is in it.
+
+    A cell that failed, is damaged or does not fit the others becomes a `Failure`; it never keeps the rest from being shown.
+
+    Raises:
+        StoreError: There is no run in this directory, nothing in it is finished, or it was written by a later version.
+    """
+    store = RunStore(run_dir)
+    cells = store.cells()
+    failures = _damaged(store, cells)
+    if not cells and not failures:
+        raise StoreError(
+            f"'{run_dir}' holds no finished results; `srbench run --suite NAME --out {run_dir}` makes some."
+        )
+    good: dict[tuple[int, str, str], list[Cell]] = {}
+    for cell in cells:
+        problem = _problem(cell)
+        if problem is None:
+            record = cell.record
+            good.setdefault((record.scale, record.protocol, record.protocol_digest), []).append(cell)
+        else:
+            failures.append(problem)
+    boards = [_board(*key, good[key], failures) for key in sorted(good)]
+    return Results(store.info(), boards, sorted(failures, key=lambda failure: (failure.cell, failure.dataset)))
+
+
+def _damaged(store: RunStore, cells: Iterable[Cell]) -> list[Failure]:
+    if not store.cells_path.is_dir():
+        return []
+    known = {cell.directory for cell in cells}
+    return [
+        Failure(directory.name, "its files are damaged or incomplete; run the suite again to measure it anew")
+        for directory in sorted(store.cells_path.iterdir())
+        if directory.is_dir()
+        and not directory.name.startswith(".")
+        and directory not in known
+        and read_finished(directory) is None
+    ]
+
+
+def _problem(cell: Cell) -> Failure | None:
+    """Return why a cell has no figures to show, None if it has."""
+    record = cell.record
+
+    def failure(reason: str) -> Failure:
+        return Failure(record.model, reason, record.dataset, record.scale, record.protocol)
+
+    if record.status == "failed":
+        return failure(summary(record.error))
+    if not record.metrics:
+        return failure("its record says ok but holds no metric")
+    try:
+        table = cell.per_image
+    except SRBenchError as error:
+        return failure(str(error).replace(str(cell.directory), cell.directory.name))
+    missing = sorted(set(record.metrics) - set(table.columns))
+    if len(table) and missing:
+        return failure(f"its per-image table has no column {', '.join(missing)}")
+    return None
+
+
+def summary(error: str | None) -> str:
+    """Return the line of a traceback that says what happened."""
+    lines = [line.rstrip() for line in (error or "").splitlines() if line.strip()]
+    if not lines:
+        return "no reason was recorded"
+    if not lines[0].startswith("Traceback"):
+        return lines[0].strip()
+    # A message may itself have several lines: the exception's first is the last one that is not indented and names it.
+    named = [line for line in lines[1:] if not line[0].isspace() and ":" in line and " " not in line.split(":")[0]]
+    return (named or lines)[-1].strip()
+
+
+def _board(scale: int, protocol: str, digest: str, cells: list[Cell], failures: list[Failure]) -> Board:
+    datasets = _datasets(cells)
+    labels = {(dataset.name, dataset.hash): dataset.label for dataset in datasets}
+    metrics = _metrics(cells)
+    entries: dict[tuple[str, str], Entry] = {}
+    for cell in sorted(cells, key=lambda cell: (cell.record.model, cell.record.tier, cell.record.created)):
+        record = cell.record
+        label = labels[record.dataset, record.dataset_hash]
+        entry = entries.setdefault((record.model, record.tier), Entry(record))
+        entry.records[label] = record
+        entry.images[label] = _over_seeds(cell.per_image)
+        entry.directories[label] = cell.directory
+        for metric in record.metrics:
+            entry.values[label, metric] = Value(Interval(record.metrics[metric], math.nan, math.nan), None, math.nan)
+            if len(entry.images[label]):
+                samples = entry.images[label][metric].to_numpy(np.float64)
+                interval = mean_intervals([samples[None]])[0]
+                entry.values[label, metric] = Value(interval, None, _spread(cell.per_image, metric))
+    names = short_names([entry.record for entry in entries.values()])
+    for entry in entries.values():
+        entry.label = names[entry.record.model]
+        means = [
+            entry.values[dataset.label, metrics[0]].interval.mean
+            for dataset in datasets
+            if dataset.label in entry.records
+        ]
+        entry.overall = float(np.mean(means)) if len(means) == len(datasets) else math.nan
+    baselines = sorted((entry for entry in entries.values() if entry.is_baseline), key=_order)
+    groups = []
+    for tier, title in TIERS.items():
+        members = [entry for entry in entries.values() if entry.record.tier == tier and not entry.is_baseline]
+        if members:
+            groups.append(_group(tier, title, members, datasets, metrics))
+    return Board(scale, protocol, digest, datasets, metrics, groups, baselines)
+
+
+def _datasets(cells: Iterable[Cell]) -> list[DatasetInfo]:
+    found: dict[tuple[str, str], Record] = {}
+    for cell in cells:
+        found.setdefault((cell.record.dataset, cell.record.dataset_hash), cell.record)
+    count = Counter(name for name, _ in found)
+    return [
+        DatasetInfo(
+            label=name if count[name] == 1 else f"{name} [{digest[:6]}]",
+            name=name,
+            hash=digest,
+            images=max(record.images, 0),
+            licence=record.licence,
+        )
+        for (name, digest), record in sorted(found.items())
+    ]
+
+
+def _metrics(cells: Iterable[Cell]) -> list[str]:
+    names = {name for cell in cells for name in cell.record.metrics}
+    usual = ("psnr_y", "ssim_y")
+    return [name for name in usual if name in names] + sorted(names.difference(usual))
+
+
+def _over_seeds(table: pd.DataFrame) -> pd.DataFrame:
+    """Return one row per image, sorted by name; trainings with several seeds are averaged image by image."""
+    return table.drop(columns="seed", errors="ignore").groupby("image", sort=True).mean(numeric_only=True)
+
+
+def _spread(table: pd.DataFrame, metric: str) -> float:
+    if "seed" not in table:
+        return math.nan
+    return float(table.groupby("seed")[metric].mean().std(ddof=1))
+
+
+def _order(entry: Entry) -> tuple[int, float, str]:
+    # Unranked entries last; NaN does not compare, so it is replaced.
+    overall = -math.inf if math.isnan(entry.overall) else entry.overall
+    return (entry.rank or 10**9, -overall, entry.record.model)
+
+
+def _group(tier: str, title: str, members: list[Entry], datasets: list[DatasetInfo], metrics: list[str]) -> Group:
+    rankable = {entry.record.model: entry for entry in members if _paired(entry, members, datasets, metrics[0])}
+    scores = {
+        name: [entry.images[dataset.label][metrics[0]].to_numpy(np.float64) for dataset in datasets]
+        for name, entry in rankable.items()
+    }
+    standings = tie_groups(scores)
+    for name, entry in rankable.items():
+        entry.standing = standings[name]
+    ordered = sorted(members, key=_order)
+    if standings:
+        for entry in ordered:
+            _compare(entry, ordered[0], datasets, metrics)
+    return Group(tier, title, ordered, resolution(scores))
+
+
+def _paired(entry: Entry, members: list[Entry], datasets: list[DatasetInfo], metric: str) -> bool:
+    """Return whether an entry has finite per-image values of the same images as the others, on every data set."""
+    for dataset in datasets:
+        table = entry.images.get(dataset.label)
+        if table is None or metric not in table or not len(table) or not np.isfinite(table[metric]).all():
+            return False
+        others = [other.images[dataset.label].index for other in members if dataset.label in other.images]
+        if not table.index.equals(max(others, key=len)):
+            return False
+    return True
+
+
+def _compare(entry: Entry, best: Entry, datasets: list[DatasetInfo], metrics: list[str]) -> None:
+    """Fill in an entry's paired differences to the first of its tier, where the two can be paired."""
+    for dataset in datasets:
+        for metric in metrics:
+            mine, its = entry.images.get(dataset.label), best.images.get(dataset.label)
+            value = entry.values.get((dataset.label, metric))
+            if value is None or mine is None or its is None or not mine.index.equals(its.index):
+                continue
+            if metric not in mine or metric not in its:
+                continue
+            difference = (mine[metric] - its[metric]).to_numpy(np.float64)
+            if len(difference) and np.isfinite(difference).all():
+                to_best = mean_intervals([difference[None]])[0]
+                entry.values[dataset.label, metric] = Value(value.interval, to_best, value.spread)

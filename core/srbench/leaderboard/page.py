@@ -1,0 +1,174 @@
+"""The HTML page: one file that carries its style, script, pictures and crops, and asks no network for anything."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import math
+from collections.abc import Iterable
+from functools import cache
+from importlib import resources
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup, escape
+
+from srbench.errors import SRBenchError
+from srbench.leaderboard.boards import Board, Results
+from srbench.leaderboard.chart import chart, series_of
+from srbench.leaderboard.crops import crop_strips
+from srbench.leaderboard.naming import style
+from srbench.leaderboard.statistics import FEW_IMAGES, Interval
+
+__all__ = ["html_text", "index_text", "page_title"]
+
+MINUS = "\N{MINUS SIGN}"
+WIDE, HALF, NARROW = (1180, 460), (580, 410), (344, 350)
+
+
+def page_title(results: Results) -> str:
+    """Return what the page is called: the suite's title, or its name."""
+    if results.info is None:
+        return "Results"
+    return results.info.title or results.info.suite
+
+
+def html_text(results: Results) -> str:
+    """Return the whole page; the same results give the same text, byte for byte."""
+    boards = [
+        {
+            "board": board,
+            "methods": series_of(board),
+            "figures": _figures(board),
+            "strips": crop_strips(board),
+            "explanation": _explanation(board),
+            "few": min((dataset.images for dataset in board.datasets), default=0) < FEW_IMAGES,
+            "columns": 6 + len(board.datasets) * len(board.metrics),
+        }
+        for board in results.boards
+    ]
+    return (
+        _environment()
+        .get_template("page.html.j2")
+        .render(
+            results=results,
+            title=page_title(results),
+            boards=boards,
+            facts=_facts(results),
+            few_images=FEW_IMAGES,
+            script=Markup(_asset("sort.js")),
+            script_hash=_hash(_asset("sort.js")),
+            style_sheet=Markup(_asset("style.css")),
+        )
+    )
+
+
+def index_text(suites: list[dict[str, object]]) -> str:
+    """Return the page that links the suites' pages, given per suite what `publish.build_index` found out about it."""
+    return _environment().get_template("index.html.j2").render(suites=suites, style_sheet=Markup(_asset("style.css")))
+
+
+@cache
+def _asset(name: str) -> str:
+    # The script and the style sheet are ours, and are the only texts that reach the page without being escaped.
+    return resources.files("srbench.leaderboard").joinpath("templates", name).read_text(encoding="utf-8")
+
+
+def _hash(script: str) -> str:
+    """Return what a content security policy calls an inline script by, so that the browser runs this one and no other."""
+    return "sha256-" + base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+
+
+@cache
+def _environment() -> Environment:
+    environment = Environment(
+        loader=PackageLoader("srbench.leaderboard"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    environment.filters |= {
+        "number": _number,
+        "signed": _signed,
+        "count": lambda value: "–" if value is None else f"{value:,}",
+        "breakable": _breakable,
+        "style": style,
+        "sort_value": lambda value: "" if value is None or math.isnan(value) else repr(round(float(value), 10)),
+        "is_nan": math.isnan,
+        "range": _range,
+    }
+    return environment
+
+
+def _number(value: float, decimals: int) -> str:
+    if math.isnan(value):
+        return "–"
+    if math.isinf(value):
+        return "∞" if value > 0 else MINUS + "∞"
+    return f"{value:.{decimals}f}".replace("-", MINUS)
+
+
+def _signed(value: float, decimals: int) -> str:
+    text = f"{value:+.{decimals}f}"
+    # A rounded zero has no sign.
+    return text.replace("-", MINUS) if any(digit in text for digit in "123456789") else text[1:]
+
+
+def _range(interval: Interval, decimals: int) -> str:
+    if math.isnan(interval.low):
+        return "interval unknown"
+    return f"{_signed(interval.low, decimals)} to {_signed(interval.high, decimals)}"
+
+
+def _breakable(text: str) -> Markup:
+    """Escape a name and let a browser break it after its punctuation."""
+    result = Markup("")
+    for character in text:
+        result += escape(character)
+        if character in "+(,=_":
+            result += Markup("<wbr>")
+    return result
+
+
+def _figures(board: Board) -> list[dict[str, object]]:
+    """Return the pictures, each for wide and for narrow screens: its text must not shrink with it."""
+    places = [(group, dataset.label) for group in board.groups for dataset in board.datasets]
+    figures: list[dict[str, object]] = []
+    for group, label in places:
+        width, height = WIDE if len(places) == 1 else HALF
+        wide = chart(board, group, label, width=width, height=height)
+        narrow = chart(board, group, label, width=NARROW[0], height=NARROW[1])
+        if wide is not None and narrow is not None:
+            figures.append({"group": group, "dataset": label, "wide": wide, "narrow": narrow})
+    return figures
+
+
+def _explanation(board: Board) -> str:
+    """Return what the protocol says about itself, nothing where this version has no such protocol or a different one."""
+    try:
+        from srbench.protocols import get_protocol
+
+        protocol = get_protocol(board.protocol)
+        return str(protocol.explain()) if protocol.digest == board.digest else ""
+    except (ImportError, SRBenchError):
+        return ""
+
+
+def _facts(results: Results) -> dict[str, str]:
+    """Return what the head of the page says about where the figures come from."""
+    records = results.records
+    versions = sorted({(name, version) for record in records for name, version in record.versions.items()})
+    plugins = sorted({(name, version) for record in records for name, version in record.plugins.items()})
+    order = {"srbench": 0, "torch": 1, "numpy": 2, "python": 3}
+    versions.sort(key=lambda item: (order.get(item[0], 9), item))
+    days = sorted({record.created[:10] for record in records})
+    return {
+        "measured": " to ".join(sorted({days[0], days[-1]})) if days else "",
+        "software": _list(f"{name} {version}" for name, version in versions),
+        "plugins": _list(f"{name} {version}" for name, version in plugins),
+    }
+
+
+def _list(items: Iterable[str]) -> str:
+    return ", ".join(items)

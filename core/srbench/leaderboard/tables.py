@@ -1,0 +1,208 @@
+"""Results as tables: every figure (CSV), the ranking (a DataFrame), and Markdown."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+
+import pandas as pd
+
+from srbench.leaderboard.boards import Board, Entry, Results
+from srbench.leaderboard.naming import style
+from srbench.leaderboard.statistics import Interval
+
+__all__ = ["csv_text", "figures", "markdown_text", "ranking_table"]
+
+
+def figures(results: Results) -> pd.DataFrame:
+    """Return everything that is known, one row per model, data set and protocol; failed cells come last."""
+    rows = [
+        _figure_row(board, tier, entry, label)
+        for board in results.boards
+        for tier, entries in _sections(board)
+        for entry in entries
+        for label in (dataset.label for dataset in board.datasets)
+        if label in entry.records
+    ]
+    for failure in results.failures:
+        where = {"scale": failure.scale, "dataset": failure.dataset, "protocol": failure.protocol}
+        rows.append({"status": "failed", "model": failure.cell, **where, "error": failure.reason})
+    table = pd.DataFrame(rows)
+    if "error" not in table:
+        table["error"] = None
+    counts = ["rank", "scale", "images", "params_unique", "params_deployed", "params_stored", "iterations"]
+    for name in [*counts, "checks_passed", "checks_run"]:
+        # Integers stay integers beside missing values.
+        table[name] = table[name].astype("Int64") if name in table else pd.array([pd.NA] * len(table), dtype="Int64")
+    return table
+
+
+def _sections(board: Board) -> Iterable[tuple[str, list[Entry]]]:
+    yield from ((group.tier, group.entries) for group in board.groups)
+    yield "baseline", board.baselines
+
+
+def _figure_row(board: Board, section: str, entry: Entry, label: str) -> dict[str, object]:
+    record = entry.records[label]
+    row: dict[str, object] = {
+        "status": record.status,
+        "protocol": record.protocol,
+        "scale": record.scale,
+        "tier": section,
+        "rank": entry.rank,
+        "model": record.model,
+        "backbone": record.backbone,
+        "method": record.method,
+        "tag": record.tag,
+        "dataset": record.dataset,
+        "images": record.images,
+    }
+    for metric in board.metrics:
+        value = entry.values.get((label, metric))
+        interval = value.interval if value else Interval(math.nan, math.nan, math.nan)
+        to_best = value.to_best if value and value.to_best else Interval(math.nan, math.nan, math.nan)
+        row |= {metric: interval.mean, f"{metric}_low": interval.low, f"{metric}_high": interval.high}
+        row |= {f"{metric}_to_best": to_best.mean, f"{metric}_to_best_low": to_best.low}
+        row |= {f"{metric}_to_best_high": to_best.high, f"{metric}_seed_spread": value.spread if value else math.nan}
+    overall = entry.standing.to_best if entry.standing else Interval(math.nan, math.nan, math.nan)
+    passed, run = entry.checks
+    training = record.training
+    row |= {
+        "mean_over_datasets": entry.overall,
+        "mean_to_best": overall.mean,
+        "mean_to_best_low": overall.low,
+        "mean_to_best_high": overall.high,
+        "params_unique": record.params_unique,
+        "params_deployed": record.params_deployed,
+        "params_stored": record.params_stored,
+        "checks_passed": passed,
+        "checks_run": run,
+        "iterations": training.iterations if training else None,
+        "seeds": " ".join(map(str, training.seeds)) if training else None,
+        "training_data": training.data if training else None,
+        "weights_sha256": record.weights_sha256,
+        "dataset_hash": record.dataset_hash,
+        "protocol_digest": record.protocol_digest,
+        "code_digest": record.code_digest,
+        "dtype": record.dtype,
+        "plugins": " ".join(f"{name}=={version}" for name, version in sorted(record.plugins.items())),
+        "versions": " ".join(f"{name}=={version}" for name, version in sorted(record.versions.items())),
+        "created": record.created,
+        "key": record.key,
+    }
+    return row
+
+
+def csv_text(results: Results) -> str:
+    """Return `figures` as CSV, ten significant digits: more would differ in the last from processor to processor."""
+    return figures(results).to_csv(index=False, float_format="%.10g", lineterminator="\n")
+
+
+def ranking_table(results: Results) -> pd.DataFrame:
+    """Return one row per model, scale, protocol and tier, best first.
+
+    Columns: `protocol`, `scale`, `tier`, `rank` (missing: not ranked), `model`, `name` (short), `method`, `params_unique`,
+    `params_deployed`, `mean` (of the first metric over the data sets), `to_best`, `to_best_low`, `to_best_high` (paired
+    difference to the tier's first), `over_baseline` (difference to the best model without parameters), and
+    `METRIC@DATASET` for every metric and data set.
+    """
+    rows = []
+    for board in results.boards:
+        baseline = max((entry.overall for entry in board.baselines), default=math.nan)
+        for section, entries in _sections(board):
+            for entry in entries:
+                record, standing = entry.record, entry.standing
+                to_best = standing.to_best if standing else Interval(math.nan, math.nan, math.nan)
+                row: dict[str, object] = {
+                    "protocol": board.protocol,
+                    "scale": board.scale,
+                    "tier": section,
+                    "rank": entry.rank,
+                    "model": record.model,
+                    "name": entry.label,
+                    "method": record.method,
+                    "params_unique": record.params_unique,
+                    "params_deployed": record.params_deployed,
+                    "mean": entry.overall,
+                    "to_best": to_best.mean,
+                    "to_best_low": to_best.low,
+                    "to_best_high": to_best.high,
+                    "over_baseline": entry.overall - baseline,
+                }
+                for dataset in board.datasets:
+                    for metric in board.metrics:
+                        value = entry.values.get((dataset.label, metric))
+                        row[f"{metric}@{dataset.label}"] = value.interval.mean if value else math.nan
+                rows.append(row)
+    table = pd.DataFrame(rows)
+    for name in ("rank", "params_unique", "params_deployed"):
+        if name in table:
+            table[name] = table[name].astype("Int64")
+    return table
+
+
+def _cell(text: object) -> str:
+    """Return a text that cannot end a Markdown table's cell or start HTML."""
+    escaped = str(text).replace("\\", "\\\\").replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    return escaped.replace("|", "\\|").replace("`", "\\`").replace("\n", " ").replace("\r", " ")
+
+
+def markdown_text(results: Results) -> str:
+    """Return the rankings as Markdown tables."""
+    title = results.info.title or results.info.suite if results.info else "Results"
+    lines = [f"# {_cell(title)}", ""]
+    if results.info and results.info.description:
+        lines += [_cell(results.info.description), ""]
+    for board in results.boards:
+        lines += [f"## x{board.scale}, protocol {_cell(board.protocol)}", ""]
+        for group in board.groups:
+            lines += [f"### {group.title}", "", *_markdown_table(board, group.entries), ""]
+            if not math.isnan(group.resolution):
+                first = style(board.metrics[0])
+                lines += [
+                    f"Smallest difference that these images resolve: about {group.resolution:.{first.fine}f} {first.unit}".rstrip()
+                    + ". Models of equal rank cannot be told apart from the first of them.",
+                    "",
+                ]
+        if board.baselines:
+            lines += ["### Without parameters", "", *_markdown_table(board, board.baselines), ""]
+    if results.failures:
+        lines += ["## Not measured", ""]
+        for failure in results.failures:
+            where = f" on {failure.dataset} (x{failure.scale}, {failure.protocol})" if failure.dataset else ""
+            lines.append(f"- {_cell(failure.cell + where)}: {_cell(failure.reason)}")
+        lines.append("")
+    return "\n".join(lines)
+
+
+def _markdown_table(board: Board, entries: list[Entry]) -> list[str]:
+    first = style(board.metrics[0])
+    names = [f"{style(metric).title} {dataset.label}" for dataset in board.datasets for metric in board.metrics]
+    header = ["Rank", "Model", "Parameters (deployed)", *map(_cell, names), "To best [95%]", "Checks"]
+    lines = ["| " + " | ".join(header) + " |", "|---:|---|---:|" + "---:|" * (len(names) + 2)]
+    for entry in entries:
+        cells = ["–" if entry.rank is None else str(entry.rank), _cell(entry.label)]
+        unique, deployed = entry.record.params_unique, entry.record.params_deployed
+        cells.append(
+            "–" if unique is None else f"{unique:,}" + ("" if deployed in (None, unique) else f" ({deployed:,})")
+        )
+        for dataset in board.datasets:
+            for metric in board.metrics:
+                value = entry.values.get((dataset.label, metric))
+                cells.append("–" if value is None else f"{value.interval.mean:.{style(metric).decimals}f}")
+        cells.append(_to_best(entry, first.fine))
+        passed, run = entry.checks
+        cells.append(f"{passed}/{run}" if run else "–")
+        lines.append("| " + " | ".join(cells) + " |")
+    return lines
+
+
+def _to_best(entry: Entry, decimals: int) -> str:
+    if entry.standing is None:
+        return "–"
+    interval = entry.standing.to_best
+    if entry.rank == 1 and interval.mean == interval.low == interval.high == 0:
+        return "best"
+    if math.isnan(interval.low):
+        return f"{interval.mean:.{decimals}f}"
+    return f"{interval.mean:.{decimals}f} [{interval.low:.{decimals}f}, {interval.high:.{decimals}f}]"

@@ -1,0 +1,74 @@
+"""The ranking as tables in the terminal."""
+
+from __future__ import annotations
+
+import math
+
+from rich import box
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from srbench.leaderboard.boards import Board, Entry, Group, Results
+from srbench.leaderboard.naming import style
+
+__all__ = ["print_results"]
+
+
+def print_results(results: Results, console: Console | None = None) -> None:
+    """Print one table per board and tier, then what was not measured."""
+    console = console or Console()
+    for board in results.boards:
+        # Narrow terminals get the mean of the deciding metric only: a table that cannot be read says less.
+        wide = console.width >= 62 + 14 * len(board.datasets) * len(board.metrics)
+        for group in board.groups or [Group("baseline", "Without parameters", [], math.nan)]:
+            console.print(_table(board, group, wide=wide))
+            if not math.isnan(group.resolution):
+                first = style(board.metrics[0])
+                text = f"Equal ranks are ties. Resolution of these images: about {group.resolution:.{first.fine}f} {first.unit}"
+                console.print(Text(text.rstrip() + ".", style="dim"))
+    for failure in results.failures:
+        where = f" on {failure.dataset} (x{failure.scale}, {failure.protocol})" if failure.dataset else ""
+        console.print(Text(f"failed: {failure.cell}{where}: {failure.reason}", style="red"))
+
+
+def _table(board: Board, group: Group, *, wide: bool) -> Table:
+    title = Text(f"x{board.scale}, protocol {board.protocol}: {group.title.lower()}", style="bold")
+    table = Table(box=box.SIMPLE_HEAD, title=title, title_justify="left", padding=(0, 1), pad_edge=False)
+    table.add_column("rank", justify="right", no_wrap=True)
+    table.add_column("model", overflow="fold", min_width=18)
+    table.add_column("parameters", justify="right", no_wrap=True)
+    if wide:
+        for dataset in board.datasets:
+            for metric in board.metrics:
+                table.add_column(Text(f"{style(metric).title}\n{dataset.label}"), justify="right")
+    else:
+        name = style(board.metrics[0]).title + (", mean" if len(board.datasets) > 1 else "")
+        table.add_column(Text(name), justify="right", no_wrap=True)
+    table.add_column("to first", justify="right", no_wrap=True)
+    for entry in [*group.entries, *board.baselines]:
+        # Text, not str: a name's brackets are not markup.
+        table.add_row(*map(Text, _cells(board, entry, wide=wide)), style="dim" if entry.is_baseline else "")
+    return table
+
+
+def _cells(board: Board, entry: Entry, *, wide: bool) -> list[str]:
+    cells = ["–" if entry.rank is None else str(entry.rank), entry.label]
+    cells.append("–" if entry.record.params_unique is None else f"{entry.record.params_unique:,}")
+    first = style(board.metrics[0])
+    if wide:
+        for dataset in board.datasets:
+            for metric in board.metrics:
+                value = entry.values.get((dataset.label, metric))
+                cells.append("–" if value is None else f"{value.interval.mean:.{style(metric).decimals}f}")
+    else:
+        cells.append("–" if math.isnan(entry.overall) else f"{entry.overall:.{first.decimals}f}")
+    if entry.standing is None:
+        cells.append("–")
+    elif (best := entry.standing.to_best).low == best.high == 0 and entry.rank == 1:
+        cells.append("first")
+    elif math.isnan(best.low):
+        cells.append(f"{best.mean:+.{first.fine}f}")
+    else:
+        cells.append(f"{best.mean:+.{first.fine}f} ± {best.half_width:.{first.fine}f}")
+    return cells

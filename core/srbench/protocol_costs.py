@@ -1,0 +1,179 @@
+"""What each choice of a protocol costs, measured: change one, keep the others, look at the difference."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from srbench.color import rgb_to_y
+from srbench.data.embedded import embedded_test
+from srbench.data.resize import imresize
+from srbench.metrics import crop
+from srbench.metrics.psnr import psnr
+from srbench.metrics.ssim import ssim
+from srbench.protocols import Protocol
+
+__all__ = ["Cost", "Costs", "measure_costs"]
+
+Image = npt.NDArray[np.uint8]
+
+Scores = tuple[float, float]
+Comparison = Callable[[Image, Image, Protocol, int], Scores]
+
+MODEL = "bicubic interpolation in float64, not rounded before the protocol does"
+
+# Full-range luma, as JPEG stores it: 0..255 where BT.601's studio range has 16..235.
+_FULL_RANGE = np.array([0.299, 0.587, 0.114])
+
+
+@dataclass(frozen=True)
+class Cost:
+    """Say what one other choice would change.
+
+    Attributes:
+        setting: Which choice.
+        chosen: What the protocol does.
+        instead: What it could do.
+        psnr: Change of the mean PSNR in dB.
+        ssim: Change of the mean SSIM.
+    """
+
+    setting: str
+    chosen: str
+    instead: str
+    psnr: float
+    ssim: float
+
+
+@dataclass(frozen=True)
+class Costs:
+    """Hold a protocol's scores on a few images and what other choices would make of them.
+
+    Attributes:
+        model: What enlarged the images.
+        dataset: Which images.
+        images: How many.
+        scale: The scale.
+        psnr: Mean PSNR under the protocol in dB.
+        ssim: Mean SSIM under the protocol.
+        choices: One entry for each other choice.
+    """
+
+    model: str
+    dataset: str
+    images: int
+    scale: int
+    psnr: float
+    ssim: float
+    choices: tuple[Cost, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        """Return all of it as plain JSON values."""
+        return asdict(self)
+
+
+def measure_costs(protocol: Protocol, scale: int = 2) -> Costs:
+    """Measure a protocol's choices on the embedded test images (no download), with bicubic interpolation as the model.
+
+    Raises:
+        DataError: If the embedded images are not there.
+    """
+    dataset = embedded_test()
+    hrs = [dataset.hr(image) for image in dataset.image_names()]
+
+    def mean(changed: Protocol, compare: Comparison = _on_luma, make_lr: Callable[..., Image] | None = None) -> Scores:
+        scores = [_score(hr, changed, scale, compare, make_lr or changed.lr_image) for hr in hrs]
+        return float(np.mean([score[0] for score in scores])), float(np.mean([score[1] for score in scores]))
+
+    base = mean(protocol)
+
+    def cost(setting: str, chosen: str, instead: str, scores: Scores) -> Cost:
+        return Cost(setting, chosen, instead, scores[0] - base[0], scores[1] - base[1])
+
+    other_quantisation = "truncate" if protocol.quantisation == "round" else "round"
+    other_rounding = "once" if protocol.lr_rounding == "per_pass" else "per_pass"
+    other_padding = "replicate" if protocol.lr_padding == "symmetric" else "symmetric"
+    luma = "BT.601 luma, 16..235"
+    choices = (
+        cost("color", luma, "full-range luma, 0..255", mean(protocol, _on_full_range)),
+        cost("color", luma, "BT.601 luma rounded to uint8", mean(protocol, _on_rounded_luma)),
+        cost("color", luma, "the three channels of RGB", mean(protocol, _on_rgb)),
+        cost("crop_border", f"{scale} pixels each side", "none", mean(protocol, _uncropped)),
+        cost("crop_border", f"{scale} pixels each side", f"{scale + 6} pixels", mean(protocol, _cropped_more)),
+        cost(
+            "quantisation",
+            protocol.quantisation,
+            other_quantisation,
+            mean(replace(protocol, quantisation=other_quantisation)),
+        ),
+        cost("lr_rounding", protocol.lr_rounding, other_rounding, mean(replace(protocol, lr_rounding=other_rounding))),
+        cost("lr_padding", protocol.lr_padding, other_padding, mean(replace(protocol, lr_padding=other_padding))),
+        cost("lr_kernel", protocol.lr_kernel, "Pillow's bicubic", mean(protocol, make_lr=_pillow_lr)),
+        cost(
+            "lr_kernel", protocol.lr_kernel, "every n-th pixel (no antialiasing)", mean(protocol, make_lr=_nearest_lr)
+        ),
+        cost("ssim_region", "valid", "whole image, border repeated (Matlab's ssim)", mean(protocol, _on_padded)),
+    )
+    return Costs(MODEL, dataset.name, len(hrs), scale, *base, choices)
+
+
+def _score(
+    hr: Image, protocol: Protocol, scale: int, compare: Comparison, make_lr: Callable[[Image, int], Image]
+) -> Scores:
+    hr = protocol.mod_crop(hr, scale)
+    lr = make_lr(hr, scale)
+    sr = imresize(lr, scale, rounding="none") / 255.0
+    return compare(protocol.quantise(sr), hr, protocol, protocol.crop(scale))
+
+
+def _compare(a: npt.NDArray[Any], b: npt.NDArray[Any], protocol: Protocol, border: int) -> Scores:
+    options: dict[str, Any] = {"data_range": protocol.data_range, "crop_border": border}
+    similarity = ssim(a, b, window_size=protocol.ssim_window, sigma=protocol.ssim_sigma, **options)
+    return psnr(a, b, **options), similarity
+
+
+def _on_luma(sr: Image, hr: Image, protocol: Protocol, border: int) -> Scores:
+    return _compare(rgb_to_y(sr), rgb_to_y(hr), protocol, border)
+
+
+def _on_full_range(sr: Image, hr: Image, protocol: Protocol, border: int) -> Scores:
+    return _compare(sr @ _FULL_RANGE, hr @ _FULL_RANGE, protocol, border)
+
+
+def _on_rounded_luma(sr: Image, hr: Image, protocol: Protocol, border: int) -> Scores:
+    return _compare(np.rint(rgb_to_y(sr)), np.rint(rgb_to_y(hr)), protocol, border)
+
+
+def _on_rgb(sr: Image, hr: Image, protocol: Protocol, border: int) -> Scores:
+    channels = [_compare(sr[..., channel], hr[..., channel], protocol, border)[1] for channel in range(3)]
+    return psnr(sr, hr, data_range=protocol.data_range, crop_border=border), float(np.mean(channels))
+
+
+def _uncropped(sr: Image, hr: Image, protocol: Protocol, border: int) -> Scores:
+    return _on_luma(sr, hr, protocol, 0)
+
+
+def _cropped_more(sr: Image, hr: Image, protocol: Protocol, border: int) -> Scores:
+    return _on_luma(sr, hr, protocol, border + 6)
+
+
+def _on_padded(sr: Image, hr: Image, protocol: Protocol, border: int) -> Scores:
+    margin = protocol.ssim_window // 2
+    a, b = (np.pad(crop(rgb_to_y(image), border), margin, mode="edge") for image in (sr, hr))
+    similarity = ssim(a, b, data_range=protocol.data_range, window_size=protocol.ssim_window, sigma=protocol.ssim_sigma)
+    return _on_luma(sr, hr, protocol, border)[0], similarity
+
+
+def _pillow_lr(hr: Image, scale: int) -> Image:
+    from PIL import Image as Pillow
+
+    size = (hr.shape[1] // scale, hr.shape[0] // scale)
+    return np.array(Pillow.fromarray(np.ascontiguousarray(hr)).resize(size, Pillow.Resampling.BICUBIC))
+
+
+def _nearest_lr(hr: Image, scale: int) -> Image:
+    return hr[::scale, ::scale]

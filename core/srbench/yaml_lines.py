@@ -1,0 +1,141 @@
+"""YAML that remembers its lines, so that a validation error can say where to look."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import ValidationError
+
+from srbench.errors import ConfigError, suggest
+
+__all__ = ["Document", "explain", "read"]
+
+Place = Sequence[str | int]
+
+
+@dataclass(frozen=True)
+class Document:
+    """A YAML text's value and the tree of nodes that it was made from.
+
+    Attributes:
+        label: The file, as messages name it.
+        value: The value of the top-level mapping.
+        root: The node behind it.
+    """
+
+    label: str
+    value: dict[str, Any]
+    root: yaml.MappingNode
+
+    def where(self, *place: str | int) -> str:
+        """Return `FILE, line N` for a key or an item, or for the nearest thing around it that the file holds."""
+        return f"{self.label}, line {self._line(place)}"
+
+    def _line(self, place: Place) -> int:
+        node: yaml.Node = self.root
+        line = node.start_mark.line + 1
+        for part in place:
+            if isinstance(node, yaml.MappingNode):
+                pair = next(((key, value) for key, value in node.value if key.value == str(part)), None)
+                if pair is None:
+                    continue  # pydantic names validators in its locations too
+                line, node = pair[0].start_mark.line + 1, pair[1]
+            elif isinstance(node, yaml.SequenceNode) and isinstance(part, int) and part < len(node.value):
+                node = node.value[part]
+                line = node.start_mark.line + 1
+        return line
+
+
+def read(path: Path, label: str | None = None) -> Document:
+    """Read a YAML file whose top level is a mapping.
+
+    Raises:
+        ConfigError: The file is missing, is no YAML, holds a key twice or something other than a mapping.
+    """
+    label = label or str(path)
+    try:
+        text = path.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{label} is not a text file in UTF-8; a suite is a YAML file.") from error
+    except OSError as error:
+        raise ConfigError(f"{label} cannot be read: {error.strerror}.") from error
+    return parse(text, label)
+
+
+def parse(text: str, label: str) -> Document:
+    """Read a YAML text whose top level is a mapping.
+
+    Raises:
+        ConfigError: The text is no YAML, holds a key twice or something other than a mapping.
+    """
+    try:
+        root = yaml.compose(text, Loader=yaml.SafeLoader)
+        if not isinstance(root, yaml.MappingNode):
+            raise ConfigError(f"{label} must hold a mapping such as 'name: my_suite'; it holds something else.")
+        _refuse_duplicates(root, label)
+        value = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise ConfigError(_syntax(error, label)) from error
+    except RecursionError as error:
+        raise ConfigError(f"{label} is nested too deeply for a suite.") from error
+    return Document(label, value, root)
+
+
+def _syntax(error: yaml.YAMLError, label: str) -> str:
+    problem = " ".join(str(getattr(error, "problem", None) or error).split())
+    mark = getattr(error, "problem_mark", None)
+    line = f", line {mark.line + 1}" if mark is not None else ""
+    return f"{label}{line}: this is not YAML: {problem}."
+
+
+def _refuse_duplicates(node: yaml.Node, label: str) -> None:
+    if isinstance(node, yaml.MappingNode):
+        seen: set[str] = set()
+        for key, value in node.value:
+            if not isinstance(key, yaml.ScalarNode):
+                raise ConfigError(f"{label}, line {key.start_mark.line + 1}: a key must be a plain name.")
+            if key.value in seen:
+                # YAML itself would quietly keep the last one.
+                raise ConfigError(
+                    f"{label}, line {key.start_mark.line + 1}: the key '{key.value}' is given twice; keep one."
+                )
+            seen.add(key.value)
+            _refuse_duplicates(value, label)
+    elif isinstance(node, yaml.SequenceNode):
+        for item in node.value:
+            _refuse_duplicates(item, label)
+
+
+def explain(
+    error: ValidationError, document: Document, keys: Callable[[Place], Iterable[str]], prefix: Place = ()
+) -> ConfigError:
+    """Return a validation error as a sentence: file, line, what was given, what was expected, the nearest key.
+
+    Args:
+        error: What pydantic found.
+        document: Where the value came from.
+        keys: Returns the keys that are known where an unknown one stands.
+        prefix: Where in the document the validated value stands.
+    """
+    found = error.errors(include_url=False)
+    places = [(*prefix, *item["loc"]) for item in found]
+    first = min(range(len(found)), key=lambda index: document._line(places[index]))
+    item, place = found[first], places[first]
+    name = str(place[-1]) if place else ""
+    dotted = ".".join(str(part) for part in place)
+    if item["type"] == "extra_forbidden":
+        what = f"unknown key '{name}'" + suggest(name, keys(place), noun="keys")
+    elif item["type"] == "missing":
+        what = f"the key '{name}' is missing"
+    elif item["type"] == "value_error":
+        reason = str(item["ctx"]["error"]) if "ctx" in item else item["msg"]
+        what = f"'{dotted}': {reason}" if dotted else reason
+    else:
+        message = item["msg"].removeprefix("Input ")
+        what = f"'{dotted}' {message}; got {item['input']!r}"
+    more = f" (and {len(found) - 1} more after it)" if len(found) > 1 else ""
+    return ConfigError(f"{document.where(*place)}: {what}{more}")
