@@ -97,3 +97,17 @@ def seed(request: pytest.FixtureRequest) -> int:
     value = random.Random(f"{session_seed}:{request.node.nodeid}").randrange(2**31)
     print(f"seed {value} (repeat with SRBENCH_TEST_SEED={session_seed})")
     return value
+
+
+@pytest.fixture(scope="session")
+def filled_cache(shared: Path, _own_cache: None) -> Path:
+    """Return the shared data after putting its test images and weights into the tests' cache, as a user would."""
+    from typer.testing import CliRunner
+
+    from srbench.cli.app import app
+
+    benchmark = shared / "data" / "benchmark"
+    folders = [benchmark / "Set5" / "HR", benchmark / "Set14" / "HR", shared / "weights" / "saturnian77_CARN_DRRN-PS"]
+    result = CliRunner().invoke(app, ["cache", "add", *map(str, folders)])
+    assert result.exit_code == 0, result.output
+    return shared

@@ -191,12 +191,14 @@ def check_deepcopy_keeps_sharing(subject: Subject, example: Example) -> None:
         f"a deep copy has {count_parameters(copied)} parameters instead of {count_parameters(model)}: sharing was lost",
     )
     _require_equal(model, copied, subject.scales, example, "after a deep copy")
-    before = {key: tensor.clone() for key, tensor in model.state_dict().items()}
-    with torch.no_grad():
-        for parameter in copied.parameters():
-            parameter.zero_()
-    for key, tensor in model.state_dict().items():
-        _require(torch.equal(tensor, before[key]), f"changing a deep copy changed '{key}' of the original")
+    lr = example.images()
+    for changed, kept, which in ((copied, model, "a deep copy"), (model, copied, "the original of a deep copy")):
+        before = [_sr(kept, lr, scale) for scale in subject.scales]
+        with torch.no_grad():
+            for parameter in changed.parameters():
+                parameter.mul_(0.5)
+        after = [_sr(kept, lr, scale) for scale in subject.scales]
+        _require(all(map(torch.equal, before, after)), f"changing {which} changed the other")
 
 
 def check_dtype_reaches_everything(subject: Subject, example: Example) -> None:

@@ -63,6 +63,8 @@ def parametrize_with_checks(models: Sequence[Model]) -> Callable[[Callable[..., 
 
     Args:
         models: Model names, created at x2, or pairs of a name and its scales.
+
+    The decorated test calls `check(model)`, or `check(model, max_examples=3)` for a model that takes long.
     """
     import pytest
 
@@ -78,10 +80,10 @@ def _label(model: Model) -> str:
     return model if isinstance(model, str) else f"{model[0]}-x{'x'.join(map(str, model[1]))}"
 
 
-def _hypothesis_check(check: Check) -> Callable[[Model], None]:
-    def run(model: Model) -> None:
+def _hypothesis_check(check: Check) -> Callable[..., None]:
+    def run(model: Model, max_examples: int | None = None) -> None:
         import pytest
-        from hypothesis import given
+        from hypothesis import given, settings
         from hypothesis import strategies as st
 
         name, scales = (model, (2,)) if isinstance(model, str) else model
@@ -94,6 +96,7 @@ def _hypothesis_check(check: Check) -> Callable[[Model], None]:
             width=st.integers(4, 12),
         )
 
+        @settings(max_examples=max_examples or min(settings().max_examples, 20))
         @given(example=examples)
         def law(example: Example) -> None:
             check(subject, example)

@@ -32,10 +32,10 @@ def make_bank(method: PS, group: SiteGroup, modules: Mapping[str, nn.Module]) ->
     bank.to(next(iter(layers.values())).weight)
     if method.init == "svd":
         _initialise_by_svd(bank, layers)
-    elif method.init == "he":
-        nn.init.kaiming_normal_(bank.filters)
-    else:
+    elif method.init == "normal":
         nn.init.normal_(bank.filters)
+    else:
+        nn.init.kaiming_normal_(bank.filters)
     if method.bias == "tied":
         for tie in dict.fromkeys(site.tie for site in group.sites):
             biases = [layers[site.path].bias for site in group.sites if site.tie == tie]

@@ -30,8 +30,9 @@ class PS(SharingMethod):
         ratio: `N_p / N_total`, in (0, 1]; 1/4 where neither size is given.
         num_filters: N_p itself.
         shape: Partial-filter shape, input x output channels x height x width; C is all channels, K the whole kernel.
-        init: `he` (the authors': He-normal filters, equal coefficients), `normal` (standard normal filters, as their SRFBN) or
-            `svd` (the best approximation of the layers' present weights, by truncated SVD).
+        init: `svd` for the best approximation of the layers' present weights, by truncated SVD; `normal` for standard normal
+            filters (the authors' SRFBN); otherwise He-normal filters, as in the authors' other networks. Without `svd` all
+            coefficients start at 1/N_p and biases at 0.
         bias: `tied` for one bias per tie class; otherwise each layer that has a bias keeps one of its own.
 
     Raises:
@@ -46,7 +47,7 @@ class PS(SharingMethod):
         ratio: Fraction | int | None = None,
         num_filters: int | None = None,
         shape: str = "CxCx1x1",
-        init: str = "he",
+        init: str | None = None,
         bias: str | None = None,
     ) -> None:
         if ratio is not None and num_filters is not None:
@@ -59,7 +60,7 @@ class PS(SharingMethod):
             isinstance(num_filters, bool) or not isinstance(num_filters, int) or num_filters < 1
         ):
             raise ConfigError(f"num_filters={num_filters} is not a whole number of at least 1")
-        if init not in ("he", "normal", "svd"):
+        if init not in (None, "he", "normal", "svd"):
             raise ConfigError(f"init={init} is not one of he, normal, svd")
         if bias not in (None, "own", "tied"):
             raise ConfigError(f"bias={bias} is not one of own, tied")
@@ -67,7 +68,7 @@ class PS(SharingMethod):
         self.ratio = None if ratio is None else Fraction(ratio)
         self.num_filters = num_filters
         self.shape = self.partial_shape.text
-        self.init = init
+        self.init = None if init == "he" else init
         self.bias = None if bias == "own" else bias
 
     def build(self, group: SiteGroup, modules: Mapping[str, nn.Module], tasks: tuple[int, ...]) -> nn.Module:

@@ -30,7 +30,7 @@ def _from_drrn_ps(state: dict[str, Tensor]) -> dict[str, Tensor]:
 
 
 drrn_b1u9_ps_author = WeightSource(
-    model="drrn_b1u9+ps(init=he,ratio=1/9,shape=CxCx1x1).author",
+    model="drrn_b1u9+ps(ratio=1/9,shape=CxCx1x1).author",
     repository="saturnian77/CARN_DRRN-PS",
     commit="811d9e7f4e605d9c9bcc2b2466d7066d03d64b98",
     path="checkpoint/drrnps.pth",

@@ -1,0 +1,34 @@
+"""Every model that the project ships passes the conformance kit, on examples that Hypothesis draws."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from srbench.testing import parametrize_with_checks
+
+MODELS = [
+    ("bicubic", (2,)),
+    ("edsr_tiny", (2,)),
+    ("edsr_tiny", (3,)),
+    ("edsr_tiny+dense", (4,)),
+    ("edsr_tiny+recursive", (2,)),
+    ("edsr_tiny+ps(ratio=1/4)", (2,)),
+    ("edsr_tiny+ps(ratio=1/16,shape=16x1x3x3)", (4,)),
+    ("edsr_tiny+ps(num_filters=5,shape=8x4x3x1,bias=tied,init=svd)", (3,)),
+]
+
+@parametrize_with_checks(MODELS)
+def test_small_models(model: tuple[str, tuple[int, ...]], check: Callable[[object], None]) -> None:
+    check(model)
+
+
+@parametrize_with_checks(
+    [
+        ("drrn_b1u9", (2, 3, 4)),
+        ("drrn_b1u9+dense", (2, 4)),
+        ("drrn_b1u9+ps(ratio=1/9)", (2, 3, 4)),
+        ("edsr_baseline+ps(ratio=1/16)", (2,)),
+    ]
+)
+def test_published_models(model: tuple[str, tuple[int, ...]], check: Callable[..., None]) -> None:
+    check(model, max_examples=1)
