@@ -82,6 +82,22 @@ def test_tests_run_with_the_pinned_version(name: str) -> None:
     assert installed.partition("+")[0] == pins()[name]
 
 
+@pytest.mark.parametrize(
+    "plugin", sorted(path.parent for path in ROOT.glob("plugins/*/pyproject.toml")), ids=lambda p: p.name
+)
+def test_every_plugin_is_installed_linted_and_typed(plugin: Path) -> None:
+    place = plugin.relative_to(ROOT)
+    tools = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]
+    (package,) = (path.name for path in (plugin / "src").iterdir() if (path / "__init__.py").is_file())
+    assert f"-e {place.as_posix()}" in tox()["testenv:tests"]["deps"]
+    assert "{/}".join(("{tox_root}", *place.parts, "src")) in tox()["testenv:lint"]["set_env"]
+    assert f"$MYPY_CONFIG_FILE_DIR/{place.as_posix()}/src" in tools["mypy"]["mypy_path"]
+    assert package in tools["importlinter"]["root_packages"]
+    contracts = {contract["name"]: contract for contract in tools["importlinter"]["contracts"]}
+    assert package in contracts["The core never imports a plugin"]["forbidden_modules"]
+    assert package in contracts["Only the engine imports basicsr"]["source_modules"]
+
+
 def workflow() -> dict[str, Any]:
     content = yaml.safe_load((ROOT / ".github" / "workflows" / "ci.yml").read_text())
     assert isinstance(content, dict)
