@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 
 from srbench.color import rgb_to_y
 from srbench.data.embedded import embedded_test
-from srbench.data.resize import imresize
+from srbench.data.resize import Padding, Rounding, imresize
 from srbench.metrics import crop
 from srbench.metrics.psnr import psnr
 from srbench.metrics.ssim import ssim
@@ -94,9 +94,9 @@ def measure_costs(protocol: Protocol, scale: int = 2) -> Costs:
     def cost(setting: str, chosen: str, instead: str, scores: Scores) -> Cost:
         return Cost(setting, chosen, instead, scores[0] - base[0], scores[1] - base[1])
 
-    other_quantisation = "truncate" if protocol.quantisation == "round" else "round"
-    other_rounding = "once" if protocol.lr_rounding == "per_pass" else "per_pass"
-    other_padding = "replicate" if protocol.lr_padding == "symmetric" else "symmetric"
+    other_quantisation: Literal["round", "truncate"] = "truncate" if protocol.quantisation == "round" else "round"
+    other_rounding: Rounding = "once" if protocol.lr_rounding == "per_pass" else "per_pass"
+    other_padding: Padding = "replicate" if protocol.lr_padding == "symmetric" else "symmetric"
     luma = "BT.601 luma, 16..235"
     choices = (
         cost("color", luma, "full-range luma, 0..255", mean(protocol, _on_full_range)),

@@ -84,7 +84,8 @@ class Protocol:
         height, width = (size - size % scale for size in hr.shape[:2])
         if not height or not width:
             raise DataError(f"an image of {hr.shape[1]}x{hr.shape[0]} pixels is too small for scale {scale}")
-        return hr[:height, :width]
+        cropped: Image = hr[:height, :width]
+        return cropped
 
     def lr_image(self, hr: Image, scale: int) -> Image:
         """Return the LR image of an HR image: uint8 `(H, W, 3)` to uint8 `(H // scale, W // scale, 3)`.
@@ -95,12 +96,13 @@ class Protocol:
         """
         if isinstance(scale, bool) or not isinstance(scale, int) or scale < 1:
             raise ConfigError(f"the scale must be a whole number of 1 or more, got {scale!r}")
-        return imresize(
+        lr: Image = imresize(
             self.mod_crop(hr, scale),
             Fraction(1, scale),
             padding=self.lr_padding,
             rounding=self.lr_rounding,
         )
+        return lr
 
     def quantise(self, sr: npt.NDArray[Any]) -> Image:
         """Turn an SR image into uint8 as this protocol saves it.
@@ -113,13 +115,14 @@ class Protocol:
         Raises:
             DataError: If the image holds NaN, which no rounding makes a pixel of.
         """
-        levels = np.multiply(sr, np.float32(255), dtype=np.float32)
+        levels: npt.NDArray[np.float32] = np.multiply(sr, np.float32(255), dtype=np.float32)
         if np.isnan(levels).any():
             raise DataError("the SR image holds NaN: the network diverged or its weights are damaged")
         if self.quantisation == "round":
             np.rint(levels, out=levels)
         np.clip(levels, 0, 255, out=levels)
-        return levels.astype(np.uint8)
+        image: Image = levels.astype(np.uint8)
+        return image
 
     def meaning(self) -> dict[str, str]:
         """Return one sentence per choice, keyed by the setting's name."""

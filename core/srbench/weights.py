@@ -265,11 +265,14 @@ def save_state(model: Backbone, path: Path | str) -> str:
 
     from srbench.storage import write_atomic
 
-    metadata = {
+    about = {
         "format": "srbench-1",
         "model": str(model.model_name) if model.model_name is not None else type(model).__name__,
-        "scales": json.dumps(list(model.scales)),
+        "scales": list(model.scales),
     }
+    # One entry: safetensors writes several in an order that changes from call to call, and equal weights are to be
+    # equal files.
+    metadata = {"srbench": json.dumps(about, sort_keys=True)}
     data = save(unique_state(model), metadata=metadata)
     Path(path).parent.mkdir(parents=True, exist_ok=True)
     write_atomic(Path(path), data)

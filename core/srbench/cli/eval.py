@@ -30,7 +30,6 @@ def evaluate_command(
 
     Example: `srbench eval drrn_b1u9+ps.author --scale 2 --data Set5 --protocol matlab-y`
     """
-    import hashlib
     import sys
 
     from rich.console import Console
@@ -40,7 +39,8 @@ def evaluate_command(
     from srbench.data.datasets import open_dataset
     from srbench.errors import ConfigError, WeightsError
     from srbench.protocols import get_protocol
-    from srbench.registry import get_metric
+    from srbench.registry import canonical_name, get_metric, tagged_source
+    from srbench.storage import sha256_file
 
     # What is cheap to check comes first, torch last.
     found_protocol = get_protocol(protocol)
@@ -63,9 +63,17 @@ def evaluate_command(
         torch.device(device)
     except RuntimeError as error:
         raise ConfigError(f"--device '{device}' is none that torch knows: cpu, cuda, cuda:1, ...") from error
+    name = canonical_name(model)
+    weights_sha256 = tagged_source(name).sha256 if name.tag is not None and weights is None else None
     network = create_model(model, scale=scale, pretrained=False if weights is not None else None)
     if weights is not None:
         load_into(network, weights)
+        weights_sha256 = sha256_file(weights)
+    elif name.tag is None and any(True for _ in network.parameters()):
+        raise ConfigError(
+            f"'{model}' names no weights, and a network at its random start measures nothing: "
+            "give --weights FILE, or a tag (`srbench list models`)"
+        )
 
     with Progress(console=Console(stderr=True), transient=True, disable=not sys.stderr.isatty()) as bar:
         task = bar.add_task(f"{model} x{scale} on {dataset.name}", total=len(dataset.image_names()))
@@ -87,14 +95,14 @@ def evaluate_command(
         import srbench
 
         payload = {
-            "model": model,
+            "model": str(name),
             "scale": scale,
             "dataset": dataset.name,
             "dataset_hash": dataset.content_hash(),
             "protocol": found_protocol.name,
             "protocol_digest": found_protocol.digest,
             "lr": lr,
-            "weights_sha256": hashlib.sha256(weights.read_bytes()).hexdigest() if weights is not None else None,
+            "weights_sha256": weights_sha256,
             "metrics": means,
             "images": frame.to_dict(orient="records"),
             "device": device,
@@ -107,7 +115,7 @@ def evaluate_command(
     heads = [f"{metric.name}{', ' + metric.unit if metric.unit else ''}" for metric in found_metrics]
     digits = [3 if metric.unit == "dB" else 5 for metric in found_metrics]
 
-    def cells(values: Mapping[str, Any]) -> list[str]:
+    def cells(values: Mapping[Any, Any]) -> list[str]:
         return [f"{values[metric.name]:.{places}f}" for metric, places in zip(found_metrics, digits, strict=True)]
 
     records = frame.to_dict(orient="records")

@@ -83,8 +83,9 @@ def train(
 
     if json != "-":
         typer.echo(
-            f"{name} {', '.join(f'x{s}' for s in wanted)}: {checked.iterations:,} iterations, {checked.batch_size} patches "
-            f"of {checked.gt_size}x{checked.gt_size}, on {device} with {threads} CPU thread{'s' if threads > 1 else ''}"
+            f"{name} {', '.join(f'x{s}' for s in wanted)}: {checked.iterations:,} iterations, "
+            f"{checked.batch_size} patches of {checked.gt_size}x{checked.gt_size}, "
+            f"on {device} with {threads} CPU thread{'s' if threads > 1 else ''}"
         )
     with _bar(checked.iterations) as progress:
         result = train_model(

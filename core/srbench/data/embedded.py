@@ -1,7 +1,8 @@
 """Images that are there without a download: those in scikit-image's wheel under CC0 or in the public domain.
 
-Training and test images are apart. The wheel's other photographs are left out: their terms are not stated, or are not
-these. Nothing is converted on disk; a JPEG is halved when it is read, which removes most of what compression did to it.
+Training and test images are apart: two textures, a still life, a launch and a star field to train on; a portrait, a
+landscape with a figure, fur and gravel to test on. The wheel's other photographs are left out: their terms are not
+stated or not these, or they are blurred. The Hubble image, a large and soft JPEG, is halved when it is read.
 """
 
 from __future__ import annotations

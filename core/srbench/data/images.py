@@ -42,7 +42,8 @@ def read_rgb(path: Path | str) -> Image:
     """Read an 8-bit image file as RGB.
 
     Grey, black-and-white and opaque palette images become three channels, which is exact. Everything that would need a
-    decision (transparency, CMYK, more than 8 bits per channel) is refused.
+    decision (transparency, CMYK, more than 8 bits per channel) is refused. Pixels are taken as they are stored: notes
+    on orientation or colour profile are not applied.
 
     Returns:
         uint8 `(H, W, 3)`.
@@ -82,6 +83,9 @@ def decode_rgb(content: bytes, name: str) -> Image:
     if picture.mode not in ("1", "L", "P", "RGB"):
         raise DataError(f"'{name}' has pixels of the kind '{picture.mode}'; save it as 8-bit RGB")
     try:
+        # Loading ends with the last pixel; verifying reads on to the end mark, and checks every chunk's checksum.
+        if picture.format == "PNG":
+            Pillow.open(io.BytesIO(content)).verify()
         picture.load()
         return np.array(picture.convert("RGB"))
     except Exception as error:
@@ -107,7 +111,7 @@ def pixels_sha256(image: Image) -> str:
     if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3:
         raise DataError(f"an image is identified by its uint8 RGB pixels (H, W, 3), got {image.dtype} {image.shape}")
     digest = hashlib.sha256("{}x{}x{}\n".format(*image.shape).encode())
-    digest.update(np.ascontiguousarray(image))
+    digest.update(np.ascontiguousarray(image).data)
     return digest.hexdigest()
 
 

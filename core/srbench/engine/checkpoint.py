@@ -65,16 +65,23 @@ def load_checkpoint(path: Path, identity: dict[str, Any]) -> dict[str, Any]:
 
 def check_identity(path: Path, found: dict[str, Any], wanted: dict[str, Any]) -> None:
     """Raise ConfigError where a file belongs to another training, naming what differs."""
+    there = _flat(found)
     differences = [
-        f"{key} is {_short(found.get(key))}, asked for is {_short(value)}"
-        for key, value in wanted.items()
-        if found.get(key) != value
+        f"{key} is {_short(there.get(key))}, asked for is {_short(value)}"
+        for key, value in _flat(wanted).items()
+        if there.get(key) != value
     ]
     if differences:
         raise ConfigError(
             f"{path} belongs to another training: {'; '.join(differences)}. "
             "Choose another folder with --out, or start again there with --no-resume."
         )
+
+
+def _flat(identity: dict[str, Any]) -> dict[str, Any]:
+    """Return the values with the recipe's fields among them."""
+    recipe = identity.get("recipe")
+    return {**{key: value for key, value in identity.items() if key != "recipe"}, **(recipe or {})}
 
 
 def _short(value: object) -> str:

@@ -22,7 +22,7 @@ from srbench.metrics import Metric
 from srbench.protocols import Protocol
 
 if TYPE_CHECKING:
-    import pandas
+    import pandas as pd
 
 __all__ = ["evaluate", "super_resolve"]
 
@@ -46,7 +46,7 @@ def evaluate(
     save_images: Path | None = None,
     image_filter: Callable[[str], bool] | Iterable[str] | None = None,
     lr: Literal["generated", "shipped"] = "generated",
-) -> pandas.DataFrame:
+) -> pd.DataFrame:
     """Run a model over a data set and compare its images with the originals.
 
     While the network works on one image, the next is read and the one before is scored.

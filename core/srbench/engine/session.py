@@ -63,6 +63,7 @@ class Validator:
         self.scales, self.device, self.threads = scales, device, threads
 
     def __call__(self, net: Any) -> dict[str, float]:
+        """Return the mean of each metric at each scale, keyed like `psnr_y x2`."""
         from srbench.engine.evaluate import evaluate
 
         device = torch.device(self.device)
@@ -169,11 +170,7 @@ class Session:
 
 
 def _tensorboard(out_dir: Path, iteration: int) -> Any:
-    try:
-        from torch.utils.tensorboard import SummaryWriter
-    except ImportError:
-        raise ConfigError(
-            "TensorBoard output was asked for, but tensorboard is not installed: `pip install tensorboard`."
-        ) from None
+    from torch.utils.tensorboard import SummaryWriter
+
     # What a killed session wrote after its last checkpoint is written again by this one.
-    return SummaryWriter(str(out_dir / "tensorboard"), purge_step=iteration + 1)  # type: ignore[no-untyped-call]
+    return SummaryWriter(str(out_dir / "tensorboard"), purge_step=iteration + 1)

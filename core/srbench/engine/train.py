@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import importlib.util
 import json
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
@@ -114,13 +115,13 @@ def train(
         raise ConfigError(
             f"'{model_name}' names trained weights ('.{name.tag}'); leave the tag out to train the model."
         )
-    _check(scales, recipe, threads)
+    _check(scales, recipe, threads, tensorboard)
     where = pick_device(device)
     dataset = open_dataset(data) if isinstance(data, str | Path) else data
     identity: dict[str, Any] = {
         "model": str(name),
         "scales": list(scales),
-        "recipe": recipe.digest,
+        "recipe": recipe.deciding,
         "training data": dataset.content_hash(),
     }
     finished = out_dir / "training.json"
@@ -186,12 +187,14 @@ def _own(out_dir: Path, *, keep: bool) -> Iterator[None]:
         yield
 
 
-def _check(scales: tuple[int, ...], recipe: Recipe, threads: int) -> None:
+def _check(scales: tuple[int, ...], recipe: Recipe, threads: int, tensorboard: bool) -> None:
     if not scales or len(set(scales)) != len(scales) or min(scales) < 1:
         raise ConfigError(f"scales are one or several different whole numbers, such as 2, 3, 4; got {list(scales)}.")
     recipe.check_scales(scales)
     if threads < 1:
         raise ConfigError(f"threads must be 1 or more, got {threads}.")
+    if tensorboard and importlib.util.find_spec("tensorboard") is None:
+        raise ConfigError("TensorBoard logs were asked for, and it is not installed: `pip install tensorboard`.")
 
 
 def _finished(path: Path, identity: dict[str, Any]) -> TrainResult:

@@ -102,7 +102,7 @@ def ssim(
                     out=filtered[moment, :lines, left : left + count],
                 )
         total += _sum_of_map(*filtered[:, :lines], c1=c1, c2=c2)
-    return total / (height * width)
+    return float(total / (height * width))
 
 
 def _sum_of_map(

@@ -1,0 +1,126 @@
+"""Plugins found from metadata: real distributions in a folder of their own, looked at by a real process."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+
+import pytest
+
+from srbench.plugins import EXTRAS, contributions
+
+
+class Site:
+    """A folder on the path of a new process, with distributions in it."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def add(self, name: str, entries: dict[str, dict[str, str]], modules: dict[str, str], requires: str = "") -> None:
+        """Install a distribution: entry points per group, source per module, a requirement."""
+        info = self.path / f"{name.replace('-', '_')}-1.0.dist-info"
+        info.mkdir(parents=True)
+        requirement = f"Requires-Dist: {requires}\n" if requires else ""
+        (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n{requirement}")
+        groups = "".join(
+            f"[srbench.{group}]\n" + "".join(f"{key} = {value}\n" for key, value in items.items())
+            for group, items in entries.items()
+        )
+        (info / "entry_points.txt").write_text(groups)
+        for module, source in modules.items():
+            (self.path / f"{module}.py").write_text(textwrap.dedent(source))
+
+    def srbench(self, *args: str) -> subprocess.CompletedProcess[str]:
+        """Run the command line with the folder on its path."""
+        code = f"import sys; sys.path.insert(0, {str(self.path)!r}); from srbench.cli import main; main({list(args)!r})"
+        return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Site:
+    return Site(tmp_path)
+
+
+def doctor(site: Site) -> dict[str, dict[str, object]]:
+    result = site.srbench("plugins", "doctor", "--json", "-")
+    return {report["distribution"]: report for report in json.loads(result.stdout)["plugins"]}
+
+
+def test_a_strangers_method_is_listed_without_being_imported(site: Site) -> None:
+    site.add("stranger", {"methods": {"odd": "stranger_mod:Odd"}}, {"stranger_mod": "raise SystemExit('imported')"})
+    result = site.srbench("list", "methods")
+    assert result.returncode == 0
+    assert "odd" in result.stdout.split()
+
+
+def test_two_distributions_with_one_name_are_both_named(site: Site) -> None:
+    for name in ("first", "second"):
+        site.add(f"{name}-dist", {"methods": {"odd": f"{name}_mod:Odd"}}, {f"{name}_mod": "class Odd: pass"})
+    code = "import srbench; srbench.create_model('edsr_tiny+odd', scale=2)"
+    run = f"import sys; sys.path.insert(0, {str(site.path)!r}); {code}"
+    result = subprocess.run([sys.executable, "-c", run], capture_output=True, text=True, timeout=120)
+    assert "DuplicateNameError" in result.stderr
+    assert "first-dist" in result.stderr
+    assert "second-dist" in result.stderr
+    assert "claimed by" in str(doctor(site)["first-dist"]["detail"])
+
+
+def test_a_decorator_cannot_take_an_installed_name() -> None:
+    from srbench.errors import DuplicateNameError
+    from srbench.registry import METHODS, register_method
+
+    class Dense:
+        pass
+
+    before = METHODS.names()
+    with pytest.raises(DuplicateNameError, match=r"sr-bench.*srbench\.methods\.dense"):
+        register_method(Dense)
+    assert METHODS.names() == before
+
+
+@pytest.mark.parametrize(
+    ("name", "source", "requires", "status", "said"),
+    [
+        ("fails", "raise RuntimeError('no luck')", "", "broken", "no luck"),
+        ("typo", "class Odder: pass", "", "broken", "Odd"),
+        ("needs", "import a_module_nobody_has", "", "missing dependency", "a_module_nobody_has"),
+        ("future", "class Odd: pass", "sr-bench>=9", "incompatible", ">=9"),
+        ("sound", "class Odd: pass", "sr-bench>=0.1,<0.2", "ok", ""),
+    ],
+)
+def test_doctor_says_what_is_wrong(site: Site, name: str, source: str, requires: str, status: str, said: str) -> None:
+    site.add(f"{name}-dist", {"methods": {"odd": f"{name}_mod:Odd"}}, {f"{name}_mod": source}, requires)
+    reports = doctor(site)
+    assert reports[f"{name}-dist"]["status"] == status
+    assert said in str(reports[f"{name}-dist"]["detail"])
+    assert bool(reports[f"{name}-dist"]["traceback"]) == (status == "broken")
+    assert reports["sr-bench-ps"]["status"] == "ok", "one broken plugin hid another"
+
+
+def test_a_broken_plugin_breaks_only_its_own_names(site: Site) -> None:
+    site.add("fails-dist", {"methods": {"odd": "fails_mod:Odd"}}, {"fails_mod": "1 / 0"})
+    assert site.srbench("list", "models").returncode == 0
+    result = site.srbench("eval", "edsr_tiny+odd", "--scale", "2", "--data", "Set5", "--protocol", "matlab-y")
+    assert result.returncode == 2
+    assert "fails-dist" in result.stderr
+    assert "Traceback" not in result.stderr
+
+
+def test_the_table_of_extras_agrees_with_the_plugins_entry_points() -> None:
+    for extra, kinds in EXTRAS.items():
+        for kind, names in kinds.items():
+            installed = {
+                name
+                for name, items in contributions()[kind].items()
+                if any(item.entry.dist is not None and item.entry.dist.name == f"sr-bench-{extra}" for item in items)
+            }
+            assert installed == set(names)
+
+
+def test_the_doctor_finds_nothing_wrong_here() -> None:
+    from srbench.plugins import PluginStatus, doctor
+
+    assert {report.distribution: report.detail for report in doctor() if report.status is not PluginStatus.OK} == {}

@@ -1,0 +1,31 @@
+"""A toy network and a folder of small images for training tests."""
+
+from __future__ import annotations
+
+import importlib.util
+from pathlib import Path
+from types import ModuleType
+
+import numpy as np
+import pytest
+from PIL import Image
+
+
+@pytest.fixture(scope="session")
+def toy() -> ModuleType:
+    """Return the module `toy.py`, whose network is then registered as `engine_toy`."""
+    spec = importlib.util.spec_from_file_location("engine_toy_module", Path(__file__).with_name("toy.py"))
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture(scope="session")
+def image_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a folder of three smooth RGB images of different sizes."""
+    folder = tmp_path_factory.mktemp("training-images")
+    random = np.random.default_rng(5)
+    for number, size in enumerate([(40, 36), (31, 47), (25, 25)]):
+        coarse = Image.fromarray(random.integers(0, 256, (8, 8, 3), dtype=np.uint8))
+        coarse.resize(size, Image.Resampling.BICUBIC).save(folder / f"image{number}.png")
+    return folder

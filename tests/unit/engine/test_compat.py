@@ -1,0 +1,55 @@
+"""basicsr is imported in spite of its traps, and where it cannot be, a sentence says what to install."""
+
+from __future__ import annotations
+
+import importlib.util
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from srbench.engine import compat
+from srbench.errors import PluginError
+
+
+def _run(code: str, *, first_on_path: Path | None = None) -> str:
+    setup = f"import sys; sys.path.insert(0, {str(first_on_path)!r})\n" if first_on_path else ""
+    done = subprocess.run([sys.executable, "-c", setup + code], capture_output=True, text=True, timeout=120)
+    return done.stdout + done.stderr
+
+
+def test_edsr_is_imported_without_the_rest_of_basicsr() -> None:
+    printed = _run(
+        "import sys\n"
+        "from srbench.engine.archs import EDSR\n"
+        "print([part for part in ('data', 'models.sr_model', 'metrics') if f'basicsr.{part}' in sys.modules])\n"
+        "import basicsr.data.paired_image_dataset, basicsr.models.sr_model, basicsr.metrics\n"
+        "print(EDSR(3, 3, num_feat=4, num_block=1, upscale=2).conv_first.weight.shape[0])\n"
+    )
+    assert printed.splitlines()[-2:] == ["[]", "4"]
+
+
+@pytest.mark.parametrize(
+    ("message", "package"),
+    [("libGL.so.1: cannot open", "libgl1"), ("libgthread-2.0.so.0: cannot open", "libglib2.0-0")],
+)
+def test_a_missing_system_library_of_opencv_names_the_package(tmp_path: Path, message: str, package: str) -> None:
+    (tmp_path / "cv2.py").write_text(f"raise ImportError({message!r})")
+    printed = _run(
+        "from srbench.engine.compat import load_basicsr\n"
+        "try:\n    load_basicsr()\n"
+        "except Exception as error:\n    print(type(error).__name__, error)\n",
+        first_on_path=tmp_path,
+    )
+    assert "PluginError basicsr needs OpenCV" in printed
+    assert f"apt-get install {package}" in printed
+
+
+def test_without_basicsr_a_sentence_says_what_to_install_and_what_still_works(monkeypatch) -> None:
+    known = importlib.util.find_spec
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == "basicsr" else known(name))
+    for name in [name for name in sys.modules if name.split(".")[0] == "basicsr"]:
+        monkeypatch.delitem(sys.modules, name)
+    with pytest.raises(PluginError, match=r"not installed: install .*leaderboards, work without it\.$"):
+        compat.load_basicsr()

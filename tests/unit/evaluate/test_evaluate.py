@@ -1,0 +1,184 @@
+"""Evaluation: what it returns, what it refuses, what it leaves behind."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+import torch
+from torch import Tensor, nn
+
+from srbench.data.folders import FolderDataset
+from srbench.data.images import read_rgb, write_png
+from srbench.data.resize import imresize
+from srbench.engine.evaluate import evaluate
+from srbench.errors import ConfigError, DataError, UnknownNameError
+from srbench.metrics.psnr import PSNRY
+from srbench.metrics.ssim import SSIMY
+from srbench.protocols import get_protocol
+
+Image = npt.NDArray[np.uint8]
+MATLAB = get_protocol("matlab-y")
+METRICS = [PSNRY(), SSIMY()]
+
+
+class Nearest(nn.Module):
+    """Repeat every pixel, and let a test spoil the result."""
+
+    def __init__(self, spoil: Callable[[Tensor], Tensor] = lambda image: image) -> None:
+        super().__init__()
+        self.dropout = nn.Dropout(0.5)  # tells training from evaluation mode
+        self.spoil = spoil
+        self.threads: list[int] = []
+
+    def forward(self, lr: Tensor, scale: int) -> tuple[Tensor, ...]:
+        self.threads.append(torch.get_num_threads())
+        image = lr.repeat_interleave(scale, -1).repeat_interleave(scale, -2)
+        return image.new_zeros(1), self.spoil(self.dropout(image))
+
+    def image(self, outputs: tuple[Tensor, ...]) -> Tensor:
+        return outputs[-1]
+
+
+@pytest.fixture
+def dataset(tmp_path: Path, seed: int) -> FolderDataset:
+    rng = np.random.default_rng(seed)
+    for index, size in enumerate([(31, 44), (40, 40), (25, 33), (60, 30), (33, 51)]):
+        coarse = rng.integers(0, 256, (size[0] // 3 + 1, size[1] // 3 + 1, 3), dtype=np.uint8)
+        write_png(imresize(coarse, 3)[: size[0], : size[1]], tmp_path / "hr" / f"image{index}.png")
+    return FolderDataset(tmp_path / "hr")
+
+
+@pytest.mark.parametrize("scale", [1, 2, 3])
+def test_scores_are_those_of_the_metrics_on_the_images(dataset: FolderDataset, scale: int) -> None:
+    frame = evaluate(Nearest(), dataset, scale, MATLAB, METRICS)
+    assert list(frame.columns) == ["image", "psnr_y", "ssim_y", "forward_seconds"]
+    assert frame["image"].tolist() == dataset.image_names()
+    assert (frame["forward_seconds"] > 0).all()
+    for row in frame.to_dict(orient="records"):
+        hr = MATLAB.mod_crop(dataset.hr(row["image"]), scale)
+        sr = MATLAB.lr_image(hr, scale).repeat(scale, axis=0).repeat(scale, axis=1)
+        assert row["psnr_y"] == PSNRY()(sr, hr, scale)
+        assert row["ssim_y"] == SSIMY()(sr, hr, scale)
+        if scale == 1:
+            assert row["psnr_y"] == math.inf
+
+
+def test_the_protocol_decides_the_rounding(dataset: FolderDataset) -> None:
+    model = Nearest(lambda image: image + 0.6 / 255)
+    rounded = evaluate(model, dataset, 2, MATLAB, METRICS)
+    truncated = evaluate(model, dataset, 2, get_protocol("truncate-y"), METRICS)
+    plain = evaluate(Nearest(), dataset, 2, MATLAB, METRICS)
+    assert truncated["psnr_y"].tolist() == plain["psnr_y"].tolist()
+    assert rounded["psnr_y"].tolist() != plain["psnr_y"].tolist()
+
+
+def test_saved_images_are_those_that_were_scored(dataset: FolderDataset, tmp_path: Path) -> None:
+    frame = evaluate(Nearest(), dataset, 2, MATLAB, METRICS, save_images=tmp_path / "sr")
+    assert sorted(path.name for path in (tmp_path / "sr").iterdir()) == [f"{n}.png" for n in dataset.image_names()]
+    for row in frame.to_dict(orient="records"):
+        saved = read_rgb(tmp_path / "sr" / f"{row['image']}.png")
+        assert PSNRY()(saved, MATLAB.mod_crop(dataset.hr(row["image"]), 2), 2) == row["psnr_y"]
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
+def test_one_value_that_is_no_number_is_an_error(dataset: FolderDataset, value: float) -> None:
+    def spoil(image: Tensor) -> Tensor:
+        image = image.clone()
+        image[0, 1, 3, 2] = value
+        return image
+
+    with pytest.raises(DataError, match="NaN or infinity"):
+        evaluate(Nearest(spoil), dataset, 2, MATLAB, METRICS)
+
+
+def test_a_wrong_size_is_an_error_that_names_both(dataset: FolderDataset) -> None:
+    with pytest.raises(DataError, match=r"44x29 pixels of 'hr/image0', where scale 2 asks for 44x30"):
+        evaluate(Nearest(lambda image: image[..., :-1, :]), dataset, 2, MATLAB, METRICS)
+    with pytest.raises(DataError, match=r"shape \(1, 3, H, W\), got \(1, 1, 30, 44\)"):
+        evaluate(Nearest(lambda image: image[:, :1]), dataset, 2, MATLAB, METRICS)
+
+
+def test_values_outside_0_to_1_are_clamped(dataset: FolderDataset) -> None:
+    frame = evaluate(Nearest(lambda image: (image - 0.5) * 1e6), dataset, 2, MATLAB, METRICS)
+    assert frame["psnr_y"].between(0, 60).all()
+
+
+def test_a_filter_takes_names_or_a_predicate(dataset: FolderDataset) -> None:
+    by_name = evaluate(Nearest(), dataset, 2, MATLAB, METRICS, image_filter=["image3", "image1"])
+    assert by_name["image"].tolist() == ["image1", "image3"]
+    by_rule = evaluate(Nearest(), dataset, 2, MATLAB, METRICS, image_filter=lambda name: name > "image2")
+    assert by_rule["image"].tolist() == ["image3", "image4"]
+    with pytest.raises(UnknownNameError, match="did you mean 'image"):
+        evaluate(Nearest(), dataset, 2, MATLAB, METRICS, image_filter=["image9"])
+    with pytest.raises(ConfigError, match="none of the 5 images"):
+        evaluate(Nearest(), dataset, 2, MATLAB, METRICS, image_filter=lambda name: False)
+
+
+def test_progress_is_told_of_every_image(dataset: FolderDataset) -> None:
+    seen: list[tuple[str, int, int]] = []
+    evaluate(Nearest(), dataset, 2, MATLAB, METRICS, progress=lambda *step: seen.append(step))
+    assert seen == [(name, index + 1, 5) for index, name in enumerate(dataset.image_names())]
+
+
+def test_few_outputs_wait_to_be_scored(dataset: FolderDataset) -> None:
+    model = Nearest()
+    ahead: list[int] = []
+    evaluate(
+        model, dataset, 2, MATLAB, METRICS, progress=lambda _, done, total: ahead.append(len(model.threads) - done)
+    )
+    assert len(ahead) == 5
+    assert max(ahead) <= 2
+
+
+@pytest.mark.parametrize("training", [True, False])
+def test_mode_and_threads_are_as_before(dataset: FolderDataset, training: bool) -> None:
+    model = Nearest().train(training)
+    before = torch.get_num_threads()
+    evaluate(model, dataset, 2, MATLAB, METRICS, threads=before + 1)
+    assert set(model.threads) == {before + 1}
+    assert torch.get_num_threads() == before
+    assert model.training is training
+
+
+def test_mode_and_threads_are_as_before_after_an_error(dataset: FolderDataset) -> None:
+    model = Nearest(lambda image: image * math.nan).train()
+    before = torch.get_num_threads()
+    with pytest.raises(DataError):
+        evaluate(model, dataset, 2, MATLAB, METRICS, threads=before + 1)
+    assert torch.get_num_threads() == before
+    assert model.training
+
+
+def test_a_damaged_image_stops_with_its_name(dataset: FolderDataset) -> None:
+    path = dataset.path / "image4.png"
+    path.write_bytes(path.read_bytes()[:-20])
+    with pytest.raises(DataError, match="image4"):
+        evaluate(Nearest(), dataset, 2, MATLAB, METRICS)
+
+
+def test_shipped_lr_files_are_used_only_when_asked_for(dataset: FolderDataset, tmp_path: Path) -> None:
+    for name in dataset.image_names():
+        write_png(dataset.hr(name), tmp_path / "both" / "HR" / f"{name}.png")
+        lr = 255 - dataset.lr(name, 2, MATLAB)
+        write_png(lr, tmp_path / "both" / "LR" / "X2" / f"{name}.png")
+    both = FolderDataset(tmp_path / "both")
+    generated = evaluate(Nearest(), both, 2, MATLAB, METRICS)
+    shipped = evaluate(Nearest(), both, 2, MATLAB, METRICS, lr="shipped")
+    inverted = evaluate(Nearest(lambda image: 1 - image), both, 2, MATLAB, METRICS)
+    assert shipped["psnr_y"].tolist() == inverted["psnr_y"].tolist()
+    assert (shipped["psnr_y"] < generated["psnr_y"]).all()
+
+
+@pytest.mark.parametrize(
+    ("changed", "words"),
+    [({"scale": 0}, "whole number"), ({"threads": 0}, "threads"), ({"metrics": []}, "metric"), ({"lr": "x"}, "lr is")],
+)
+def test_wrong_arguments_are_sentences(dataset: FolderDataset, changed: dict[str, object], words: str) -> None:
+    arguments: dict[str, object] = {"scale": 2, "protocol": MATLAB, "metrics": METRICS, **changed}
+    with pytest.raises(ConfigError, match=words):
+        evaluate(Nearest(), dataset, **arguments)  # type: ignore[arg-type]
