@@ -165,11 +165,9 @@ def _show_plan(console: Any, report: RunReport) -> None:
 
 def _write_json(target: str, report: RunReport) -> None:
     """Write the outcome: what was run, counts, and one object per cell, with its record if it is finished."""
-    import json
-
     from srbench.cli.output import write_json
 
-    finished = {} if report.dry else {key: json.loads(cell.record.to_json()) for key, cell in _wanted(report).items()}
+    finished = {} if report.dry else {key: cell.record.model_dump() for key, cell in _wanted(report).items()}
     open_keys = {cell.key for model in report.todo for cell in model.cells}
     value = {
         "suite": report.plan.suite.name,
