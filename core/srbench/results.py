@@ -175,6 +175,7 @@ class RunInfo(_Schema):
     Attributes:
         suite: Name of the suite.
         definition: The suite, as validated.
+        explanations: Digest of each protocol -> what it does, in words; for readers that have no code to ask.
         srbench: Version that started the run.
         created: ISO 8601, UTC.
     """
@@ -184,6 +185,7 @@ class RunInfo(_Schema):
     title: str = ""
     description: str = ""
     definition: dict[str, Any] = {}
+    explanations: dict[str, str] = {}
     srbench: str
     created: str
 

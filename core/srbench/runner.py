@@ -18,6 +18,7 @@ from srbench.errors import ConfigError, SRBenchError, StoreError
 from srbench.executor import Crash, Executor, InProcess, Workers
 from srbench.jobs import Finished, Full, Job, Progress, failed_record, perform
 from srbench.plan import ModelPlan, Plan, make_plan, pending, run_directory
+from srbench.protocols import get_protocol
 from srbench.results import Record, RunInfo, RunStore, now
 from srbench.suite import Suite
 
@@ -146,6 +147,7 @@ def _info(suite: Suite, store: RunStore) -> RunInfo:
         title=suite.title,
         description=suite.description,
         definition=suite.definition(),
+        explanations={protocol.digest: protocol.explain() for protocol in map(get_protocol, suite.protocols)},
         srbench=__version__,
         created=known.created if known is not None else now(),
     )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -75,16 +74,13 @@ def _report(made: Build, *, check: bool, again: str, quiet: bool) -> None:
 
 
 def _write_json(run_dir: Path, target: str | None) -> None:
-    """Write the ranking: an object with `schema_version` and `rows`, whose keys `docs/leaderboards.md` explains."""
+    """Write the ranking: an object whose `rows` have the keys that `docs/leaderboards.md` explains."""
     if target is None:
         return
     from srbench import leaderboard
-    from srbench.storage import write_atomic
+    from srbench.cli.output import write_json
 
-    # pandas writes missing values and infinities as null, which JSON has and NaN is not.
-    rows = json.loads(leaderboard.ranking(run_dir).to_json(orient="records", double_precision=10))
-    text = json.dumps({"schema_version": 1, "rows": rows}, indent=2) + "\n"
-    if target == "-":
-        typer.echo(text, nl=False)
-    else:
-        write_atomic(Path(target), text.encode())
+    table = leaderboard.ranking(run_dir)
+    # What is missing is null; astype(object) keeps integers what they are beside it.
+    rows = table.astype(object).where(table.notna(), None).to_dict("records")
+    write_json({"rows": rows}, target)

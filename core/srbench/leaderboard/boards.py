@@ -6,6 +6,7 @@ Figures of different protocols or scales are never in one table, and those of di
 from __future__ import annotations
 
 import math
+import re
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -65,6 +66,11 @@ class Entry:
     def rank(self) -> int | None:
         """Return the rank within the tier, None where the model is not ranked."""
         return None if self.standing is None else self.standing.rank
+
+    @property
+    def is_first(self) -> bool:
+        """Return whether this is the model that the others of its tier are compared with."""
+        return self.standing is not None and self.standing.first
 
     @property
     def seeds(self) -> list[int]:
@@ -155,7 +161,7 @@ class Results:
 def read_results(run_dir: str | Path) -> Results:
     """Read a run directory and rank what is in it.
 
-    A cell that failed, is damaged or does not fit the others becomes a `Failure`; it never keeps the rest from being shown.
+    A cell that failed or is damaged becomes a `Failure`; it never keeps the rest from being shown.
 
     Raises:
         StoreError: There is no run in this directory, nothing in it is finished, or it was written by a later version.
@@ -223,7 +229,8 @@ def summary(error: str | None) -> str:
         return lines[0].strip()
     # A message may itself have several lines: the exception's first is the last one that is not indented and names it.
     named = [line for line in lines[1:] if not line[0].isspace() and ":" in line and " " not in line.split(":")[0]]
-    return (named or lines)[-1].strip()
+    # Our own errors are sentences by themselves.
+    return re.sub(r"^srbench\.errors\.\w+: ", "", (named or lines)[-1].strip())
 
 
 def _board(scale: int, protocol: str, digest: str, cells: list[Cell], failures: list[Failure]) -> Board:

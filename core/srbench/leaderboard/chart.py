@@ -89,8 +89,8 @@ def series_of(board: Board) -> dict[str, int]:
 def chart(board: Board, group: Group, label: str, *, width: int, height: int) -> Chart | None:
     """Lay out the picture of one tier on one data set; None where no model has both figures.
 
-    Bars are the paired 95% interval of the difference to the tier's first model: how well the models can be told apart, not
-    how much the images differ.
+    Bars are the paired 95% interval of the difference to the tier's first model: how well the models can be told
+    apart, not how much the images differ.
     """
     metric = board.metrics[0]
     how = style(metric)
@@ -111,7 +111,7 @@ def chart(board: Board, group: Group, label: str, *, width: int, height: int) ->
     bars = [_bar(entry, label, metric) for entry, _, _ in shown]
     ends = [end for bar in bars if bar for end in bar] + [y for _, _, y in shown]
     y_low, y_high = min(ends), max(ends)
-    span = max(y_high - y_low, 4 * 10**-how.decimals)
+    span = max(y_high - y_low, 4 * 10.0**-how.decimals)
     levels = [
         (entry.label, entry.values[label, metric].interval.mean)
         for entry in board.baselines
@@ -120,7 +120,7 @@ def chart(board: Board, group: Group, label: str, *, width: int, height: int) ->
     # A line far below would press all models together at the top: it is then only named, at the foot.
     inside = [level for _, level in levels if y_low - 2.5 * span <= level <= y_high + 2.5 * span]
     y_low, y_high = min([y_low, *inside]), max([y_high, *inside])
-    span = max(y_high - y_low, 4 * 10**-how.decimals)
+    span = max(y_high - y_low, 4 * 10.0**-how.decimals)
     y_low, y_high = y_low - 0.14 * span, y_high + 0.14 * span
 
     def to_x(value: float) -> float:
@@ -143,8 +143,9 @@ def chart(board: Board, group: Group, label: str, *, width: int, height: int) ->
             taken.append(((x - 2, to_y(bar[1]), x + 2, to_y(bar[0])), OVER_LINE))
     for (x, above), (_, below) in pairwise(front):
         taken.append(((x - 1, min(above, below), x + 1, max(above, below)), OVER_LINE))
-    for line in lines:
-        taken.append(((left, line.y - LINE - 2, left + len(line.name) * CHARACTER + 8, line.y + 2), OVER_TEXT))
+    taken += [
+        ((left, line.y - LINE - 2, left + len(line.name) * CHARACTER + 8, line.y + 2), OVER_TEXT) for line in lines
+    ]
     names = _brief([entry for entry, _, _ in shown])
     labels = _place(names, places, taken, (left, top, right, bottom))
     points = [
@@ -203,7 +204,7 @@ def _brief(entries: list[Entry]) -> list[str]:
 def _place(
     names: list[str], places: list[tuple[float, float]], taken: list[tuple[Box, float]], frame: Box
 ) -> list[Label]:
-    """Put each label where it covers least, preferring places near its point; later rounds mend what earlier ones spoiled."""
+    """Put each label where it covers least, near its point if it can; later rounds mend what earlier ones spoiled."""
     labels: dict[int, tuple[Label, Box]] = {}
     for _ in range(4):
         for index, (name, (x, y)) in enumerate(zip(names, places, strict=True)):

@@ -35,7 +35,6 @@ class Strip:
 
     image: str
     dataset: str
-    licence: str | None
     pictures: list[Picture]
 
 
@@ -55,7 +54,7 @@ def crop_strips(board: Board) -> list[Strip]:
                 shown.append(_described(entry, dataset.label, image, board.metrics[0], picture))
             if shown:
                 first = [Picture("Original (HR)", "", *original, "hr")] if original else []
-                strips.append(Strip(image, dataset.label, dataset.licence, first + shown))
+                strips.append(Strip(image, dataset.label, first + shown))
     return strips
 
 
@@ -71,7 +70,7 @@ def _described(entry: Entry, label: str, image: str, metric: str, picture: tuple
     how = style(metric)
     detail = ""
     if image in table.index and metric in table:
-        detail = f"{table.at[image, metric]:.{how.decimals}f} {how.unit}".rstrip()
+        detail = f"{float(table[metric].loc[image]):.{how.decimals}f} {how.unit}".rstrip()
     return Picture(entry.label, detail, *picture, "baseline" if entry.is_baseline else "model")
 
 

@@ -12,7 +12,6 @@ from importlib import resources
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
 
-from srbench.errors import SRBenchError
 from srbench.leaderboard.boards import Board, Results
 from srbench.leaderboard.chart import chart, series_of
 from srbench.leaderboard.crops import crop_strips
@@ -40,7 +39,7 @@ def html_text(results: Results) -> str:
             "methods": series_of(board),
             "figures": _figures(board),
             "strips": crop_strips(board),
-            "explanation": _explanation(board),
+            "explanation": results.info.explanations.get(board.digest, "") if results.info else "",
             "few": min((dataset.images for dataset in board.datasets), default=0) < FEW_IMAGES,
             "columns": 6 + len(board.datasets) * len(board.metrics),
         }
@@ -74,7 +73,7 @@ def _asset(name: str) -> str:
 
 
 def _hash(script: str) -> str:
-    """Return what a content security policy calls an inline script by, so that the browser runs this one and no other."""
+    """Return what a content security policy calls this inline script, so that a browser runs it and no other."""
     return "sha256-" + base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
 
 
@@ -142,17 +141,6 @@ def _figures(board: Board) -> list[dict[str, object]]:
         if wide is not None and narrow is not None:
             figures.append({"group": group, "dataset": label, "wide": wide, "narrow": narrow})
     return figures
-
-
-def _explanation(board: Board) -> str:
-    """Return what the protocol says about itself, nothing where this version has no such protocol or a different one."""
-    try:
-        from srbench.protocols import get_protocol
-
-        protocol = get_protocol(board.protocol)
-        return str(protocol.explain()) if protocol.digest == board.digest else ""
-    except (ImportError, SRBenchError):
-        return ""
 
 
 def _facts(results: Results) -> dict[str, str]:

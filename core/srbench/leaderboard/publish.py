@@ -35,8 +35,8 @@ class Build:
 def build(run_dir: str | Path, out_dir: str | Path | None = None, *, write: bool = True) -> Build:
     """Make leaderboard.csv, leaderboard.md and index.html from a run directory.
 
-    The files depend on the results alone, so that the same results give the same bytes. All are ready before the first is put
-    in its place.
+    The files depend on the results alone: the same results give the same bytes. All are ready before the first is
+    put in its place.
 
     Args:
         run_dir: A directory that `srbench run` wrote.

@@ -50,10 +50,11 @@ class Interval:
 
 @dataclass(frozen=True)
 class Standing:
-    """Where one model stands: its rank, and its paired difference to the first of all and to its group's leader."""
+    """Where one model stands: its rank, its group's leader, and its paired difference to the first of all."""
 
     rank: int
     leader: str
+    first: bool
     mean: float
     to_best: Interval
 
@@ -61,18 +62,21 @@ class Standing:
 def mean_intervals(samples: Sequence[Array]) -> list[Interval]:
     """Estimate means with their 95% bootstrap intervals, resampling the images of each data set on their own.
 
-    The mean is the mean of the data sets' means. The percentile interval is expanded for small samples as in Hesterberg,
-    "What Teachers Should Know About the Bootstrap" (2015), section 4.3.2: the level is that of a t interval,
-    with Welch and Satterthwaite's degrees of freedom where there are several data sets. All rows use the same resamples, so
-    an interval does not depend on which other rows were asked for.
+    The mean is the mean of the data sets' means. The percentile interval is expanded for small samples (T. Hesterberg,
+    "What Teachers Should Know About the Bootstrap", 2015, "expanded percentile interval"): the level is that of a
+    t interval, with Welch and Satterthwaite's degrees of freedom where there are several data sets. All rows use the
+    same resamples, so an interval does not depend on which other rows were asked for.
 
     Args:
         samples: per data set, values of shape (rows, images); rows are models or pairs of models.
     """
     rows = samples[0].shape[0]
     mean = np.mean([sample.mean(axis=-1) for sample in samples], axis=0)
+    finite = np.isfinite(mean)
     if rows == 0 or min(sample.shape[-1] for sample in samples) < 2:
         return [Interval(float(value), np.nan, np.nan) for value in mean]
+    # PSNR is infinite where SR equals HR: such a mean has no interval.
+    samples = [np.where(finite[:, None], sample, 0.0) for sample in samples]
 
     def statistic(*parts: Array, axis: int) -> Array:
         return np.asarray(np.mean([part.mean(axis=axis) for part in parts], axis=0))
@@ -91,6 +95,8 @@ def mean_intervals(samples: Sequence[Array]) -> list[Interval]:
     for row in range(rows):
         tail = _tail([sample[row] for sample in samples])
         low, high = np.quantile(resampled[row], [tail, 1 - tail])
+        if not finite[row]:
+            low = high = np.nan
         intervals.append(Interval(float(mean[row]), float(low), float(high)))
     return intervals
 
@@ -118,7 +124,7 @@ def tie_groups(scores: Scores) -> dict[str, Standing]:
 
     The best mean leads the first group; every model whose paired interval of the difference to it includes 0 joins. The
     best of the others leads the next group, and so on. Ranks are those of competitions: after two models of rank 1
-    comes rank 3. A model that ties with the leader by its interval may stand before one with a higher mean that does not.
+    comes rank 3. A model that ties may so stand before one with a higher mean that does not.
 
     Args:
         scores: per model, one array of per-image values for each data set (higher is better), images in the same order.
@@ -138,7 +144,9 @@ def tie_groups(scores: Scores) -> dict[str, Standing]:
         group = [name for name, interval in zip(waiting, intervals, strict=True) if interval.includes_zero]
         rank = len(standings) + 1
         for name in group:
-            standings[name] = Standing(rank=rank, leader=leader, mean=means[name], to_best=to_best[name])
+            standings[name] = Standing(
+                rank=rank, leader=leader, first=name == best, mean=means[name], to_best=to_best[name]
+            )
         waiting = [name for name in waiting if name not in standings]
     return standings
 
@@ -146,8 +154,8 @@ def tie_groups(scores: Scores) -> dict[str, Standing]:
 def resolution(scores: Scores) -> float:
     """Return the smallest difference that the images can resolve, NaN for fewer than two models or images.
 
-    It is the median, over all pairs of models, of the half-width of the paired 95% interval: a typical pair must differ by
-    more than that to get different ranks.
+    It is the median, over all pairs of models, of the half-width of the paired 95% interval: a typical pair must differ
+    by more than that to get different ranks.
     """
     pairs = list(combinations(sorted(scores), 2))
     if not pairs:

@@ -11,6 +11,8 @@ from srbench.leaderboard.boards import Board, Entry, Results
 from srbench.leaderboard.naming import style
 from srbench.leaderboard.statistics import Interval
 
+EQUAL_RANKS = "Models of equal rank cannot be told apart from the first of them."
+
 __all__ = ["csv_text", "figures", "markdown_text", "ranking_table"]
 
 
@@ -101,10 +103,10 @@ def csv_text(results: Results) -> str:
 def ranking_table(results: Results) -> pd.DataFrame:
     """Return one row per model, scale, protocol and tier, best first.
 
-    Columns: `protocol`, `scale`, `tier`, `rank` (missing: not ranked), `model`, `name` (short), `method`, `params_unique`,
-    `params_deployed`, `mean` (of the first metric over the data sets), `to_best`, `to_best_low`, `to_best_high` (paired
-    difference to the tier's first), `over_baseline` (difference to the best model without parameters), and
-    `METRIC@DATASET` for every metric and data set.
+    Columns: `protocol`, `scale`, `tier`, `rank` (missing: not ranked), `model`, `name` (short), `method`,
+    `params_unique`, `params_deployed`, `mean` (of the first metric over the data sets), `to_best`, `to_best_low`,
+    `to_best_high` (paired difference to the tier's first), `over_baseline` (difference to the best model without
+    parameters), and `METRIC@DATASET` for every metric and data set.
     """
     rows = []
     for board in results.boards:
@@ -159,11 +161,8 @@ def markdown_text(results: Results) -> str:
             lines += [f"### {group.title}", "", *_markdown_table(board, group.entries), ""]
             if not math.isnan(group.resolution):
                 first = style(board.metrics[0])
-                lines += [
-                    f"Smallest difference that these images resolve: about {group.resolution:.{first.fine}f} {first.unit}".rstrip()
-                    + ". Models of equal rank cannot be told apart from the first of them.",
-                    "",
-                ]
+                least = f"{group.resolution:.{first.fine}f} {first.unit}".rstrip()
+                lines += [f"Smallest difference that these images resolve: about {least}. {EQUAL_RANKS}", ""]
         if board.baselines:
             lines += ["### Without parameters", "", *_markdown_table(board, board.baselines), ""]
     if results.failures:
@@ -178,7 +177,7 @@ def markdown_text(results: Results) -> str:
 def _markdown_table(board: Board, entries: list[Entry]) -> list[str]:
     first = style(board.metrics[0])
     names = [f"{style(metric).title} {dataset.label}" for dataset in board.datasets for metric in board.metrics]
-    header = ["Rank", "Model", "Parameters (deployed)", *map(_cell, names), "To best [95%]", "Checks"]
+    header = ["Rank", "Model", "Parameters (deployed)", *map(_cell, names), "To first [95%]", "Checks"]
     lines = ["| " + " | ".join(header) + " |", "|---:|---|---:|" + "---:|" * (len(names) + 2)]
     for entry in entries:
         cells = ["–" if entry.rank is None else str(entry.rank), _cell(entry.label)]
@@ -201,8 +200,8 @@ def _to_best(entry: Entry, decimals: int) -> str:
     if entry.standing is None:
         return "–"
     interval = entry.standing.to_best
-    if entry.rank == 1 and interval.mean == interval.low == interval.high == 0:
-        return "best"
+    if entry.is_first:
+        return "first"
     if math.isnan(interval.low):
         return f"{interval.mean:.{decimals}f}"
     return f"{interval.mean:.{decimals}f} [{interval.low:.{decimals}f}, {interval.high:.{decimals}f}]"

@@ -17,7 +17,10 @@ __all__ = ["print_results"]
 
 def print_results(results: Results, console: Console | None = None) -> None:
     """Print one table per board and tier, then what was not measured."""
-    console = console or Console()
+    if console is None:
+        console = Console(highlight=False)
+        if not console.is_terminal:
+            console.width = 160
     for board in results.boards:
         # Narrow terminals get the mean of the deciding metric only: a table that cannot be read says less.
         wide = console.width >= 62 + 14 * len(board.datasets) * len(board.metrics)
@@ -25,8 +28,8 @@ def print_results(results: Results, console: Console | None = None) -> None:
             console.print(_table(board, group, wide=wide))
             if not math.isnan(group.resolution):
                 first = style(board.metrics[0])
-                text = f"Equal ranks are ties. Resolution of these images: about {group.resolution:.{first.fine}f} {first.unit}"
-                console.print(Text(text.rstrip() + ".", style="dim"))
+                least = f"{group.resolution:.{first.fine}f} {first.unit}".rstrip()
+                console.print(Text(f"Equal ranks are ties. These images resolve about {least}.", style="dim"))
     for failure in results.failures:
         where = f" on {failure.dataset} (x{failure.scale}, {failure.protocol})" if failure.dataset else ""
         console.print(Text(f"failed: {failure.cell}{where}: {failure.reason}", style="red"))
@@ -65,9 +68,9 @@ def _cells(board: Board, entry: Entry, *, wide: bool) -> list[str]:
         cells.append("–" if math.isnan(entry.overall) else f"{entry.overall:.{first.decimals}f}")
     if entry.standing is None:
         cells.append("–")
-    elif (best := entry.standing.to_best).low == best.high == 0 and entry.rank == 1:
+    elif entry.is_first:
         cells.append("first")
-    elif math.isnan(best.low):
+    elif math.isnan((best := entry.standing.to_best).low):
         cells.append(f"{best.mean:+.{first.fine}f}")
     else:
         cells.append(f"{best.mean:+.{first.fine}f} ± {best.half_width:.{first.fine}f}")

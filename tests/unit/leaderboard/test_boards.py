@@ -1,0 +1,218 @@
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from srbench.errors import StoreError
+from srbench.leaderboard import ranking
+from srbench.leaderboard.boards import Entry, Results, read_results, summary
+from srbench.leaderboard.naming import short_names
+from srbench.results import Record, RunStore, Training
+
+AddCell = Callable[..., Path]
+MakeStore = Callable[..., RunStore]
+
+
+def by_model(results: Results) -> dict[str, Entry]:
+    [board] = results.boards
+    return {entry.record.model: entry for entry in board.entries}
+
+
+class TestAggregation:
+    def test_hand_computed_ranking(self, demo: RunStore) -> None:
+        table = ranking(demo.path).set_index("model")
+        # The base's mean is 27.25; b's wobble has mean 0 and it is 0.0625 below a; c has no wobble on average either.
+        assert table["mean"].to_dict() == {"net+a": 28.25, "net+b": 28.1875, "net+c": 27.25, "bicubic": 25.25}
+        assert table["to_best"].drop("bicubic").to_dict() == {"net+a": 0, "net+b": -0.0625, "net+c": -1}
+        assert table["rank"].drop("bicubic").to_dict() == {"net+a": 1, "net+b": 1, "net+c": 3}
+        assert table["over_baseline"].to_dict() == {"net+a": 3, "net+b": 2.9375, "net+c": 2, "bicubic": 0}
+        assert list(table.index) == ["net+a", "net+b", "net+c", "bicubic"]
+
+    def test_resolution_is_the_median_over_trained_pairs(self, demo: RunStore) -> None:
+        [group] = read_results(demo.path).boards[0].groups
+        # Bicubic would widen it: its differences to a are without spread, those to b are not.
+        assert 0.2 < group.resolution < 0.7
+
+    def test_model_without_parameters_is_shown_but_not_ranked(self, demo: RunStore) -> None:
+        results = read_results(demo.path)
+        assert [entry.record.model for entry in results.boards[0].baselines] == ["bicubic"]
+        assert by_model(results)["bicubic"].rank is None
+        assert [group.tier for group in results.boards[0].groups] == ["trained"]
+
+    def test_tiers_are_ranked_apart(self, demo: RunStore, add_cell: AddCell) -> None:
+        add_cell(demo, "net+z.author", [99.0] * 8, tier="reproduced")
+        results = read_results(demo.path)
+        assert [(group.tier, len(group.entries)) for group in results.boards[0].groups] == [
+            ("trained", 3),
+            ("reproduced", 1),
+        ]
+        assert by_model(results)["net+a"].rank == 1
+        assert by_model(results)["net+z.author"].rank == 1
+
+    def test_protocols_and_scales_are_boards_of_their_own(self, demo: RunStore, add_cell: AddCell) -> None:
+        add_cell(demo, "net+a", [1.0, 2.0], protocol="truncate-y", protocol_digest="0" * 64)
+        add_cell(demo, "net+a", [1.0, 2.0], scale=4)
+        boards = read_results(demo.path).boards
+        assert [(board.scale, board.protocol) for board in boards] == [
+            (2, "matlab-y"),
+            (2, "truncate-y"),
+            (4, "matlab-y"),
+        ]
+
+    def test_mean_over_data_sets_ranks_and_a_missing_one_unranks(
+        self, make_store: MakeStore, add_cell: AddCell
+    ) -> None:
+        store = make_store()
+        for model, first, second in (("n+a", 30.0, 20.0), ("n+b", 28.0, 26.0), ("n+c", 50.0, None)):
+            add_cell(store, model, [first] * 4)
+            if second is not None:
+                add_cell(store, model, [second] * 20, dataset="B", dataset_hash="b" * 64)
+        entries = by_model(read_results(store.path))
+        assert (entries["n+b"].overall, entries["n+b"].rank) == (27.0, 1)
+        assert (entries["n+a"].overall, entries["n+a"].rank) == (25.0, 2)
+        assert entries["n+c"].rank is None
+        assert math.isnan(entries["n+c"].overall)
+
+    def test_same_name_with_other_pixels_is_another_data_set(self, demo: RunStore, add_cell: AddCell) -> None:
+        add_cell(demo, "net+d", [1.0, 2.0], dataset_hash="f" * 64)
+        board = read_results(demo.path).boards[0]
+        assert len(board.datasets) == 2
+        assert board.datasets[1].label == "A [ffffff]"
+
+    def test_model_measured_on_fewer_images_is_not_ranked(self, demo: RunStore, add_cell: AddCell) -> None:
+        add_cell(demo, "net+short", [90.0, 90.0])
+        entries = by_model(read_results(demo.path))
+        assert entries["net+short"].rank is None
+        assert entries["net+a"].rank == 1
+
+    def test_infinite_psnr_is_not_ranked_and_breaks_nothing(self, demo: RunStore, add_cell: AddCell) -> None:
+        add_cell(demo, "net+copy", [math.inf] * 8)
+        entries = by_model(read_results(demo.path))
+        assert entries["net+copy"].rank is None
+        assert entries["net+a"].rank == 1
+
+    def test_reported_figures_without_images_are_shown_unranked(self, make_store: MakeStore) -> None:
+        store = make_store()
+        store.write(
+            Record(
+                key="k" * 64,
+                status="ok",
+                model="paper",
+                backbone="paper",
+                scale=2,
+                dataset="A",
+                dataset_hash="0",
+                images=5,
+                protocol="matlab-y",
+                protocol_digest="0" * 64,
+                tier="reported",
+                metrics={"psnr_y": 31.7},
+                params_unique=5,
+                created="2024-01-01T00:00:00+00:00",
+            )
+        )
+        entry = by_model(read_results(store.path))["paper"]
+        assert (entry.overall, entry.rank) == (31.7, None)
+
+    def test_seeds_are_averaged_image_by_image(self, make_store: MakeStore, add_cell: AddCell) -> None:
+        store = make_store()
+        record_dir = add_cell(store, "net", [0.0, 0.0])
+        record = Record.model_validate_json((record_dir / "record.json").read_text())
+        training = Training(recipe={}, iterations=10, seeds=[1, 2], data="T", data_hash="t", seconds=1.0)
+        table = pd.DataFrame(
+            {"image": ["p", "q", "p", "q"], "seed": [1, 1, 2, 2], "psnr_y": [10.0, 20, 14, 24], "ssim_y": 0.5}
+        )
+        store.write(record.model_copy(update={"training": training, "metrics": {"psnr_y": 17.0, "ssim_y": 0.5}}), table)
+        entry = by_model(read_results(store.path))["net"]
+        assert entry.images["A"]["psnr_y"].to_dict() == {"p": 12.0, "q": 22.0}
+        # Means 15 and 19 of the two trainings: their standard deviation is 4 / sqrt(2).
+        assert entry.values["A", "psnr_y"].spread == pytest.approx(4 / np.sqrt(2))
+        assert entry.seeds == [1, 2]
+
+    def test_skipped_checks_are_not_counted(self, make_store: MakeStore, add_cell: AddCell) -> None:
+        store = make_store()
+        add_cell(store, "net", [1.0, 2.0], checks={"a": "passed", "b": "skipped: no", "c": "failed: it is off"})
+        assert by_model(read_results(store.path))["net"].checks == (1, 2)
+
+
+class TestFailures:
+    def test_failed_cell_is_listed_with_its_reason(self, demo: RunStore, add_cell: AddCell) -> None:
+        error = 'Traceback (most recent call last):\n  File "x.py", line 3, in f\nValueError: no such thing\nmore\n'
+        add_cell(demo, "net+bad", None, error=error)
+        results = read_results(demo.path)
+        assert [(failure.cell, failure.reason) for failure in results.failures] == [
+            ("net+bad", "ValueError: no such thing")
+        ]
+        assert "net+bad" not in by_model(results)
+
+    def test_damaged_cell_is_listed_and_the_others_stay(self, demo: RunStore) -> None:
+        directory = next(cell.directory for cell in demo.cells() if cell.record.model == "net+c")
+        (directory / "per_image.parquet").write_bytes(b"PAR1 no")
+        results = read_results(demo.path)
+        assert [failure.cell for failure in results.failures] == [directory.name]
+        assert set(by_model(results)) == {"net+a", "net+b", "bicubic"}
+
+    def test_only_failures_still_make_a_result(self, make_store: MakeStore, add_cell: AddCell) -> None:
+        store = make_store()
+        add_cell(store, "net", None, error="RuntimeError: out of memory")
+        results = read_results(store.path)
+        assert (results.boards, results.failures[0].reason) == ([], "RuntimeError: out of memory")
+
+    def test_no_run_is_a_sentence(self, tmp_path: Path, make_store: MakeStore) -> None:
+        with pytest.raises(StoreError, match="there is no run in"):
+            read_results(tmp_path / "nowhere")
+        (tmp_path / "empty").mkdir()
+        with pytest.raises(StoreError, match="holds no finished results"):
+            read_results(tmp_path / "empty")
+        with pytest.raises(StoreError, match="holds no finished results"):
+            read_results(make_store().path)
+
+    @pytest.mark.parametrize(
+        ("error", "line"),
+        [
+            (None, "no reason was recorded"),
+            ("", "no reason was recorded"),
+            ("just a sentence\nand more", "just a sentence"),
+            (
+                'Traceback (most recent call last):\n  File "a"\n    x: y\nValueError: two\nlines',
+                "ValueError: two",
+            ),
+            ("Traceback (most recent call last):\n  a\nKeyboardInterrupt", "KeyboardInterrupt"),
+            ("Traceback (most recent call last):\n  a\nsrbench.errors.DataError: 'x' is odd.", "'x' is odd."),
+        ],
+    )
+    def test_summary_is_the_line_that_says_what_happened(self, error: str | None, line: str) -> None:
+        assert summary(error) == line
+
+
+class TestShortNames:
+    @staticmethod
+    def record(model: str, args: dict[str, str], method: str | None = "ps", tag: str | None = None) -> Record:
+        return Record(
+            key="k" * 64, status="ok", model=model, backbone="net", method=method, args=args, tag=tag, scale=2,
+            dataset="A", dataset_hash="", protocol="p", protocol_digest="", tier="trained", created="2024",
+        )  # fmt: skip
+
+    def test_only_arguments_that_differ_are_named(self) -> None:
+        records = [
+            self.record("net+ps(init=he,ratio=1/2)", {"init": "he", "ratio": "1/2"}),
+            self.record("net+ps(init=he,ratio=1/4)", {"init": "he", "ratio": "1/4"}),
+            self.record("net", {}, method=None),
+            self.record("net+ps(init=he,ratio=1/9).author", {"init": "he", "ratio": "1/9"}, tag="author"),
+        ]
+        short = short_names(records)
+        assert [short[record.model] for record in records] == [
+            "net+ps(ratio=1/2)",
+            "net+ps(ratio=1/4)",
+            "net",
+            "net+ps(ratio=1/9).author",
+        ]
+
+    def test_names_that_would_collide_stay_whole(self) -> None:
+        records = [self.record("net+ps(a)", {}), self.record("net+ps(b)", {})]
+        assert short_names(records) == {"net+ps(a)": "net+ps(a)", "net+ps(b)": "net+ps(b)"}
