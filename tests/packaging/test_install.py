@@ -113,7 +113,17 @@ def test_without_the_extra_the_method_is_not_listed(bare: Environment) -> None:
 
 
 def test_asking_for_ps_without_the_extra_says_what_to_install(bare: Environment) -> None:
-    done = bare.run("srbench", "eval", "edsr_tiny+ps(ratio=1/4)", "--scale", "2", "--data", "embedded-test")
+    done = bare.run(
+        "srbench",
+        "eval",
+        "edsr_tiny+ps(ratio=1/4)",
+        "--scale",
+        "2",
+        "--data",
+        "embedded-test",
+        "--protocol",
+        "matlab-y",
+    )
     assert done.returncode == 2
     assert "sr-bench[ps]" in done.stderr
     assert "Traceback" not in done.stderr

@@ -41,7 +41,8 @@ def requirements() -> list[Requirement]:
         for extra in content["project"].get("optional-dependencies", {}).values():
             listed += extra
     for section in tox().sections():
-        listed += [line for line in tox()[section].get("deps", "").split() if re.match(r"[A-Za-z]", line)]
+        lines = tox()[section].get("deps", "").splitlines()
+        listed += [line for line in lines if re.match(r"[A-Za-z]", line)]  # not "-e plugins/ps"
     return [Requirement(line) for line in listed]
 
 
@@ -79,6 +80,22 @@ def test_tests_run_with_the_pinned_version(name: str) -> None:
     except PackageNotFoundError:
         pytest.fail(f"{name} is not installed")
     assert installed.partition("+")[0] == pins()[name]
+
+
+@pytest.mark.parametrize(
+    "plugin", sorted(path.parent for path in ROOT.glob("plugins/*/pyproject.toml")), ids=lambda p: p.name
+)
+def test_every_plugin_is_installed_linted_and_typed(plugin: Path) -> None:
+    place = plugin.relative_to(ROOT)
+    tools = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]
+    (package,) = (path.name for path in (plugin / "src").iterdir() if (path / "__init__.py").is_file())
+    assert f"-e {place.as_posix()}" in tox()["testenv:tests"]["deps"]
+    assert "{/}".join(("{tox_root}", *place.parts, "src")) in tox()["testenv:lint"]["set_env"]
+    assert f"$MYPY_CONFIG_FILE_DIR/{place.as_posix()}/src" in tools["mypy"]["mypy_path"]
+    assert package in tools["importlinter"]["root_packages"]
+    contracts = {contract["name"]: contract for contract in tools["importlinter"]["contracts"]}
+    assert package in contracts["The core never imports a plugin"]["forbidden_modules"]
+    assert package in contracts["Only the engine imports basicsr"]["source_modules"]
 
 
 def workflow() -> dict[str, Any]:

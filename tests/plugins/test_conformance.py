@@ -17,6 +17,7 @@ MODELS = [
     ("edsr_tiny+ps(num_filters=5,shape=8x4x3x1,bias=tied,init=svd)", (3,)),
 ]
 
+
 @parametrize_with_checks(MODELS)
 def test_small_models(model: tuple[str, tuple[int, ...]], check: Callable[[object], None]) -> None:
     check(model)
