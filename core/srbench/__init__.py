@@ -84,7 +84,7 @@ def _reach_timm() -> None:
     # Backbones stand in timm's registry too, whichever of the two is imported first; timm itself is not imported here.
     import wrapt
 
-    @wrapt.when_imported("timm")  # type: ignore[untyped-decorator]
+    @wrapt.when_imported("timm")
     def _on_timm(_: Any) -> None:
         from srbench.timm_bridge import register_in_timm
 

@@ -125,7 +125,7 @@ class Backbone(nn.Module):
         return view
 
     def drop_other_scales(self, scale: int) -> None:
-        """Remove parts, such as upsamplers, that only other scales use; a multi-scale backbone with such parts overrides it."""
+        """Remove parts that only other scales use; a multi-scale backbone with several upsamplers overrides it."""
 
     def targets(self, hr: Tensor, scale: int) -> Any:
         """Return what the outputs are compared with in training (default: the HR batch itself)."""
@@ -139,7 +139,8 @@ class Backbone(nn.Module):
         """Return the SR image `(N, 3, H, W)` among the outputs (default: the output is the image)."""
         if not isinstance(outputs, Tensor):
             raise ConfigError(
-                f"{type(self).__name__} returns {type(outputs).__name__}; it must override `image` to say which output is the SR image"
+                f"{type(self).__name__} returns {type(outputs).__name__}; it must override `image` to say which "
+                "output is the SR image"
             )
         return outputs
 

@@ -53,7 +53,8 @@ def create_model(
     load = source is not None and pretrained is not False
     if source is not None and (lacking := [s for s in wanted if s not in source.scales]):
         raise ConfigError(
-            f"the weights of '{model_name}' are for scale {_listed(source.scales)}; scale {_listed(lacking)} was asked for"
+            f"the weights of '{model_name}' are for scale {_listed(source.scales)}; scale {_listed(lacking)} was "
+            "asked for"
         )
     with _seeded(seed):
         model = _build(model_name, source.scales if source is not None and load else wanted)

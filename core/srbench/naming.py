@@ -149,7 +149,8 @@ class ModelName:
         unknown = set(mapping) - {"backbone", "method", "args", "tag"}
         if unknown or "backbone" not in mapping:
             raise NameSyntaxError(
-                f"a model as a mapping has the keys backbone, method, args and tag, the first required; got {sorted(mapping)}"
+                "a model as a mapping has the keys backbone, method, args and tag, the first required; got "
+                f"{sorted(mapping)}"
             )
         args = mapping.get("args") or {}
         if not isinstance(args, Mapping):

@@ -1,8 +1,8 @@
 """Installed plugins: found from metadata, loaded when used, and what is wrong with those that cannot be.
 
-A plugin is a distribution with entry points in one of the groups `srbench.backbones`, `srbench.methods`, `srbench.metrics`,
-`srbench.datasets`, `srbench.suites`, `srbench.baselines`, `srbench.weights`. The range of sr-bench that it was written for is its own
-requirement on `sr-bench` (`Requires-Dist`), so that pip and this module read the same line.
+A plugin is a distribution with entry points in groups such as `srbench.methods` (`GROUPS` lists them). The range of
+sr-bench that it was written for is its own requirement on `sr-bench` (`Requires-Dist`): pip and this module read the
+same line.
 """
 
 from __future__ import annotations
@@ -124,17 +124,15 @@ def _try(item: Contribution) -> tuple[PluginStatus, str, str, Any]:
     except ModuleNotFoundError as error:
         own = module_name.split(".")[0]
         if error.name is not None and error.name.split(".")[0] != own:
-            return (
-                PluginStatus.MISSING_DEPENDENCY,
-                f"it needs the module '{error.name}', which is not installed; install it, or reinstall the plugin with pip",
-                "",
-                None,
-            )
+            detail = f"it needs the module '{error.name}', which is not installed; reinstall the plugin with pip"
+            return PluginStatus.MISSING_DEPENDENCY, detail, "", None
         return PluginStatus.BROKEN, f"{error}; report it to the plugin's authors", traceback.format_exc(), None
     except PluginError as error:
         return PluginStatus.MISSING_DEPENDENCY, str(error), "", None
     except Exception as error:  # a plugin may fail in any way at all, and must not take the command line with it
-        detail = f"{type(error).__name__}: {error}; report it to the plugin's authors (srbench plugins doctor shows the traceback)"
+        detail = (
+            f"{type(error).__name__}: {error}; `srbench plugins doctor` shows the traceback to report to its authors"
+        )
         return PluginStatus.BROKEN, detail, traceback.format_exc(), None
     return PluginStatus.OK, "", "", obj
 
@@ -163,7 +161,10 @@ def _incompatibility(dist: metadata.Distribution | None) -> str:
 
     if SpecifierSet(wanted).contains(__version__, prereleases=True):
         return ""
-    return f"it was written for sr-bench {wanted} and this is {__version__}; upgrade one of the two: pip install -U sr-bench {dist.name}"
+    return (
+        f"it was written for sr-bench {wanted} and this is {__version__}; "
+        f"upgrade one of the two: pip install -U sr-bench {dist.name}"
+    )
 
 
 def doctor() -> list[PluginReport]:
@@ -178,14 +179,14 @@ def doctor() -> list[PluginReport]:
                     others = ", ".join(sorted(i.distribution for i in items))
                     clashes[item.distribution] = f"{kind[:-1]} '{name}' is claimed by {others}; uninstall one of them"
     reports = []
-    for dist, items in by_dist.items():
+    for dist, contributed in by_dist.items():
         status, detail, trace = PluginStatus.OK, "", ""
         if dist in clashes:
             status, detail = PluginStatus.BROKEN, clashes[dist]
-        for item in items:
+        for item in contributed:
             if status is PluginStatus.OK:
                 status, detail, trace, _ = _try(item)
         name, _, version = dist.rpartition(" ")
-        names_of_dist = tuple(sorted(f"{i.kind}/{i.name}" for i in items))
+        names_of_dist = tuple(sorted(f"{i.kind}/{i.name}" for i in contributed))
         reports.append(PluginReport(name, version, status, detail, names_of_dist, trace))
     return sorted(reports, key=lambda r: (r.status is PluginStatus.OK, r.distribution))

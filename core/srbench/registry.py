@@ -1,7 +1,7 @@
 """The registries: what is installed, by name, in timm's manner.
 
-Listing reads the entry points of installed distributions and imports nothing; an object is imported when it is first used.
-The decorators register objects of notebooks and tests, and mark those of plugins.
+Listing reads the entry points of installed distributions and imports nothing; an object is imported when it is first
+used. The decorators register objects of notebooks and tests, and mark those of plugins.
 """
 
 from __future__ import annotations
@@ -101,7 +101,8 @@ class Registry:
         """Return the object of a name, importing its plugin when it is first used.
 
         Raises:
-            UnknownNameError: Nothing is registered under the name; the message suggests the nearest, or the extra to install.
+            UnknownNameError: Nothing is registered under the name; the message suggests the nearest, or the extra to
+                install.
             DuplicateNameError: Two distributions claim the name.
             PluginError: The plugin cannot be used.
         """
@@ -245,8 +246,8 @@ def list_suites(pattern: str | Sequence[str] = "") -> list[str]:
 def list_models(pattern: str | Sequence[str] = "") -> list[str]:
     """Return the model names that match a glob pattern, without importing anything.
 
-    These are the baselines, each backbone alone and with each method (its default arguments), and the tagged models, whose
-    weights exist. Whether a method finds sites on a backbone is known only when the model is created.
+    These are the baselines, each backbone alone and with each method (its default arguments), and the tagged models,
+    whose weights exist. Whether a method finds sites on a backbone is known only when the model is created.
 
     Example:
         >>> "edsr_baseline+recursive" in list_models("edsr*")
@@ -322,7 +323,7 @@ def make_method(name: ModelName) -> SharingMethod | None:
     if name.method is None:
         return None
     cls = get_method(name.method)
-    known = [p for p in inspect.signature(cls).parameters]
+    known = list(inspect.signature(cls).parameters)
     for key, _ in name.args:
         if key not in known:
             raise ConfigError(f"method '{name.method}' has no argument '{key}'" + suggest(key, known, noun="arguments"))
@@ -371,6 +372,7 @@ def tagged_source(name: ModelName) -> Any:
         fixed = make_method(parse(source.model))
         if wanted is not None and fixed is not None and wanted.config() != fixed.config():
             raise ConfigError(
-                f"'{name}' contradicts its tag: the weights '{bare}' were trained as '{source.model}'; leave the arguments out"
+                f"'{name}' contradicts its tag: the weights '{bare}' were trained as '{source.model}'; leave the "
+                "arguments out"
             )
     return source

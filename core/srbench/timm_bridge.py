@@ -38,7 +38,8 @@ def _entry(name: str) -> Callable[..., Any]:
         for unwanted in ("pretrained_cfg", "pretrained_cfg_overlay", "cache_dir"):
             if kwargs.pop(unwanted, None):
                 raise ConfigError(
-                    f"'{unwanted}' is not used by sr-bench's backbones; name the weights by tag with srbench.create_model"
+                    f"'{unwanted}' is not used by sr-bench's backbones; name the weights by tag with "
+                    "srbench.create_model"
                 )
         allowed = {"scale", "scales", "seed"}
         if unknown := sorted(set(kwargs) - allowed):

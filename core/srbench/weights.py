@@ -245,7 +245,8 @@ def unique_state(model: Backbone) -> StateDict:
         place = (tensor.data_ptr(), tensor.storage_offset(), tuple(tensor.shape))
         if tensor.numel() and place in seen:
             raise WeightsError(
-                f"'{key}' and '{seen[place]}' of {type(model).__name__} hold one tensor; tie layers with srbench.surgery.tie, "
+                f"'{key}' and '{seen[place]}' of {type(model).__name__} hold one tensor; tie layers with "
+                "srbench.surgery.tie, "
                 "which keeps it once"
             )
         seen[place] = key

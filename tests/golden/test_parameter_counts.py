@@ -67,7 +67,8 @@ def test_figures_of_facts(name: str, count: int) -> None:
 
 
 def test_drrn_is_the_recursive_network() -> None:
-    # Weights only: entry 1,152, two shared convs 2 x 147,456, exit 1,152 = 297,216, the 297k of DRRN's row (the depth-52
+    # Weights only: entry 1,152, two shared convs 2 x 147,456, exit 1,152 = 297,216, the 297k of DRRN's row (the
+    # depth-52
     # variant shares the same convs); with the biases of entry and exit 297,345.
     native = create_model("drrn_b1u9", scales=(2, 3, 4))
     assert count_parameters(native) == count_parameters(create_model("drrn_b1u9+recursive", scale=2)) == 297_345

@@ -1,4 +1,4 @@
-"""Laws of Partial filter-Sharing, on EDSR-baseline's and DRRN's structure (fewer features where the law does not need them)."""
+"""Laws of Partial filter-Sharing, on EDSR's and DRRN's structure (fewer features where the law does not need them)."""
 
 from __future__ import annotations
 
@@ -9,10 +9,6 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from srbench_ps.drrn import DRRN
-from srbench_ps.layers import FilterBank, SharedConv
-from srbench_ps.method import PS
-from srbench_ps.tiling import canonical_kernel, from_canonical, from_tiles, kernel_shape, to_tiles
 from torch import nn
 
 from srbench.backbone import Backbone
@@ -22,6 +18,10 @@ from srbench.factory import create_model
 from srbench.methods.dense import Dense
 from srbench.methods.recursive import Recursive
 from srbench.surgery import apply_method, fold, layer_at
+from srbench_ps.drrn import DRRN
+from srbench_ps.layers import FilterBank, SharedConv
+from srbench_ps.method import PS
+from srbench_ps.tiling import canonical_kernel, from_canonical, from_tiles, kernel_shape, to_tiles
 
 SCALES = (2, 3, 4)
 
@@ -114,7 +114,8 @@ def test_selection_of_the_recursive_tiles_equals_recursive(seed: int, scale: int
 
 
 def test_the_recursive_bank_of_edsr_baseline_has_18_filters() -> None:
-    # FACTS: two tie classes of nine 64x64x1x1 tiles, 1/16 of 288; PS then has 72 biases' worth of nothing more to learn.
+    # FACTS: two tie classes of nine 64x64x1x1 tiles, 1/16 of 288; PS then has 72 biases' worth of nothing more to
+    # learn.
     network = EDSR((2,), num_feat=64, num_block=16)
     shared = apply_method(network, PS(ratio=Fraction(1, 16), bias="tied"))
     bank = shared.get_submodule("body.0.conv1").bank
@@ -136,7 +137,7 @@ def test_fold_equals_unfolded(drawn: tuple[Backbone, int], shape: str, ratio: Fr
 
 @given(networks(), partial_shapes(), st.integers(1, 20))
 def test_state_dict_and_deepcopy_keep_sharing(drawn: tuple[Backbone, int], shape: str, num_filters: int) -> None:
-    """Law: a round trip through a state dict or a deep copy changes no bit and no count, and shares nothing with the original."""
+    """Law: a state dict or a deep copy changes no bit and no count, and shares nothing with the original."""
     dense, scale = drawn
     total = bank_size(dense, shape)
     shared = apply_method(copy.deepcopy(dense), PS(num_filters=min(num_filters, total), shape=shape))
@@ -177,7 +178,7 @@ def test_svd_error_is_the_tail_of_the_singular_values(
 
 @given(networks(), partial_shapes(), st.fractions(min_value=Fraction(1, 8), max_value=1))
 def test_parameters_equal_the_formula(drawn: tuple[Backbone, int], shape: str, ratio: Fraction) -> None:
-    """Law: parameters = all but the shared kernels + N_p*e + tasks * N_total * N_p, with N_p = round(ratio * N_total)."""
+    """Law: parameters = the unshared ones + N_p*e + tasks * N_total * N_p, with N_p = round(ratio * N_total)."""
     dense, _ = drawn
     kernels = sum(layer_at(dense, site.path).weight.numel() for site in dense.sharing_sites())
     shared = apply_method(copy.deepcopy(dense), PS(ratio=ratio, shape=shape))
@@ -218,7 +219,7 @@ def test_the_published_networks_keep_the_laws(backbone: str, scale: int, seed: i
 def test_tiles_put_together_are_the_kernel(
     groups: int, per_group: int, out_per_group: int, height: int, width: int, transposed: bool, data: st.DataObject
 ) -> None:
-    """Law: from_tiles inverts to_tiles and from_canonical inverts canonical_kernel, for grouped and transposed layers too."""
+    """Law: from_tiles inverts to_tiles, and from_canonical canonical_kernel; grouped and transposed layers too."""
     cls = nn.ConvTranspose2d if transposed else nn.Conv2d
     layer = cls(groups * per_group, groups * out_per_group, (height, width), groups=groups)
     shape = kernel_shape(layer)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from torch import Tensor
 
 from srbench.backbone import Backbone
-from srbench.engine.archs import EDSR as BasicEDSR
+from srbench.engine import archs
 from srbench.errors import ConfigError
 from srbench.registry import register_backbone
 from srbench.sites import SharingSite
@@ -13,7 +13,7 @@ from srbench.sites import SharingSite
 __all__ = ["EDSR", "edsr_baseline", "edsr_tiny"]
 
 
-class EDSR(BasicEDSR, Backbone):
+class EDSR(archs.EDSR, Backbone):  # type: ignore[misc]  # basicsr has no types
     """basicsr's EDSR with its sharing sites: the two convolutions of every residual block, in one bank.
 
     Args:
@@ -28,11 +28,11 @@ class EDSR(BasicEDSR, Backbone):
     def __init__(self, scales: tuple[int, ...], num_feat: int, num_block: int) -> None:
         if len(scales) != 1 or scales[0] not in (2, 3, 4):
             raise ConfigError(f"EDSR is a network for one scale of 2, 3, 4; got {', '.join(map(str, scales))}")
-        super().__init__(3, 3, num_feat=num_feat, num_block=num_block, upscale=scales[0])
+        archs.EDSR.__init__(self, 3, 3, num_feat=num_feat, num_block=num_block, upscale=scales[0])
         self.scales = scales
         self.num_block = num_block
         # basicsr keeps the mean as a plain attribute, which `to(device)` and `deepcopy` to the meta device would miss.
-        mean = self.mean
+        mean: Tensor = self.mean  # type: ignore[assignment]  # a plain attribute until here
         del self.mean
         self.register_buffer("mean", mean, persistent=False)
 
@@ -47,7 +47,7 @@ class EDSR(BasicEDSR, Backbone):
     def forward(self, lr: Tensor, scale: int | None = None) -> Tensor:
         """Return SR images `(N, 3, s*h, s*w)` of LR images `(N, 3, h, w)` in 0..1."""
         self.select_scale(scale)
-        return BasicEDSR.forward(self, lr)  # type: ignore[no-any-return]
+        return archs.EDSR.forward(self, lr)  # type: ignore[no-any-return]
 
 
 @register_backbone

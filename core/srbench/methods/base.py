@@ -35,9 +35,9 @@ class SiteGroup:
 class SharingMethod:
     """Replace the modules at a network's sharing sites so that they share weights.
 
-    A subclass takes its arguments as keyword parameters of its constructor, keeps each under the parameter's name, checks
-    them there (raising `ConfigError`), and overrides `groups`, `build` and `replace`; the rest has defaults. A method's
-    module imports torch only inside its functions, so that model names can be checked without it.
+    A subclass takes its arguments as keyword parameters of its constructor, keeps each under the parameter's name,
+    checks them there (raising `ConfigError`), and overrides `groups`, `build` and `replace`; the rest has defaults. A
+    method's module imports torch only inside its functions, so that model names can be checked without it.
 
     Attributes:
         kinds: The kinds of sites that the method takes: of `conv`, `tconv`, `block`.
@@ -101,7 +101,8 @@ class SharingMethod:
         if not groups:
             kinds = " or ".join(sorted(self.kinds))
             raise SharingError(
-                f"method '{type(self).__name__.lower()}' acts on sites of kind {kinds}, and '{backbone}' declares none; "
+                f"method '{type(self).__name__.lower()}' acts on sites of kind {kinds}, and '{backbone}' declares "
+                "none; "
                 "choose another backbone or method"
             )
 

@@ -159,7 +159,7 @@ def check_gradients_reach_every_parameter(subject: Subject, example: Example) ->
         hr = torch.zeros(example.batch, 3, example.height * scale, example.width * scale)
         loss = model.loss(model(lr, scale), model.targets(hr, scale), nn.functional.l1_loss)
         extra = model.auxiliary_loss()
-        (loss if extra is None else loss + extra).backward()  # type: ignore[no-untyped-call]
+        (loss if extra is None else loss + extra).backward()
     without = [name for name, p in trainable.items() if p.grad is None]
     _require(not without, f"no gradient reaches {', '.join(without)}")
     wild = [name for name, p in trainable.items() if p.grad is not None and not torch.isfinite(p.grad).all()]

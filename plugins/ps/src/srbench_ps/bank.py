@@ -7,14 +7,14 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import torch
-from srbench_ps.layers import FilterBank, SharedBias, SharedConv
-from srbench_ps.shape import Shape4
-from srbench_ps.tiling import canonical_kernel, kernel_shape, tile_grid, to_tiles
 from torch import Tensor, nn
 
 from srbench.errors import SharingError
 from srbench.methods.base import SiteGroup
 from srbench.sites import SharingSite
+from srbench_ps.layers import FilterBank, SharedBias, SharedConv
+from srbench_ps.shape import Shape4
+from srbench_ps.tiling import canonical_kernel, kernel_shape, tile_grid, to_tiles
 
 if TYPE_CHECKING:
     from srbench_ps.method import PS
@@ -69,9 +69,9 @@ def make_layer(
 def truncated_svd(matrix: Tensor, rank: int) -> tuple[Tensor, Tensor]:
     """Return factors `(n, rank)` and `(rank, e)` whose product is the best approximation of an `(n, e)` matrix.
 
-    The Frobenius error is the root of the sum of the squared singular values left out (Eckart and Young, 1936). The singular
-    values are split evenly between the factors. Ranks beyond that of the matrix get zero coefficients and small random
-    filters: the product stays exact, and training can use them.
+    The Frobenius error is the root of the sum of the squared singular values left out (Eckart and Young, 1936). The
+    singular values are split evenly between the factors. Ranks beyond that of the matrix get zero coefficients and
+    small random filters: the product stays exact, and training can use them.
     """
     u, s, vh = torch.linalg.svd(matrix.double(), full_matrices=False)
     kept = min(rank, s.numel())
@@ -101,7 +101,8 @@ def _tile_and_total(method: PS, layers: Mapping[str, Conv]) -> tuple[Shape4, int
     for path, other in tiles.items():
         if other != tile:
             raise SharingError(
-                f"shape={method.shape} is {'x'.join(map(str, tile))} at '{first_path}' and {'x'.join(map(str, other))} at '{path}', "
+                f"shape={method.shape} is {'x'.join(map(str, tile))} at '{first_path}' and "
+                f"{'x'.join(map(str, other))} at '{path}', "
                 "which share one bank; write the sizes out"
             )
     return tile, sum(math.prod(tile_grid(shape, tile, path)) for path, shape in shapes.items())

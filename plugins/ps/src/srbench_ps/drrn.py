@@ -1,4 +1,4 @@
-"""DRRN (Tai et al., CVPR 2017), unrolled, as Park and Cho use it (WACV 2025): multi-scale, without batch normalisation."""
+"""DRRN (Tai et al., CVPR 2017), unrolled, multi-scale and without batch normalisation (Park and Cho, WACV 2025)."""
 
 from __future__ import annotations
 
@@ -51,6 +51,11 @@ class DRRN(Backbone):
     Raises:
         ConfigError: A scale below 2.
     """
+
+    to_ycbcr: Tensor
+    to_ycbcr_offset: Tensor
+    to_rgb: Tensor
+    to_rgb_offset: Tensor
 
     def __init__(self, scales: tuple[int, ...], num_unit: int = 9, num_feat: int = 128) -> None:
         if any(scale < 2 for scale in scales):

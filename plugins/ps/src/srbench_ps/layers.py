@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
-from typing import cast
+from typing import Any, cast
 
 import torch
 import torch.nn.functional as F
-from srbench_ps.shape import Shape4
-from srbench_ps.tiling import from_canonical, from_tiles, kernel_shape, tile_grid
 from torch import Tensor, nn
 
 from srbench.backbone import TaskModule
 from srbench.errors import SharingError
+from srbench_ps.shape import Shape4
+from srbench_ps.tiling import from_canonical, from_tiles, kernel_shape, tile_grid
 
 __all__ = ["FilterBank", "SharedBias", "SharedConv"]
+
+
+def _pair(sizes: Any) -> tuple[int, int]:
+    first, second = sizes
+    return int(first), int(second)
 
 
 class SharedBias(nn.Module):
@@ -48,8 +53,8 @@ class FilterBank(nn.Module):
 class SharedConv(TaskModule):
     """A (transposed) convolution whose kernel is `coefficients @ bank`, put together tile by tile.
 
-    Each task (scale) has coefficients `(p, N_p)` of its own; the bias, where there is one, is the layer's own or tied with
-    other layers. Paper: Park and Cho, WACV 2025.
+    Each task (scale) has coefficients `(p, N_p)` of its own; the bias, where there is one, is the layer's own or tied
+    with other layers. Paper: Park and Cho, WACV 2025.
 
     Args:
         layer: The layer that it replaces; gives shape, stride, padding, dilation, groups and bias.
@@ -68,26 +73,29 @@ class SharedConv(TaskModule):
         tied_bias: SharedBias | None = None,
     ) -> None:
         super().__init__(bank, tasks)
-        if layer.padding_mode != "zeros":
+        if layer.padding_mode != "zeros" or isinstance(layer.padding, str):
             raise SharingError(
-                f"the layer '{path}' pads with '{layer.padding_mode}'; partial filters need zero padding"
+                f"the layer '{path}' pads by '{layer.padding_mode}', {layer.padding}; partial filters need zeros "
+                "around the image, a number of pixels each way"
             )
         self.transposed = isinstance(layer, nn.ConvTranspose2d)
         self.kernel_shape = kernel_shape(layer)
         self.in_channels, self.out_channels = layer.in_channels, layer.out_channels
-        self.kernel_size, self.stride, self.padding = layer.kernel_size, layer.stride, layer.padding
-        self.output_padding, self.dilation, self.groups = layer.output_padding, layer.dilation, layer.groups
+        # torch's layers keep these as pairs, which their annotations do not say.
+        self.kernel_size, self.stride = _pair(layer.kernel_size), _pair(layer.stride)
+        self.padding, self.output_padding = _pair(layer.padding), _pair(layer.output_padding)
+        self.dilation, self.groups = _pair(layer.dilation), layer.groups
         grid = tile_grid(self.kernel_shape, bank.tile, path)
         num_tiles = grid[0] * grid[1] * grid[2] * grid[3]
         num_filters = bank.filters.shape[0]
-        make = {"device": layer.weight.device, "dtype": layer.weight.dtype}
+        like = layer.weight
         self.coefficients = nn.ParameterDict(
             # All equal at first, as the authors initialise them.
-            {f"x{task}": nn.Parameter(torch.full((num_tiles, num_filters), 1 / num_filters, **make)) for task in tasks}
+            {f"x{task}": nn.Parameter(like.new_full((num_tiles, num_filters), 1 / num_filters)) for task in tasks}
         )
         self._tied_bias: tuple[SharedBias, ...] = () if tied_bias is None else (tied_bias,)
         has_own_bias = layer.bias is not None and tied_bias is None
-        self.bias = nn.Parameter(torch.zeros(layer.out_channels, **make)) if has_own_bias else None
+        self.bias = nn.Parameter(like.new_zeros(layer.out_channels)) if has_own_bias else None
 
     @property
     def bank(self) -> FilterBank:
@@ -116,9 +124,9 @@ class SharedConv(TaskModule):
                 self.padding,
                 self.output_padding,
                 self.groups,
-                self.dilation,  # type: ignore[arg-type]
+                self.dilation,
             )
-        return F.conv2d(x, weight, bias, self.stride, self.padding, self.dilation, self.groups)  # type: ignore[arg-type]
+        return F.conv2d(x, weight, bias, self.stride, self.padding, self.dilation, self.groups)
 
     def keep_task(self, task: int) -> None:
         """Forget the coefficients of all tasks but one."""
@@ -130,26 +138,31 @@ class SharedConv(TaskModule):
     def folded(self, task: int | None = None) -> nn.Conv2d | nn.ConvTranspose2d:
         """Return the plain layer that computes the same for one task."""
         weight, bias = self.synthesise(task), self.active_bias()
-        arguments = {
-            "stride": self.stride,
-            "padding": self.padding,
-            "dilation": self.dilation,
-            "groups": self.groups,
-            "bias": bias is not None,
-            "device": weight.device,
-            "dtype": weight.dtype,
-        }
         layer: nn.Conv2d | nn.ConvTranspose2d
         if self.transposed:
             layer = nn.ConvTranspose2d(
                 self.in_channels,
                 self.out_channels,
                 self.kernel_size,
-                output_padding=self.output_padding,
-                **arguments,  # type: ignore[arg-type]
+                self.stride,
+                self.padding,
+                self.output_padding,
+                self.groups,
+                bias is not None,
+                self.dilation,
             )
         else:
-            layer = nn.Conv2d(self.in_channels, self.out_channels, self.kernel_size, **arguments)  # type: ignore[arg-type]
+            layer = nn.Conv2d(
+                self.in_channels,
+                self.out_channels,
+                self.kernel_size,
+                self.stride,
+                self.padding,
+                self.dilation,
+                self.groups,
+                bias is not None,
+            )
+        layer.to(weight)
         layer.weight.copy_(weight)
         if bias is not None and layer.bias is not None:
             layer.bias.copy_(bias)
@@ -157,4 +170,5 @@ class SharedConv(TaskModule):
 
     def extra_repr(self) -> str:
         """Describe the layer for `print(model)`."""
-        return f"{self.in_channels}, {self.out_channels}, kernel_size={self.kernel_size}, stride={self.stride}, tasks={self.tasks}"
+        sizes = f"{self.in_channels}, {self.out_channels}, kernel_size={self.kernel_size}"
+        return f"{sizes}, stride={self.stride}, tasks={self.tasks}"

@@ -30,9 +30,9 @@ class PS(SharingMethod):
         ratio: `N_p / N_total`, in (0, 1]; 1/4 where neither size is given.
         num_filters: N_p itself.
         shape: Partial-filter shape, input x output channels x height x width; C is all channels, K the whole kernel.
-        init: `svd` for the best approximation of the layers' present weights, by truncated SVD; `normal` for standard normal
-            filters (the authors' SRFBN); otherwise He-normal filters, as in the authors' other networks. Without `svd` all
-            coefficients start at 1/N_p and biases at 0.
+        init: `svd` for the best approximation of the layers' present weights, by truncated SVD; `normal` for standard
+            normal filters (the authors' SRFBN); otherwise He-normal filters, as in the authors' other networks.
+            Without `svd` all coefficients start at 1/N_p and biases at 0.
         bias: `tied` for one bias per tie class; otherwise each layer that has a bias keeps one of its own.
 
     Raises:
@@ -75,7 +75,8 @@ class PS(SharingMethod):
         """Make the filter bank of a group, initialised.
 
         Raises:
-            SharingError: A layer is no convolution, the shape does not tile it, or the bank would be empty or too large.
+            SharingError: A layer is no convolution, the shape does not tile it, or the bank would be empty or too
+                large.
         """
         from srbench_ps.bank import make_bank
 
@@ -102,7 +103,7 @@ class PS(SharingMethod):
         if not isinstance(module, SharedConv):
             return 0
         coefficients = module.coefficients[f"x{module.task}"]
-        return coefficients.numel() * module.bank.filters.shape[1]
+        return int(coefficients.numel() * module.bank.filters.shape[1])
 
     def size(self, total: int) -> int:
         """Return N_p for a bank of `total` tiles, halves rounded up.

@@ -34,7 +34,8 @@ class PartialShape:
         match = re.fullmatch(r"(C|[1-9]\d*)x(C|[1-9]\d*)x(K|[1-9]\d*)x(K|[1-9]\d*)", str(text))
         if match is None:
             raise ConfigError(
-                f"shape={text} is not a partial-filter shape; write input channels x output channels x height x width, such as "
+                f"shape={text} is not a partial-filter shape; write input channels x output channels x height x "
+                "width, such as "
                 "64x64x1x1 or CxCx1x1 (C: all channels, K: the whole kernel)"
             )
         sizes = [None if part in "CK" else int(part) for part in match.groups()]

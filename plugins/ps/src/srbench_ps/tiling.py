@@ -1,8 +1,8 @@
 """Partial filters: how a kernel is cut into tiles of one shape, and put together again.
 
 A kernel is held in the paper's order, input channels first: `(in/groups, out, k_h, k_w)`. A partial-filter shape
-`(c_in, c_out, k_h, k_w)` cuts it into a grid of tiles, numbered row by row over (input, output, height, width); within a tile
-the elements run in the same order. For CxCx1x1 and Cx1xKxK that is the authors' memory layout.
+`(c_in, c_out, k_h, k_w)` cuts it into a grid of tiles, numbered row by row over (input, output, height, width); within
+a tile the elements run in the same order. For CxCx1x1 and Cx1xKxK that is the authors' memory layout.
 """
 
 from __future__ import annotations
@@ -51,8 +51,10 @@ def tile_grid(kernel: Shape4, tile: Shape4, path: str) -> Shape4:
     for dimension, full, part in zip(_DIMENSIONS, kernel, tile, strict=True):
         if full % part:
             raise SharingError(
-                f"partial filters of {'x'.join(map(str, tile))} do not tile the layer '{path}': its {dimension} are {full}, "
-                f"which {part} does not divide; its kernel is {'x'.join(map(str, kernel))} (input x output x height x width)"
+                f"partial filters of {'x'.join(map(str, tile))} do not tile the layer '{path}': its {dimension} "
+                f"are {full}, "
+                f"which {part} does not divide; its kernel is {'x'.join(map(str, kernel))} (input x output x "
+                "height x width)"
             )
     sizes = [full // part for full, part in zip(kernel, tile, strict=True)]
     return (sizes[0], sizes[1], sizes[2], sizes[3])
