@@ -77,7 +77,12 @@ def slugify(text: str, *, length: int = 120) -> str:
 
 
 class _Schema(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    # JSON has no infinity, and the PSNR of equal images is infinite: it is written as a text, and read back.
+    model_config = ConfigDict(extra="forbid", frozen=True, ser_json_inf_nan="strings")
+
+    def to_json(self) -> str:
+        """Return the object as indented JSON with sorted keys, ending with a line break."""
+        return json.dumps(json.loads(self.model_dump_json()), indent=2, sort_keys=True, allow_nan=False) + "\n"
 
 
 class Training(_Schema):
@@ -326,8 +331,7 @@ class RunStore:
             self.sweep()
             self.cells_path.mkdir(parents=True, exist_ok=True)
         if known is None or known.model_copy(update={"created": info.created}) != info:
-            text = json.dumps(info.model_dump(), indent=2, sort_keys=True)
-            write_atomic(self.path / "run.json", (text + "\n").encode())
+            write_atomic(self.path / "run.json", info.to_json().encode())
 
     def sweep(self) -> None:
         """Remove the leftovers of killed runs. Needs the lock: a running writer's files look the same."""
@@ -365,7 +369,7 @@ class RunStore:
             contents[f"images/{name}"] = _png(image)
         record = record.model_copy(update={"crops": sorted(contents)})
         contents["per_image.parquet"] = _parquet(pd.DataFrame({"image": []}) if per_image is None else per_image)
-        contents["record.json"] = (json.dumps(record.model_dump(), indent=2, sort_keys=True) + "\n").encode()
+        contents["record.json"] = record.to_json().encode()
         final = self.cells_path / record.directory_name
         temporary = self.cells_path / f"{_TEMPORARY}{record.directory_name}-{os.getpid()}"
         with disk_errors(final):

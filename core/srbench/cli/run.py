@@ -20,7 +20,7 @@ def run(
         str, typer.Option(help="A suite's name (`srbench list suites`) or a YAML file.", metavar="NAME|FILE")
     ],
     models: Annotated[
-        str | None, typer.Option(help='Only models that match, e.g. "edsr*" or "*+ps(*".', metavar="GLOB")
+        str | None, typer.Option(help='Only models that match, e.g. "edsr*" (quoted).', metavar="GLOB")
     ] = None,
     datasets: Annotated[
         str | None, typer.Option(help="Only these of the suite's data sets, e.g. Set5,Set14.", metavar="A,B")
@@ -58,18 +58,25 @@ def run(
     from srbench.suite import load_suite
 
     loaded = load_suite(suite)
-    with RunProgress() as observer:
-        report = run_suite(
-            loaded,
-            out,
-            models_glob=models,
-            datasets=[name.strip() for name in datasets.split(",") if name.strip()] if datasets is not None else None,
-            dry_run=dry_run,
-            device=device,
-            threads=threads,
-            jobs=jobs,
-            observer=observer,
-        )
+    try:
+        with RunProgress() as observer:
+            report = run_suite(
+                loaded,
+                out,
+                models_glob=models,
+                datasets=[name.strip() for name in datasets.split(",") if name.strip()]
+                if datasets is not None
+                else None,
+                dry_run=dry_run,
+                device=device,
+                threads=threads,
+                jobs=jobs,
+                observer=observer,
+            )
+    except KeyboardInterrupt:
+        # Typer would end the program without a word.
+        typer.echo("srbench: interrupted; what was finished is kept, run the same command again to go on.", err=True)
+        raise typer.Exit(130) from None
     pages = _build_page(report) if page and not dry_run and (report.done or _no_page(report)) else None
     if json_file is not None:
         _write_json(json_file, report)
@@ -158,9 +165,11 @@ def _show_plan(console: Any, report: RunReport) -> None:
 
 def _write_json(target: str, report: RunReport) -> None:
     """Write the outcome: what was run, counts, and one object per cell, with its record if it is finished."""
+    import json
+
     from srbench.cli.output import write_json
 
-    finished = {} if report.dry else {key: cell.record.model_dump() for key, cell in _wanted(report).items()}
+    finished = {} if report.dry else {key: json.loads(cell.record.to_json()) for key, cell in _wanted(report).items()}
     open_keys = {cell.key for model in report.todo for cell in model.cells}
     value = {
         "suite": report.plan.suite.name,

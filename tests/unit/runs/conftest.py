@@ -84,7 +84,8 @@ _NURSERY = """
 import os, signal, sys, time
 import torch, pandas, pyarrow.parquet, plotly
 import srbench.cli.app, srbench.cli.progress, srbench.runner, srbench.engine.train, srbench.engine.evaluate
-import srbench.testing, srbench.weights, srbench.data.folders, srbench.counting
+import srbench.backbones.bicubic, srbench.backbones.edsr, srbench.testing, srbench.weights, srbench.counting
+import srbench.data.folders
 from srbench.cli import main
 print("ready", flush=True)
 for line in sys.stdin:

@@ -39,21 +39,21 @@ def test_fifty_random_kills_lose_no_cell_and_do_none_twice(
     nursery: Any, suite_file: Callable[..., Path], tmp_path: Path, seed: int
 ) -> None:
     draw = random.Random(seed)
-    suite = suite_file(models=("bicubic", "edsr_tiny", "edsr_tiny+recursive"), tests=5)
+    suite = suite_file(models=("bicubic", "edsr_tiny", "edsr_tiny+recursive"), tests=8)
     arguments = ("run", "--suite", suite, "--jobs", "1", "--no-page", "--out")
     started = time.monotonic()
     assert nursery.run(*arguments, tmp_path / "whole") == 0, nursery.said()
     duration = time.monotonic() - started
     complete = finished_cells(tmp_path / "whole").keys()
-    assert len(complete) == 3 * 5 * 2
+    assert len(complete) == 3 * 8 * 2
 
-    kills = hits = rounds = advanced = 0
+    commands = kills = rounds = advanced = 0
     run_dir, known = tmp_path / "run0", {}
     while kills < KILLS:
         # Shorter than a whole run, so that one run is killed several times at different cells.
         status = nursery.kill_after(draw.uniform(0, duration / 2), *arguments, run_dir)
-        kills += 1
-        hits += status == -signal.SIGKILL
+        commands += 1
+        kills += status == -signal.SIGKILL
         assert status in (0, -signal.SIGKILL), nursery.said()
         after = finished_cells(run_dir)
         for name, trace in known.items():
@@ -65,7 +65,6 @@ def test_fifty_random_kills_lose_no_cell_and_do_none_twice(
             rounds += 1
             run_dir, known = tmp_path / f"run{rounds}", {}
     # Otherwise this test would have shown little.
-    assert hits >= KILLS // 2, f"only {hits} of {kills} commands were alive when they were to be killed"
     assert advanced >= 3, f"only {advanced} kills hit a run that had just finished something"
 
     assert nursery.run(*arguments, run_dir) == 0, nursery.said()
@@ -73,7 +72,9 @@ def test_fifty_random_kills_lose_no_cell_and_do_none_twice(
     assert after.keys() == complete
     assert {name: after[name] for name in known} == known
     assert not list(run_dir.glob("**/.tmp-*")), "leftovers of killed runs are swept"
-    print(f"{hits} kills of living runs, {advanced} with new cells, {rounds} runs completed on the way")
+    print(
+        f"{commands} commands, {kills} killed, {advanced} of them after new cells; {rounds} runs completed on the way"
+    )
 
 
 def test_killed_and_resumed_run_gives_the_same_numbers_as_an_uninterrupted_one(

@@ -55,6 +55,17 @@ def test_written_cell_is_read_back_whole(tmp_path: Path) -> None:
     assert np.array_equal(np.asarray(Image.open(directory / "images" / "baby.sr.png")), crop)
 
 
+def test_infinite_psnr_is_kept_in_json_that_any_program_reads(tmp_path: Path) -> None:
+    store = RunStore(tmp_path)
+    directory = store.write(record(metrics={"psnr_y": float("inf")}), TABLE)
+
+    def refuse(constant: str) -> None:
+        raise AssertionError(f"{constant} is no JSON")
+
+    json.loads((directory / "record.json").read_text(), parse_constant=refuse)
+    assert store.cells()[0].record.metrics == {"psnr_y": float("inf")}
+
+
 @pytest.mark.parametrize("name", ["record.json", "per_image.parquet", "images/baby.sr.png", "DONE"])
 def test_cell_without_one_of_its_files_does_not_count(name: str, tmp_path: Path) -> None:
     store = RunStore(tmp_path)
