@@ -82,7 +82,7 @@ def srbench(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
 
 _NURSERY = """
 import os, signal, sys, time
-import torch, pandas, pyarrow.parquet, plotly
+import torch, pandas, pyarrow.parquet
 import srbench.cli.app, srbench.cli.progress, srbench.runner, srbench.engine.train, srbench.engine.evaluate
 import srbench.backbones.bicubic, srbench.backbones.edsr, srbench.testing, srbench.weights, srbench.counting
 import srbench.data.folders
