@@ -81,7 +81,7 @@ def apply_method(model: B, method: SharingMethod) -> B:
         for site in group.sites:
             module = method.replace(site, modules[site.path], shared, model.scales)
             replacements[site.path] = Use(shared) if module is shared and shared is not None else module
-            if not isinstance(method, Recursive):
+            if module is not shared:
                 # What is untied with the site gets parameters of its own too (SRFBN's PReLU of each time step).
                 replacements.update({path: copy.deepcopy(layer_at(model, path)) for path in site.companions})
     for path, module in replacements.items():

@@ -60,6 +60,11 @@ def test_ps_rows_of_table_1(shape: str, ratio: str, printed: float) -> None:
         ("edsr_baseline+ps(ratio=2/16,shape=64x1x3x3)", 861_955),
         ("edsr_baseline+ps(ratio=4/16,shape=64x8x3x3)", 501_507),
         ("edsr_baseline+ps(ratio=1/16,shape=32x64x1x1)", 284_675),
+        ("edsr_baseline+dsconv(blocks=16)", 341_763),
+        ("edsr_baseline+dsconv", 341_763),
+        ("edsr_baseline+dsconv(blocks=12)", 598_787),
+        ("edsr_baseline+dsconv(blocks=8)", 855_811),
+        ("edsr_baseline+dsconv(blocks=4)", 1_112_835),
     ],
 )
 def test_figures_of_facts(name: str, count: int) -> None:
