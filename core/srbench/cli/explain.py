@@ -20,11 +20,13 @@ def explain(
 
     Example: `srbench explain matlab-y --scale 2`
     """
-    from srbench.cli.output import print_table, write_json
+    from srbench.cli.output import check_json_target, print_table, write_json
     from srbench.protocol_costs import measure_costs
     from srbench.protocols import get_protocol
 
     found = get_protocol(protocol)
+    if json is not None:
+        check_json_target(json)
     costs = measure_costs(found, scale)
     if json is not None:
         write_json(
