@@ -105,7 +105,9 @@ def test_the_authors_files_are_read(shared: Path, path: str, numbers: int) -> No
 
 def test_srfbn_ps_needs_the_allow_list(shared: Path) -> None:
     with pytest.raises(pickle.UnpicklingError, match=r"multiarray\.scalar"):
-        torch.load(shared / "weights" / "saturnian77_SRFBN-PS" / "srfbnspsx2.pth", weights_only=True)
+        torch.load(
+            shared / "weights" / "saturnian77_SRFBN-PS" / "srfbnspsx2.pth", map_location="cpu", weights_only=True
+        )
 
 
 def test_weights_of_another_model_are_refused_by_name_with_the_keys(tmp_path: Path) -> None:
