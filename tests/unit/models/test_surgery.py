@@ -278,3 +278,11 @@ def test_fold_returns_a_copy_and_leaves_the_network_alone() -> None:
             parameter.zero_()
     assert list(model.state_dict()) == keys
     assert torch.equal(model(_image()), output)
+
+
+@pytest.mark.parametrize("name", ["drrn_b1u9+recursive", "drrn_b1u9+dense", "drrn_b1u9+ps"])
+def test_a_method_on_a_natively_tied_network_stores_each_tensor_once(name: str) -> None:
+    model = srbench.create_model(name, scale=2)
+    assert count_stored(model) == srbench.count_parameters(model)
+    if name.endswith("recursive"):  # what the published network is
+        assert srbench.count_parameters(model) == srbench.count_parameters(srbench.create_model("drrn_b1u9", scale=2))
