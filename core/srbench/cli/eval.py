@@ -49,6 +49,8 @@ def evaluate_command(
     found_metrics = [get_metric(name) for name in wanted if name]
     if json is not None:
         check_json_target(json)
+    if save_images is not None and save_images.exists() and not save_images.is_dir():
+        raise ConfigError(f"--save-images takes a folder; '{save_images}' is a file")
     dataset = open_dataset(data)
     if lr not in ("generated", "shipped"):
         raise ConfigError(f"--lr is 'generated' or 'shipped', got '{lr}'")
