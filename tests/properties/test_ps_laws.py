@@ -79,6 +79,28 @@ def set_identity(model: Backbone, dense: Backbone) -> None:
                 layer.bias.copy_(original.bias)
 
 
+def select_recursive_tiles(network: Backbone, recursive: Backbone, shape: str) -> Backbone:
+    """Apply PS with a bank of exactly the recursive network's tiles, which the layers of a tie class select alike."""
+    sites = recursive.sharing_sites()
+    ties = list(dict.fromkeys(site.tie for site in sites))
+    layers = {site.tie: layer_at(recursive, site.path) for site in sites}
+    tile = PS(shape=shape).partial_shape.resolve(kernel_shape(layers[ties[0]]))
+    tiles = {tie: to_tiles(canonical_kernel(layer), tile) for tie, layer in layers.items()}
+    per_layer = len(tiles[ties[0]])
+    shared = apply_method(network, PS(num_filters=per_layer * len(ties), shape=shape, bias="tied"))
+    with torch.no_grad():
+        for site in sites:
+            layer = shared.get_submodule(site.path)
+            start = ties.index(site.tie) * per_layer
+            layer.bank.filters[start : start + per_layer] = tiles[site.tie]
+            for coefficients in layer.coefficients.values():
+                coefficients.zero_()
+                coefficients[:, start : start + per_layer] = torch.eye(per_layer)
+            if layer.active_bias() is not None:
+                layer.active_bias().copy_(layers[site.tie].bias)
+    return shared
+
+
 @given(networks(), partial_shapes())
 def test_ratio_one_with_identity_coefficients_equals_dense(drawn: tuple[Backbone, int], shape: str) -> None:
     """Law: a bank of all tiles, each layer selecting its own, is the dense network, bit for bit."""
@@ -94,22 +116,7 @@ def test_selection_of_the_recursive_tiles_equals_recursive(seed: int, scale: int
     torch.manual_seed(seed)
     network = edsr(scale) if use_edsr else drrn(SCALES)
     recursive = apply_method(copy.deepcopy(network), Recursive())
-    sites = recursive.sharing_sites()
-    ties = list(dict.fromkeys(site.tie for site in sites))
-    tile = PS(shape=shape).partial_shape.resolve(kernel_shape(layer_at(recursive, sites[0].path)))
-    tiles = {site.tie: to_tiles(canonical_kernel(layer_at(recursive, site.path)), tile) for site in reversed(sites)}
-    per_layer = len(tiles[ties[0]])
-    shared = apply_method(network, PS(num_filters=per_layer * len(ties), shape=shape, bias="tied"))
-    with torch.no_grad():
-        for site in sites:
-            layer = shared.get_submodule(site.path)
-            start = ties.index(site.tie) * per_layer
-            layer.bank.filters[start : start + per_layer] = tiles[site.tie]
-            for coefficients in layer.coefficients.values():
-                coefficients.zero_()
-                coefficients[:, start : start + per_layer] = torch.eye(per_layer)
-            if layer.active_bias() is not None:
-                layer.active_bias().copy_(layer_at(recursive, site.path).bias)
+    shared = select_recursive_tiles(network, recursive, shape)
     assert torch.equal(shared(images(scale), scale), recursive(images(scale), scale))
 
 
@@ -194,13 +201,16 @@ def test_parameters_equal_the_formula(drawn: tuple[Backbone, int], shape: str, r
 @given(seed=st.integers(0, 2**16), shape=st.sampled_from(["CxCx1x1", "Cx1xKxK"]))
 @settings(max_examples=2)
 def test_the_published_networks_keep_the_laws(backbone: str, scale: int, seed: int, shape: str) -> None:
-    """Law: at full size too, ratio 1 with identity coefficients is dense, and folding changes nothing, bit for bit."""
+    """Law: at full size too, PS contains dense and recursive, and folding changes nothing, bit for bit."""
     dense = create_model(f"{backbone}+dense", scale=scale, seed=seed)
     shared = create_model(f"{backbone}+ps(ratio=1,shape={shape})", scale=scale, seed=seed)
     set_identity(shared, dense)
     x = torch.rand(1, 3, 5, 6)
     with torch.no_grad():
         assert torch.equal(shared(x), dense(x))
+        recursive = create_model(f"{backbone}+recursive", scale=scale, seed=seed)
+        selecting = select_recursive_tiles(create_model(backbone, scale=scale, seed=seed), recursive, shape)
+        assert torch.equal(selecting(x), recursive(x))
         small = create_model(f"{backbone}+ps(ratio=1/16,shape={shape})", scale=scale, seed=seed)
         spread(small)
         assert torch.equal(fold(small)(x), small(x))

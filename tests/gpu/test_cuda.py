@@ -1,0 +1,52 @@
+"""What differs between a CPU and a GPU is rounding, nothing else. Run by `tox run -e gpu`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from srbench.data.datasets import open_dataset
+from srbench.engine.evaluate import evaluate
+from srbench.engine.recipe import make_recipe
+from srbench.engine.train import train
+from srbench.factory import create_model
+from srbench.protocols import get_protocol
+from srbench.registry import get_metric
+from srbench.testing import run_checks
+
+pytestmark = [
+    pytest.mark.gpu,
+    pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device"),
+]
+
+MODELS = ["edsr_tiny", "edsr_tiny+ps(ratio=1/4)", "drrn_b1u9+ps(ratio=1/9)"]
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_figures_on_cuda_are_those_of_the_cpu(name: str) -> None:
+    dataset, protocol = open_dataset("embedded-test"), get_protocol("matlab-y")
+    metrics = [get_metric("psnr_y"), get_metric("ssim_y")]
+    model = create_model(name, scale=2, seed=0)
+    frames = [
+        evaluate(model, dataset, 2, protocol, metrics, device=device, image_filter=["chelsea"])
+        for device in ("cpu", "cuda")
+    ]
+    # TF32 is off in evaluation, so that float32 sums differ by their order only.
+    assert frames[0].psnr_y[0] == pytest.approx(frames[1].psnr_y[0], abs=2e-3)
+    assert frames[0].ssim_y[0] == pytest.approx(frames[1].ssim_y[0], abs=2e-5)
+
+
+@pytest.mark.parametrize("name", MODELS[:2])
+def test_training_on_cuda_resumes_to_the_same_weights(name: str, tmp_path: Path) -> None:
+    recipe = make_recipe({"iterations": 20, "batch_size": 4, "gt_size": 32, "checkpoint_every": 7}, source="test")
+    digests = [
+        train(name, scales=(2,), data="embedded-train", recipe=recipe, out_dir=tmp_path / str(i), device="cuda")
+        for i in range(2)
+    ]
+    assert digests[0].weights_sha256 == digests[1].weights_sha256
+
+
+def test_the_conformance_checks_pass_where_there_is_a_gpu() -> None:
+    assert not [text for text in run_checks("edsr_tiny+ps", (2,)).values() if text.startswith("failed")]
