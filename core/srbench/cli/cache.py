@@ -29,10 +29,12 @@ def add(
     Example: `srbench cache add ~/datasets/Set5/HR ~/Downloads/drrnps.pth`
     """
     from srbench.cache import Cache
-    from srbench.cli.output import print_table, write_json
+    from srbench.cli.output import check_json_target, print_table, write_json
     from srbench.data.catalogue import add_paths
     from srbench.errors import DataError
 
+    if json is not None:
+        check_json_target(json)
     cache = Cache()
     report = add_paths(paths, cache)
     if not report.added:

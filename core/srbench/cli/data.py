@@ -56,9 +56,11 @@ def download(
     from rich.progress import track
 
     from srbench.cache import Cache
-    from srbench.cli.output import write_json
+    from srbench.cli.output import check_json_target, write_json
     from srbench.registry import get_dataset
 
+    if json is not None:
+        check_json_target(json)
     datasets = [get_dataset(name) for name in names]  # all names are looked up before the first download
     fetched = {}
     for dataset in datasets:

@@ -41,41 +41,49 @@ def evaluate_command(
     from rich.console import Console
     from rich.progress import Progress
 
-    from srbench.cli.output import print_table, write_json
+    from srbench.cli.output import check_json_target, print_table, write_json
     from srbench.data.datasets import open_dataset
-    from srbench.errors import ConfigError, WeightsError
+    from srbench.errors import ConfigError
     from srbench.protocols import get_protocol
     from srbench.registry import canonical_name, get_metric, tagged_source
     from srbench.storage import sha256_file
+    from srbench.weights import load_into, saved_for
 
     # What is cheap to check comes first, torch last.
     found_protocol = get_protocol(protocol)
-    found_metrics = [get_metric(name.strip()) for name in metrics.split(",") if name.strip()]
+    wanted = dict.fromkeys(name.strip() for name in metrics.split(","))  # each once
+    found_metrics = [get_metric(name) for name in wanted if name]
+    if json is not None:
+        check_json_target(json)
+    if save_images is not None and save_images.exists() and not save_images.is_dir():
+        raise ConfigError(f"--save-images takes a folder; '{save_images}' is a file")
     dataset = open_dataset(data)
     if lr not in ("generated", "shipped"):
         raise ConfigError(f"--lr is 'generated' or 'shipped', got '{lr}'")
-    if weights is not None and not weights.is_file():
-        raise WeightsError(f"there is no weights file '{weights}'")
+    if not found_metrics:
+        raise ConfigError("there is no metric to compute; give at least one, e.g. --metrics psnr_y")
+    name = canonical_name(model)
+    there = saved_for(weights) if weights is not None else None
 
     import torch
 
     from srbench.engine.evaluate import evaluate
     from srbench.factory import create_model
-    from srbench.weights import load_into
 
-    if device.split(":")[0] == "cuda" and not torch.cuda.is_available():
-        raise ConfigError(f"--device {device} was asked for, but torch {torch.__version__} sees no CUDA device here")
-    try:
-        torch.device(device)
-    except RuntimeError as error:
-        raise ConfigError(f"--device '{device}' is none that torch knows: cpu, cuda, cuda:1, ...") from error
-    name = canonical_name(model)
-    weights_sha256 = tagged_source(name).sha256 if name.tag is not None and weights is None else None
-    network = create_model(model, scale=scale, pretrained=False if weights is not None else None)
+    where = _device(device)
+    weights_sha256: str | None = None
     if weights is not None:
+        # A multi-scale network is loaded whole, and what the scale deploys is taken from it.
+        scales = there.scales if there is not None and scale in there.scales else (scale,)
+        network = create_model(name, scales=scales, pretrained=False)
         load_into(network, weights)
+        network = network.at_scale(scale)
         weights_sha256 = sha256_file(weights)
-    elif name.tag is None and any(True for _ in network.parameters()):
+    else:
+        network = create_model(name, scale=scale)
+        if name.tag is not None:
+            weights_sha256 = tagged_source(name).sha256
+    if weights_sha256 is None and any(True for _ in network.parameters()):
         raise ConfigError(
             f"'{model}' names no weights, and a network at its random start measures nothing: "
             "give --weights FILE, or a tag (`srbench list models`)"
@@ -89,7 +97,7 @@ def evaluate_command(
             scale,
             found_protocol,
             found_metrics,
-            device=device,
+            device=where,
             threads=threads,
             progress=lambda _image, done, total: bar.update(task, completed=done, total=total),
             save_images=save_images,
@@ -132,3 +140,24 @@ def evaluate_command(
         ["image", *heads, "forward, s"],
         rows,
     )
+
+
+def _device(name: str) -> str:
+    """Return the name of a device that torch has here.
+
+    Raises:
+        ConfigError: It is unknown, or not here.
+    """
+    import re
+
+    import torch
+
+    from srbench.errors import ConfigError
+
+    if re.fullmatch(r"cpu|cuda(:\d+)?", name) is None:
+        raise ConfigError(f"--device is cpu, cuda or cuda:N, got '{name}'")
+    found = torch.cuda.device_count()
+    if name != "cpu" and found <= int(name.partition(":")[2] or 0):
+        here = f"{found} CUDA device{'s' if found > 1 else ''}" if found else "no CUDA device"
+        raise ConfigError(f"--device {name} was asked for, but torch {torch.__version__} sees {here} here; give cpu")
+    return name

@@ -25,7 +25,7 @@ def explain(
 
     Example: `srbench explain matlab-y --scale 2`
     """
-    from srbench.cli.output import print_table, write_json
+    from srbench.cli.output import check_json_target, print_table, write_json
     from srbench.errors import ConfigError
     from srbench.protocol_costs import measure_costs
     from srbench.protocols import get_protocol, list_protocols
@@ -33,6 +33,8 @@ def explain(
     if protocol is None:
         raise ConfigError(f"say which protocol to explain: {' or '.join(list_protocols())}")
     found = get_protocol(protocol)
+    if json is not None:
+        check_json_target(json)
     costs = measure_costs(found, scale)
     if json is not None:
         write_json(

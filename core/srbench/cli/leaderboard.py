@@ -28,8 +28,11 @@ def build(
     check: Annotated[bool, typer.Option("--check", help=CHECK_HELP)] = False,
 ) -> None:
     """Write leaderboard.csv, leaderboard.md and index.html: one page that needs no network."""
+    from srbench.cli.output import check_json_target
     from srbench.leaderboard import publish
 
+    if json_file is not None:
+        check_json_target(json_file)
     made = publish.build(run_dir, out, write=not check)
     _write_json(run_dir, json_file)
     again = f"srbench leaderboard build {run_dir}" + (f" --out {out}" if out else "")

@@ -73,10 +73,16 @@ def train(
         "ema_decay": ema,
         "seed": seed,
     }
+    from srbench.cli.output import check_json_target, write_json
+    from srbench.data.datasets import open_dataset
     from srbench.engine.recipe import load_recipe, make_recipe
     from srbench.errors import ConfigError
+    from srbench.protocols import get_protocol
     from srbench.registry import canonical_name
 
+    if json is not None:
+        check_json_target(json)
+    get_protocol(protocol)
     values = load_recipe(recipe) if recipe else {}
     values.update({key: value for key, value in overrides.items() if value is not None})
     if "iterations" not in values:
@@ -84,6 +90,9 @@ def train(
     checked = make_recipe(values, source=f"recipe {recipe}" if recipe else "options")
     name = canonical_name(model)
     folder = out or Path("runs", "train", f"{name.slug}_x{'x'.join(map(str, wanted))}")
+
+    if val is not None:
+        open_dataset(val)
 
     from srbench.engine.train import train as train_model
 
@@ -109,8 +118,6 @@ def train(
             tensorboard=tensorboard,
         )
     if json is not None:
-        from srbench.cli.output import write_json
-
         write_json(_as_json(result), json)
     if json != "-":
         _tell(result)
