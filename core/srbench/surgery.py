@@ -86,6 +86,10 @@ def apply_method(model: B, method: SharingMethod) -> B:
                 replacements.update({path: copy.deepcopy(layer_at(model, path)) for path in site.companions})
     for path, module in replacements.items():
         _set_module(model, path, module)
+    # A layer that was shared before, and that the method takes over, is kept under its new key only.
+    taken = {id(module) for module in shared_modules.values()}
+    for key in [key for key, module in model.shared.items() if id(module) in taken]:
+        del model.shared[key]
     model.shared.update(shared_modules)
     _forget_unused(model)
     model.method = method
