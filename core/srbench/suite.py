@@ -26,6 +26,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PrivateAttr,
 
 from srbench import naming, yaml_lines
 from srbench.errors import ConfigError, SRBenchError, suggest
+from srbench.reported import ReportedFigure, read_reported
 
 __all__ = ["ModelEntry", "Suite", "TrainSpec", "load_suite"]
 
@@ -98,6 +99,22 @@ def _model_entry(value: object) -> object:
     return value
 
 
+class ReportedSpec(_Schema):
+    """Name figures of a paper that are shown beside the measured ones, never ranked with them.
+
+    Attributes:
+        table: A packaged table's name, or a CSV file relative to the suite's.
+        models: Only rows whose model or name in the paper matches this glob.
+    """
+
+    table: Name
+    models: Name = "*"
+
+
+def _reported_spec(value: object) -> object:
+    return {"table": value} if isinstance(value, str) else value
+
+
 class Suite(_Schema):
     """Hold what a suite's file says.
 
@@ -111,6 +128,7 @@ class Suite(_Schema):
         protocols: Names of protocols; in YAML `protocol: NAME` or a list.
         metrics: Names of metrics.
         train: How models without weights are trained; needed if there are any.
+        reported: Papers' figures to show beside what is measured: tables' names, or mappings with `table` and `models`.
         requires: Method or backbone -> what to install to have it.
         budget: What the suite costs, in words.
     """
@@ -126,6 +144,7 @@ class Suite(_Schema):
     )
     metrics: Annotated[tuple[Name, ...], Field(min_length=1)] = ("psnr_y", "ssim_y")
     train: TrainSpec | None = None
+    reported: tuple[Annotated[ReportedSpec, BeforeValidator(_reported_spec)], ...] = ()
     requires: dict[StrictStr, StrictStr] = {}
     budget: StrictStr = ""
 
@@ -168,6 +187,27 @@ class Suite(_Schema):
                 f"{self.where('models', index, 'train')}: the training of '{entry.model}' needs 'data', "
                 "a data set's name or a folder."
             ) from error
+
+    def reported_figures(self) -> list[ReportedFigure]:
+        """Return the papers' figures at the suite's scales.
+
+        Raises:
+            UnknownNameError: There is no such table; line and nearest name are named.
+            ConfigError: A table is not right, or no row matches.
+        """
+        found: list[ReportedFigure] = []
+        for index, spec in enumerate(self.reported):
+            with self.blamed("reported", index):
+                is_file = self._base is not None and spec.table.endswith(".csv")
+                figures = read_reported(self._base / spec.table if is_file and self._base else spec.table, spec.models)
+                at_scale = [figure for figure in figures if figure.scale in self.scales]
+                if not at_scale:
+                    scales = ", ".join(f"x{scale}" for scale in sorted({figure.scale for figure in figures}))
+                    raise ConfigError(
+                        f"the reported figures '{spec.table}' are for {scales}, not for the suite's scales"
+                    )
+                found += at_scale
+        return found
 
     def definition(self) -> dict[str, Any]:
         """Return the suite as plain values, in the form that its file has."""
@@ -214,13 +254,16 @@ def _validate(document: yaml_lines.Document, base: Path | None) -> Suite:
     suite._document = document
     suite._base = base
     _check_recipes(suite, document)
+    suite.reported_figures()
     return suite
 
 
 def _keys_at(place: yaml_lines.Place) -> list[str]:
-    """Return the keys that are known at a place: in a model, or at the top."""
+    """Return the keys that are known at a place: in a model, in a table of reported figures, or at the top."""
     if len(place) > 1 and place[0] == "models":
         return list(_MODEL_KEYS)
+    if len(place) > 1 and place[0] == "reported":
+        return list(ReportedSpec.model_fields)
     return [field.alias or name for name, field in Suite.model_fields.items()]
 
 
