@@ -293,13 +293,14 @@ def test_cuda_where_there_is_none(
     assert _listing(made) == before
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may read and write everything")
 def test_what_may_not_be_read_or_written_is_named(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
     _image(tmp_path / "images" / "one.png")
     (tmp_path / "images" / "one.png").chmod(0)
+    if os.access(tmp_path / "images" / "one.png", os.R_OK):
+        pytest.skip("this user may read and write everything")
     for line in (BICUBIC, f"{BICUBIC} --json images/x.json", "data info images", "cache add images"):
         (tmp_path / "images").chmod(0o555)
         with pytest.raises(SystemExit) as ended:
