@@ -134,7 +134,22 @@ def _try(item: Contribution) -> tuple[PluginStatus, str, str, Any]:
             f"{type(error).__name__}: {error}; `srbench plugins doctor` shows the traceback to report to its authors"
         )
         return PluginStatus.BROKEN, detail, traceback.format_exc(), None
+    if item.kind == "suites" and (wrong := _not_a_file(obj, item.value)):
+        return PluginStatus.BROKEN, wrong, "", None
     return PluginStatus.OK, "", "", obj
+
+
+def _not_a_file(obj: object, value: str) -> str:
+    """Say what is wrong with a suite's object, which must be a path or a resource that is there; or nothing."""
+    from importlib.resources.abc import Traversable
+
+    if not isinstance(obj, Traversable):
+        return f"'{value}' is a {type(obj).__name__}, not the pathlib.Path of a YAML file; report it to its authors"
+    if not obj.is_file():
+        return (
+            f"'{value}' names the file '{obj}', which is not there; reinstall the plugin, or report it to its authors"
+        )
+    return ""
 
 
 @functools.cache

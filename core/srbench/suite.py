@@ -19,14 +19,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from importlib import resources
 from pathlib import Path
 from typing import Annotated, Any
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PrivateAttr, StrictInt, StrictStr, ValidationError
 
 from srbench import naming, yaml_lines
-from srbench.errors import ConfigError, SRBenchError, UnknownNameError, suggest
+from srbench.errors import ConfigError, SRBenchError, suggest
 
 __all__ = ["ModelEntry", "Suite", "TrainSpec", "load_suite"]
 
@@ -176,10 +175,12 @@ class Suite(_Schema):
 
 
 def load_suite(name_or_path: str | Path) -> Suite:
-    """Load a packaged suite by its name, or a YAML file by its path.
+    """Load an installed suite by its name, sr-bench's own or a plugin's, or a YAML file by its path.
 
     Raises:
         UnknownNameError: No suite has this name; the nearest is named.
+        DuplicateNameError: Two distributions claim the name.
+        PluginError: The suite's plugin cannot be used.
         ConfigError: The file is missing, is no YAML, or holds an unknown key or a wrong value; file, line and the
             nearest key are named.
     """
@@ -193,16 +194,16 @@ def load_suite(name_or_path: str | Path) -> Suite:
                 f"there is no suite file '{path}'; give a YAML file, or the name of a suite (srbench list suites)."
             )
         return _validate(yaml_lines.read(path), path.parent)
-    packaged = resources.files("srbench.suites") / f"{text}.yaml"
-    if packaged.is_file():
-        return _validate(yaml_lines.parse(packaged.read_text(encoding="utf-8"), f"{text}.yaml"), None)
-    raise UnknownNameError(f"unknown suite '{text}'" + suggest(text, _known_suites()))
+    from srbench.registry import suite_file
 
-
-def _known_suites() -> list[str]:
-    from srbench.registry import list_suites
-
-    return list_suites()
+    file = suite_file(text)
+    suite = _validate(yaml_lines.read(file), file.parent if isinstance(file, Path) else None)
+    if suite.name != text:
+        raise ConfigError(
+            f"{suite.where('name')}: this is the file of suite '{text}', and it calls itself '{suite.name}'; "
+            "the two must be the same."
+        )
+    return suite
 
 
 def _validate(document: yaml_lines.Document, base: Path | None) -> Suite:

@@ -11,7 +11,9 @@ __all__ = ["app"]
 
 app = typer.Typer(name="cache", help="Keep images and weights by the hash of their content.", no_args_is_help=True)
 
-Json = Annotated[str | None, typer.Option(metavar="FILE|-", help="Write the result as JSON.")]
+Json = Annotated[
+    str | None, typer.Option(metavar="FILE|-", help="Write the result as JSON to a file, or to standard output: -.")
+]
 
 
 @app.command()

@@ -10,7 +10,9 @@ __all__ = ["app"]
 
 app = typer.Typer(name="data", help="List, download, verify and describe data sets.", no_args_is_help=True)
 
-Json = Annotated[str | None, typer.Option(metavar="FILE|-", help="Write the result as JSON.")]
+Json = Annotated[
+    str | None, typer.Option(metavar="FILE|-", help="Write the result as JSON to a file, or to standard output: -.")
+]
 DataArgument = Annotated[str, typer.Argument(help="A data set's name, or a folder of images.", metavar="NAME|DIR")]
 
 

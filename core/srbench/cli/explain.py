@@ -10,9 +10,14 @@ __all__ = ["explain"]
 
 
 def explain(
-    protocol: Annotated[str, typer.Argument(help="Name of a protocol, e.g. matlab-y.")],
+    protocol: Annotated[
+        str | None,
+        typer.Argument(help="Name of a protocol (`srbench list protocols`).", metavar="PROTOCOL", show_default=False),
+    ] = None,
     scale: Annotated[int, typer.Option(help="Scale at which the costs are measured.", min=2, max=8)] = 2,
-    json: Annotated[str | None, typer.Option(metavar="FILE|-", help="Write the result as JSON.")] = None,
+    json: Annotated[
+        str | None, typer.Option(metavar="FILE|-", help="Write the result as JSON to a file, or to standard output: -.")
+    ] = None,
 ) -> None:
     """Say in words and numbers what a protocol does.
 
@@ -23,9 +28,12 @@ def explain(
     import textwrap
 
     from srbench.cli.output import check_json_target, print_table, write_json
+    from srbench.errors import ConfigError
     from srbench.protocol_costs import measure_costs
-    from srbench.protocols import get_protocol
+    from srbench.protocols import get_protocol, list_protocols
 
+    if protocol is None:
+        raise ConfigError(f"say which protocol to explain: {' or '.join(list_protocols())}")
     found = get_protocol(protocol)
     if json is not None:
         check_json_target(json)

@@ -96,6 +96,8 @@ for line in sys.stdin:
             os.dup2(stream.fileno(), 1)
             os.dup2(stream.fileno(), 2)
         os.setpgid(0, 0)
+        # A background job of a shell may ignore it, and hand that down to here.
+        signal.signal(signal.SIGINT, signal.default_int_handler)
         try:
             main(args)
             os._exit(0)
