@@ -194,8 +194,6 @@ def _prepare(job: Job, state: dict[str, Any], emit: Emit) -> None:
 
     model = job.model
     torch.set_num_threads(job.threads)
-    torch.backends.cuda.matmul.allow_tf32 = False
-    torch.backends.cudnn.allow_tf32 = False
     emit(Progress("check", 0, 0))
     state["checks"] = run_checks(str(model.name), model.scales)
     if broken := {check: result for check, result in state["checks"].items() if result.startswith("failed")}:

@@ -282,7 +282,10 @@ def load_into(model: Backbone, path: Path | str) -> None:
 def _describe(model: Backbone) -> SavedFor | None:
     if model.model_name is None:
         return None
-    return SavedFor(str(replace(model.model_name, tag=None)), tuple(model.scales))
+    # A tag, and how the weights were initialised, are of no matter once there are weights.
+    initial = frozenset() if model.method is None else model.method.initial
+    args = tuple((key, value) for key, value in model.model_name.args if key not in initial)
+    return SavedFor(str(replace(model.model_name, tag=None, args=args)), tuple(model.scales))
 
 
 _LISTED = 6

@@ -60,6 +60,8 @@ def evaluate_command(
     dataset = open_dataset(data)
     if lr not in ("generated", "shipped"):
         raise ConfigError(f"--lr is 'generated' or 'shipped', got '{lr}'")
+    if lr == "shipped":
+        dataset.shipped_lr(dataset.image_names()[0], scale)  # raises where there are none, before any work
     if not found_metrics:
         raise ConfigError("there is no metric to compute; give at least one, e.g. --metrics psnr_y")
     name = canonical_name(model)

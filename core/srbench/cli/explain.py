@@ -25,6 +25,8 @@ def explain(
 
     Example: `srbench explain matlab-y --scale 2`
     """
+    import textwrap
+
     from srbench.cli.output import check_json_target, print_table, write_json
     from srbench.errors import ConfigError
     from srbench.protocol_costs import measure_costs
@@ -50,11 +52,12 @@ def explain(
     if json == "-":
         return
     typer.echo(found.explain())
-    typer.echo(
-        f"\nWhat each choice costs, measured on the {costs.images} images of {costs.dataset} at x{scale}; the model\n"
-        f"is {costs.model}: {costs.psnr:.3f} dB, SSIM {costs.ssim:.5f} under {found.name}. Better models feel\n"
-        "quantisation more: its error is the same, theirs is smaller.\n"
+    measured = (
+        f"What each choice costs, measured on the {costs.images} images of {costs.dataset} at x{scale}. The SR images "
+        f"are {costs.model}: {costs.psnr:.3f} dB, SSIM {costs.ssim:.5f} under {found.name}. Better models feel "
+        "quantisation more: its error is the same, theirs is smaller."
     )
+    typer.echo(f"\n{textwrap.fill(measured, 80)}\n")
     print_table(
         "One choice changed, the others kept",
         ["choice", f"{found.name} does", "instead", "PSNR, dB", "SSIM"],

@@ -84,6 +84,7 @@ def _finite(value: Any) -> Any:
 def print_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[str]], *, left: int = 1) -> None:
     """Print a table to standard output; the first `left` columns are words, the others numbers."""
     from rich.console import Console
+    from rich.measure import Measurement
     from rich.table import Table
 
     table = Table()
@@ -91,9 +92,9 @@ def print_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[str]
         table.add_column(column, justify="left" if index < left else "right", overflow="fold")
     for row in rows:
         table.add_row(*row)
-    console = Console(markup=False)
+    console = Console(markup=False, emoji=False, highlight=False)
     if not console.is_terminal:
-        # In a file or a pager, a table keeps its width instead of folding at 80 columns.
-        console.width = 160
-    console.print(title, style="bold")
+        # In a file or a pager a table takes the width that it needs: names stay whole, and can be searched for.
+        console.width = max(80, Measurement.get(console, console.options.update(max_width=10_000), table).maximum)
+    console.print(title, style="bold", soft_wrap=True)
     console.print(table)

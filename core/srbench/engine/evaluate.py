@@ -261,11 +261,14 @@ def _ahead(
 
 @contextmanager
 def _inference(model: nn.Module, device: torch.device, threads: int | None) -> Iterator[None]:
-    """Put a model on a device in evaluation mode; restore its mode and torch's threads afterwards."""
+    """Put a model on a device in evaluation mode, in full float32; restore mode, threads and TF32 afterwards."""
     if threads is not None and threads < 1:
         raise ConfigError(f"threads must be 1 or more, got {threads}")
     before = torch.get_num_threads()
     training = model.training
+    tf32 = torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32
+    # TF32 keeps 10 bits of a factor: figures would differ between a GPU and a CPU in the second decimal.
+    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = False
     model.to(device).eval()
     if threads is not None:
         torch.set_num_threads(threads)
@@ -274,6 +277,7 @@ def _inference(model: nn.Module, device: torch.device, threads: int | None) -> I
             yield
     finally:
         torch.set_num_threads(before)
+        torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32 = tf32
         model.train(training)
 
 

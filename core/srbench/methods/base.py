@@ -41,9 +41,11 @@ class SharingMethod:
 
     Attributes:
         kinds: The kinds of sites that the method takes: of `conv`, `tconv`, `block`.
+        initial: Arguments that decide initial weights only: weights of one initialisation load into another's model.
     """
 
     kinds: frozenset[str] = frozenset({"conv"})
+    initial: frozenset[str] = frozenset()
 
     def config(self) -> dict[str, Value]:
         """Return the arguments that make this instance, defaults filled in, None left out."""

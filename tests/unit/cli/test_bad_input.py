@@ -119,7 +119,7 @@ CASES = [
     ("cache ad", "no such command 'ad'"),
     ("run --suit quickstart", "no such option: --suit"),
     ("run", "missing option '--suite'"),
-    ("explain", "missing argument"),
+    ("explain", "say which protocol to explain"),
     # keys and files of suites and recipes
     ("run --suite key.yaml --out out", "unknown key 'metrcs'"),
     ("run --suite model.yaml --out out", "did you mean 'bicubic'?"),
@@ -273,7 +273,9 @@ def test_one_sentence_status_2_and_nothing_written(
     assert len(said) < 1500
     assert "Traceback" not in said
     assert _listing(made) == before
-    assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
+    # The cache may have learnt the pixel hash of a good image, which is true whatever was wrong beside it.
+    learnt = tmp_path / "cache" / "decoded"
+    assert [path for path in tmp_path.rglob("*") if path.is_file() and not path.is_relative_to(learnt)] == []
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU here")
@@ -293,13 +295,14 @@ def test_cuda_where_there_is_none(
     assert _listing(made) == before
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may read and write everything")
 def test_what_may_not_be_read_or_written_is_named(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
     _image(tmp_path / "images" / "one.png")
     (tmp_path / "images" / "one.png").chmod(0)
+    if os.access(tmp_path / "images" / "one.png", os.R_OK):
+        pytest.skip("this user may read and write everything")
     for line in (BICUBIC, f"{BICUBIC} --json images/x.json", "data info images", "cache add images"):
         (tmp_path / "images").chmod(0o555)
         with pytest.raises(SystemExit) as ended:

@@ -40,6 +40,7 @@ class PS(SharingMethod):
     """
 
     kinds = frozenset({"conv", "tconv"})
+    initial = frozenset({"init"})
 
     def __init__(
         self,
