@@ -25,7 +25,10 @@ GROUPS = ("backbones", "baselines", "methods", "metrics", "datasets", "suites", 
 # What the extras of this distribution would contribute, so that asking for one of these names without the plugin
 # says what to install. A test compares the table with the plugins' own entry points.
 EXTRAS: dict[str, dict[str, tuple[str, ...]]] = {
-    "ps": {"methods": ("basis", "dsconv", "ps"), "backbones": ("drrn_b1u9",)},
+    "ps": {
+        "methods": ("basis", "dsconv", "ps"),
+        "backbones": ("carn", "carn_m", "drrn_b1u9", "rcan_g5b10", "srfbn_s"),
+    },
 }
 
 

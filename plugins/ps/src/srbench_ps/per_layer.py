@@ -23,8 +23,8 @@ class PerLayerMethod(SharingMethod):
     """
 
     def chosen(self, sites: Sequence[SharingSite]) -> list[SharingSite]:
-        """Return the sites to act on (default: all of the method's kinds)."""
-        return [site for site in sites if site.kind in self.kinds]
+        """Return the sites to act on (default: all that the method takes)."""
+        return [site for site in sites if self.takes(site)]
 
     def restructured(self, path: str, layer: nn.Module) -> nn.Module:
         """Return what takes the place of a layer.
