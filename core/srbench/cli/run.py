@@ -56,10 +56,13 @@ def run(
 
     Example: `srbench run --suite efficient-x2 --datasets Set5,Set14 --models "drrn*" --dry-run`
     """
+    from srbench.cli.output import check_json_target
     from srbench.cli.progress import RunProgress
     from srbench.runner import run as run_suite
     from srbench.suite import load_suite
 
+    if json_file is not None:
+        check_json_target(json_file)
     loaded = load_suite(suite)
     with RunProgress() as observer:
         report = run_suite(

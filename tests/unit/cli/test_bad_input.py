@@ -111,7 +111,7 @@ CASES = [
     (TINY + " --protocol matlab", "unknown protocol 'matlab'; did you mean 'matlab-y'?"),
     (TINY + " --val nowhere", "unknown data set 'nowhere'"),
     ("explain matlab", "did you mean 'matlab-y'?"),
-    ("data info Set55", "unknown data set 'Set55', and no folder of that name; did you mean 'Set5'?"),
+    ("data info Set55", "no folder of that name here or in SRBENCH_DATA; did you mean 'Set5'?"),
     ("data download Set55", "unknown data set 'Set55'"),
     ("data verify images --protocol matlab", "unknown protocol 'matlab'"),
     ("list modles", "'modles' is not one of 'models'"),

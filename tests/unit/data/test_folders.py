@@ -208,3 +208,15 @@ def test_a_truncated_file_is_refused_though_it_was_known_whole(
     (tmp_path / "a.png").unlink()
     with pytest.raises(DataError, match="there are no images"):
         FolderDataset(tmp_path).content_hash()
+
+
+def test_a_folder_is_found_by_name_where_srbench_data_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = tmp_path / "disk" / "holiday"
+    folder.mkdir(parents=True)
+    write_png(np.zeros((8, 8, 3), np.uint8), folder / "beach.png")
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(UnknownNameError, match="SRBENCH_DATA"):
+        open_dataset("holiday")
+    monkeypatch.setenv("SRBENCH_DATA", os.pathsep.join([str(tmp_path / "nowhere"), str(tmp_path / "disk")]))
+    assert open_dataset("holiday").image_names() == ["beach"]
+    assert open_dataset("holiday").name == "holiday"
