@@ -34,7 +34,7 @@ _NEUTRAL = frozenset(
     {
         "cli", "leaderboard", "leaderboards", "suites", "testing",
         "crops.py", "executor.py", "fingerprint.py", "plan.py", "reported.py", "results.py", "runner.py", "storage.py",
-        "suite.py", "timm_bridge.py", "yaml_lines.py",
+        "suite.py", "suite_parts.py", "timm_bridge.py", "yaml_lines.py",
     }
 )  # fmt: skip
 _CODE = frozenset({".py", ".so", ".pyd"})

@@ -142,6 +142,7 @@ def _record(model: ModelPlan, cell: CellPlan, **values: Any) -> Record:
         args={key: format_value(value) for key, value in name.args},
         scale=cell.scale,
         scales=list(model.scales),
+        seed=None if model.training is None else model.training.seed,
         dataset=cell.data.name,
         dataset_hash=cell.data.content_hash,
         protocol=cell.protocol,
@@ -210,17 +211,27 @@ def _prepare(job: Job, state: dict[str, Any], emit: Emit) -> None:
             data_hash=result.data_hash,
             seconds=result.seconds,
         )
-        network = create_model(model.name, scale=model.scale)
+        network = create_model(model.name, scales=model.scales)
         load_into(network, result.weights)
     else:
         state["weights_sha256"] = model.weights_sha256
         network = create_model(model.name, scales=model.scales)
-    deployed: Backbone = network if network.scales == (model.scale,) else network.at_scale(model.scale)
     state["params_unique"] = count_parameters(network)
     state["params_stored"] = count_stored(network)
-    state["params_deployed"] = count_parameters(deployed)
-    deployed.eval()
-    state["network"] = deployed.to(job.device)
+    state["network"] = network.eval()
+
+
+def _deploy(job: Job, scale: int, state: dict[str, Any]) -> Backbone:
+    """Return what one scale needs of the network, on the device."""
+    from srbench.counting import count_parameters
+
+    if state.get("scale") != scale:
+        network: Backbone = state["network"]
+        deployed = network if network.scales == (scale,) else network.at_scale(scale)
+        state["params_deployed"] = count_parameters(deployed)
+        state["deployed"], state["scale"] = deployed.to(job.device), scale
+    view: Backbone = state["deployed"]
+    return view
 
 
 def _train(job: Job, emit: Emit) -> TrainResult:
@@ -232,7 +243,7 @@ def _train(job: Job, emit: Emit) -> TrainResult:
         raise ValueError(f"{model.label} has nothing to train")
     return train(
         str(model.name),
-        scales=(model.scale,),
+        scales=model.scales,
         data=training.data.source,
         recipe=Recipe.model_validate(training.recipe),
         out_dir=job.models_path / training.directory,
@@ -260,16 +271,19 @@ def _evaluate(job: Job, cells: Sequence[CellPlan], state: dict[str, Any], emit: 
     from srbench.registry import get_metric
 
     data, scale = cells[0].data, cells[0].scale
+    network = _deploy(job, scale, state)
     dataset = open_dataset(data.source)
     protocols = [get_protocol(cell.protocol) for cell in cells]
     metrics = [get_metric(name) for name in cells[0].metrics]
     label = f"{data.name}, {' + '.join(protocol.name for protocol in protocols)}"
+    if len(job.model.measured) > 1:
+        label = f"x{scale}, {label}"
     emit(Progress("evaluate", 0, data.images, label))
     started = time.perf_counter()
     crops: list[dict[str, NDArray[np.uint8]]] = [{} for _ in cells]
     with tempfile.TemporaryDirectory(prefix="srbench-") as folder:
         tables = evaluate(
-            state["network"],
+            network,
             dataset,
             scale,
             protocols,

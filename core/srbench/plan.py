@@ -68,6 +68,7 @@ class TrainingPlan:
         key: Hash of everything that decides the weights.
         recipe: The recipe's settings.
         iterations: Optimiser steps.
+        seed: The recipe's seed.
         data: What it is trained on.
         directory: The training's directory in the run's `models/`.
     """
@@ -75,6 +76,7 @@ class TrainingPlan:
     key: str
     recipe: dict[str, Any]
     iterations: int
+    seed: int
     data: DataPlan
     directory: str
 
@@ -90,11 +92,13 @@ class TrainingPlan:
 
 @dataclass(frozen=True)
 class ModelPlan:
-    """One model at one scale with all its cells: the unit of work that an executor gets.
+    """One network with all its cells: the unit of work that an executor gets.
+
+    A model is one for each seed, and for each scale unless one network is trained for all of them.
 
     Attributes:
         name: The model, canonical.
-        scale: The scale that is measured.
+        measured: The scales that are measured.
         scales: Those that the network is built for.
         tier: How its weights came to be.
         training: None for a model with weights, or with none to train.
@@ -102,10 +106,11 @@ class ModelPlan:
         code_digest: Hash of the code behind the numbers.
         plugins: Distributions that the model and the metrics come from -> version.
         place: Where the suite's file names the model, for messages.
+        several_seeds: Whether there are others that differ in the seed only.
     """
 
     name: ModelName
-    scale: int
+    measured: tuple[int, ...]
     scales: tuple[int, ...]
     tier: Tier
     training: TrainingPlan | None
@@ -114,16 +119,18 @@ class ModelPlan:
     plugins: dict[str, str]
     place: str
     cells: tuple[CellPlan, ...] = field(default=())
+    several_seeds: bool = False
 
     @property
     def label(self) -> str:
-        """Return the model and its scale, as progress shows them."""
-        return f"{self.name} x{self.scale}"
+        """Return the model, its scales, and its seed where there are several, as progress shows them."""
+        text = f"{self.name} x{'+'.join(map(str, self.measured))}"
+        return f"{text} seed {self.training.seed}" if self.training is not None and self.several_seeds else text
 
 
 @dataclass(frozen=True)
 class Plan:
-    """All models and cells of a run, in the suite's order."""
+    """All networks and cells of a run, in the suite's order."""
 
     suite: Suite
     models: tuple[ModelPlan, ...]
@@ -164,9 +171,7 @@ def make_plan(suite: Suite, *, models_glob: str | None = None, datasets: Sequenc
             get_metric(text)
     for index, entry, name in chosen:
         with suite.blamed("models", index):
-            for scale in suite.scales:
-                place = suite.where("models", index)
-                models.append(_plan_model(suite, entry, name, scale, data, protocols, opened, place))
+            models += _plan_model(suite, entry, name, data, protocols, opened, suite.where("models", index))
     return Plan(suite, tuple(models))
 
 
@@ -243,62 +248,85 @@ def _plan_model(
     suite: Suite,
     entry: ModelEntry,
     name: ModelName,
-    scale: int,
     data: Sequence[DataPlan],
     protocols: Sequence[Protocol],
     opened: dict[str, DataPlan],
     place: str,
-) -> ModelPlan:
+) -> list[ModelPlan]:
+    """Return what is measured of one model: a network for each scale, or one for all, and for each seed."""
     from srbench.registry import BASELINES, tagged_source
 
     plugins = fingerprint.distributions(name, suite.metrics)
     code = fingerprint.code_digest(plugins)
-    training: TrainingPlan | None = None
+    measured = suite.scales_of(entry)
+    # The scales that networks are built for, each with those of them that are measured.
+    networks: list[tuple[tuple[int, ...], tuple[int, ...]]] = [((scale,), (scale,)) for scale in measured]
     weights: str | None = None
-    scales: tuple[int, ...] = (scale,)
-    tier: Tier = "reproduced"
+    trains = name.tag is None and name.backbone not in BASELINES
     if name.tag is not None:
         source = tagged_source(name)
-        weights, scales = source.sha256, tuple(source.scales)
-        if scale not in scales:
-            raise ConfigError(
-                f"the weights of '{name}' are for {_scales(scales)}, and the suite asks for x{scale}; "
-                "take another model or scale."
-            )
-    elif name.backbone not in BASELINES:
-        training = _plan_training(suite, entry, name, scale, code, opened)
-        tier = "trained"
-    cells = []
-    for item in data:
-        for protocol in protocols:
-            key = fingerprint.cell_key(
-                model=str(name),
-                scale=scale,
-                scales=scales,
-                weights=training.key if training is not None else weights,
-                dataset_hash=item.content_hash,
-                protocol_digest=protocol.digest,
-                metrics=suite.metrics,
-                code=code,
-            )
-            slug = slugify(f"{name}-x{scale}-{item.name}-{protocol.name}")
-            cells.append(
-                CellPlan(
-                    key,
-                    str(name),
-                    scale,
-                    item,
-                    protocol.name,
-                    protocol.digest,
-                    suite.metrics,
-                    f"{slug}-{key[:KEY_LENGTH]}",
+        weights = source.sha256
+        for scale in measured:
+            if scale not in source.scales:
+                raise ConfigError(
+                    f"the weights of '{name}' are for {_scales(source.scales)}, and the suite asks for x{scale}; "
+                    "take another model or scale."
                 )
+        networks = [(tuple(source.scales), (scale,)) for scale in measured]
+    elif trains and suite.trained_together(entry):
+        networks = [(measured, measured)]
+    seeds: tuple[int | None, ...] = suite.seeds if trains and suite.seeds is not None else (None,)
+    models = []
+    for scales, wanted in networks:
+        for seed in seeds:
+            training = _plan_training(suite, entry, name, scales, seed, code, opened) if trains else None
+            model = ModelPlan(
+                name,
+                wanted,
+                scales,
+                "trained" if trains else "reproduced",
+                training,
+                weights,
+                code,
+                plugins,
+                place,
+                several_seeds=len(seeds) > 1,
             )
-    return ModelPlan(name, scale, scales, tier, training, weights, code, plugins, place, tuple(cells))
+            cells = _plan_cells(model, data, protocols, suite.metrics)
+            models.append(replace(model, cells=tuple(cells)))
+    return models
+
+
+def _plan_cells(
+    model: ModelPlan, data: Sequence[DataPlan], protocols: Sequence[Protocol], metrics: tuple[str, ...]
+) -> Iterator[CellPlan]:
+    name = str(model.name)
+    for scale in model.measured:
+        for item in data:
+            for protocol in protocols:
+                key = fingerprint.cell_key(
+                    model=name,
+                    scale=scale,
+                    scales=model.scales,
+                    weights=model.training.key if model.training is not None else model.weights_sha256,
+                    dataset_hash=item.content_hash,
+                    protocol_digest=protocol.digest,
+                    metrics=metrics,
+                    code=model.code_digest,
+                )
+                slug = slugify(f"{name}-x{scale}-{item.name}-{protocol.name}")
+                directory = f"{slug}-{key[:KEY_LENGTH]}"
+                yield CellPlan(key, name, scale, item, protocol.name, protocol.digest, metrics, directory)
 
 
 def _plan_training(
-    suite: Suite, entry: ModelEntry, name: ModelName, scale: int, code: str, opened: dict[str, DataPlan]
+    suite: Suite,
+    entry: ModelEntry,
+    name: ModelName,
+    scales: tuple[int, ...],
+    seed: int | None,
+    code: str,
+    opened: dict[str, DataPlan],
 ) -> TrainingPlan:
     from srbench.engine.recipe import Recipe
 
@@ -309,13 +337,13 @@ def _plan_training(
             "add one, or name weights by a tag."
         )
     data = _open(suite.resolve(spec.data), opened)
-    recipe = Recipe.model_validate(spec.recipe)
-    recipe.check_scales((scale,))
+    recipe = Recipe.model_validate(spec.recipe if seed is None else {**spec.recipe, "seed": seed})
+    recipe.check_scales(scales)
     key = fingerprint.training_key(
-        model=str(name), scales=(scale,), recipe_digest=recipe.digest, data_hash=data.content_hash, code=code
+        model=str(name), scales=scales, recipe_digest=recipe.digest, data_hash=data.content_hash, code=code
     )
-    directory = f"{slugify(f'{name}-x{scale}')}-{key[:KEY_LENGTH]}"
-    return TrainingPlan(key, recipe.model_dump(mode="json"), recipe.iterations, data, directory)
+    directory = f"{slugify(f'{name}-x' + '-'.join(map(str, scales)))}-{key[:KEY_LENGTH]}"
+    return TrainingPlan(key, recipe.model_dump(mode="json"), recipe.iterations, recipe.seed, data, directory)
 
 
 def _scales(scales: Sequence[int]) -> str:
@@ -323,5 +351,5 @@ def _scales(scales: Sequence[int]) -> str:
 
 
 def run_directory(suite: Suite, out: Path | None) -> Path:
-    """Return where a run of a suite goes: the given directory, or `runs/<suite>`."""
-    return out if out is not None else Path("runs") / suite.name
+    """Return where a run of a suite goes: the given directory, or `runs/<suite>`, with `-<budget>` if there is one."""
+    return out if out is not None else Path("runs") / suite.label

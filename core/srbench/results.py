@@ -114,6 +114,7 @@ class Record(_Schema):
         status: `ok`, or `failed`: then `error` is the traceback and `metrics` is empty.
         model: Canonical spelling of the model's name; `backbone`, `method`, `tag` and `args` are its parts.
         scale: The up-sampling factor; `scales` are all those that the measured network was built for.
+        seed: Seed of the training that the suite asks for; None for models with published weights or none.
         images: Number of images.
         tier: `reported` (a paper's figure), `reproduced` (authors' weights, measured here), `trained` (both here).
         metrics: Means over the images: `psnr_y` in dB, `ssim_y` in 0..1.
@@ -140,6 +141,7 @@ class Record(_Schema):
     args: dict[str, str] = {}
     scale: int
     scales: list[int] = []
+    seed: int | None = None
     dataset: str
     dataset_hash: str
     images: int = 0
@@ -164,9 +166,11 @@ class Record(_Schema):
     crops: list[str] = []
 
     @property
-    def identity(self) -> tuple[str, int, str, str]:
-        """Say which cell of the suite this is: model, scale, data set, protocol."""
-        return (self.model, self.scale, self.dataset, self.protocol)
+    def identity(self) -> tuple[str, int, int | None, str, str]:
+        """Say which cell of the suite this is: model, scale, seed, data set, protocol."""
+        seeds = self.training.seeds if self.training is not None else []
+        seed = seeds[0] if self.seed is None and len(seeds) == 1 else self.seed
+        return (self.model, self.scale, seed, self.dataset, self.protocol)
 
     @property
     def directory_name(self) -> str:
@@ -180,7 +184,8 @@ class RunInfo(_Schema):
 
     Attributes:
         suite: Name of the suite.
-        definition: The suite, as validated.
+        budget: Name of the suite's budget that it is run with; empty for the whole suite.
+        definition: The suite, as validated; with a budget, as that has it.
         explanations: Digest of each protocol -> what it does, in words; for readers that have no code to ask.
         reported: Figures of papers that the suite wants to be shown beside what is measured.
         srbench: Version that started the run.
@@ -191,6 +196,7 @@ class RunInfo(_Schema):
     suite: str
     title: str = ""
     description: str = ""
+    budget: str = ""
     definition: dict[str, Any] = {}
     explanations: dict[str, str] = {}
     reported: list[ReportedFigure] = []
@@ -272,7 +278,7 @@ class RunStore:
     def cells(self) -> list[Cell]:
         """Return every finished cell, failed ones included, sorted by directory.
 
-        Of two for the same model, scale, data set and protocol it is the later one.
+        Of two for the same model, scale, seed, data set and protocol it is the later one.
 
         Raises:
             StoreError: There is no run in this directory, or a record was written by a later version of sr-bench.
@@ -281,7 +287,7 @@ class RunStore:
             raise StoreError(
                 f"there is no run in '{self.path}'; `srbench run --suite NAME --out {self.path}` makes one."
             )
-        latest: dict[tuple[str, int, str, str], Cell] = {}
+        latest: dict[tuple[str, int, int | None, str, str], Cell] = {}
         for directory in self._directories():
             record = read_finished(directory)
             if record is None:
@@ -326,10 +332,9 @@ class RunStore:
             StoreError: The directory cannot be written to, or holds a run of another suite.
         """
         known = self.info()
-        if known is not None and known.suite != info.suite:
-            raise StoreError(
-                f"'{self.path}' holds a run of suite '{known.suite}', not of '{info.suite}'; give another --out."
-            )
+        if known is not None and (known.suite, known.budget) != (info.suite, info.budget):
+            held, asked = (f"'{i.suite}'" + (f" with budget '{i.budget}'" if i.budget else "") for i in (known, info))
+            raise StoreError(f"'{self.path}' holds a run of suite {held}, not of {asked}; give another --out.")
         with disk_errors(self.path):
             self.sweep()
             self.cells_path.mkdir(parents=True, exist_ok=True)
@@ -397,7 +402,7 @@ class RunStore:
             shutil.rmtree(aside, ignore_errors=True)
 
     def supersede(self, record: Record) -> None:
-        """Remove results of the same model, scale, data set and protocol that other code, weights or data gave.
+        """Remove results of the same model, scale, seed, data set and protocol that other code, weights or data gave.
 
         A failed cell removes earlier failures only: a result that was once right stays until there is a new one.
         """

@@ -146,6 +146,7 @@ def _info(suite: Suite, store: RunStore) -> RunInfo:
         suite=suite.name,
         title=suite.title,
         description=suite.description,
+        budget=suite.chosen_budget,
         definition=suite.definition(),
         explanations={protocol.digest: protocol.explain() for protocol in map(get_protocol, suite.protocols)},
         reported=suite.reported_figures(),
@@ -190,7 +191,9 @@ def _preflight(todo: Sequence[ModelPlan], told: Observer, *, fetch: bool) -> Non
     for model in todo:
         told.note(f"checking {model.label}")
         try:
-            create_model(model.name, scales=model.scales, pretrained=False).at_scale(model.scale)
+            network = create_model(model.name, scales=model.scales, pretrained=False)
+            for scale in model.measured:
+                network.at_scale(scale)
             if fetch and model.name.tag is not None:
                 tagged_source(model.name).file()
         except SRBenchError as error:

@@ -7,12 +7,16 @@ models:
   - bicubic
   - edsr_tiny+ps(ratio=1/4)
   - {backbone: edsr_tiny, method: recursive, train: {iterations: 4000}}
+  - {model: drrn_b1u9, multi_scale: true}
+seeds: [0, 1]
 datasets: [embedded-test]
 protocol: matlab-y
 metrics: [psnr_y, ssim_y]
 train:
   data: embedded-train
   iterations: 2000
+budgets:
+  small: {seeds: 0, train: {iterations: 500}, budget: a minute}
 """
 
 from __future__ import annotations
@@ -22,100 +26,33 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PrivateAttr, StrictInt, StrictStr, ValidationError
+from pydantic import Field, PrivateAttr, StrictBool, StrictStr, ValidationError
 
-from srbench import naming, yaml_lines
-from srbench.errors import ConfigError, SRBenchError, suggest
+from srbench import yaml_lines
+from srbench.errors import ConfigError, SRBenchError, UnknownNameError, suggest
 from srbench.reported import ReportedFigure, read_reported
+from srbench.suite_parts import (
+    MODEL_KEYS,
+    BudgetSpec,
+    ModelEntry,
+    Models,
+    Name,
+    Names,
+    Reported,
+    ReportedSpec,
+    Scales,
+    Schema,
+    Seeds,
+    TrainSpec,
+)
 
 __all__ = ["ModelEntry", "Suite", "TrainSpec", "load_suite"]
 
-Name = Annotated[StrictStr, Field(min_length=1)]
-Scale = Annotated[StrictInt, Field(ge=1, le=16)]
+
+BudgetName = Annotated[StrictStr, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=40)]
 
 
-def _listed(value: object) -> object:
-    return value if isinstance(value, list | tuple) else [value]
-
-
-class _Schema(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
-
-
-class TrainSpec(BaseModel):
-    """Say how models without weights are trained: `data`, and the settings of a recipe beside it.
-
-    Attributes:
-        data: A data set's name or a folder of HR images.
-    """
-
-    model_config = ConfigDict(extra="allow", frozen=True)
-
-    data: Name
-
-    @property
-    def recipe(self) -> dict[str, Any]:
-        """Return the settings that the training engine takes."""
-        return dict(self.__pydantic_extra__ or {})
-
-
-class ModelEntry(_Schema):
-    """Name one model of a suite and, where it differs from the suite's, its training.
-
-    Attributes:
-        model: The name: `BACKBONE[+METHOD[(key=value,...)]][.TAG]`.
-        train: Settings that replace those of the suite's `train` for this model.
-    """
-
-    model: Name
-    train: dict[StrictStr, Any] | None = None
-
-
-_MODEL_KEYS = ("model", "backbone", "method", "args", "tag", "train")
-
-
-def _model_entry(value: object) -> object:
-    """Read a model's two forms: a name, or a mapping with the parts of a name; each may carry `train`."""
-    if isinstance(value, str):
-        value = {"model": value}
-    if not isinstance(value, dict):
-        raise ValueError(f"a model is a name such as edsr_tiny+ps(ratio=1/4), or a mapping; got {value!r}")
-    for key in value:
-        if key not in _MODEL_KEYS:
-            raise ValueError(f"unknown key '{key}'" + suggest(str(key), _MODEL_KEYS, noun="keys"))
-    parts = {key: item for key, item in value.items() if key in {"backbone", "method", "args", "tag"}}
-    try:
-        if parts and "model" in value:
-            raise ValueError(
-                "give a model either as 'model' or in parts ('backbone', 'method', 'args', 'tag'), not both"
-            )
-        if parts:
-            rest = {key: item for key, item in value.items() if key not in parts}
-            return {"model": str(naming.ModelName.from_mapping(parts)), **rest}
-        if isinstance(value.get("model"), str):
-            naming.parse(value["model"])
-    except SRBenchError as error:
-        raise ValueError(str(error)) from error
-    return value
-
-
-class ReportedSpec(_Schema):
-    """Name figures of a paper that are shown beside the measured ones, never ranked with them.
-
-    Attributes:
-        table: A packaged table's name, or a CSV file relative to the suite's.
-        models: Only rows whose model or name in the paper matches this glob.
-    """
-
-    table: Name
-    models: Name = "*"
-
-
-def _reported_spec(value: object) -> object:
-    return {"table": value} if isinstance(value, str) else value
-
-
-class Suite(_Schema):
+class Suite(Schema):
     """Hold what a suite's file says.
 
     Attributes:
@@ -128,7 +65,10 @@ class Suite(_Schema):
         protocols: Names of protocols; in YAML `protocol: NAME` or a list.
         metrics: Names of metrics.
         train: How models without weights are trained; needed if there are any.
+        seeds: Every model without weights is trained once with each; the recipe's own seed where not given.
+        multi_scale: Whether a model without weights is one network for all scales, trained for them together.
         reported: Papers' figures to show beside what is measured: tables' names, or mappings with `table` and `models`.
+        budgets: Name -> how the suite is run with less.
         requires: Method or backbone -> what to install to have it.
         budget: What the suite costs, in words.
     """
@@ -136,23 +76,42 @@ class Suite(_Schema):
     name: Annotated[StrictStr, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=80)]
     title: StrictStr = ""
     description: StrictStr = ""
-    scales: Annotated[tuple[Scale, ...], BeforeValidator(_listed), Field(alias="scale", min_length=1)]
-    models: Annotated[tuple[Annotated[ModelEntry, BeforeValidator(_model_entry)], ...], Field(min_length=1)]
+    scales: Annotated[Scales, Field(alias="scale")]
+    models: Models
     datasets: Annotated[tuple[Name, ...], Field(min_length=1)]
-    protocols: Annotated[tuple[Name, ...], BeforeValidator(_listed), Field(alias="protocol", min_length=1)] = (
-        "matlab-y",
-    )
+    protocols: Annotated[Names, Field(alias="protocol")] = ("matlab-y",)
     metrics: Annotated[tuple[Name, ...], Field(min_length=1)] = ("psnr_y", "ssim_y")
     train: TrainSpec | None = None
-    reported: tuple[Annotated[ReportedSpec, BeforeValidator(_reported_spec)], ...] = ()
-    requires: dict[StrictStr, StrictStr] = {}
+    seeds: Seeds | None = None
+    multi_scale: StrictBool = False
+    reported: tuple[Reported, ...] = ()
+    budgets: dict[BudgetName, BudgetSpec] = Field({})
+    requires: dict[StrictStr, StrictStr] = Field({})
     budget: StrictStr = ""
 
     _document: yaml_lines.Document | None = PrivateAttr(default=None)
     _base: Path | None = PrivateAttr(default=None)
+    _chosen_budget: str = PrivateAttr(default="")
+    # Keys whose value stands elsewhere in the file: in the chosen budget.
+    _moved: frozenset[str] = PrivateAttr(default=frozenset())
+
+    @property
+    def chosen_budget(self) -> str:
+        """Return the name of the budget that this suite was made with; empty for the whole one."""
+        return self._chosen_budget
+
+    @property
+    def label(self) -> str:
+        """Return the suite's name, with that of the chosen budget."""
+        return f"{self.name}-{self._chosen_budget}" if self._chosen_budget else self.name
+
+    def place(self, *place: str | int) -> tuple[str | int, ...]:
+        """Return where in the file a key or item stands: in the chosen budget, where that says it."""
+        return ("budgets", self._chosen_budget, *place) if place and place[0] in self._moved else place
 
     def where(self, *place: str | int) -> str:
         """Return `FILE, line N` of a key or item, for messages; the suite's name if it came from no file."""
+        place = self.place(*place)
         return self._document.where(*place) if self._document is not None else f"suite '{self.name}'"
 
     @contextmanager
@@ -209,6 +168,75 @@ class Suite(_Schema):
                 found += at_scale
         return found
 
+    def at_budget(self, name: str) -> Suite:
+        """Return the suite as a budget has it.
+
+        Raises:
+            UnknownNameError: The suite has no such budget; the nearest is named.
+            ConfigError: The budget trains, and neither it nor the suite says on what.
+        """
+        if name not in self.budgets:
+            if not self.budgets:
+                raise UnknownNameError(f"suite '{self.name}' has no budgets, and '{name}' was asked for")
+            raise UnknownNameError(
+                f"suite '{self.name}' has no budget '{name}'" + suggest(name, self.budgets, noun="its budgets")
+            )
+        spec = self.budgets[name]
+        changes: dict[str, Any] = {"budgets": {}}
+        for key in ("models", "datasets", "seeds", "budget"):
+            if value := getattr(spec, key):
+                changes[key] = value
+        moved = set(changes) - {"budgets"}
+        if spec.train is not None:
+            base = self.train.model_dump() if self.train is not None else {}
+            try:
+                changes["train"] = TrainSpec.model_validate({**base, **spec.train})
+            except ValidationError as error:
+                raise ConfigError(
+                    f"{self.where('budgets', name, 'train')}: the training of budget '{name}' needs 'data', "
+                    "a data set's name or a folder."
+                ) from error
+            moved.add("train")
+            if spec.models is None:
+                changes["models"] = tuple(
+                    entry.model_copy(update={"train": {**entry.train, **spec.train}}) if entry.train else entry
+                    for entry in self.models
+                )
+        smaller = self.model_copy(update=changes)
+        smaller._chosen_budget, smaller._moved = name, frozenset(moved)
+        return smaller
+
+    def trained_on(self, data: str) -> Suite:
+        """Return the suite with other images to train on: a data set's name or a folder.
+
+        Raises:
+            ConfigError: Nothing is trained in this suite.
+        """
+        if self.train is None and not any(entry.train for entry in self.models):
+            raise ConfigError(f"suite '{self.name}' trains no model, and training data '{data}' were given")
+        base = self.train.model_dump() if self.train is not None else {}
+        models = tuple(
+            entry.model_copy(update={"train": {**entry.train, "data": data}}) if entry.train else entry
+            for entry in self.models
+        )
+        return self.model_copy(update={"train": TrainSpec.model_validate({**base, "data": data}), "models": models})
+
+    def scales_of(self, entry: ModelEntry) -> tuple[int, ...]:
+        """Return the scales at which a model is measured.
+
+        Raises:
+            ConfigError: The model names a scale that the suite does not have.
+        """
+        for scale in entry.scales or ():
+            if scale not in self.scales:
+                listed = ", ".join(map(str, self.scales))
+                raise ConfigError(f"scale {scale} of '{entry.model}' is none of the suite's: {listed}")
+        return entry.scales or self.scales
+
+    def trained_together(self, entry: ModelEntry) -> bool:
+        """Say whether one network is trained for all scales of a model."""
+        return self.multi_scale if entry.multi_scale is None else entry.multi_scale
+
     def definition(self) -> dict[str, Any]:
         """Return the suite as plain values, in the form that its file has."""
         return self.model_dump(mode="json", by_alias=True, exclude_defaults=True)
@@ -247,24 +275,49 @@ def load_suite(name_or_path: str | Path) -> Suite:
 
 
 def _validate(document: yaml_lines.Document, base: Path | None) -> Suite:
+    suite = _parsed(document, base)
+    for one in (suite, *(suite.at_budget(name) for name in suite.budgets)):
+        _check_recipes(one, document)
+        _check_seeds(one)
+        for index, entry in enumerate(one.models):
+            with one.blamed("models", index):
+                one.scales_of(entry)
+    suite.reported_figures()
+    return suite
+
+
+def _parsed(document: yaml_lines.Document, base: Path | None) -> Suite:
     try:
         suite = Suite.model_validate(document.value)
     except ValidationError as error:
         raise yaml_lines.explain(error, document, _keys_at) from error
     suite._document = document
     suite._base = base
-    _check_recipes(suite, document)
-    suite.reported_figures()
     return suite
 
 
 def _keys_at(place: yaml_lines.Place) -> list[str]:
-    """Return the keys that are known at a place: in a model, in a table of reported figures, or at the top."""
+    """Return the keys that are known at a place: in a model, a budget, a table of reported figures, or at the top."""
+    if len(place) > 2 and place[0] == "budgets":
+        return list(BudgetSpec.model_fields)
     if len(place) > 1 and place[0] == "models":
-        return list(_MODEL_KEYS)
+        return list(MODEL_KEYS)
     if len(place) > 1 and place[0] == "reported":
         return list(ReportedSpec.model_fields)
     return [field.alias or name for name, field in Suite.model_fields.items()]
+
+
+def _check_seeds(suite: Suite) -> None:
+    """Refuse a seed in a recipe beside those of the suite."""
+    if suite.seeds is None:
+        return
+    settings: list[tuple[tuple[str | int, ...], dict[str, Any]]] = [
+        (("train",), suite.train.recipe if suite.train is not None else {}),
+        *((("models", index), entry.train or {}) for index, entry in enumerate(suite.models)),
+    ]
+    for place, values in settings:
+        if "seed" in values:
+            raise ConfigError(f"{suite.where(*place)}: give 'seeds' or a 'seed' to train with, not both.")
 
 
 def _check_recipes(suite: Suite, document: yaml_lines.Document) -> None:
@@ -284,4 +337,10 @@ def _check_recipes(suite: Suite, document: yaml_lines.Document) -> None:
         try:
             Recipe.model_validate(settings)
         except ValidationError as error:
-            raise yaml_lines.explain(error, document, lambda _: ["data", *Recipe.model_fields], place) from error
+            raise yaml_lines.explain(error, document, _recipe_keys, suite.place(*place)) from error
+
+
+def _recipe_keys(_: yaml_lines.Place) -> list[str]:
+    from srbench.engine.recipe import Recipe
+
+    return ["data", *Recipe.model_fields]

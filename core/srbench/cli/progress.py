@@ -83,7 +83,9 @@ class RunProgress:
         self.total = sum(len(model.cells) for model in todo)
         trainings = sum(model.training is not None for model in todo)
         at_a_time = f", {workers} models at a time" if workers > 1 else ""
-        self.console.print(f"{plan.suite.name}: {self.total} cells to do, {trainings} models to train first{at_a_time}")
+        self.console.print(
+            f"{plan.suite.label}: {self.total} cells to do, {trainings} models to train first{at_a_time}"
+        )
         if self.bars is not None:
             if self.cells is not None:
                 self.bars.remove_task(self.cells)

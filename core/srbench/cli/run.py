@@ -19,6 +19,16 @@ def run(
     suite: Annotated[
         str, typer.Option(help="A suite's name (`srbench list suites`) or a YAML file.", metavar="NAME|FILE")
     ],
+    budget: Annotated[
+        str | None,
+        typer.Option(
+            help="Run it with one of the suite's budgets: less of everything, as its file says.", metavar="NAME"
+        ),
+    ] = None,
+    train_data: Annotated[
+        str | None,
+        typer.Option(help="Train on these images instead: a data set's name or a folder.", metavar="NAME|DIR"),
+    ] = None,
     models: Annotated[
         str | None, typer.Option(help='Only models that match, e.g. `"edsr*"` (quoted).', metavar="GLOB")
     ] = None,
@@ -26,7 +36,7 @@ def run(
         str | None, typer.Option(help="Only these of the suite's data sets, e.g. Set5,Set14.", metavar="A,B")
     ] = None,
     out: Annotated[
-        Path | None, typer.Option(help="Where the results go; runs/SUITE if not given.", metavar="DIR")
+        Path | None, typer.Option(help="Where the results go; runs/SUITE[-BUDGET] if not given.", metavar="DIR")
     ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be done; write nothing.")] = False,
     device: Annotated[str, typer.Option(help="cpu, cuda or cuda:N.")] = "cpu",
@@ -54,6 +64,8 @@ def run(
 
     Example: `srbench run --suite quickstart`
 
+    Example: `srbench run --suite ps-table1-x2 --budget small`
+
     Example: `srbench run --suite efficient-x2 --datasets Set5,Set14 --models "drrn*" --dry-run`
     """
     from srbench.cli.output import check_json_target
@@ -64,6 +76,10 @@ def run(
     if json_file is not None:
         check_json_target(json_file)
     loaded = load_suite(suite)
+    if budget is not None:
+        loaded = loaded.at_budget(budget)
+    if train_data is not None:
+        loaded = loaded.trained_on(train_data)
     with RunProgress() as observer:
         report = run_suite(
             loaded,
@@ -141,7 +157,7 @@ def _show_plan(console: Any, report: RunReport) -> None:
 
     store = RunStore(report.run_dir)
     open_cells = {cell.key: cell for model in report.todo for cell in model.cells}
-    table = Table(title=f"{report.plan.suite.name}: what a run into {report.run_dir} would do")
+    table = Table(title=f"{report.plan.suite.label}: what a run into {report.run_dir} would do")
     for column in ("model", "scale", "data set", "images", "protocol", "training", "state"):
         table.add_column(column, overflow="fold")
     for model in report.plan.models:
@@ -154,11 +170,17 @@ def _show_plan(console: Any, report: RunReport) -> None:
             if model.training is not None:
                 trained = model.training.finished(store)
                 training = "done" if trained else f"{model.training.iterations} iterations, {model.training.data.name}"
+            if model.training is not None and model.several_seeds:
+                training += f", seed {model.training.seed}"
             columns = (cell.data.name, str(cell.data.images), cell.protocol, training, state)
-            table.add_row(str(model.name), f"x{model.scale}", *columns)
+            table.add_row(str(model.name), f"x{cell.scale}", *columns)
     console.print(table)
-    if report.plan.suite.budget:
-        console.print(f"The whole suite takes {report.plan.suite.budget}.", markup=False)
+    suite = report.plan.suite
+    if suite.budget:
+        what = f"Budget {suite.chosen_budget}" if suite.chosen_budget else "The whole suite"
+        console.print(f"{what} takes {suite.budget}.", markup=False)
+    if suite.budgets:
+        console.print(f"It has budgets that take less: --budget {', --budget '.join(suite.budgets)}.", markup=False)
     console.print(f"{report.before} cells done, {len(open_cells)} to do; nothing was written.", markup=False)
 
 
@@ -170,6 +192,7 @@ def _write_json(target: str, report: RunReport) -> None:
     open_keys = {cell.key for model in report.todo for cell in model.cells}
     value = {
         "suite": report.plan.suite.name,
+        "budget": report.plan.suite.chosen_budget or None,
         "run_dir": str(report.run_dir),
         "dry_run": report.dry,
         "finished_before": report.before,
@@ -180,12 +203,14 @@ def _write_json(target: str, report: RunReport) -> None:
                 "key": cell.key,
                 "model": cell.model,
                 "scale": cell.scale,
+                "seed": None if model.training is None else model.training.seed,
                 "dataset": cell.data.name,
                 "protocol": cell.protocol,
                 "state": _state(cell.key, finished, open_keys, report.dry),
                 "record": finished.get(cell.key),
             }
-            for cell in report.plan.cells
+            for model in report.plan.models
+            for cell in model.cells
         ],
     }
     write_json(value, target)

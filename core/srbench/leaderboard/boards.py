@@ -9,16 +9,25 @@ import math
 import re
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
 from srbench.errors import SRBenchError, StoreError
-from srbench.leaderboard.naming import short_names
+from srbench.leaderboard.naming import short_names, style
+from srbench.leaderboard.replicas import joined_record, replicas_by_model, seed_note
 from srbench.leaderboard.reported import TITLE, ReportedTable, reported_tables
-from srbench.leaderboard.statistics import Interval, Standing, mean_intervals, resolution, tie_groups
+from srbench.leaderboard.statistics import (
+    Interval,
+    SeedNoise,
+    Standing,
+    mean_intervals,
+    pooled_noise,
+    resolution,
+    tie_groups,
+)
 from srbench.results import Cell, Record, RunInfo, RunStore, read_finished
 
 __all__ = ["TIERS", "Board", "DatasetInfo", "Entry", "Failure", "Group", "Results", "Value", "read_results"]
@@ -47,7 +56,13 @@ class Value:
 
 @dataclass
 class Entry:
-    """One model on one board."""
+    """One model on one board.
+
+    Attributes:
+        images: Data set -> values per image, averaged over the seeds.
+        records: Data set -> record; of several seeds their common one.
+        trainings: Data set and metric -> the mean over the images, for each seed.
+    """
 
     record: Record
     label: str = ""
@@ -55,6 +70,7 @@ class Entry:
     records: dict[str, Record] = field(default_factory=dict)
     directories: dict[str, Path] = field(default_factory=dict)
     values: dict[tuple[str, str], Value] = field(default_factory=dict)
+    trainings: dict[tuple[str, str], list[float]] = field(default_factory=dict)
     standing: Standing | None = None
     overall: float = math.nan
 
@@ -109,12 +125,18 @@ class DatasetInfo:
 
 @dataclass(frozen=True)
 class Group:
-    """The entries of one tier, best first, and the smallest difference that its images resolve (NaN: unknown)."""
+    """The entries of one tier, best first.
+
+    Attributes:
+        resolution: The smallest difference that its images (and seeds) resolve; NaN: unknown.
+        seed_note: Over how many trainings figures are averaged, and how these vary; empty for one of each model.
+    """
 
     tier: str
     title: str
     entries: list[Entry]
     resolution: float
+    seed_note: str = ""
 
 
 @dataclass(frozen=True)
@@ -152,6 +174,14 @@ class Results:
     info: RunInfo | None
     boards: list[Board]
     failures: list[Failure]
+
+    @property
+    def title(self) -> str:
+        """Return what tables and pages are called: the suite's title, or its name, with its budget."""
+        if self.info is None:
+            return "Results"
+        title = self.info.title or self.info.suite
+        return f"{title} (budget {self.info.budget})" if self.info.budget else title
 
     @property
     def reported(self) -> list[ReportedTable]:
@@ -244,19 +274,13 @@ def _board(scale: int, protocol: str, digest: str, cells: list[Cell], failures: 
     labels = {(dataset.name, dataset.hash): dataset.label for dataset in datasets}
     metrics = _metrics(cells)
     entries: dict[tuple[str, str], Entry] = {}
-    for cell in sorted(cells, key=lambda cell: (cell.record.model, cell.record.tier, cell.record.created)):
-        record = cell.record
-        label = labels[record.dataset, record.dataset_hash]
-        entry = entries.setdefault((record.model, record.tier), Entry(record))
-        entry.records[label] = record
-        entry.images[label] = _over_seeds(cell.per_image)
-        entry.directories[label] = cell.directory
-        for metric in record.metrics:
-            entry.values[label, metric] = Value(Interval(record.metrics[metric], math.nan, math.nan), None, math.nan)
-            if len(entry.images[label]):
-                samples = entry.images[label][metric].to_numpy(np.float64)
-                interval = mean_intervals([samples[None]])[0]
-                entry.values[label, metric] = Value(interval, None, _spread(cell.per_image, metric))
+    kept, left_out = replicas_by_model(cells)
+    failures += [_left_out(cell.record) for cell in left_out]
+    for replicas in kept:
+        for identity, several in replicas.items():
+            record = joined_record([cell.record for cell in several])
+            entry = entries.setdefault((record.model, record.tier), Entry(record))
+            _fill(entry, labels[identity], record, several)
     names = short_names([entry.record for entry in entries.values()])
     for entry in entries.values():
         entry.label = names[entry.record.model]
@@ -273,6 +297,36 @@ def _board(scale: int, protocol: str, digest: str, cells: list[Cell], failures: 
         if members:
             groups.append(_group(tier, title, members, datasets, metrics))
     return Board(scale, protocol, digest, datasets, metrics, groups, baselines)
+
+
+def _left_out(record: Record) -> Failure:
+    reason = f"seed {record.identity[2]} was trained otherwise than the latest; run the suite again"
+    return Failure(record.model, reason, record.dataset, record.scale, record.protocol)
+
+
+def _fill(entry: Entry, label: str, record: Record, cells: list[Cell]) -> None:
+    """Put the figures of one data set into an entry."""
+    table = cells[0].per_image
+    if len(cells) > 1:
+        table = pd.concat([cell.per_image.assign(seed=cell.record.identity[2]) for cell in cells], ignore_index=True)
+    entry.records[label] = record
+    entry.images[label] = _over_seeds(table)
+    entry.directories[label] = cells[0].directory
+    for metric in record.metrics:
+        entry.values[label, metric] = Value(Interval(record.metrics[metric], math.nan, math.nan), None, math.nan)
+        entry.trainings[label, metric] = _of_each_training(table, metric)
+        if len(entry.images[label]):
+            samples = entry.images[label][metric].to_numpy(np.float64)
+            interval = mean_intervals([samples[None]])[0]
+            spread = entry.trainings[label, metric]
+            deviation = float(np.std(spread, ddof=1)) if len(spread) > 1 else math.nan
+            entry.values[label, metric] = Value(interval, None, deviation)
+
+
+def _of_each_training(table: pd.DataFrame, metric: str) -> list[float]:
+    if "seed" not in table or metric not in table:
+        return []
+    return [float(mean) for mean in table.groupby("seed")[metric].mean()]
 
 
 def _datasets(cells: Iterable[Cell]) -> list[DatasetInfo]:
@@ -303,12 +357,6 @@ def _over_seeds(table: pd.DataFrame) -> pd.DataFrame:
     return table.drop(columns="seed", errors="ignore").groupby("image", sort=True).mean(numeric_only=True)
 
 
-def _spread(table: pd.DataFrame, metric: str) -> float:
-    if "seed" not in table:
-        return math.nan
-    return float(table.groupby("seed")[metric].mean().std(ddof=1))
-
-
 def _order(entry: Entry) -> tuple[int, float, str]:
     # Unranked entries last; NaN does not compare, so it is replaced.
     overall = -math.inf if math.isnan(entry.overall) else entry.overall
@@ -321,14 +369,41 @@ def _group(tier: str, title: str, members: list[Entry], datasets: list[DatasetIn
         name: [entry.images[dataset.label][metrics[0]].to_numpy(np.float64) for dataset in datasets]
         for name, entry in rankable.items()
     }
-    standings = tie_groups(scores)
+    counts = {name: max(len(entry.seeds), 1) for name, entry in rankable.items()}
+    noise = pooled_noise([_overall_of_each_training(entry, datasets, metrics[0]) for entry in rankable.values()])
+    _add_noise(members, datasets, metrics)
+    standings = tie_groups(scores, noise, counts)
     for name, entry in rankable.items():
         entry.standing = standings[name]
     ordered = sorted(members, key=_order)
     if standings:
+        noises = _noises(members, datasets, metrics)
         for entry in ordered:
-            _compare(entry, ordered[0], datasets, metrics)
-    return Group(tier, title, ordered, resolution(scores))
+            _compare(entry, ordered[0], noises)
+    note = seed_note(noise, [len(entry.seeds) for entry in members], style(metrics[0]).unit)
+    return Group(tier, title, ordered, resolution(scores, noise, counts), note)
+
+
+def _overall_of_each_training(entry: Entry, datasets: list[DatasetInfo], metric: str) -> list[float]:
+    """Return the mean over the data sets for each seed; none where they are not the same everywhere."""
+    figures = [entry.trainings.get((dataset.label, metric), []) for dataset in datasets]
+    if len({len(several) for several in figures}) != 1:
+        return []
+    return [float(np.mean(of_one)) for of_one in zip(*figures, strict=True)]
+
+
+def _noises(members: list[Entry], datasets: list[DatasetInfo], metrics: list[str]) -> dict[tuple[str, str], SeedNoise]:
+    keys = [(dataset.label, metric) for dataset in datasets for metric in metrics]
+    return {key: pooled_noise([entry.trainings.get(key, []) for entry in members]) for key in keys}
+
+
+def _add_noise(members: list[Entry], datasets: list[DatasetInfo], metrics: list[str]) -> None:
+    """Widen the intervals of means by what another training would change."""
+    for key, noise in _noises(members, datasets, metrics).items():
+        for entry in members:
+            if (value := entry.values.get(key)) is not None:
+                interval = value.interval.widened(noise.half_width(max(len(entry.seeds), 1)))
+                entry.values[key] = replace(value, interval=interval)
 
 
 def _paired(entry: Entry, members: list[Entry], datasets: list[DatasetInfo], metric: str) -> bool:
@@ -343,17 +418,18 @@ def _paired(entry: Entry, members: list[Entry], datasets: list[DatasetInfo], met
     return True
 
 
-def _compare(entry: Entry, best: Entry, datasets: list[DatasetInfo], metrics: list[str]) -> None:
+def _compare(entry: Entry, best: Entry, noises: dict[tuple[str, str], SeedNoise]) -> None:
     """Fill in an entry's paired differences to the first of its tier, where the two can be paired."""
-    for dataset in datasets:
-        for metric in metrics:
-            mine, its = entry.images.get(dataset.label), best.images.get(dataset.label)
-            value = entry.values.get((dataset.label, metric))
-            if value is None or mine is None or its is None or not mine.index.equals(its.index):
-                continue
-            if metric not in mine or metric not in its:
-                continue
-            difference = (mine[metric] - its[metric]).to_numpy(np.float64)
-            if len(difference) and np.isfinite(difference).all():
-                to_best = mean_intervals([difference[None]])[0]
-                entry.values[dataset.label, metric] = Value(value.interval, to_best, value.spread)
+    for (label, metric), noise in noises.items():
+        mine, its = entry.images.get(label), best.images.get(label)
+        value = entry.values.get((label, metric))
+        if value is None or mine is None or its is None or not mine.index.equals(its.index):
+            continue
+        if metric not in mine or metric not in its:
+            continue
+        difference = (mine[metric] - its[metric]).to_numpy(np.float64)
+        if len(difference) and np.isfinite(difference).all():
+            to_best = mean_intervals([difference[None]])[0]
+            if entry is not best:
+                to_best = to_best.widened(noise.half_width(max(len(entry.seeds), 1), max(len(best.seeds), 1)))
+            entry.values[label, metric] = replace(value, to_best=to_best)

@@ -18,17 +18,10 @@ from srbench.leaderboard.crops import crop_strips
 from srbench.leaderboard.naming import style
 from srbench.leaderboard.statistics import FEW_IMAGES, Interval
 
-__all__ = ["html_text", "index_text", "page_title"]
+__all__ = ["html_text", "index_text"]
 
 MINUS = "\N{MINUS SIGN}"
 WIDE, HALF, NARROW = (1180, 460), (580, 410), (344, 350)
-
-
-def page_title(results: Results) -> str:
-    """Return what the page is called: the suite's title, or its name."""
-    if results.info is None:
-        return "Results"
-    return results.info.title or results.info.suite
 
 
 def html_text(results: Results) -> str:
@@ -50,7 +43,7 @@ def html_text(results: Results) -> str:
         .get_template("page.html.j2")
         .render(
             results=results,
-            title=page_title(results),
+            title=results.title,
             boards=boards,
             facts=_facts(results),
             few_images=FEW_IMAGES,

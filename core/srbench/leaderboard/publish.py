@@ -9,7 +9,7 @@ from pathlib import Path
 
 from srbench.errors import SRBenchError, StoreError
 from srbench.leaderboard.boards import Results, read_results
-from srbench.leaderboard.page import html_text, index_text, page_title
+from srbench.leaderboard.page import html_text, index_text
 from srbench.leaderboard.tables import csv_text, markdown_text
 from srbench.storage import disk_errors, fsync_directory, write_synced
 
@@ -79,7 +79,7 @@ def build_index(root: str | Path, *, write: bool = True) -> Build:
             suites.append({"folder": folder.name, "title": folder.name, "problem": problem, "results": None})
             continue
         boards.append(results)
-        suites.append({"folder": folder.name, "title": page_title(results), "problem": "", "results": results})
+        suites.append({"folder": folder.name, "title": results.title, "problem": "", "results": results})
     if not suites:
         raise StoreError(
             f"no folder in '{root}' holds a '{RESULTS}' directory; copy a run's directory there, one per suite."

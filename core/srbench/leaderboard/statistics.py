@@ -14,7 +14,19 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
-__all__ = ["FEW_IMAGES", "LEVEL", "RESAMPLES", "Interval", "Standing", "mean_intervals", "resolution", "tie_groups"]
+__all__ = [
+    "FEW_IMAGES",
+    "LEVEL",
+    "NO_NOISE",
+    "RESAMPLES",
+    "Interval",
+    "SeedNoise",
+    "Standing",
+    "mean_intervals",
+    "pooled_noise",
+    "resolution",
+    "tie_groups",
+]
 
 LEVEL = 0.95
 RESAMPLES = 9999
@@ -46,6 +58,54 @@ class Interval:
     def includes_zero(self) -> bool:
         """Return whether zero lies inside, which an unknown interval cannot exclude."""
         return not (self.low > ZERO or self.high < -ZERO)
+
+    def widened(self, half_width: float) -> Interval:
+        """Return the interval with an independent uncertainty added, in quadrature."""
+        if half_width == 0:
+            return self
+        low, high = self.mean - self.low, self.high - self.mean
+        return Interval(self.mean, self.mean - np.hypot(low, half_width), self.mean + np.hypot(high, half_width))
+
+
+@dataclass(frozen=True)
+class SeedNoise:
+    """How much a figure changes from one training to another that differs in the seed only.
+
+    Attributes:
+        deviation: Standard deviation over trainings, pooled over models; NaN where no model has several.
+        freedom: Degrees of freedom of that estimate.
+    """
+
+    deviation: float = np.nan
+    freedom: int = 0
+
+    def half_width(self, *trainings: int) -> float:
+        """Return the half-width of the 95% interval that seeds alone give, 0 where they are not known.
+
+        Args:
+            trainings: Of one model's mean, over how many trainings it is taken; of a difference, those of both.
+        """
+        if not self.freedom:
+            return 0.0
+        share = sum(1 / count for count in trainings)
+        return float(stats.t.ppf((1 + LEVEL) / 2, self.freedom) * self.deviation * np.sqrt(share))
+
+
+NO_NOISE = SeedNoise()
+
+
+def pooled_noise(models: Sequence[Sequence[float]]) -> SeedNoise:
+    """Estimate the noise of training from the figures of each model's trainings.
+
+    Two or three trainings of one model say little of their spread, so models share one estimate: the mean of their
+    variances, weighted by degrees of freedom.
+    """
+    replicated = [np.asarray(figures) for figures in models if len(figures) > 1 and np.isfinite(figures).all()]
+    freedom = sum(len(figures) - 1 for figures in replicated)
+    if not freedom:
+        return SeedNoise()
+    squares = sum(float(((figures - figures.mean()) ** 2).sum()) for figures in replicated)
+    return SeedNoise(float(np.sqrt(squares / freedom)), freedom)
 
 
 @dataclass(frozen=True)
@@ -119,7 +179,9 @@ def _differences(scores: Scores, pairs: Sequence[tuple[str, str]]) -> list[Array
     return [np.stack([scores[a][part] - scores[b][part] for a, b in pairs]) for part in range(count)]
 
 
-def tie_groups(scores: Scores) -> dict[str, Standing]:
+def tie_groups(
+    scores: Scores, noise: SeedNoise = NO_NOISE, trainings: Mapping[str, int] | None = None
+) -> dict[str, Standing]:
     """Rank models into groups of ties.
 
     The best mean leads the first group; every model whose paired interval of the difference to it includes 0 joins. The
@@ -128,6 +190,8 @@ def tie_groups(scores: Scores) -> dict[str, Standing]:
 
     Args:
         scores: per model, one array of per-image values for each data set (higher is better), images in the same order.
+        noise: the noise of training, which widens every interval of a difference.
+        trainings: per model, over how many trainings its values are averaged (default: one).
     """
     means = {name: float(np.mean([part.mean() for part in parts])) for name, parts in scores.items()}
     waiting = sorted(scores, key=lambda name: (-means[name], name))
@@ -138,7 +202,7 @@ def tie_groups(scores: Scores) -> dict[str, Standing]:
     to_best: dict[str, Interval] = {}
     while waiting:
         leader = waiting[0]
-        intervals = mean_intervals(_differences(scores, [(name, leader) for name in waiting]))
+        intervals = _with_seeds(scores, [(name, leader) for name in waiting], noise, trainings)
         if leader == best:
             to_best = dict(zip(waiting, intervals, strict=True))
         group = [name for name, interval in zip(waiting, intervals, strict=True) if interval.includes_zero]
@@ -151,13 +215,24 @@ def tie_groups(scores: Scores) -> dict[str, Standing]:
     return standings
 
 
-def resolution(scores: Scores) -> float:
+def _with_seeds(
+    scores: Scores, pairs: Sequence[tuple[str, str]], noise: SeedNoise, trainings: Mapping[str, int] | None
+) -> list[Interval]:
+    counts = trainings or dict.fromkeys(scores, 1)
+    return [
+        interval if a == b else interval.widened(noise.half_width(counts[a], counts[b]))
+        for interval, (a, b) in zip(mean_intervals(_differences(scores, pairs)), pairs, strict=True)
+    ]
+
+
+def resolution(scores: Scores, noise: SeedNoise = NO_NOISE, trainings: Mapping[str, int] | None = None) -> float:
     """Return the smallest difference that the images can resolve, NaN for fewer than two models or images.
 
     It is the median, over all pairs of models, of the half-width of the paired 95% interval: a typical pair must differ
-    by more than that to get different ranks.
+    by more than that to get different ranks. Where models were trained with several seeds, their noise is in it.
     """
     pairs = list(combinations(sorted(scores), 2))
     if not pairs:
         return float("nan")
-    return float(np.median([interval.half_width for interval in mean_intervals(_differences(scores, pairs))]))
+    intervals = _with_seeds(scores, pairs, noise, trainings)
+    return float(np.median([interval.half_width for interval in intervals]))

@@ -179,8 +179,7 @@ def _cell(text: object) -> str:
 
 def markdown_text(results: Results) -> str:
     """Return the rankings as Markdown tables."""
-    title = results.info.title or results.info.suite if results.info else "Results"
-    lines = [f"# {_cell(title)}", ""]
+    lines = [f"# {_cell(results.title)}", ""]
     if results.info and results.info.description:
         lines += [_cell(results.info.description), ""]
     for board in results.boards:
@@ -191,6 +190,8 @@ def markdown_text(results: Results) -> str:
                 first = style(board.metrics[0])
                 least = f"{group.resolution:.{first.fine}f} {first.unit}".rstrip()
                 lines += [f"Smallest difference that these images resolve: about {least}. {EQUAL_RANKS}", ""]
+            if group.seed_note:
+                lines += [group.seed_note, ""]
         if board.baselines:
             lines += ["### Without parameters", "", *_markdown_table(board, board.baselines), ""]
     for table in results.reported:

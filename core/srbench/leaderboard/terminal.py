@@ -30,6 +30,8 @@ def print_results(results: Results, console: Console | None = None) -> None:
                 first = style(board.metrics[0])
                 least = f"{group.resolution:.{first.fine}f} {first.unit}".rstrip()
                 console.print(Text(f"Equal ranks are ties. These images resolve about {least}.", style="dim"))
+            if group.seed_note:
+                console.print(Text(group.seed_note, style="dim"))
     for reported in results.reported:
         for paper in reported.papers:
             count = len(reported.rows)

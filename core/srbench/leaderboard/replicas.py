@@ -1,0 +1,92 @@
+"""Trainings that differ in the seed only: when records are such, and their common record."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+
+from srbench.leaderboard.statistics import SeedNoise
+from srbench.results import Cell, Record, canonical_json
+
+__all__ = ["joined_record", "replicas_by_model", "seed_note", "setting"]
+
+
+def setting(record: Record) -> str:
+    """Return all of a training that the seed leaves the same, as one text; empty for a model that was not trained."""
+    training = record.training
+    if training is None:
+        return ""
+    recipe = {key: value for key, value in training.recipe.items() if key != "seed"}
+    return canonical_json([recipe, training.iterations, training.data_hash, sorted(record.scales)])
+
+
+def replicas_by_model(cells: Iterable[Cell]) -> tuple[list[dict[tuple[str, str], list[Cell]]], list[Cell]]:
+    """Return for each model and tier: name and hash of a data set -> cells, one for each seed; then what is left out.
+
+    Only seeds that every data set of the model has are averaged. Of trainings that differ in more than the seed the
+    latest kind counts, and the others are left out.
+    """
+    models: dict[tuple[str, str], list[Cell]] = {}
+    for cell in sorted(cells, key=lambda cell: (cell.record.model, cell.record.tier, cell.record.created)):
+        models.setdefault((cell.record.model, cell.record.tier), []).append(cell)
+    kept, left_out = [], []
+    for members in models.values():
+        latest = setting(members[-1].record)
+        left_out += [cell for cell in members if setting(cell.record) != latest]
+        by_data: dict[tuple[str, str], list[Cell]] = {}
+        for cell in members:
+            if setting(cell.record) == latest:
+                by_data.setdefault((cell.record.dataset, cell.record.dataset_hash), []).append(cell)
+        common = set.intersection(*({_seed(cell) for cell in several} for several in by_data.values()))
+        kept.append(
+            {
+                key: sorted((cell for cell in several if not common or _seed(cell) in common), key=_seed)
+                for key, several in by_data.items()
+            }
+        )
+    return kept, left_out
+
+
+def _seed(cell: Cell) -> int:
+    seed = cell.record.identity[2]
+    return -1 if seed is None else seed
+
+
+def joined_record(records: Sequence[Record]) -> Record:
+    """Return one record for a model's trainings on one data set: means of the figures, all seeds, keys and weights."""
+    first = records[0]
+    if len(records) == 1:
+        return first
+    trainings = [record.training for record in records if record.training is not None]
+    # The metrics that all of them have; another set of metrics gives another key.
+    metrics = [name for name in first.metrics if all(name in record.metrics for record in records)]
+    return first.model_copy(
+        update={
+            "key": " ".join(record.key for record in records),
+            "seed": None,
+            "metrics": {name: float(np.mean([record.metrics[name] for record in records])) for name in metrics},
+            "weights_sha256": " ".join(record.weights_sha256 or "?" for record in records),
+            "training": trainings[0].model_copy(
+                update={
+                    "seeds": [seed for training in trainings for seed in training.seeds],
+                    "seconds": sum(training.seconds for training in trainings),
+                }
+            ),
+            "created": max(record.created for record in records),
+        }
+    )
+
+
+def seed_note(noise: SeedNoise, counts: Iterable[int], unit: str) -> str:
+    """Say over how many trainings figures are averaged and how these vary; nothing where no model has several."""
+    if not noise.freedom:
+        return ""
+    known = {count for count in counts if count}
+    several = f"{min(known)} to {max(known)}" if len(known) > 1 else str(max(known))
+    deviation = f"{noise.deviation:.3g} {unit}".rstrip()
+    return (
+        f"Averaged over {several} trainings of each model, which differ in the seed. Intervals contain their "
+        f"variation: a standard deviation of {deviation} from one training to the next "
+        f"({noise.freedom} degree{'s' if noise.freedom > 1 else ''} of freedom)."
+    )
