@@ -10,7 +10,8 @@ from srbench.errors import ConfigError, UnknownNameError
 from srbench.registry import canonical_name, is_model, list_models
 
 
-def test_globs_choose_models() -> None:
+def test_globs_choose_models(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(registry.BACKBONES, "_local", {})  # what other tests registered in this process
     assert list_models("*ps*") == [
         "carn+ps",
         "carn_m+ps",
