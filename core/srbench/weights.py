@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from srbench.backbone import Backbone
 
-__all__ = ["WeightSource", "all_sources", "load_into", "load_state", "save_state", "state_digest"]
+__all__ = ["WeightSource", "all_sources", "file_scales", "load_into", "load_state", "save_state", "state_digest"]
 
 StateDict = dict[str, "Tensor"]
 _NESTED_KEYS = ("params_ema", "params", "state_dict", "model", "net")
@@ -150,6 +150,18 @@ def load_state(path: Path | str) -> StateDict:
             f"'{path}' is damaged or no checkpoint: {_first_line(str(error))}; copy or download it again"
         ) from None
     return _tensors(obj, path)
+
+
+def file_scales(path: Path | str) -> tuple[int, ...] | None:
+    """Return the scales that a file of `save_state` names in its header; None for any other file."""
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, "pt") as file:
+            about = json.loads((file.metadata() or {})["srbench"])
+        return tuple(int(scale) for scale in about["scales"])
+    except (SafetensorError, OSError, ValueError, KeyError, TypeError):
+        return None
 
 
 def _first_line(text: str) -> str:

@@ -14,6 +14,9 @@ def test_globs_choose_models() -> None:
     assert list_models("*ps*") == [
         "drrn_b1u9+ps",
         "drrn_b1u9+ps.author",
+        "drrn_b1u9+ps.author-coefficients-x2",
+        "drrn_b1u9+ps.author-coefficients-x3",
+        "drrn_b1u9+ps.author-coefficients-x4",
         "edsr_baseline+ps",
         "edsr_tiny+ps",
     ]
