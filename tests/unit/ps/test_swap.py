@@ -136,6 +136,7 @@ def test_a_cell_is_what_eval_says_of_the_same_network(network: Path, images: Pat
     ("arguments", "message"),
     [
         ([], "say what to swap"),
+        (["--run", "nowhere"], "there is no run in 'nowhere'"),
         (["--task", "2"], "say what to swap"),
         (["--all", "--task", "2", "--coefficients-of", "3"], "say what to swap"),
         (["--task", "2", "--coefficients-of", "8"], "scale 8 was asked for"),
@@ -176,3 +177,29 @@ def test_the_suite_asks_for_the_whole_table() -> None:
     suite = load_suite("ps-swap")
     assert suite.scales == SCALES
     assert [entry.model for entry in suite.models] == [f"drrn_b1u9+ps.author-coefficients-x{of}" for of in SCALES]
+
+
+def test_a_run_of_the_suite_prints_the_whole_table(filled_cache: Path, tmp_path: Path, images: Path, capsys) -> None:
+    """The very cells that the command measures, image by image; an unfinished table is refused."""
+    definition = (
+        "name: swap\nscale: [2, 3]\nmodels:\n"
+        "  - drrn_b1u9+ps.author-coefficients-x2\n  - drrn_b1u9+ps.author-coefficients-x3\n"
+        f"datasets: [{images}]\n"
+    )
+    (tmp_path / "swap.yaml").write_text(definition)
+    run = ["run", "--suite", tmp_path / "swap.yaml", "--out", tmp_path / "run"]
+    assert srbench(*run, "--models", "*x2") == 0
+    command = ["swap", "drrn_b1u9+ps.author", "--run", tmp_path / "run"]
+    assert srbench(*command) == 2
+    assert "not finished: x2 with x3, x3 with x3" in capsys.readouterr().err
+    assert srbench(*run) == 0
+    capsys.readouterr()
+    assert srbench(*command, "--json", "-") == 0
+    (table,) = json.loads(capsys.readouterr().out)["tables"]
+    assert srbench("swap", command[1], "--data", images, "--task", 2, "--coefficients-of", 3, "--json", "-") == 0
+    measured = json.loads(capsys.readouterr().out)["cells"]
+    found = {(cell["task"], cell["coefficients_of"]): cell for cell in table["cells"]}
+    assert set(found) == {(task, of) for task in (2, 3) for of in (2, 3)}
+    assert [found[2, 2]["metrics"], found[2, 3]["metrics"]] == [cell["metrics"] for cell in measured]
+    assert srbench(*command) == 0
+    assert "task x3" in capsys.readouterr().out

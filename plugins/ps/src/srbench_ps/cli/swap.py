@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -16,7 +16,9 @@ __all__ = ["swap"]
 
 def swap(
     model: Annotated[str, typer.Argument(help="A multi-scale network with PS, such as drrn_b1u9+ps.author.")],
-    data: Annotated[str, typer.Option(help="A data set's name, or a folder of HR images.", metavar="NAME|DIR")],
+    data: Annotated[
+        str | None, typer.Option(help="A data set's name, or a folder of HR images.", metavar="NAME|DIR")
+    ] = None,
     task: Annotated[int | None, typer.Option(help="The scale by which images are enlarged.")] = None,
     coefficients_of: Annotated[int | None, typer.Option(help="The scale whose coefficients are used.")] = None,
     every: Annotated[bool, typer.Option("--all", help="Every task with the coefficients of every scale.")] = False,
@@ -25,6 +27,9 @@ def swap(
     weights: Annotated[Path | None, typer.Option(help="A checkpoint to load instead of a tag's weights.")] = None,
     scales: Annotated[
         str | None, typer.Option(help="What --weights serves, where the file does not say it.", metavar="2,3,4")
+    ] = None,
+    run: Annotated[
+        Path | None, typer.Option(help="Show what a run of the suite ps-swap measured.", metavar="RUN_DIR")
     ] = None,
     images: Annotated[str | None, typer.Option(help="Only these images, separated by commas.")] = None,
     device: Annotated[str, typer.Option(help="Where the network runs: cpu, cuda, cuda:1.")] = "cpu",
@@ -38,6 +43,8 @@ def swap(
     Example: `srbench swap drrn_b1u9+ps.author --task 2 --coefficients-of 3 --data Urban100`
 
     Example: `srbench swap drrn_b1u9+ps.author --all --data Set14 --device cuda`
+
+    Example: `srbench run --suite ps-swap && srbench swap drrn_b1u9+ps.author --run runs/ps-swap`
     """
     import sys
 
@@ -50,6 +57,11 @@ def swap(
     from srbench.protocols import get_protocol
     from srbench.registry import canonical_name, get_metric
 
+    if run is not None:
+        _show_run(model, run, data, protocol, json)
+        return
+    if data is None:
+        raise ConfigError("say which images: --data NAME or --data FOLDER")
     if every == (task is not None or coefficients_of is not None) or (task is None) != (coefficients_of is None):
         raise ConfigError("say what to swap: --task 2 --coefficients-of 3, or --all for every pair of scales")
     found_protocol = get_protocol(protocol)
@@ -95,16 +107,7 @@ def swap(
                 "dataset_hash": dataset.content_hash(),
                 "protocol": found_protocol.name,
                 "protocol_digest": found_protocol.digest,
-                "cells": [
-                    {
-                        "task": cell.task,
-                        "coefficients_of": cell.coefficients_of,
-                        "metrics": cell.metrics,
-                        "difference": _differences(cell, cells),
-                        "images": cell.images,
-                    }
-                    for cell in cells
-                ],
+                "cells": _as_json(cells),
                 "device": device,
             },
             json,
@@ -112,6 +115,34 @@ def swap(
     if json != "-":
         what = f"{dataset.name}{f' ({images})' if images else ''} under {found_protocol.name}"
         _print(f"{name} on {what}", cells, found_metrics[0])
+
+
+def _show_run(model: str, run: Path, data: str | None, protocol: str, json: str | None) -> None:
+    """Print the tables that a run has finished, one per data set."""
+    from srbench.cli.output import write_json
+    from srbench.registry import canonical_name, get_metric
+    from srbench_ps.swap_run import read_swaps
+
+    name = canonical_name(model)
+    tables = read_swaps(run, str(name), protocol, data)
+    if json is not None:
+        found = [{"dataset": dataset, "cells": _as_json(cells)} for dataset, cells in tables.items()]
+        write_json({"model": str(name), "protocol": protocol, "run": str(run), "tables": found}, json)
+    for dataset, cells in tables.items() if json != "-" else ():
+        _print(f"{name} on {dataset} under {protocol}", cells, get_metric(next(iter(cells[0].metrics))))
+
+
+def _as_json(cells: list[SwapCell]) -> list[dict[str, Any]]:
+    return [
+        {
+            "task": cell.task,
+            "coefficients_of": cell.coefficients_of,
+            "metrics": cell.metrics,
+            "difference": _differences(cell, cells),
+            "images": cell.images,
+        }
+        for cell in cells
+    ]
 
 
 def _tag_sha256(name: str) -> str:
