@@ -33,10 +33,12 @@ CORE = "sr-bench"
 _NEUTRAL = frozenset(
     {
         "cli", "leaderboard", "leaderboards", "suites", "testing",
-        "crops.py", "executor.py", "fingerprint.py", "plan.py", "reported.py", "results.py", "runner.py", "storage.py",
-        "suite.py", "suite_parts.py", "timm_bridge.py", "yaml_lines.py",
+        "crops.py", "executor.py", "figures.py", "fingerprint.py", "plan.py", "reported.py", "results.py", "runner.py",
+        "storage.py", "suite.py", "suite_parts.py", "timm_bridge.py", "yaml_lines.py",
     }
 )  # fmt: skip
+# The same in a plugin's package.
+_NEUTRAL_IN_PLUGINS = frozenset({"cli", "figures"})
 _CODE = frozenset({".py", ".so", ".pyd"})
 
 
@@ -86,9 +88,10 @@ def _top_levels(name: str) -> set[str]:
 
 def _hash_tree(folder: Path, top: str) -> dict[str, str]:
     files = {}
+    neutral = _NEUTRAL if top == "srbench" else _NEUTRAL_IN_PLUGINS
     for path in sorted(folder.rglob("*")):
         parts = path.relative_to(folder).parts
-        if path.suffix not in _CODE or "__pycache__" in parts or (top == "srbench" and parts[0] in _NEUTRAL):
+        if path.suffix not in _CODE or "__pycache__" in parts or parts[0] in neutral:
             continue
         files["/".join((top, *parts))] = _hash(path)
     return files

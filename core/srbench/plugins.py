@@ -20,7 +20,7 @@ from srbench.errors import PluginError
 
 __all__ = ["GROUPS", "PluginReport", "PluginStatus", "contributions", "doctor", "load"]
 
-GROUPS = ("backbones", "baselines", "methods", "metrics", "datasets", "suites", "weights")
+GROUPS = ("backbones", "baselines", "methods", "metrics", "datasets", "suites", "weights", "commands", "figures")
 
 # What the extras of this distribution would contribute, so that asking for one of these names without the plugin
 # says what to install. A test compares the table with the plugins' own entry points.
@@ -28,6 +28,8 @@ EXTRAS: dict[str, dict[str, tuple[str, ...]]] = {
     "ps": {
         "methods": ("basis", "dsconv", "ps"),
         "backbones": ("carn", "carn_m", "drrn_b1u9", "rcan_g5b10", "srfbn_s"),
+        "commands": ("compress", "swap"),
+        "figures": ("coefficients", "filters", "size-quality", "wrong-scale"),
     },
 }
 

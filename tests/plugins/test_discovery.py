@@ -193,3 +193,90 @@ def test_the_doctor_finds_nothing_wrong_here() -> None:
     from srbench.plugins import PluginStatus, doctor
 
     assert {report.distribution: report.detail for report in doctor() if report.status is not PluginStatus.OK} == {}
+
+
+COMMANDS = """
+    import not_there_at_all
+    import typer
+
+    def greet(name: str = "you") -> None:
+        '''Greet somebody.
+
+        Example: `srbench greet`
+        '''
+        typer.echo(f"hello {name}")
+    """
+
+
+def test_a_strangers_command_is_described_without_being_imported(site: Site) -> None:
+    site.add("stranger", {"commands": {"greet": "stranger_mod:greet"}}, {"stranger_mod": COMMANDS})
+    result = site.srbench("--help")
+    assert result.returncode == 0, result.stderr
+    assert "Greet somebody." in result.stdout
+
+
+def test_a_strangers_command_runs(site: Site) -> None:
+    source = COMMANDS.replace("import not_there_at_all", "")
+    app = "\n".join(
+        [
+            "import typer",
+            "app = typer.Typer(help='Do things.')",
+            "@app.command()",
+            "def a(): print('a')",
+            "@app.command()",
+            "def b(): print('b')",
+        ]
+    )
+    commands = {"greet": "stranger_mod:greet", "things": "stranger_app:app"}
+    site.add("stranger", {"commands": commands}, {"stranger_mod": source, "stranger_app": app})
+    assert site.srbench("greet", "--name", "world").stdout == "hello world\n"
+    assert site.srbench("things", "a").stdout == "a\n"
+    assert "Do things." in site.srbench("--help").stdout
+
+
+@pytest.mark.parametrize("source", ["raise SystemExit('imported')", "1 / 0", "def greet(:", "import not_there_at_all"])
+def test_a_broken_command_breaks_neither_help_nor_another_command(site: Site, source: str) -> None:
+    site.add("broken-dist", {"commands": {"greet": "broken_mod:greet"}}, {"broken_mod": source})
+    result = site.srbench("--help")
+    assert result.returncode == 0, result.stderr
+    assert "contributed by broken-dist 1.0" in " ".join(result.stdout.split())
+    assert site.srbench("list", "methods").returncode == 0
+    assert site.srbench("swap", "--help").returncode == 0
+
+
+def test_calling_a_broken_command_is_one_sentence(site: Site) -> None:
+    site.add("broken-dist", {"commands": {"greet": "broken_mod:greet"}}, {"broken_mod": "1 / 0"})
+    site.add("odd-dist", {"commands": {"odd": "odd_mod:odd"}}, {"odd_mod": "odd = 3"})
+    for name, said in (("greet", "ZeroDivisionError"), ("odd", "is int, neither a function")):
+        result = site.srbench(name)
+        assert result.returncode == 2
+        assert said in result.stderr
+        assert "Traceback" not in result.stderr
+
+
+def test_a_command_that_two_distributions_claim_names_both(site: Site) -> None:
+    for name in ("first", "second"):
+        site.add(f"{name}-dist", {"commands": {"greet": f"{name}_mod:greet"}}, {f"{name}_mod": "def greet(): pass"})
+    result = site.srbench("greet")
+    assert result.returncode == 2
+    assert "first-dist" in result.stderr
+    assert "second-dist" in result.stderr
+
+
+def test_a_plugin_cannot_take_a_command_of_sr_bench(site: Site) -> None:
+    site.add("thief", {"commands": {"list": "thief_mod:steal"}}, {"thief_mod": "def steal(): print('stolen')"})
+    assert "stolen" not in site.srbench("list").stdout
+
+
+def test_a_command_of_a_plugin_that_is_not_installed_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
+    from typer.testing import CliRunner
+
+    from srbench import plugins
+    from srbench.cli.app import app
+    from srbench.errors import UnknownNameError
+
+    monkeypatch.setattr(plugins, "contributions", lambda: {kind: {} for kind in plugins.GROUPS})
+    for words in (["swap"], ["figure", "filters"]):
+        result = CliRunner().invoke(app, words)
+        assert isinstance(result.exception, UnknownNameError)
+        assert 'pip install "sr-bench[ps]"' in str(result.exception)

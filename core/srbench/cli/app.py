@@ -6,10 +6,10 @@ from collections.abc import Callable
 from typing import Any, cast
 
 import typer
-from typer.core import TyperGroup
 
-from srbench.cli import cache, data, leaderboard, plugins, run
+from srbench.cli import cache, data, figure, leaderboard, plugins, run
 from srbench.cli import list as list_command
+from srbench.cli.contributed import CommandGroup
 from srbench.cli.eval import evaluate_command
 from srbench.cli.explain import explain
 from srbench.cli.train import train
@@ -19,7 +19,7 @@ from srbench.errors import ConfigError
 _UsageError = cast(type[Exception], typer.BadParameter.__mro__[1])
 
 
-class _Commands(TyperGroup):
+class _Commands(CommandGroup):
     """Say what is wrong with a command line in one sentence, as with all other input."""
 
     def make_context(self, *args: Any, **kwargs: Any) -> Any:
@@ -67,4 +67,5 @@ app.command("explain")(explain)
 app.add_typer(data.app, name="data")
 app.add_typer(cache.app, name="cache")
 app.add_typer(leaderboard.app, name="leaderboard")
+app.add_typer(figure.app, name="figure")
 app.add_typer(plugins.app, name="plugins")

@@ -48,6 +48,9 @@ def train(
             help="Folder for the weights and checkpoints.", metavar="DIR", show_default="runs/train/MODEL_xSCALE"
         ),
     ] = None,
+    weights: Annotated[
+        Path | None, typer.Option(help="A checkpoint of the model to start from.", show_default="a random start")
+    ] = None,
     resume: Annotated[bool, typer.Option(help="Go on where an earlier run stopped, or start again.")] = True,
     val: Annotated[str | None, typer.Option(help="Images to validate on.", metavar="DIR|NAME")] = None,
     protocol: Annotated[str, typer.Option(help="How to validate (`srbench list protocols`).")] = "matlab-y",
@@ -109,6 +112,7 @@ def train(
             data=data,
             recipe=checked,
             out_dir=folder,
+            weights=weights,
             resume=resume,
             val=val,
             protocol=protocol,

@@ -17,11 +17,11 @@ import numpy.typing as npt
 from srbench.engine.checkpoint import check_identity
 from srbench.engine.numerics import pick_device, reproducible
 from srbench.engine.recipe import Recipe
-from srbench.errors import ConfigError, StoreError
+from srbench.errors import ConfigError, StoreError, WeightsError
 from srbench.factory import create_model
 from srbench.registry import canonical_name
-from srbench.storage import disk_errors, exclusive, write_atomic
-from srbench.weights import save_state
+from srbench.storage import disk_errors, exclusive, sha256_file, write_atomic
+from srbench.weights import load_into, save_state
 
 if TYPE_CHECKING:
     from srbench.data.datasets import Dataset
@@ -47,6 +47,7 @@ class TrainResult:
         data: Name of the training images.
         data_hash: Hash of their pixels.
         validations: One mapping per validation: `iteration` and means per metric and scale.
+        starting_weights_sha256: Hash of the file that it started from; None for a random start.
         resumed_from: The iteration this session went on from; 0 for a fresh start.
         complete_before: Nothing was left to do.
     """
@@ -63,6 +64,7 @@ class TrainResult:
     data: str
     data_hash: str
     validations: list[dict[str, float]]
+    starting_weights_sha256: str | None = None
     resumed_from: int = 0
     complete_before: bool = False
 
@@ -74,6 +76,7 @@ def train(
     data: str | Path | Dataset,
     recipe: Recipe,
     out_dir: Path,
+    weights: Path | None = None,
     resume: bool = True,
     val: str | Path | Dataset | None = None,
     protocol: str = "matlab-y",
@@ -94,6 +97,8 @@ def train(
         data: A registered data set or a folder of HR images.
         recipe: How to train.
         out_dir: Where `checkpoint.pt`, `weights.safetensors` and `training.json` (the mark of completion) go.
+        weights: A checkpoint to start from, instead of a random start; it is part of what this training is, by its
+            content.
         resume: Go on from a checkpoint; if false, start again and overwrite.
         val: Images to validate on, every `recipe.validate_every` iterations.
         protocol: How to validate.
@@ -105,6 +110,7 @@ def train(
     Raises:
         ConfigError: An argument is wrong, the folder holds another training, or the loss is no longer a number.
         DataError: The training images are not usable.
+        WeightsError: The weights to start from are missing, damaged or of another model.
         StoreError: A file cannot be written or read; the last checkpoint is still good.
     """
     from srbench.data.datasets import open_dataset
@@ -124,6 +130,8 @@ def train(
         "recipe": recipe.deciding,
         "training data": dataset.content_hash(),
     }
+    if weights is not None:
+        identity["starting weights"] = _weights_sha256(weights)
     finished = out_dir / "training.json"
     if resume and finished.exists():
         return _finished(finished, identity)
@@ -136,6 +144,8 @@ def train(
 
         validator = None if val is None else Validator(val, scales, protocol, device, threads)
         net = create_model(name, scales=scales, seed=recipe.seed)
+        if weights is not None:
+            load_into(net, weights)
         if not any(parameter.requires_grad for parameter in net.parameters()):
             raise ConfigError(f"'{name}' has no parameters to train.")
         patches = TrainingPatches(_images(dataset), recipe, scales, device=where)
@@ -143,12 +153,12 @@ def train(
         with _own(out_dir, keep=resume):
             session = Session(model, patches, identity, out_dir, where, validator, progress, tensorboard)
             session.run()
-            weights = out_dir / "weights.safetensors"
+            written = out_dir / "weights.safetensors"
             result = TrainResult(
                 model=str(name),
                 scales=scales,
-                weights=weights,
-                weights_sha256=save_state(model.trained, weights),
+                weights=written,
+                weights_sha256=save_state(model.trained, written),
                 iterations=recipe.iterations,
                 seconds=round(session.seconds, 3),
                 loss=session.loss,
@@ -157,12 +167,19 @@ def train(
                 data=dataset.name,
                 data_hash=identity["training data"],
                 validations=session.validations,
+                starting_weights_sha256=identity.get("starting weights"),
                 resumed_from=session.resumed_from,
             )
-            record = {"identity": identity, "result": {**asdict(result), "weights": weights.name}}
+            record = {"identity": identity, "result": {**asdict(result), "weights": written.name}}
             write_atomic(finished, json.dumps(record, indent=2).encode())
             session.checkpoint.unlink(missing_ok=True)
     return result
+
+
+def _weights_sha256(path: Path) -> str:
+    if not path.is_file():
+        raise WeightsError(f"there is no weights file '{path}' to start from")
+    return sha256_file(path)
 
 
 def _images(dataset: Dataset) -> dict[str, npt.NDArray[np.uint8]]:

@@ -10,12 +10,16 @@ from srbench.errors import ConfigError, UnknownNameError
 from srbench.registry import canonical_name, is_model, list_models
 
 
-def test_globs_choose_models() -> None:
+def test_globs_choose_models(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(registry.BACKBONES, "_local", {})  # what other tests registered in this process
     assert list_models("*ps*") == [
         "carn+ps",
         "carn_m+ps",
         "drrn_b1u9+ps",
         "drrn_b1u9+ps.author",
+        "drrn_b1u9+ps.author-coefficients-x2",
+        "drrn_b1u9+ps.author-coefficients-x3",
+        "drrn_b1u9+ps.author-coefficients-x4",
         "edsr_baseline+ps",
         "edsr_tiny+ps",
         "rcan_g5b10+ps",

@@ -132,7 +132,13 @@ class Nursery:
         self.folder = folder
         self.log = folder / "command.log"
         self.process = subprocess.Popen(
-            [sys.executable, "-c", _NURSERY], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=folder
+            [sys.executable, "-c", _NURSERY],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            cwd=folder,
+            # A cache of its own: other tests put weights into theirs, and some of these tests want them missing.
+            env={**os.environ, "SRBENCH_CACHE": str(folder / "cache")},
         )
         assert self._line() == "ready"
 

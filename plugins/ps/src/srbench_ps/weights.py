@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from srbench.weights import WeightSource
@@ -10,7 +12,14 @@ from srbench.weights import WeightSource
 if TYPE_CHECKING:
     from torch import Tensor
 
-__all__ = ["carn_m_author", "drrn_b1u9_ps_author", "srfbn_s_ps_author"]
+__all__ = [
+    "carn_m_author",
+    "drrn_b1u9_ps_author",
+    "drrn_b1u9_ps_author_x2",
+    "drrn_b1u9_ps_author_x3",
+    "drrn_b1u9_ps_author_x4",
+    "srfbn_s_ps_author",
+]
 
 _PAPER = "Park and Cho, Partial filter-Sharing, WACV 2025"
 
@@ -41,6 +50,22 @@ drrn_b1u9_ps_author = WeightSource(
     scales=(2, 3, 4),
     convert=_from_drrn_ps,
 )
+
+
+def _with_coefficients_of(source: WeightSource, scale: int) -> WeightSource:
+    """Return the same file, its coefficient matrices of one scale at every scale (`srbench swap`, suite `ps-swap`)."""
+    convert: Callable[[dict[str, Tensor]], dict[str, Tensor]] | None = source.convert
+
+    def swapped(state: dict[str, Tensor]) -> dict[str, Tensor]:
+        ours = state if convert is None else convert(state)
+        return {key: ours[re.sub(r"(\.coefficients\.)x\d+$", rf"\1x{scale}", key)] for key in ours}
+
+    return replace(source, model=f"{source.model}-coefficients-x{scale}", convert=swapped)
+
+
+drrn_b1u9_ps_author_x2 = _with_coefficients_of(drrn_b1u9_ps_author, 2)
+drrn_b1u9_ps_author_x3 = _with_coefficients_of(drrn_b1u9_ps_author, 3)
+drrn_b1u9_ps_author_x4 = _with_coefficients_of(drrn_b1u9_ps_author, 4)
 
 
 def _from_carn_m(state: dict[str, Tensor]) -> dict[str, Tensor]:

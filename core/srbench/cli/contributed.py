@@ -1,0 +1,155 @@
+"""Commands that plugins contribute: listed without importing any of them, imported when they are called."""
+
+from __future__ import annotations
+
+import ast
+import importlib.util
+from collections.abc import Callable
+from importlib.machinery import PathFinder
+from pathlib import Path
+from typing import Any, ClassVar
+
+import typer
+from typer.core import TyperCommand, TyperGroup
+
+from srbench import plugins
+from srbench.errors import DuplicateNameError, PluginError, UnknownNameError
+
+__all__ = ["CommandGroup", "FigureGroup", "source_help"]
+
+
+class Contributed(TyperCommand):
+    """Stand for a plugin's command until it is called."""
+
+    def __init__(self, name: str, items: tuple[plugins.Contribution, ...]) -> None:
+        super().__init__(name)
+        self.items = items
+
+    def describe(self) -> None:
+        """Fill in the line that a listing shows, from the plugin's source."""
+        self.help = source_help(self.items[0].value) or f"(contributed by {self.items[0].distribution})"
+
+    def make_context(self, info_name: str | None, args: list[str], parent: Any = None, **extra: Any) -> Any:
+        """Import the command and let it take over.
+
+        Raises:
+            DuplicateNameError: Two distributions claim the name.
+            PluginError: The plugin cannot be used, or its object is no command.
+        """
+        return self._command().make_context(info_name, args, parent, **extra)
+
+    def _command(self) -> Any:
+        item = self.items[0]
+        if len(self.items) > 1:
+            owners = " and ".join(f"{item.distribution} ({item.value})" for item in self.items)
+            raise DuplicateNameError(f"{item.kind[:-1]} '{item.name}' is claimed by {owners}; uninstall one of them")
+        target = plugins.load(item)
+        if isinstance(target, typer.Typer):
+            return typer.main.get_command(target)
+        if not callable(target):
+            raise PluginError(
+                f"{item.kind[:-1]} '{item.name}' of {item.distribution} is {type(target).__name__}, neither a function "
+                "nor a typer.Typer; report it to the plugin's authors"
+            )
+        return _command_of(target, item.name)
+
+
+def _command_of(function: Callable[..., Any], name: str) -> Any:
+    app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode="markdown")
+    app.command(name)(function)
+    return typer.main.get_command(app)
+
+
+class _ContributedGroup(TyperGroup):
+    """A group of commands, its own first, then those of the plugins; a name of its own cannot be taken."""
+
+    kind: ClassVar[str]
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        for name, items in sorted(plugins.contributions()[self.kind].items()):
+            if name not in self.commands:
+                self.commands[name] = Contributed(name, items)
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        """Return the names, with the lines that describe plugins' commands filled in."""
+        for command in self.commands.values():
+            if isinstance(command, Contributed):
+                command.describe()
+        return super().list_commands(ctx)
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        """Return a command.
+
+        Raises:
+            UnknownNameError: It belongs to a plugin that is not installed.
+        """
+        found = super().get_command(ctx, cmd_name)
+        if found is None and (extra := plugins.extra_for(self.kind, cmd_name)):
+            raise UnknownNameError(
+                f"{self.kind[:-1]} '{cmd_name}' is not installed; it comes with an extra: "
+                f'pip install "sr-bench[{extra}]"'
+            )
+        return found
+
+
+class CommandGroup(_ContributedGroup):
+    """`srbench` itself: group `srbench.commands`."""
+
+    kind = "commands"
+
+
+class FigureGroup(_ContributedGroup):
+    """`srbench figure`: group `srbench.figures`."""
+
+    kind = "figures"
+
+
+def source_help(value: str) -> str:
+    """Return the first line of what a command says of itself, read from its source; "" where that cannot be found.
+
+    Nothing is imported: a plugin may be slow to import, or broken, and `srbench --help` is neither.
+
+    Args:
+        value: `package.module:name`, where `name` is a function with a docstring or `typer.Typer(help=...)`.
+    """
+    module, _, name = value.partition(":")
+    try:
+        path = _source_file(module)
+        tree = ast.parse(path.read_bytes()) if path is not None else ast.Module([], [])
+    except (OSError, SyntaxError, ValueError, ImportError):
+        return ""
+    for node in tree.body:
+        text: str | None = None
+        if isinstance(node, ast.FunctionDef) and node.name == name:
+            text = ast.get_docstring(node)
+        elif isinstance(node, ast.Assign | ast.AnnAssign) and name in _targets(node):
+            text = _help_argument(node.value)
+        if text:
+            return text.strip().splitlines()[0]
+    return ""
+
+
+def _source_file(module: str) -> Path | None:
+    """Find a module's file without importing the packages that it lies in, which `find_spec` alone would."""
+    top, *inner = module.split(".")
+    spec = importlib.util.find_spec(top)
+    name = top
+    for part in inner:
+        if spec is None or spec.submodule_search_locations is None:
+            return None
+        name = f"{name}.{part}"
+        spec = PathFinder.find_spec(name, spec.submodule_search_locations)
+    return Path(spec.origin) if spec is not None and spec.origin is not None else None
+
+
+def _targets(node: ast.Assign | ast.AnnAssign) -> list[str]:
+    targets = node.targets if isinstance(node, ast.Assign) else [node.target]
+    return [target.id for target in targets if isinstance(target, ast.Name)]
+
+
+def _help_argument(value: ast.expr | None) -> str | None:
+    for keyword in value.keywords if isinstance(value, ast.Call) else ():
+        if keyword.arg == "help" and isinstance(keyword.value, ast.Constant) and isinstance(keyword.value.value, str):
+            return keyword.value.value
+    return None

@@ -1,0 +1,80 @@
+"""What all figures have in common: style, colours, and files that are the same each time they are drawn."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from srbench.errors import ConfigError
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+__all__ = ["COLORS", "DIVERGING", "DPI", "check_target", "drawing", "save"]
+
+# Okabe and Ito's palette without its yellow, which is hard to see on white: distinct for every common colour blindness.
+COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
+# Signed values, zero in the middle and white: blue and red are told apart by the colour-blind.
+DIVERGING = "RdBu_r"
+# Of PNG files, in pixels per inch: a power of two, so that crops can be laid out in whole pixels.
+DPI = 128
+
+_FORMATS = (".png", ".svg")
+_STYLE: dict[str, Any] = {
+    "figure.facecolor": "white",
+    "font.family": "DejaVu Sans",  # comes with matplotlib: no machine draws another letter
+    "font.size": 9,
+    "axes.titlesize": 9,
+    "axes.labelsize": 9,
+    "figure.titlesize": 11,
+    "legend.fontsize": 8,
+    "xtick.labelsize": 8,
+    "ytick.labelsize": 8,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "image.interpolation": "nearest",
+    "svg.hashsalt": "srbench",  # identifiers inside an SVG are random otherwise
+}
+
+
+def check_target(path: Path) -> None:
+    """Refuse, before any work is done, a figure that could not be written.
+
+    Raises:
+        ConfigError: The file's ending is neither .png nor .svg, or matplotlib is not installed.
+    """
+    if path.suffix.lower() not in _FORMATS:
+        raise ConfigError(f"a figure is written as {' or '.join(_FORMATS)}; got '{path.name}'")
+    if find_spec("matplotlib") is None:
+        raise ConfigError('figures are drawn by matplotlib, which is not installed: pip install "sr-bench[figures]"')
+
+
+@contextmanager
+def drawing() -> Iterator[None]:
+    """Draw in sr-bench's style, whatever the user's own settings are; they are restored afterwards."""
+    import matplotlib as mpl
+
+    with mpl.rc_context():
+        mpl.rcdefaults()
+        for setting, value in _STYLE.items():
+            mpl.rcParams[setting] = value  # type: ignore[index]
+        yield
+
+
+def save(figure: Figure, path: Path) -> None:
+    """Write a figure, whole or not at all; the same figure gives the same bytes (with one version of matplotlib).
+
+    Raises:
+        StoreError: The file cannot be written.
+    """
+    from srbench.storage import write_atomic
+
+    kind = path.suffix.lower().removeprefix(".")
+    metadata: dict[str, Any] = {"Software": None} if kind == "png" else {"Date": None, "Creator": "srbench"}
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format=kind, dpi=DPI, metadata=metadata)
+    write_atomic(path, buffer.getvalue())

@@ -1,0 +1,1 @@
+"""The commands of this plugin; their modules import typer and the standard library only."""

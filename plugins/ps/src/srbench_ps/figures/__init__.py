@@ -1,0 +1,1 @@
+"""The figures of the PS paper's supplement, for any network: `srbench figure KIND`."""
