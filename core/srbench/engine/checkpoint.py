@@ -87,11 +87,11 @@ def load_checkpoint(path: Path, identity: dict[str, Any]) -> dict[str, Any]:
 
 def check_identity(path: Path, found: dict[str, Any], wanted: dict[str, Any]) -> None:
     """Raise ConfigError where a file belongs to another training, naming what differs."""
-    there, here = _flat(found), _flat(wanted)
+    there = _flat(found)
     differences = [
-        f"{key} is {_short(there.get(key))}, asked for is {_short(here.get(key))}"
-        for key in {**here, **there}
-        if there.get(key) != here.get(key)
+        f"{key} is {_short(there.get(key))}, asked for is {_short(value)}"
+        for key, value in _flat(wanted).items()
+        if there.get(key) != value
     ]
     if differences:
         raise ConfigError(

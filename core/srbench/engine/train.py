@@ -129,9 +129,8 @@ def train(
         "scales": list(scales),
         "recipe": recipe.deciding,
         "training data": dataset.content_hash(),
+        "starting weights": None if weights is None else _weights_sha256(weights),
     }
-    if weights is not None:
-        identity["starting weights"] = _weights_sha256(weights)
     finished = out_dir / "training.json"
     if resume and finished.exists():
         return _finished(finished, identity)
@@ -167,7 +166,7 @@ def train(
                 data=dataset.name,
                 data_hash=identity["training data"],
                 validations=session.validations,
-                starting_weights_sha256=identity.get("starting weights"),
+                starting_weights_sha256=identity["starting weights"],
                 resumed_from=session.resumed_from,
             )
             record = {"identity": identity, "result": {**asdict(result), "weights": written.name}}

@@ -70,13 +70,13 @@ def _draw(name: str, path: str, matrices: Mapping[int, npt.NDArray[np.float64]])
     rows = [row for row in rows if row]
     columns = max(map(len, rows))
     total = _LEFT + columns * (width + _GAP) + 0.85
-    bottom = _TOP + len(rows) * _HEIGHT + (len(rows) - 1) * 0.42
+    bottom = _TOP + len(rows) * _HEIGHT + (len(rows) - 1) * 0.52
     sheet = Sheet(total, bottom + 0.5, f"Coefficients of {name}")
     about = f"layer {path}: {tiles} tiles of the kernel, {filters} partial filters"
     sheet.text(0.12, 0.44, f"{about}; one colour scale; rms: root mean square", color="0.35", size=8)
     image = None
     for number, row in enumerate(rows):
-        top = _TOP + number * (_HEIGHT + 0.42)
+        top = _TOP + number * (_HEIGHT + 0.52)
         for column, (head, matrix) in enumerate(row):
             left = _LEFT + column * (width + _GAP)
             rms = float(np.sqrt(np.mean(matrix**2)))

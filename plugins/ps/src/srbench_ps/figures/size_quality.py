@@ -164,11 +164,14 @@ def _draw(panels: Sequence[Panel], scale: int) -> Figure:
     width, height = 3.7, 3.1
     rows = -(-len(labels) // 4)
     sheet = Sheet(0.2 + len(panels) * (width + 0.75), 1.05 + height + 0.5 + 0.2 * rows, f"Size and quality, x{scale}")
-    # The published network and the recursive one are the ends of the scale: black and grey marks.
-    styles = {"as published": ("#000000", "*"), "recursive": ("#666666", "s"), "dense": ("#000000", "P")}
+    # Colours are for the shapes of PS; what it is compared with is black and grey.
+    styles = {
+        "as published": ("#000000", "*"), "dense": ("#000000", "P"), "recursive": ("#666666", "s"),
+        "dsconv": ("#666666", "D"), "basis": ("#666666", "X"),
+    }  # fmt: skip
     others = [label for label in labels if label not in styles]
     for number, label in enumerate(others):
-        styles[label] = (COLORS[number % 6], "oDv^<>hX"[number % 8])
+        styles[label] = (COLORS[number % 6], "ov^<>hpd"[number % 8])
     handles = {}
     for number, panel in enumerate(panels):
         left = 0.65 + number * (width + 0.75)
