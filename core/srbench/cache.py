@@ -30,6 +30,7 @@ class Cache:
 
         objects/ab/abcd…     a file whose content has that SHA-256
         pixels/12/1234…      the SHA-256 of the file that holds the image with that pixel hash
+        decoded/9a/9abc…     the pixel hash of an image file that was decoded before (see `srbench.data.folders`)
         lr/56/5678….png      an LR image, named by the hash of what it was made from (see `srbench.data.datasets`)
 
     Every file is written under another name and moved into place whole.
@@ -129,6 +130,27 @@ class Cache:
         except OSError as error:
             raise StoreError(f"the cache cannot be read at '{note}': {error.strerror or error}") from error
         return path if path.is_file() else None
+
+    def decoded_hash(self, key: str) -> str | None:
+        """Return the pixel hash that was remembered under a key, or None; a damaged note counts as none."""
+        try:
+            note = self._decoded_path(key).read_text()
+        except (OSError, ValueError):
+            return None
+        found, _, check = note.partition(" ")
+        return found if check == sha256_bytes(f"{key} {found}".encode()) else None
+
+    def remember_decoded(self, key: str, pixels_sha256: str) -> None:
+        """Remember a pixel hash under the hash of what it was decoded from and how.
+
+        Raises:
+            StoreError: If the cache cannot be written.
+        """
+        check = sha256_bytes(f"{key} {pixels_sha256}".encode())
+        write_atomic(self._decoded_path(key), f"{pixels_sha256} {check}".encode())
+
+    def _decoded_path(self, key: str) -> Path:
+        return self.root / "decoded" / key[:2] / key
 
     def lr_path(self, key: str) -> Path:
         """Return where the LR image of that key lies, or would lie."""

@@ -33,7 +33,8 @@ CORE = "sr-bench"
 _NEUTRAL = frozenset(
     {
         "cli", "leaderboard", "leaderboards", "suites", "testing",
-        "crops.py", "executor.py", "figures.py", "fingerprint.py", "plan.py", "results.py", "runner.py", "storage.py",
+        "crops.py", "executor.py", "figures.py", "fingerprint.py", "plan.py", "reported.py", "results.py", "runner.py",
+        "storage.py",
         "suite.py", "timm_bridge.py", "yaml_lines.py",
     }
 )  # fmt: skip

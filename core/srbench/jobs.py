@@ -7,7 +7,7 @@ import platform
 import tempfile
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -104,14 +104,17 @@ def perform(job: Job, emit: Emit) -> None:
     try:
         _prepare(job, state, emit)
         while cells:
+            group = _sharing_outputs(cells)
             try:
-                finished = _evaluate(job, cells[0], state, emit)
+                measured = _evaluate(job, group, state, emit)
             except Exception as error:
                 if _is_full(error):
                     raise
-                finished = Finished(failed_record(model, cells[0], traceback.format_exc(), **_known(state)))
-            emit(finished)
-            cells.pop(0)
+                text = traceback.format_exc()
+                measured = [Finished(failed_record(model, cell, text, **_known(state))) for cell in group]
+            for cell, finished in zip(group, measured, strict=True):
+                emit(finished)
+                cells.remove(cell)
     except Exception as error:
         if _is_full(error):
             emit(Full(str(error) if isinstance(error, SRBenchError) else f"there is no room left on the disk: {error}"))
@@ -191,8 +194,6 @@ def _prepare(job: Job, state: dict[str, Any], emit: Emit) -> None:
 
     model = job.model
     torch.set_num_threads(job.threads)
-    torch.backends.cuda.matmul.allow_tf32 = False
-    torch.backends.cudnn.allow_tf32 = False
     emit(Progress("check", 0, 0))
     state["checks"] = run_checks(str(model.name), model.scales)
     if broken := {check: result for check, result in state["checks"].items() if result.startswith("failed")}:
@@ -241,49 +242,68 @@ def _train(job: Job, emit: Emit) -> TrainResult:
     )
 
 
-def _evaluate(job: Job, cell: CellPlan, state: dict[str, Any], emit: Emit) -> Finished:
+def _sharing_outputs(cells: Sequence[CellPlan]) -> list[CellPlan]:
+    """Return the first cell and those that need the same outputs of the network: same images, same LR, same scale."""
+    from srbench.protocols import get_protocol
+
+    def needs(cell: CellPlan) -> tuple[object, ...]:
+        return cell.data.source, cell.scale, cell.metrics, get_protocol(cell.protocol).lr_digest
+
+    return [cell for cell in cells if needs(cell) == needs(cells[0])]
+
+
+def _evaluate(job: Job, cells: Sequence[CellPlan], state: dict[str, Any], emit: Emit) -> list[Finished]:
+    """Measure cells that differ in the protocol only, with one pass of the network."""
     from srbench.data.datasets import open_dataset
     from srbench.engine.evaluate import evaluate
     from srbench.protocols import get_protocol
     from srbench.registry import get_metric
 
-    dataset = open_dataset(cell.data.source)
-    protocol = get_protocol(cell.protocol)
-    metrics = [get_metric(name) for name in cell.metrics]
-    label = f"{cell.data.name}, {cell.protocol}"
-    emit(Progress("evaluate", 0, cell.data.images, label))
+    data, scale = cells[0].data, cells[0].scale
+    dataset = open_dataset(data.source)
+    protocols = [get_protocol(cell.protocol) for cell in cells]
+    metrics = [get_metric(name) for name in cells[0].metrics]
+    label = f"{data.name}, {' + '.join(protocol.name for protocol in protocols)}"
+    emit(Progress("evaluate", 0, data.images, label))
     started = time.perf_counter()
+    crops: list[dict[str, NDArray[np.uint8]]] = [{} for _ in cells]
     with tempfile.TemporaryDirectory(prefix="srbench-") as folder:
-        table = evaluate(
+        tables = evaluate(
             state["network"],
             dataset,
-            cell.scale,
-            protocol,
+            scale,
+            protocols,
             metrics,
             device=job.device,
             threads=job.threads,
             progress=lambda _, done, total: emit(Progress("evaluate", done, total, label)),
             save_images=Path(folder) if dataset.redistributable else None,
         )
-        images = _crops(Path(folder), dataset, protocol, cell.scale) if dataset.redistributable else {}
+        if dataset.redistributable:
+            crops = [_crops(Path(folder, protocol.name), dataset, protocol, scale) for protocol in protocols]
+    seconds = round(time.perf_counter() - started, 3)
     columns = [metric.name for metric in metrics]
-    record = _record(
-        job.model,
-        cell,
-        status="ok",
-        images=len(table),
-        metrics={name: float(table[name].mean()) for name in columns},
-        redistributable=dataset.redistributable,
-        licence=_licences(dataset),
-        **_known(state),
-    )
-    speed = {
-        "schema_version": 1,
-        "hardware": _hardware(job),
-        "forward_seconds": {str(row["image"]): float(row["forward_seconds"]) for _, row in table.iterrows()},
-        "wall_seconds": round(time.perf_counter() - started, 3),
-    }
-    return Finished(record, table[["image", *columns]], images, speed)
+    measured = []
+    for cell, table, images in zip(cells, tables, crops, strict=True):
+        record = _record(
+            job.model,
+            cell,
+            status="ok",
+            images=len(table),
+            metrics={name: float(table[name].mean()) for name in columns},
+            redistributable=dataset.redistributable,
+            licence=_licences(dataset),
+            **_known(state),
+        )
+        speed = {
+            "schema_version": 1,
+            "hardware": _hardware(job),
+            "forward_seconds": {str(row["image"]): float(row["forward_seconds"]) for _, row in table.iterrows()},
+            "wall_seconds": seconds,
+            "protocols": [protocol.name for protocol in protocols],  # that those seconds were spent on
+        }
+        measured.append(Finished(record, table[["image", *columns]], images, speed))
+    return measured
 
 
 def _licences(dataset: Dataset) -> str | None:

@@ -26,8 +26,8 @@ GROUPS = ("backbones", "baselines", "methods", "metrics", "datasets", "suites", 
 # says what to install. A test compares the table with the plugins' own entry points.
 EXTRAS: dict[str, dict[str, tuple[str, ...]]] = {
     "ps": {
-        "methods": ("ps",),
-        "backbones": ("drrn_b1u9",),
+        "methods": ("basis", "dsconv", "ps"),
+        "backbones": ("carn", "carn_m", "drrn_b1u9", "rcan_g5b10", "srfbn_s"),
         "commands": ("compress", "swap"),
         "figures": ("coefficients", "filters", "size-quality", "wrong-scale"),
     },
@@ -139,7 +139,22 @@ def _try(item: Contribution) -> tuple[PluginStatus, str, str, Any]:
             f"{type(error).__name__}: {error}; `srbench plugins doctor` shows the traceback to report to its authors"
         )
         return PluginStatus.BROKEN, detail, traceback.format_exc(), None
+    if item.kind == "suites" and (wrong := _not_a_file(obj, item.value)):
+        return PluginStatus.BROKEN, wrong, "", None
     return PluginStatus.OK, "", "", obj
+
+
+def _not_a_file(obj: object, value: str) -> str:
+    """Say what is wrong with a suite's object, which must be a path or a resource that is there; or nothing."""
+    from importlib.resources.abc import Traversable
+
+    if not isinstance(obj, Traversable):
+        return f"'{value}' is a {type(obj).__name__}, not the pathlib.Path of a YAML file; report it to its authors"
+    if not obj.is_file():
+        return (
+            f"'{value}' names the file '{obj}', which is not there; reinstall the plugin, or report it to its authors"
+        )
+    return ""
 
 
 @functools.cache

@@ -16,6 +16,8 @@ from srbench.errors import ConfigError, DuplicateNameError, NameSyntaxError, Plu
 from srbench.naming import ModelName, parse
 
 if TYPE_CHECKING:
+    from importlib.resources.abc import Traversable
+
     from srbench.data.datasets import Dataset
     from srbench.methods.base import SharingMethod
     from srbench.metrics import Metric
@@ -37,6 +39,7 @@ __all__ = [
     "register_dataset",
     "register_method",
     "register_metric",
+    "suite_file",
 ]
 
 T = TypeVar("T", bound=Callable[..., Any])
@@ -142,6 +145,7 @@ BASELINES = Registry("baselines", "baseline")
 METHODS = Registry("methods", "method")
 METRICS = Registry("metrics", "metric")
 DATASETS = Registry("datasets", "data set")
+SUITES = Registry("suites", "suite")
 WEIGHTS = Registry("weights", "tagged model")
 
 
@@ -236,11 +240,35 @@ def list_datasets(pattern: str | Sequence[str] = "") -> list[str]:
 
 def list_suites(pattern: str | Sequence[str] = "") -> list[str]:
     """Return the names of the installed suites that match a glob pattern."""
+    return _matching(sorted({*_own_suites(), *SUITES.names()}), pattern)
+
+
+def suite_file(name: str) -> Traversable:
+    """Return the YAML file of a suite: one of sr-bench's own, or a plugin's.
+
+    Raises:
+        UnknownNameError: No suite has this name; the nearest is named.
+        DuplicateNameError: Two distributions claim the name.
+        PluginError: The plugin cannot be used, or the file that it names is not there.
+    """
+    own = _own_suites()
+    if name in own:
+        for item in plugins.contributions()["suites"].get(name, ()):
+            raise DuplicateNameError(
+                f"suite '{name}' is one of sr-bench's own and is claimed by {item.distribution} ({item.value}); "
+                "the plugin must choose another name"
+            )
+        return own[name]
+    if name not in SUITES:
+        raise UnknownNameError(f"unknown suite '{name}'" + suggest(name, list_suites()))
+    return SUITES.get(name)  # type: ignore[no-any-return]
+
+
+def _own_suites() -> dict[str, Traversable]:
     from importlib import resources
 
-    packaged = (item.name for item in resources.files("srbench.suites").iterdir())
-    own = {name.removesuffix(".yaml") for name in packaged if name.endswith(".yaml")}
-    return _matching(sorted(own | set(plugins.contributions()["suites"])), pattern)
+    files = resources.files("srbench.suites").iterdir()
+    return {file.name.removesuffix(".yaml"): file for file in files if file.name.endswith(".yaml")}
 
 
 def list_models(pattern: str | Sequence[str] = "") -> list[str]:

@@ -29,6 +29,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from srbench.errors import StoreError
+from srbench.reported import ReportedFigure
 from srbench.storage import (
     disk_errors,
     exclusive,
@@ -181,6 +182,7 @@ class RunInfo(_Schema):
         suite: Name of the suite.
         definition: The suite, as validated.
         explanations: Digest of each protocol -> what it does, in words; for readers that have no code to ask.
+        reported: Figures of papers that the suite wants to be shown beside what is measured.
         srbench: Version that started the run.
         created: ISO 8601, UTC.
     """
@@ -191,6 +193,7 @@ class RunInfo(_Schema):
     description: str = ""
     definition: dict[str, Any] = {}
     explanations: dict[str, str] = {}
+    reported: list[ReportedFigure] = []
     srbench: str
     created: str
 

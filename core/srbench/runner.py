@@ -148,6 +148,7 @@ def _info(suite: Suite, store: RunStore) -> RunInfo:
         description=suite.description,
         definition=suite.definition(),
         explanations={protocol.digest: protocol.explain() for protocol in map(get_protocol, suite.protocols)},
+        reported=suite.reported_figures(),
         srbench=__version__,
         created=known.created if known is not None else now(),
     )

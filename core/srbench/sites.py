@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-__all__ = ["BlockSpec", "SharingSite"]
+__all__ = ["BIAS_POLICIES", "BlockSpec", "SharingSite"]
+
+BIAS_POLICIES = ("own", "per_scale", "tied", "none")
 
 
 @dataclass(frozen=True)
@@ -31,17 +33,21 @@ class SharingSite:
     Attributes:
         path: Dotted path of the module, e.g. `body.3.conv1`.
         kind: `conv`, `tconv` (transposed convolution) or `block`.
-        bank: Sites with the same value may share one bank of weights (EDSR: all 32 convs).
+        bank: Sites with the same value may share one bank of weights (EDSR: all 32 convs). None: the layer is used more
+            than once, but belongs to no bank; only `dense` and `recursive` act on it.
         tie: Sites with the same value are one layer in the recursive network (EDSR: conv1s, conv2s).
         step: Where in the unrolled recurrence the use stands: time step, block, level.
-        companions: Paths of modules that are untied together with the site (SRFBN's PReLU of each step).
+        companions: Paths of modules that are tied and untied together with the site (SRFBN's PReLU of each step).
         parts: For `block` sites, what the block consists of.
+        bias: Which bias the layer keeps when its weight comes from a bank: its `own`; one `per_scale` (CARN); one
+            `tied` with the layers of its tie class; `none` (SRFBN). A layer without a bias has none in any case.
     """
 
     path: str
     kind: str
-    bank: str
+    bank: str | None
     tie: str
     step: tuple[int, ...] = ()
     companions: tuple[str, ...] = ()
     parts: BlockSpec | None = None
+    bias: str = "own"

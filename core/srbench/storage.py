@@ -107,6 +107,8 @@ def exclusive(path: Path, *, owner: str) -> Iterator[None]:
     except ImportError:  # pragma: no cover - Windows: runs are not guarded there
         yield
         return
+    if path.parent.exists() and not path.parent.is_dir():
+        raise StoreError(f"'{path.parent}' is a file; give a folder, which is made where there is none.")
     with disk_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)

@@ -19,14 +19,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from importlib import resources
 from pathlib import Path
 from typing import Annotated, Any
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PrivateAttr, StrictInt, StrictStr, ValidationError
 
 from srbench import naming, yaml_lines
-from srbench.errors import ConfigError, SRBenchError, UnknownNameError, suggest
+from srbench.errors import ConfigError, SRBenchError, suggest
+from srbench.reported import ReportedFigure, read_reported
 
 __all__ = ["ModelEntry", "Suite", "TrainSpec", "load_suite"]
 
@@ -99,6 +99,22 @@ def _model_entry(value: object) -> object:
     return value
 
 
+class ReportedSpec(_Schema):
+    """Name figures of a paper that are shown beside the measured ones, never ranked with them.
+
+    Attributes:
+        table: A packaged table's name, or a CSV file relative to the suite's.
+        models: Only rows whose model or name in the paper matches this glob.
+    """
+
+    table: Name
+    models: Name = "*"
+
+
+def _reported_spec(value: object) -> object:
+    return {"table": value} if isinstance(value, str) else value
+
+
 class Suite(_Schema):
     """Hold what a suite's file says.
 
@@ -112,6 +128,7 @@ class Suite(_Schema):
         protocols: Names of protocols; in YAML `protocol: NAME` or a list.
         metrics: Names of metrics.
         train: How models without weights are trained; needed if there are any.
+        reported: Papers' figures to show beside what is measured: tables' names, or mappings with `table` and `models`.
         requires: Method or backbone -> what to install to have it.
         budget: What the suite costs, in words.
     """
@@ -127,6 +144,7 @@ class Suite(_Schema):
     )
     metrics: Annotated[tuple[Name, ...], Field(min_length=1)] = ("psnr_y", "ssim_y")
     train: TrainSpec | None = None
+    reported: tuple[Annotated[ReportedSpec, BeforeValidator(_reported_spec)], ...] = ()
     requires: dict[StrictStr, StrictStr] = {}
     budget: StrictStr = ""
 
@@ -170,16 +188,39 @@ class Suite(_Schema):
                 "a data set's name or a folder."
             ) from error
 
+    def reported_figures(self) -> list[ReportedFigure]:
+        """Return the papers' figures at the suite's scales.
+
+        Raises:
+            UnknownNameError: There is no such table; line and nearest name are named.
+            ConfigError: A table is not right, or no row matches.
+        """
+        found: list[ReportedFigure] = []
+        for index, spec in enumerate(self.reported):
+            with self.blamed("reported", index):
+                is_file = self._base is not None and spec.table.endswith(".csv")
+                figures = read_reported(self._base / spec.table if is_file and self._base else spec.table, spec.models)
+                at_scale = [figure for figure in figures if figure.scale in self.scales]
+                if not at_scale:
+                    scales = ", ".join(f"x{scale}" for scale in sorted({figure.scale for figure in figures}))
+                    raise ConfigError(
+                        f"the reported figures '{spec.table}' are for {scales}, not for the suite's scales"
+                    )
+                found += at_scale
+        return found
+
     def definition(self) -> dict[str, Any]:
         """Return the suite as plain values, in the form that its file has."""
         return self.model_dump(mode="json", by_alias=True, exclude_defaults=True)
 
 
 def load_suite(name_or_path: str | Path) -> Suite:
-    """Load a packaged suite by its name, or a YAML file by its path.
+    """Load an installed suite by its name, sr-bench's own or a plugin's, or a YAML file by its path.
 
     Raises:
         UnknownNameError: No suite has this name; the nearest is named.
+        DuplicateNameError: Two distributions claim the name.
+        PluginError: The suite's plugin cannot be used.
         ConfigError: The file is missing, is no YAML, or holds an unknown key or a wrong value; file, line and the
             nearest key are named.
     """
@@ -193,16 +234,16 @@ def load_suite(name_or_path: str | Path) -> Suite:
                 f"there is no suite file '{path}'; give a YAML file, or the name of a suite (srbench list suites)."
             )
         return _validate(yaml_lines.read(path), path.parent)
-    packaged = resources.files("srbench.suites") / f"{text}.yaml"
-    if packaged.is_file():
-        return _validate(yaml_lines.parse(packaged.read_text(encoding="utf-8"), f"{text}.yaml"), None)
-    raise UnknownNameError(f"unknown suite '{text}'" + suggest(text, _known_suites()))
+    from srbench.registry import suite_file
 
-
-def _known_suites() -> list[str]:
-    from srbench.registry import list_suites
-
-    return list_suites()
+    file = suite_file(text)
+    suite = _validate(yaml_lines.read(file), file.parent if isinstance(file, Path) else None)
+    if suite.name != text:
+        raise ConfigError(
+            f"{suite.where('name')}: this is the file of suite '{text}', and it calls itself '{suite.name}'; "
+            "the two must be the same."
+        )
+    return suite
 
 
 def _validate(document: yaml_lines.Document, base: Path | None) -> Suite:
@@ -213,13 +254,16 @@ def _validate(document: yaml_lines.Document, base: Path | None) -> Suite:
     suite._document = document
     suite._base = base
     _check_recipes(suite, document)
+    suite.reported_figures()
     return suite
 
 
 def _keys_at(place: yaml_lines.Place) -> list[str]:
-    """Return the keys that are known at a place: in a model, or at the top."""
+    """Return the keys that are known at a place: in a model, in a table of reported figures, or at the top."""
     if len(place) > 1 and place[0] == "models":
         return list(_MODEL_KEYS)
+    if len(place) > 1 and place[0] == "reported":
+        return list(ReportedSpec.model_fields)
     return [field.alias or name for name, field in Suite.model_fields.items()]
 
 

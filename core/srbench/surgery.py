@@ -13,7 +13,7 @@ from srbench.backbone import Backbone, SharedUser, Use
 from srbench.errors import SharingError
 from srbench.methods.base import SharingMethod
 from srbench.methods.recursive import Recursive
-from srbench.sites import SharingSite
+from srbench.sites import BIAS_POLICIES, SharingSite
 
 __all__ = ["apply_method", "checked_sites", "fold", "layer_at", "tie"]
 
@@ -34,7 +34,7 @@ def checked_sites(model: Backbone) -> list[SharingSite]:
     """Return a network's sites after checking that each names an existing module once.
 
     Raises:
-        SharingError: Two sites name one path, or a path names nothing.
+        SharingError: Two sites name one path, a path names nothing, or a bias policy is unknown.
     """
     sites = list(model.sharing_sites())
     seen: set[str] = set()
@@ -42,6 +42,11 @@ def checked_sites(model: Backbone) -> list[SharingSite]:
         if site.path in seen:
             raise SharingError(f"{type(model).__name__} declares the sharing site '{site.path}' twice")
         seen.add(site.path)
+        if site.bias not in BIAS_POLICIES:
+            raise SharingError(
+                f"{type(model).__name__} declares the bias policy '{site.bias}' at '{site.path}', which is none of "
+                f"{', '.join(BIAS_POLICIES)}"
+            )
         for path in (site.path, *site.companions):
             try:
                 model.get_submodule(path)
@@ -81,13 +86,13 @@ def apply_method(model: B, method: SharingMethod) -> B:
         for site in group.sites:
             module = method.replace(site, modules[site.path], shared, model.scales)
             replacements[site.path] = Use(shared) if module is shared and shared is not None else module
-            if not isinstance(method, Recursive):
+            if module is not shared:
                 # What is untied with the site gets parameters of its own too (SRFBN's PReLU of each time step).
                 replacements.update({path: copy.deepcopy(layer_at(model, path)) for path in site.companions})
     for path, module in replacements.items():
         _set_module(model, path, module)
+    _forget_unused(model, replaced_by=shared_modules.values())
     model.shared.update(shared_modules)
-    _forget_unused(model)
     model.method = method
     model._task = None
     return model
@@ -105,13 +110,17 @@ def tie(model: Backbone, sites: Iterable[SharingSite]) -> None:
             continue
         shared = method.build(group, {site.path: layer_at(model, site.path) for site in group.sites}, model.scales)
         assert shared is not None
+        for key in [key for key, module in model.shared.items() if module is shared]:
+            del model.shared[key]  # a layer is registered once, also one that the constructor registered itself
         model.shared[_key("native", group.name)] = shared
         for site in group.sites:
             _set_module(model, site.path, Use(shared))
 
 
-def _forget_unused(model: Backbone) -> None:
+def _forget_unused(model: Backbone, replaced_by: Iterable[nn.Module] = ()) -> None:
     used = {id(module.shared_module) for module in model.modules() if isinstance(module, SharedUser)}
+    # A natively tied layer that a method ties again is registered once, under the method's key.
+    used -= {id(module) for module in replaced_by}
     for key in [key for key, module in model.shared.items() if id(module) not in used]:
         del model.shared[key]
 
@@ -132,15 +141,11 @@ def fold(model: B, scale: int | None = None) -> B:
         return folded
     for site in folded.sharing_sites():
         module = folded.get_submodule(site.path)
-        plain = method.fold(site, layer_at(folded, site.path), task) if _taken(method, site) else None
+        plain = method.fold(site, layer_at(folded, site.path), task) if method.takes(site) else None
         if plain is not None:
             _set_module(folded, site.path, copy.deepcopy(plain) if isinstance(module, Use) else plain)
     _forget_unused(folded)
     return folded
-
-
-def _taken(method: SharingMethod, site: SharingSite) -> bool:
-    return site.kind in method.kinds
 
 
 def _name_of(model: Backbone) -> str:

@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import yaml
 from pydantic import ValidationError
 
 from srbench.errors import ConfigError, suggest
+
+if TYPE_CHECKING:
+    from importlib.resources.abc import Traversable
 
 __all__ = ["Document", "explain", "read"]
 
@@ -50,7 +53,7 @@ class Document:
         return line
 
 
-def read(path: Path, label: str | None = None) -> Document:
+def read(path: Path | Traversable, label: str | None = None) -> Document:
     """Read a YAML file whose top level is a mapping.
 
     Raises:
@@ -123,7 +126,8 @@ def explain(
     """
     found = error.errors(include_url=False)
     places = [(*prefix, *item["loc"]) for item in found]
-    first = min(range(len(found)), key=lambda index: document._line(places[index]))
+    # A misspelt key is also a missing one: the misspelling says more.
+    first = min(range(len(found)), key=lambda index: (found[index]["type"] == "missing", document._line(places[index])))
     item, place = found[first], places[first]
     name = str(place[-1]) if place else ""
     dotted = ".".join(str(part) for part in place)
@@ -137,5 +141,5 @@ def explain(
     else:
         message = item["msg"].removeprefix("Input ")
         what = f"'{dotted}' {message}; got {item['input']!r}"
-    more = f" (and {len(found) - 1} more after it)" if len(found) > 1 else ""
+    more = f" (and {len(found) - 1} more)" if len(found) > 1 else ""
     return ConfigError(f"{document.where(*place)}: {what}{more}")

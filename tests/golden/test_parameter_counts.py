@@ -60,6 +60,11 @@ def test_ps_rows_of_table_1(shape: str, ratio: str, printed: float) -> None:
         ("edsr_baseline+ps(ratio=2/16,shape=64x1x3x3)", 861_955),
         ("edsr_baseline+ps(ratio=4/16,shape=64x8x3x3)", 501_507),
         ("edsr_baseline+ps(ratio=1/16,shape=32x64x1x1)", 284_675),
+        ("edsr_baseline+dsconv(blocks=16)", 341_763),
+        ("edsr_baseline+dsconv", 341_763),
+        ("edsr_baseline+dsconv(blocks=12)", 598_787),
+        ("edsr_baseline+dsconv(blocks=8)", 855_811),
+        ("edsr_baseline+dsconv(blocks=4)", 1_112_835),
     ],
 )
 def test_figures_of_facts(name: str, count: int) -> None:
@@ -82,6 +87,58 @@ def test_drrn_ps_is_306093_unique_and_300261_deployed(tmp_path: Path) -> None:
     assert all(count_parameters(model.at_scale(scale)) == 300_261 for scale in (2, 3, 4))
     save_state(model, tmp_path / "drrn_ps.safetensors")
     assert os.path.getsize(tmp_path / "drrn_ps.safetensors") < 1.3e6
+
+
+@pytest.mark.parametrize(
+    ("name", "scales", "count"),
+    [
+        # FACTS, "Totals"; the mean shifts' 24 frozen numbers are in them.
+        ("carn", (2, 3, 4), 1_591_963),
+        ("carn+ps(ratio=8/9)", (2, 3, 4), 1_590_523),
+        ("carn+ps(ratio=6/9)", (2, 3, 4), 1_425_571),
+        ("carn_m", (2, 3, 4), 414_811),
+        ("carn_m+recursive", (2, 3, 4), 414_811),
+        ("srfbn_s", (2,), 282_442),
+        ("srfbn_s", (3,), 375_626),
+        ("srfbn_s", (4,), 483_146),
+        ("srfbn_s+recursive", (2,), 282_442),
+        ("srfbn_s+ps(ratio=3/16,shape=Cx1xKxK)", (2,), 282_355),
+        ("srfbn_s+ps(ratio=19/96,shape=Cx1xKxK)", (3,), 373_363),
+        ("srfbn_s+ps(ratio=5/24,shape=Cx1xKxK)", (4,), 481_011),
+        # edsr_baseline-Fixed is above; rcan_g5b10-Fixed has 2 of its 100 convolutions of 36,928 numbers.
+        ("rcan_g5b10+recursive", (2,), 4_094_603 - 98 * 36_928),
+    ],
+)
+def test_figures_of_the_multi_scale_and_feedback_networks(name: str, scales: tuple[int, ...], count: int) -> None:
+    model = create_model(name, scales=scales)
+    assert count_parameters(model) == count_stored(model) == count
+
+
+@pytest.mark.parametrize(
+    ("name", "scale", "filters"),
+    [
+        # FACTS, "N_p".
+        ("carn+ps(ratio=6/9)", 2, (108, 4096)),
+        ("carn+ps(ratio=8/9)", 2, (144, 4096)),
+        ("srfbn_s+ps(ratio=3/16,shape=Cx1xKxK)", 2, (72, 32 * 36)),
+        ("srfbn_s+ps(ratio=19/96,shape=Cx1xKxK)", 3, (76, 32 * 49)),
+        ("srfbn_s+ps(ratio=5/24,shape=Cx1xKxK)", 4, (80, 32 * 64)),
+    ],
+)
+def test_banks_of_carn_ps_and_srfbn_ps(name: str, scale: int, filters: tuple[int, int]) -> None:
+    state = create_model(name, scale=scale).state_dict()
+    assert [tuple(tensor.shape) for key, tensor in state.items() if key.endswith(".filters")] == [filters]
+
+
+def test_carn_deploys_its_own_upsampler_only() -> None:
+    # Of the total, x2's upsampler has 64 * 256 * 9 + 256 numbers, x3's 64 * 576 * 9 + 576, x4's twice x2's.
+    upsamplers = {2: 147_712, 3: 332_352, 4: 295_424}
+    model = create_model("carn", scales=(2, 3, 4))
+    for scale in (2, 3, 4):
+        expected = 1_591_963 - sum(upsamplers.values()) + upsamplers[scale]
+        assert (
+            count_parameters(model.at_scale(scale)) == count_parameters(create_model("carn", scale=scale)) == expected
+        )
 
 
 def test_num_filters_and_ratio_size_the_same_bank() -> None:

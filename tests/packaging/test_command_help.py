@@ -37,3 +37,17 @@ def test_help_has_an_example(path: tuple[str, ...]) -> None:
     # Beside the usage line, which names the command too.
     uses = [line for line in result.output.splitlines() if f"srbench {path[0]}" in line and "Usage" not in line]
     assert uses, f"`srbench {' '.join(path)} --help` shows no example"
+
+
+@pytest.mark.parametrize("path", ALL, ids=" ".join)
+@pytest.mark.parametrize("width", [80, 120])
+def test_help_is_shown_whole(path: tuple[str, ...], width: int) -> None:
+    result = CliRunner().invoke(app, [*path, "--help"], prog_name="srbench", terminal_width=width)
+    assert "\u2026" not in result.output, "something was cut off"
+
+
+def test_globs_in_help_keep_their_asterisks() -> None:
+    for command, glob in (("list", '"*ps*"'), ("run", '"edsr*"')):
+        output = CliRunner().invoke(app, [command, "--help"], prog_name="srbench", terminal_width=200).output
+        options = output.partition("Arguments")[2] or output.partition("Options")[2]
+        assert glob in options

@@ -15,6 +15,10 @@ MODELS = [
     ("edsr_tiny+ps(ratio=1/4)", (2,)),
     ("edsr_tiny+ps(ratio=1/16,shape=16x1x3x3)", (4,)),
     ("edsr_tiny+ps(num_filters=5,shape=8x4x3x1,bias=tied,init=svd)", (3,)),
+    ("edsr_tiny+dsconv", (2,)),
+    ("edsr_tiny+dsconv(blocks=2)", (3,)),
+    ("edsr_tiny+basis(num_basis=4)", (2,)),
+    ("edsr_tiny+basis(num_basis=6,splits=4,init=svd)", (4,)),
 ]
 
 
@@ -27,7 +31,20 @@ def test_small_models(model: tuple[str, tuple[int, ...]], check: Callable[[objec
     [
         ("drrn_b1u9", (2, 3, 4)),
         ("drrn_b1u9+dense", (2, 4)),
+        ("drrn_b1u9+recursive", (2,)),
         ("drrn_b1u9+ps(ratio=1/9)", (2, 3, 4)),
+        ("drrn_b1u9+dsconv(blocks=4)", (2, 3, 4)),
+        ("drrn_b1u9+basis(num_basis=24)", (2, 3, 4)),
+        ("carn", (2, 3, 4)),
+        ("carn+ps(ratio=8/9)", (2, 3, 4)),
+        ("carn_m", (2, 3, 4)),
+        ("carn_m+dense", (3,)),
+        ("carn_m+ps", (2, 4)),
+        ("rcan_g5b10+recursive", (2,)),
+        ("rcan_g5b10+ps(ratio=1/16)", (4,)),
+        ("srfbn_s", (3,)),
+        ("srfbn_s+dense", (2,)),
+        ("srfbn_s+ps(ratio=3/16,shape=Cx1xKxK)", (2,)),
         ("edsr_baseline+ps(ratio=1/16)", (2,)),
     ]
 )

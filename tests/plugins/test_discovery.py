@@ -109,6 +109,75 @@ def test_a_broken_plugin_breaks_only_its_own_names(site: Site) -> None:
     assert "Traceback" not in result.stderr
 
 
+SUITE = "name: odd\nscale: 2\nmodels: [bicubic]\ndatasets: [embedded-test]\n"
+SUITES = {
+    "a path": "from pathlib import Path\nodd = Path(__file__).with_name('odd.yaml')",
+    "a resource": "from importlib.resources import files\nodd = files('odd_data') / 'odd.yaml'",
+}
+
+
+@pytest.fixture(params=SUITES)
+def suite_site(site: Site, request: pytest.FixtureRequest) -> Site:
+    site.add("suite-dist", {"suites": {"odd": "suite_mod:odd"}}, {"suite_mod": SUITES[request.param]})
+    (site.path / "odd_data").mkdir()
+    (site.path / "odd_data" / "__init__.py").touch()
+    for folder in (site.path, site.path / "odd_data"):
+        (folder / "odd.yaml").write_text(SUITE)
+    return site
+
+
+def dry_run(site: Site, suite: str) -> subprocess.CompletedProcess[str]:
+    return site.srbench("run", "--suite", suite, "--out", str(site.path / "run"), "--dry-run", "--json", "-")
+
+
+def test_a_strangers_suite_is_listed_and_can_be_run(suite_site: Site) -> None:
+    assert "odd" in suite_site.srbench("list", "suites").stdout.split()
+    result = dry_run(suite_site, "odd")
+    assert result.returncode == 0, result.stderr
+    assert {cell["model"] for cell in json.loads(result.stdout)["cells"]} == {"bicubic"}
+    assert doctor(suite_site)["suite-dist"]["status"] == "ok"
+    unknown = dry_run(suite_site, "odf")
+    assert unknown.returncode == 2
+    assert "did you mean 'odd'?" in unknown.stderr
+
+
+@pytest.mark.parametrize(
+    ("entry", "source", "said"),
+    [
+        ("odd", "from pathlib import Path\nodd = Path(__file__).with_name('gone.yaml')", ["gone.yaml", "not there"]),
+        ("odd", "odd = 'odd.yaml'", ["is a str, not the pathlib.Path"]),
+        ("odd", "even = 1", ["suite-dist", "odd"]),
+        ("odd", "1 / 0", ["suite-dist", "division by zero"]),
+        ("quickstart", SUITES["a path"].replace("odd =", "quickstart ="), ["suite-dist", "sr-bench's own"]),
+        ("other", SUITES["a path"].replace("odd =", "other ="), ["line 1", "'other'", "calls itself 'odd'"]),
+        (
+            "bad",
+            "from pathlib import Path\nbad = Path(__file__).with_name('bad.yaml')",
+            ["line 2", "unknown key 'scal'"],
+        ),
+    ],
+)
+def test_a_wrong_suite_is_one_sentence(site: Site, entry: str, source: str, said: list[str]) -> None:
+    site.add("suite-dist", {"suites": {entry: f"suite_mod:{entry}"}}, {"suite_mod": source})
+    (site.path / "odd.yaml").write_text(SUITE)
+    (site.path / "bad.yaml").write_text(SUITE.replace("scale", "scal"))
+    assert entry in site.srbench("list", "suites").stdout.split()
+    result = dry_run(site, entry)
+    assert result.returncode == 2
+    assert result.stderr.startswith("srbench: ")
+    assert result.stderr.count("\n") == 1, result.stderr
+    for part in said:
+        assert part in result.stderr
+
+
+def test_a_file_that_a_suite_names_and_is_not_there_is_the_doctors_business(site: Site) -> None:
+    source = "from pathlib import Path\nodd = Path(__file__).with_name('gone.yaml')"
+    site.add("suite-dist", {"suites": {"odd": "suite_mod:odd"}}, {"suite_mod": source})
+    report = doctor(site)["suite-dist"]
+    assert report["status"] == "broken"
+    assert "gone.yaml" in str(report["detail"])
+
+
 def test_the_table_of_extras_agrees_with_the_plugins_entry_points() -> None:
     for extra, kinds in EXTRAS.items():
         for kind, names in kinds.items():

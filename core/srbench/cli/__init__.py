@@ -14,19 +14,40 @@ from srbench.errors import SRBenchError
 __all__ = ["main"]
 
 
-def main(argv: list[str] | None = None) -> None:
-    """Run the command line and exit: 0 done, 1 something failed while running, 2 the input was wrong."""
-    from srbench.cli.app import app
+INTERRUPTED = 130  # 128 + SIGINT, as shells have it
 
+# Commands that keep what they finished and go on from there when they are given again.
+RESUMABLE = ("run", "train")
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Run the command line and exit.
+
+    The status is 0 if all was done, 1 if something failed while running, 2 if the input was wrong, 130 after Ctrl-C.
+    """
     try:
+        from srbench.cli.app import app
+
         app(args=argv, prog_name="srbench")
     except SRBenchError as error:
         print(f"srbench: {error}", file=sys.stderr)
         sys.exit(2)
+    except SystemExit as end:
+        if end.code == INTERRUPTED:  # typer makes this of Ctrl-C, and says nothing
+            _interrupted(argv)
+        raise
     except KeyboardInterrupt:
-        print("srbench: interrupted; what was finished is kept, run the same command again to go on.", file=sys.stderr)
-        sys.exit(130)
+        _interrupted(argv)
+        sys.exit(INTERRUPTED)
     except BrokenPipeError:
         # The reader (head, less) went away; leave quietly, and keep Python from complaining at shutdown.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(141)
+
+
+def _interrupted(argv: list[str] | None) -> None:
+    words = sys.argv[1:] if argv is None else argv
+    ending = (
+        "; what was finished is kept, run the same command again to go on." if words and words[0] in RESUMABLE else "."
+    )
+    print(f"srbench: interrupted{ending}", file=sys.stderr)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any, cast
+
 import typer
 
 from srbench.cli import cache, data, figure, leaderboard, plugins, run
@@ -10,10 +13,39 @@ from srbench.cli.contributed import CommandGroup
 from srbench.cli.eval import evaluate_command
 from srbench.cli.explain import explain
 from srbench.cli.train import train
+from srbench.errors import ConfigError
+
+# typer exports the children of this class only.
+_UsageError = cast(type[Exception], typer.BadParameter.__mro__[1])
+
+
+class _Commands(CommandGroup):
+    """Say what is wrong with a command line in one sentence, as with all other input."""
+
+    def make_context(self, *args: Any, **kwargs: Any) -> Any:
+        """Read the options before the command's name."""
+        return _in_a_sentence(super().make_context, *args, **kwargs)
+
+    def invoke(self, *args: Any, **kwargs: Any) -> Any:
+        """Read the command's arguments, and run it."""
+        return _in_a_sentence(super().invoke, *args, **kwargs)
+
+
+def _in_a_sentence(call: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+    try:
+        return call(*args, **kwargs)
+    except _UsageError as error:
+        if type(error).__name__ == "NoArgsIsHelpError":
+            raise  # a group without a command shows its help
+        context, message = getattr(error, "ctx", None), str(getattr(error, "format_message", error.__str__)())
+        says = " ".join(message.replace("Value error, ", "").split()).rstrip(".")
+        command = context.command_path if context is not None else "srbench"
+        raise ConfigError(f"{says[:1].lower()}{says[1:]}; see `{command} --help`") from None
+
 
 app = typer.Typer(
     name="srbench",
-    cls=CommandGroup,
+    cls=_Commands,
     help="Benchmark image super-resolution: exact protocols, honest cost, replayable leaderboards.",
     no_args_is_help=True,
     add_completion=False,

@@ -11,7 +11,9 @@ __all__ = ["app"]
 
 app = typer.Typer(name="cache", help="Keep images and weights by the hash of their content.", no_args_is_help=True)
 
-Json = Annotated[str | None, typer.Option(metavar="FILE|-", help="Write the result as JSON.")]
+Json = Annotated[
+    str | None, typer.Option(metavar="FILE|-", help="Write the result as JSON to a file, or to standard output: -.")
+]
 
 
 @app.command()
@@ -27,10 +29,12 @@ def add(
     Example: `srbench cache add ~/datasets/Set5/HR ~/Downloads/drrnps.pth`
     """
     from srbench.cache import Cache
-    from srbench.cli.output import print_table, write_json
+    from srbench.cli.output import check_json_target, print_table, write_json
     from srbench.data.catalogue import add_paths
     from srbench.errors import DataError
 
+    if json is not None:
+        check_json_target(json)
     cache = Cache()
     report = add_paths(paths, cache)
     if not report.added:

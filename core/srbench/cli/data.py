@@ -10,7 +10,9 @@ __all__ = ["app"]
 
 app = typer.Typer(name="data", help="List, download, verify and describe data sets.", no_args_is_help=True)
 
-Json = Annotated[str | None, typer.Option(metavar="FILE|-", help="Write the result as JSON.")]
+Json = Annotated[
+    str | None, typer.Option(metavar="FILE|-", help="Write the result as JSON to a file, or to standard output: -.")
+]
 DataArgument = Annotated[str, typer.Argument(help="A data set's name, or a folder of images.", metavar="NAME|DIR")]
 
 
@@ -54,9 +56,11 @@ def download(
     from rich.progress import track
 
     from srbench.cache import Cache
-    from srbench.cli.output import write_json
+    from srbench.cli.output import check_json_target, write_json
     from srbench.registry import get_dataset
 
+    if json is not None:
+        check_json_target(json)
     datasets = [get_dataset(name) for name in names]  # all names are looked up before the first download
     fetched = {}
     for dataset in datasets:

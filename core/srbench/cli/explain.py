@@ -10,9 +10,14 @@ __all__ = ["explain"]
 
 
 def explain(
-    protocol: Annotated[str, typer.Argument(help="Name of a protocol, e.g. matlab-y.")],
+    protocol: Annotated[
+        str | None,
+        typer.Argument(help="Name of a protocol (`srbench list protocols`).", metavar="PROTOCOL", show_default=False),
+    ] = None,
     scale: Annotated[int, typer.Option(help="Scale at which the costs are measured.", min=2, max=8)] = 2,
-    json: Annotated[str | None, typer.Option(metavar="FILE|-", help="Write the result as JSON.")] = None,
+    json: Annotated[
+        str | None, typer.Option(metavar="FILE|-", help="Write the result as JSON to a file, or to standard output: -.")
+    ] = None,
 ) -> None:
     """Say in words and numbers what a protocol does.
 
@@ -20,11 +25,18 @@ def explain(
 
     Example: `srbench explain matlab-y --scale 2`
     """
-    from srbench.cli.output import print_table, write_json
-    from srbench.protocol_costs import measure_costs
-    from srbench.protocols import get_protocol
+    import textwrap
 
+    from srbench.cli.output import check_json_target, print_table, write_json
+    from srbench.errors import ConfigError
+    from srbench.protocol_costs import measure_costs
+    from srbench.protocols import get_protocol, list_protocols
+
+    if protocol is None:
+        raise ConfigError(f"say which protocol to explain: {' or '.join(list_protocols())}")
     found = get_protocol(protocol)
+    if json is not None:
+        check_json_target(json)
     costs = measure_costs(found, scale)
     if json is not None:
         write_json(
@@ -40,11 +52,12 @@ def explain(
     if json == "-":
         return
     typer.echo(found.explain())
-    typer.echo(
-        f"\nWhat each choice costs, measured on the {costs.images} images of {costs.dataset} at x{scale}; the model\n"
-        f"is {costs.model}: {costs.psnr:.3f} dB, SSIM {costs.ssim:.5f} under {found.name}. Better models feel\n"
-        "quantisation more: its error is the same, theirs is smaller.\n"
+    measured = (
+        f"What each choice costs, measured on the {costs.images} images of {costs.dataset} at x{scale}. The SR images "
+        f"are {costs.model}: {costs.psnr:.3f} dB, SSIM {costs.ssim:.5f} under {found.name}. Better models feel "
+        "quantisation more: its error is the same, theirs is smaller."
     )
+    typer.echo(f"\n{textwrap.fill(measured, 80)}\n")
     print_table(
         "One choice changed, the others kept",
         ["choice", f"{found.name} does", "instead", "PSNR, dB", "SSIM"],

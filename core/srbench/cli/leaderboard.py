@@ -18,14 +18,21 @@ CHECK_HELP = "Write nothing; exit with status 1 if the files in --out are not wh
 
 @app.command(epilog="Example: srbench leaderboard build runs/quickstart --out site")
 def build(
-    run_dir: Annotated[Path, typer.Argument(help="A directory that `srbench run` wrote.", show_default=False)],
-    out: Annotated[Path | None, typer.Option(help="Where to write; by default RUN_DIR/leaderboard.")] = None,
+    run_dir: Annotated[
+        Path, typer.Argument(help="A directory that `srbench run` wrote.", metavar="RUN_DIR", show_default=False)
+    ],
+    out: Annotated[
+        Path | None, typer.Option(help="Where to write; by default RUN_DIR/leaderboard.", metavar="DIR")
+    ] = None,
     json_file: Annotated[str | None, typer.Option("--json", metavar="FILE|-", help=JSON_HELP)] = None,
     check: Annotated[bool, typer.Option("--check", help=CHECK_HELP)] = False,
 ) -> None:
     """Write leaderboard.csv, leaderboard.md and index.html: one page that needs no network."""
+    from srbench.cli.output import check_json_target
     from srbench.leaderboard import publish
 
+    if json_file is not None:
+        check_json_target(json_file)
     made = publish.build(run_dir, out, write=not check)
     _write_json(run_dir, json_file)
     again = f"srbench leaderboard build {run_dir}" + (f" --out {out}" if out else "")
@@ -34,7 +41,9 @@ def build(
 
 @app.command(epilog="Example: srbench leaderboard show runs/quickstart")
 def show(
-    run_dir: Annotated[Path, typer.Argument(help="A directory that `srbench run` wrote.", show_default=False)],
+    run_dir: Annotated[
+        Path, typer.Argument(help="A directory that `srbench run` wrote.", metavar="RUN_DIR", show_default=False)
+    ],
     json_file: Annotated[str | None, typer.Option("--json", metavar="FILE|-", help=JSON_HELP)] = None,
 ) -> None:
     """Print the ranking in the terminal."""
@@ -47,7 +56,9 @@ def show(
 
 @app.command(epilog="Example: srbench leaderboard index leaderboards")
 def index(
-    root: Annotated[Path, typer.Argument(help="A directory with one folder per suite.", show_default=False)],
+    root: Annotated[
+        Path, typer.Argument(help="A directory with one folder per suite.", metavar="ROOT", show_default=False)
+    ],
     check: Annotated[bool, typer.Option("--check", help=CHECK_HELP)] = False,
 ) -> None:
     """Write ROOT/index.html, which links the page of every suite."""

@@ -23,10 +23,10 @@ class Kind(enum.StrEnum):
 
 
 def list_(
-    kind: Annotated[Kind, typer.Argument(help="What to list.")] = Kind.MODELS,
-    pattern: Annotated[str, typer.Argument(help="A glob pattern such as '*ps*'.")] = "",
+    kind: Annotated[Kind, typer.Argument(help=f"What to list: {', '.join(Kind)}.", metavar="KIND")] = Kind.MODELS,
+    pattern: Annotated[str, typer.Argument(help='A glob pattern such as `"*ps*"`.', metavar="PATTERN")] = "",
     json: Annotated[
-        str | None, typer.Option("--json", metavar="FILE", help="Write JSON here; - is the screen.")
+        str | None, typer.Option(metavar="FILE|-", help="Write the result as JSON to a file, or to standard output: -.")
     ] = None,
 ) -> None:
     """List models, backbones, methods, data sets, suites, protocols or metrics.

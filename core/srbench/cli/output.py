@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import math
+import os
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import typer
 
-__all__ = ["SCHEMA_VERSION", "print_table", "write_json"]
+__all__ = ["SCHEMA_VERSION", "check_json_target", "print_table", "write_json"]
 
 SCHEMA_VERSION = 1
 
@@ -31,9 +32,43 @@ def write_json(value: Mapping[str, Any], target: str) -> None:
     if target == "-":
         typer.echo(text, nl=False)
         return
-    from srbench.storage import write_atomic
+    from srbench.storage import disk_errors, write_atomic
 
-    write_atomic(Path(target), text.encode())
+    check_json_target(target)
+    path = Path(target)
+    if path.exists() and not path.is_file():
+        # A device or a pipe, such as /dev/stdout: it is written to, not replaced.
+        with disk_errors(path), path.open("w") as stream:
+            stream.write(text)
+        return
+    write_atomic(path.resolve(), text.encode())  # where a link points, not in its place
+
+
+def check_json_target(target: str) -> None:
+    """Refuse a `--json` target that cannot be written, so that no work is done in vain; nothing is written.
+
+    Raises:
+        StoreError: It is a folder, or lies where nothing can be written.
+    """
+    from srbench.errors import StoreError
+
+    if target == "-":
+        return
+    path = Path(target)
+    if not target or path.is_dir():
+        raise StoreError(
+            f"--json takes a file, or - for standard output; '{target}' is {'a folder' if target else 'none'}"
+        )
+    if path.exists():
+        if not os.access(path, os.W_OK):
+            raise StoreError(f"--json '{target}' may not be written to; give another file, or - for standard output")
+        return
+    folder = next(parent for parent in path.absolute().parents if parent.exists())
+    if not folder.is_dir() or not os.access(folder, os.W_OK | os.X_OK):
+        raise StoreError(
+            f"--json '{target}' cannot be written: '{folder}' is "
+            f"{'a folder that may not be written to' if folder.is_dir() else 'no folder'}; give another file"
+        )
 
 
 def _finite(value: Any) -> Any:
@@ -49,6 +84,7 @@ def _finite(value: Any) -> Any:
 def print_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[str]], *, left: int = 1) -> None:
     """Print a table to standard output; the first `left` columns are words, the others numbers."""
     from rich.console import Console
+    from rich.measure import Measurement
     from rich.table import Table
 
     table = Table()
@@ -56,9 +92,9 @@ def print_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[str]
         table.add_column(column, justify="left" if index < left else "right", overflow="fold")
     for row in rows:
         table.add_row(*row)
-    console = Console(markup=False)
+    console = Console(markup=False, emoji=False, highlight=False)
     if not console.is_terminal:
-        # In a file or a pager, a table keeps its width instead of folding at 80 columns.
-        console.width = 160
-    console.print(title, style="bold")
+        # In a file or a pager a table takes the width that it needs: names stay whole, and can be searched for.
+        console.width = max(80, Measurement.get(console, console.options.update(max_width=10_000), table).maximum)
+    console.print(title, style="bold", soft_wrap=True)
     console.print(table)

@@ -22,7 +22,7 @@ def group() -> None:
 @app.command()
 def doctor(
     json: Annotated[
-        str | None, typer.Option("--json", metavar="FILE", help="Write JSON here; - is the screen.")
+        str | None, typer.Option(metavar="FILE|-", help="Write the result as JSON to a file, or to standard output: -.")
     ] = None,
 ) -> None:
     """Load everything that every plugin contributes; say what fails, and how to mend it.

@@ -35,7 +35,8 @@ class RunProgress:
         self.cells: TaskID | None = None
         self.total = self.count = 0
         self.started_at = time.monotonic()
-        self.said: dict[str, tuple[str, float]] = {}
+        # Per model: its step, when that was last said, when it began and with how much done.
+        self.said: dict[str, tuple[str, float, float, int]] = {}
 
     def __enter__(self) -> RunProgress:
         from rich.progress import (
@@ -102,13 +103,18 @@ class RunProgress:
         self.bars.update(task, completed=progress.done, total=progress.total or None, detail=progress.detail)
 
     def _say(self, label: str, progress: Progress) -> None:
-        """Print a line at each step's start and every half minute."""
-        step, last = self.said.get(label, ("", 0.0))
+        """Print a line at each step's start and every half minute, with the time that the step has left."""
         now = time.monotonic()
+        step, last, began, before = self.said.get(label, ("", 0.0, now, progress.done))
         if progress.step == step and now - last < 30:
             return
-        self.said[label] = (progress.step, now)
+        if progress.step != step:
+            began, before = now, progress.done
+        self.said[label] = (progress.step, now, began, before)
         count = f" {progress.done}/{progress.total}" if progress.total else ""
+        if progress.done > before and progress.total:
+            seconds = round((now - began) / (progress.done - before) * (progress.total - progress.done))
+            count += f", {seconds // 60}:{seconds % 60:02d} left"
         self.console.print(f"  {_STEPS[progress.step]} {label}{count} {progress.detail}".rstrip(), markup=False)
 
     def finished(self, model: ModelPlan, record: Record) -> None:

@@ -20,7 +20,7 @@ def run(
         str, typer.Option(help="A suite's name (`srbench list suites`) or a YAML file.", metavar="NAME|FILE")
     ],
     models: Annotated[
-        str | None, typer.Option(help='Only models that match, e.g. "edsr*" (quoted).', metavar="GLOB")
+        str | None, typer.Option(help='Only models that match, e.g. `"edsr*"` (quoted).', metavar="GLOB")
     ] = None,
     datasets: Annotated[
         str | None, typer.Option(help="Only these of the suite's data sets, e.g. Set5,Set14.", metavar="A,B")
@@ -36,12 +36,15 @@ def run(
     ] = None,
     jobs: Annotated[
         int | None,
-        typer.Option(min=1, help="Models done at a time. If not given: as many trainings as there are cores."),
+        typer.Option(
+            min=1,
+            help="Models done at a time. If not given: as many as need training, at most one per core; one on a GPU.",
+        ),
     ] = None,
     page: Annotated[bool, typer.Option("--page/--no-page", help="Build the leaderboard page at the end.")] = True,
     json_file: Annotated[
         str | None,
-        typer.Option("--json", help="Write the outcome as JSON to a file, or to standard output: -.", metavar="FILE|-"),
+        typer.Option("--json", help="Write the result as JSON to a file, or to standard output: -.", metavar="FILE|-"),
     ] = None,
 ) -> None:
     """Train and measure what a suite asks for and is not done yet, and rank it.
@@ -53,30 +56,26 @@ def run(
 
     Example: `srbench run --suite efficient-x2 --datasets Set5,Set14 --models "drrn*" --dry-run`
     """
+    from srbench.cli.output import check_json_target
     from srbench.cli.progress import RunProgress
     from srbench.runner import run as run_suite
     from srbench.suite import load_suite
 
+    if json_file is not None:
+        check_json_target(json_file)
     loaded = load_suite(suite)
-    try:
-        with RunProgress() as observer:
-            report = run_suite(
-                loaded,
-                out,
-                models_glob=models,
-                datasets=[name.strip() for name in datasets.split(",") if name.strip()]
-                if datasets is not None
-                else None,
-                dry_run=dry_run,
-                device=device,
-                threads=threads,
-                jobs=jobs,
-                observer=observer,
-            )
-    except KeyboardInterrupt:
-        # Typer would end the program without a word.
-        typer.echo("srbench: interrupted; what was finished is kept, run the same command again to go on.", err=True)
-        raise typer.Exit(130) from None
+    with RunProgress() as observer:
+        report = run_suite(
+            loaded,
+            out,
+            models_glob=models,
+            datasets=[name.strip() for name in datasets.split(",") if name.strip()] if datasets is not None else None,
+            dry_run=dry_run,
+            device=device,
+            threads=threads,
+            jobs=jobs,
+            observer=observer,
+        )
     pages = _build_page(report) if page and not dry_run and (report.done or _no_page(report)) else None
     if json_file is not None:
         _write_json(json_file, report)

@@ -21,14 +21,16 @@ _FROM_RECIPE = "from the recipe"
 
 
 def train(
-    model: Annotated[str, typer.Argument(help="A model, such as 'edsr_tiny+ps(ratio=1/4)'.")],
+    model: Annotated[str, typer.Argument(help="A model, such as `'edsr_tiny+ps(ratio=1/4)'`.", metavar="MODEL")],
     data: Annotated[str, typer.Option(help="Training images: a folder, or a registered data set.", metavar="DIR|NAME")],
     scale: Annotated[int | None, typer.Option(help="The scale to train for.")] = None,
     scales: Annotated[
         str | None, typer.Option(help="Several scales, for a multi-scale network.", metavar="2,3,4")
     ] = None,
     iterations: Annotated[int | None, typer.Option(help="Optimiser steps.", show_default=_FROM_RECIPE)] = None,
-    recipe: Annotated[Path | None, typer.Option(help="A YAML file of recipe fields; options override it.")] = None,
+    recipe: Annotated[
+        Path | None, typer.Option(help="A YAML file of recipe fields; options override it.", metavar="FILE")
+    ] = None,
     batch_size: Annotated[int | None, typer.Option(help="Patches per step.", show_default=_FROM_RECIPE)] = None,
     gt_size: Annotated[
         int | None, typer.Option(help="Side of HR patches in pixels.", show_default=_FROM_RECIPE)
@@ -42,19 +44,23 @@ def train(
     ] = None,
     out: Annotated[
         Path | None,
-        typer.Option(help="Folder for the weights and checkpoints.", show_default="runs/train/MODEL_xSCALE"),
+        typer.Option(
+            help="Folder for the weights and checkpoints.", metavar="DIR", show_default="runs/train/MODEL_xSCALE"
+        ),
     ] = None,
     weights: Annotated[
         Path | None, typer.Option(help="A checkpoint of the model to start from.", show_default="a random start")
     ] = None,
     resume: Annotated[bool, typer.Option(help="Go on where an earlier run stopped, or start again.")] = True,
     val: Annotated[str | None, typer.Option(help="Images to validate on.", metavar="DIR|NAME")] = None,
-    protocol: Annotated[str, typer.Option(help="How to validate.")] = "matlab-y",
+    protocol: Annotated[str, typer.Option(help="How to validate (`srbench list protocols`).")] = "matlab-y",
     device: Annotated[str, typer.Option(help="cpu, cuda or cuda:N.")] = "cpu",
     threads: Annotated[int, typer.Option(help="CPU threads; small networks are fastest with one.")] = 1,
-    tensorboard: Annotated[bool, typer.Option("--tensorboard", help="Write logs for TensorBoard beside them.")] = False,
+    tensorboard: Annotated[
+        bool, typer.Option("--tensorboard", help="Write logs for TensorBoard into the folder too.")
+    ] = False,
     json: Annotated[
-        str | None, typer.Option("--json", metavar="FILE", help="Write JSON here; - is the screen.")
+        str | None, typer.Option(metavar="FILE|-", help="Write the result as JSON to a file, or to standard output: -.")
     ] = None,
 ) -> None:
     """Train a model. Interrupted, the same command goes on where it stopped, to the same weights.
@@ -70,10 +76,16 @@ def train(
         "ema_decay": ema,
         "seed": seed,
     }
+    from srbench.cli.output import check_json_target, write_json
+    from srbench.data.datasets import open_dataset
     from srbench.engine.recipe import load_recipe, make_recipe
     from srbench.errors import ConfigError
+    from srbench.protocols import get_protocol
     from srbench.registry import canonical_name
 
+    if json is not None:
+        check_json_target(json)
+    get_protocol(protocol)
     values = load_recipe(recipe) if recipe else {}
     values.update({key: value for key, value in overrides.items() if value is not None})
     if "iterations" not in values:
@@ -81,6 +93,9 @@ def train(
     checked = make_recipe(values, source=f"recipe {recipe}" if recipe else "options")
     name = canonical_name(model)
     folder = out or Path("runs", "train", f"{name.slug}_x{'x'.join(map(str, wanted))}")
+
+    if val is not None:
+        open_dataset(val)
 
     from srbench.engine.train import train as train_model
 
@@ -107,8 +122,6 @@ def train(
             tensorboard=tensorboard,
         )
     if json is not None:
-        from srbench.cli.output import write_json
-
         write_json(_as_json(result), json)
     if json != "-":
         _tell(result)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
+import os
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from pathlib import Path
@@ -152,7 +153,9 @@ def open_dataset(name: str | Path) -> Dataset:
     """Return a registered data set, or the images of a folder.
 
     Args:
-        name: A registered name, or a folder: of HR images, or with `HR` and `LR_bicubic/X2`, ... in it.
+        name: A registered name, or a folder: of HR images, or with `HR` and `LR_bicubic/X2`, ... in it. A relative
+            folder is looked for here, then in the folders that the environment variable `SRBENCH_DATA` lists: a suite
+            can name data by what it is called, wherever it lies.
 
     Raises:
         UnknownNameError: If it is neither; the message suggests the nearest name.
@@ -164,7 +167,7 @@ def open_dataset(name: str | Path) -> Dataset:
     known = list_datasets()
     if str(name) in known:
         return get_dataset(str(name))
-    path = Path(name).expanduser()
+    path = _find_folder(Path(name).expanduser())
     if path.is_dir():
         taken = {other.lower() for other in known}
         return FolderDataset(
@@ -174,5 +177,11 @@ def open_dataset(name: str | Path) -> Dataset:
     if path.exists():
         raise DataError(f"'{name}' is a file; a data set is a folder of images, or one of: {', '.join(known)}")
     raise UnknownNameError(
-        f"unknown data set '{name}', and no folder of that name{suggest(str(name), known, noun='known')}"
+        f"unknown data set '{name}', and no folder of that name here or in SRBENCH_DATA"
+        f"{suggest(str(name), known, noun='known')}"
     )
+
+
+def _find_folder(path: Path) -> Path:
+    places = [Path(place).expanduser() for place in os.environ.get("SRBENCH_DATA", "").split(os.pathsep) if place]
+    return next((place / path for place in (Path(), *places) if (place / path).is_dir()), path)

@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 from collections.abc import Iterable
+from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
 from srbench.data.datasets import Dataset
-from srbench.data.images import is_image_file, read_rgb
-from srbench.errors import DataError
+from srbench.data.images import decode_rgb, is_image_file, pixels_sha256, read_rgb
+from srbench.errors import DataError, StoreError
+from srbench.storage import sha256_bytes
 
 __all__ = ["FolderDataset"]
 
 Image = npt.NDArray[np.uint8]
+
+# To be counted up when `decode_rgb` makes other pixels of a file, or refuses it.
+_DECODING = 1
 
 # LR, LR_bicubic, or with the scale in the same name: LR_bicubic_X2, LRx2.
 _LR_FOLDER = re.compile(r"lr(?:_bicubic)?(?:_?x(\d+))?", re.IGNORECASE)
@@ -60,6 +66,27 @@ class FolderDataset(Dataset):
         """Return an HR image: uint8 RGB `(H, W, 3)`."""
         self._check(image)
         return read_rgb(self._hr[image])
+
+    def pixel_hashes(self) -> dict[str, str]:
+        """Return each image's pixel hash; only files whose content was not seen before are decoded.
+
+        A file is read and hashed each time: several times cheaper than decoding it, and no edit goes unseen.
+        """
+        return {image: self._pixel_hash(path) for image, path in self._hr.items()}
+
+    def _pixel_hash(self, path: Path) -> str:
+        try:
+            content = path.read_bytes()
+        except OSError as error:
+            raise DataError(f"cannot read '{path}': {error.strerror or error}") from error
+        # JPEG decoders differ in the last bit from version to version.
+        key = sha256_bytes(f"{sha256_bytes(content)} {_DECODING} pillow {version('pillow')}".encode())
+        known = self.cache.decoded_hash(key)
+        if known is None:
+            known = pixels_sha256(decode_rgb(content, str(path)))
+            with contextlib.suppress(StoreError):  # it is right whether it could be kept or not
+                self.cache.remember_decoded(key, known)
+        return known
 
     @property
     def shipped_scales(self) -> tuple[int, ...]:

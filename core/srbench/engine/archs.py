@@ -7,5 +7,6 @@ from srbench.engine.compat import load_basicsr
 load_basicsr()
 
 from basicsr.archs.edsr_arch import EDSR  # noqa: E402
+from basicsr.archs.rcan_arch import RCAN  # noqa: E402
 
-__all__ = ["EDSR"]
+__all__ = ["EDSR", "RCAN"]

@@ -17,6 +17,7 @@ import pandas as pd
 
 from srbench.errors import SRBenchError, StoreError
 from srbench.leaderboard.naming import short_names
+from srbench.leaderboard.reported import TITLE, ReportedTable, reported_tables
 from srbench.leaderboard.statistics import Interval, Standing, mean_intervals, resolution, tie_groups
 from srbench.results import Cell, Record, RunInfo, RunStore, read_finished
 
@@ -25,7 +26,7 @@ __all__ = ["TIERS", "Board", "DatasetInfo", "Entry", "Failure", "Group", "Result
 TIERS = {
     "trained": "Trained and measured here",
     "reproduced": "Authors' weights, measured here",
-    "reported": "Reported in papers, not measured here",
+    "reported": TITLE,
 }
 
 
@@ -151,6 +152,11 @@ class Results:
     info: RunInfo | None
     boards: list[Board]
     failures: list[Failure]
+
+    @property
+    def reported(self) -> list[ReportedTable]:
+        """Return the papers' figures that the suite names, by scale."""
+        return [] if self.info is None else reported_tables(self.info.reported)
 
     @property
     def records(self) -> list[Record]:

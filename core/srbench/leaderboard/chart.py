@@ -13,6 +13,7 @@ __all__ = ["Chart", "chart"]
 
 CHARACTER = 6.7  # width of a character of a label in units of the picture, on the generous side
 LINE = 14.0  # height of a label
+LEAST_SPAN = 10  # of the axis, in units of the last decimal shown
 RADIUS = 6.0
 # What it costs a label to cover a unit of area of each, in the units of `_place`: a hidden model is worst.
 OVER_MARK, OVER_TEXT, OVER_LINE = 8.0, 3.0, 1.5
@@ -111,7 +112,7 @@ def chart(board: Board, group: Group, label: str, *, width: int, height: int) ->
     bars = [_bar(entry, label, metric) for entry, _, _ in shown]
     ends = [end for bar in bars if bar for end in bar] + [y for _, _, y in shown]
     y_low, y_high = min(ends), max(ends)
-    span = max(y_high - y_low, 4 * 10.0**-how.decimals)
+    span = max(y_high - y_low, LEAST_SPAN * 10.0**-how.decimals)
     levels = [
         (entry.label, entry.values[label, metric].interval.mean)
         for entry in board.baselines
@@ -120,8 +121,10 @@ def chart(board: Board, group: Group, label: str, *, width: int, height: int) ->
     # A line far below would press all models together at the top: it is then only named, at the foot.
     inside = [level for _, level in levels if y_low - 2.5 * span <= level <= y_high + 2.5 * span]
     y_low, y_high = min([y_low, *inside]), max([y_high, *inside])
-    span = max(y_high - y_low, 4 * 10.0**-how.decimals)
-    y_low, y_high = y_low - 0.14 * span, y_high + 0.14 * span
+    # One point, or several that are nearly equal, are not to look far apart: an axis spans at least this much.
+    span = max(y_high - y_low, LEAST_SPAN * 10.0**-how.decimals)
+    spare = (span - (y_high - y_low)) / 2 + 0.14 * span
+    y_low, y_high = y_low - spare, y_high + spare
 
     def to_x(value: float) -> float:
         return left + (math.log10(value) - x_low) / (x_high - x_low) * (right - left)

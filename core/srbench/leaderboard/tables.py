@@ -9,7 +9,9 @@ import pandas as pd
 
 from srbench.leaderboard.boards import Board, Entry, Results
 from srbench.leaderboard.naming import style
+from srbench.leaderboard.reported import TITLE, ReportedTable
 from srbench.leaderboard.statistics import Interval
+from srbench.reported import ReportedFigure
 
 EQUAL_RANKS = "Models of equal rank cannot be told apart from the first of them."
 
@@ -17,7 +19,10 @@ __all__ = ["csv_text", "figures", "markdown_text", "ranking_table"]
 
 
 def figures(results: Results) -> pd.DataFrame:
-    """Return everything that is known, one row per model, data set and protocol; failed cells come last."""
+    """Return everything that is known, one row per model, data set and protocol.
+
+    After what was measured come the papers' figures (tier `reported`), then the failed cells.
+    """
     rows = [
         _figure_row(board, tier, entry, label)
         for board in results.boards
@@ -26,17 +31,40 @@ def figures(results: Results) -> pd.DataFrame:
         for label in (dataset.label for dataset in board.datasets)
         if label in entry.records
     ]
+    for table in results.reported:
+        for row in table.rows:
+            rows += [_reported_row(figure) for figure in row.figures.values()]
     for failure in results.failures:
         where = {"scale": failure.scale, "dataset": failure.dataset, "protocol": failure.protocol}
         rows.append({"status": "failed", "model": failure.cell, **where, "error": failure.reason})
-    table = pd.DataFrame(rows)
-    if "error" not in table:
-        table["error"] = None
+    everything = pd.DataFrame(rows)
+    if "error" not in everything:
+        everything["error"] = None
     counts = ["rank", "scale", "images", "params_unique", "params_deployed", "params_stored", "iterations"]
     for name in [*counts, "checks_passed", "checks_run"]:
         # Integers stay integers beside missing values.
-        table[name] = table[name].astype("Int64") if name in table else pd.array([pd.NA] * len(table), dtype="Int64")
-    return table
+        missing = pd.array([pd.NA] * len(everything), dtype="Int64")
+        everything[name] = everything[name].astype("Int64") if name in everything else missing
+    return everything
+
+
+def _reported_row(figure: ReportedFigure) -> dict[str, object]:
+    """Return a paper's figure: it has no rank, no interval and no count that we made ourselves."""
+    return {
+        "status": "ok",
+        "protocol": figure.protocol,
+        "scale": figure.scale,
+        "tier": "reported",
+        "model": figure.model or figure.label,
+        "dataset": figure.dataset,
+        "psnr_y": figure.value("psnr"),
+        "ssim_y": figure.value("ssim"),
+        "reported_as": figure.label,
+        "reported_in": f"{figure.paper}, {figure.table}",
+        "reported_params": figure.params,
+        "reported_flops": figure.flops,
+        "reported_note": figure.note,
+    }
 
 
 def _sections(board: Board) -> Iterable[tuple[str, list[Entry]]]:
@@ -165,6 +193,8 @@ def markdown_text(results: Results) -> str:
                 lines += [f"Smallest difference that these images resolve: about {least}. {EQUAL_RANKS}", ""]
         if board.baselines:
             lines += ["### Without parameters", "", *_markdown_table(board, board.baselines), ""]
+    for table in results.reported:
+        lines += [f"## x{table.scale}: {TITLE[0].lower()}{TITLE[1:]}", "", *_markdown_reported(table), ""]
     if results.failures:
         lines += ["## Not measured", ""]
         for failure in results.failures:
@@ -172,6 +202,20 @@ def markdown_text(results: Results) -> str:
             lines.append(f"- {_cell(failure.cell + where)}: {_cell(failure.reason)}")
         lines.append("")
     return "\n".join(lines)
+
+
+def _markdown_reported(table: ReportedTable) -> list[str]:
+    lines = [f"- {_cell(paper)}" for paper in table.papers]
+    names = [f"{title} {dataset}" for dataset in table.datasets for title in ("PSNR", "SSIM")]
+    header = ["Model", "As printed", "Parameters", *map(_cell, names), "Note"]
+    lines += ["", "| " + " | ".join(header) + " |", "|---|---|---:|" + "---:|" * len(names) + "---|"]
+    for row in table.rows:
+        cells = [_cell(row.first.model or "–"), _cell(row.first.label), _cell(row.first.params or "–")]
+        for dataset in table.datasets:
+            figure = row.figures.get(dataset)
+            cells += [figure.psnr or "–", figure.ssim or "–"] if figure else ["–", "–"]
+        lines.append("| " + " | ".join([*cells, _cell("; ".join(row.notes))]) + " |")
+    return lines
 
 
 def _markdown_table(board: Board, entries: list[Entry]) -> list[str]:

@@ -30,6 +30,10 @@ def print_results(results: Results, console: Console | None = None) -> None:
                 first = style(board.metrics[0])
                 least = f"{group.resolution:.{first.fine}f} {first.unit}".rstrip()
                 console.print(Text(f"Equal ranks are ties. These images resolve about {least}.", style="dim"))
+    for reported in results.reported:
+        for paper in reported.papers:
+            count = len(reported.rows)
+            console.print(Text(f"x{reported.scale}: {count} reported figures on the page; {paper}.", style="dim"))
     for failure in results.failures:
         where = f" on {failure.dataset} (x{failure.scale}, {failure.protocol})" if failure.dataset else ""
         console.print(Text(f"failed: {failure.cell}{where}: {failure.reason}", style="red"))

@@ -41,20 +41,26 @@ class SharingMethod:
 
     Attributes:
         kinds: The kinds of sites that the method takes: of `conv`, `tconv`, `block`.
+        initial: Arguments that decide initial weights only: weights of one initialisation load into another's model.
     """
 
     kinds: frozenset[str] = frozenset({"conv"})
+    initial: frozenset[str] = frozenset()
 
     def config(self) -> dict[str, Value]:
         """Return the arguments that make this instance, defaults filled in, None left out."""
         names = inspect.signature(type(self)).parameters
         return {name: value_from_object(getattr(self, name)) for name in names if getattr(self, name) is not None}
 
+    def takes(self, site: SharingSite) -> bool:
+        """Say whether the method acts on a site (default: one of its kinds that belongs to a bank)."""
+        return site.kind in self.kinds and site.bank is not None
+
     def groups(self, sites: Sequence[SharingSite]) -> list[SiteGroup]:
         """Choose which sites the method takes and which of them share (default: one group per bank)."""
         by_bank: dict[str, list[SharingSite]] = {}
         for site in sites:
-            if site.kind in self.kinds:
+            if site.bank is not None and self.takes(site):
                 by_bank.setdefault(site.bank, []).append(site)
         return [SiteGroup(bank, tuple(members)) for bank, members in by_bank.items()]
 

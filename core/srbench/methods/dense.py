@@ -23,6 +23,10 @@ class Dense(SharingMethod):
 
     kinds = frozenset({"conv", "tconv", "block"})
 
+    def takes(self, site: SharingSite) -> bool:
+        """Take every site, in a bank or not."""
+        return True
+
     def groups(self, sites: Sequence[SharingSite]) -> list[SiteGroup]:
         """Take every site by itself."""
         return [SiteGroup(site.path, (site,)) for site in sites]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
@@ -23,11 +24,18 @@ class Recursive(SharingMethod):
 
     kinds = frozenset({"conv", "tconv", "block"})
 
+    def takes(self, site: SharingSite) -> bool:
+        """Take every site, in a bank or not."""
+        return True
+
     def groups(self, sites: Sequence[SharingSite]) -> list[SiteGroup]:
-        """Group the sites by tie class."""
+        """Group the sites by tie class, and likewise their companions: the first ones together, the second ones..."""
         by_tie: dict[str, list[SharingSite]] = {}
         for site in sites:
             by_tie.setdefault(site.tie, []).append(site)
+            for number, path in enumerate(site.companions):
+                companion = dataclasses.replace(site, path=path, companions=())
+                by_tie.setdefault(f"{site.tie}_companion{number}", []).append(companion)
         return [SiteGroup(tie, tuple(members)) for tie, members in by_tie.items()]
 
     def build(self, group: SiteGroup, modules: Mapping[str, nn.Module], tasks: tuple[int, ...]) -> nn.Module | None:

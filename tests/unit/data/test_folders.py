@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,7 +12,7 @@ import pytest
 
 from srbench.data.datasets import open_dataset
 from srbench.data.folders import FolderDataset
-from srbench.data.images import write_png
+from srbench.data.images import decode_rgb, pixels_sha256, write_png
 from srbench.data.verify import verify_hr, verify_lr
 from srbench.errors import DataError, UnknownNameError
 from srbench.protocols import get_protocol
@@ -138,3 +139,84 @@ def test_a_damaged_image_is_found_by_verify(hr_folder: Path) -> None:
     findings = verify_hr(FolderDataset(hr_folder))
     assert [finding.ok for finding in findings] == [False, True]
     assert "damaged or truncated" in findings[0].note
+
+
+@pytest.fixture
+def decoded(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> list[str]:
+    """Return the paths of the files that are decoded from now on; the cache is empty."""
+    monkeypatch.setenv("SRBENCH_CACHE", str(tmp_path_factory.mktemp("cache")))
+    seen: list[str] = []
+
+    def counting(content: bytes, name: str) -> Image:
+        seen.append(Path(name).name)
+        return decode_rgb(content, name)
+
+    monkeypatch.setattr("srbench.data.folders.decode_rgb", counting)
+    return seen
+
+
+def test_a_file_is_decoded_once_for_its_hash_and_an_edit_is_noticed(
+    tmp_path: Path, make_image: Callable[..., Image], decoded: list[str]
+) -> None:
+    for name in ("a", "b"):
+        write_png(make_image(), tmp_path / f"{name}.png")
+    before = FolderDataset(tmp_path).pixel_hashes()
+    assert before == {name: pixels_sha256(FolderDataset(tmp_path).hr(name)) for name in ("a", "b")}
+    assert decoded == ["a.png", "b.png"]
+    assert FolderDataset(tmp_path).pixel_hashes() == before
+    assert decoded == ["a.png", "b.png"]
+
+    # One pixel's last bit, in a file of the same size and time.
+    image = FolderDataset(tmp_path).hr("b").copy()
+    image[0, 0, 0] ^= 1
+    stat = (tmp_path / "b.png").stat()
+    write_png(image, tmp_path / "b.png")
+    os.utime(tmp_path / "b.png", ns=(stat.st_atime_ns, stat.st_mtime_ns))
+    after = FolderDataset(tmp_path).pixel_hashes()
+    assert after["a"] == before["a"]
+    assert after["b"] == pixels_sha256(image) != before["b"]
+    assert decoded == ["a.png", "b.png", "b.png"]
+
+    (tmp_path / "a.png").rename(tmp_path / "c.png")
+    assert FolderDataset(tmp_path).pixel_hashes() == {"b": after["b"], "c": before["a"]}
+    assert decoded == ["a.png", "b.png", "b.png"], "another name is the same image"
+
+
+@pytest.mark.parametrize("damage", ["", "0" * 64, "flip"])
+def test_a_damaged_note_of_a_hash_is_not_believed(
+    damage: str, tmp_path: Path, make_image: Callable[..., Image], decoded: list[str]
+) -> None:
+    write_png(make_image(), tmp_path / "a.png")
+    dataset = FolderDataset(tmp_path)
+    before = dataset.pixel_hashes()
+    (note,) = [path for path in (dataset.cache.root / "decoded").rglob("*") if path.is_file()]
+    text = note.read_text()
+    note.write_text(("0" if text[0] != "0" else "1") + text[1:] if damage == "flip" else damage)
+    assert dataset.pixel_hashes() == before
+    assert len(decoded) == 2
+    assert note.read_text() == text
+
+
+def test_a_truncated_file_is_refused_though_it_was_known_whole(
+    tmp_path: Path, make_image: Callable[..., Image], decoded: list[str]
+) -> None:
+    write_png(make_image(), tmp_path / "a.png")
+    FolderDataset(tmp_path).content_hash()
+    (tmp_path / "a.png").write_bytes((tmp_path / "a.png").read_bytes()[:-30])
+    with pytest.raises(DataError, match=r"a\.png"):
+        FolderDataset(tmp_path).content_hash()
+    (tmp_path / "a.png").unlink()
+    with pytest.raises(DataError, match="there are no images"):
+        FolderDataset(tmp_path).content_hash()
+
+
+def test_a_folder_is_found_by_name_where_srbench_data_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = tmp_path / "disk" / "holiday"
+    folder.mkdir(parents=True)
+    write_png(np.zeros((8, 8, 3), np.uint8), folder / "beach.png")
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(UnknownNameError, match="SRBENCH_DATA"):
+        open_dataset("holiday")
+    monkeypatch.setenv("SRBENCH_DATA", os.pathsep.join([str(tmp_path / "nowhere"), str(tmp_path / "disk")]))
+    assert open_dataset("holiday").image_names() == ["beach"]
+    assert open_dataset("holiday").name == "holiday"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
 
@@ -10,14 +11,17 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from srbench.registry import BACKBONES
 
-@pytest.fixture(scope="session")
-def toy() -> ModuleType:
-    """Return the module `toy.py`, whose network is then registered as `engine_toy`."""
+
+@pytest.fixture(scope="package")
+def toy() -> Iterator[ModuleType]:
+    """Return the module `toy.py`, whose network is registered as `engine_toy` for as long as it is used."""
     spec = importlib.util.spec_from_file_location("engine_toy_module", Path(__file__).with_name("toy.py"))
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
-    return module
+    yield module
+    BACKBONES.remove("engine_toy")
 
 
 @pytest.fixture(scope="session")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -75,6 +76,32 @@ def test_the_protocol_decides_the_rounding(dataset: FolderDataset) -> None:
     plain = evaluate(Nearest(), dataset, 2, MATLAB, METRICS)
     assert truncated["psnr_y"].tolist() == plain["psnr_y"].tolist()
     assert rounded["psnr_y"].tolist() != plain["psnr_y"].tolist()
+
+
+def test_several_protocols_give_the_same_numbers_with_one_pass_per_image(
+    dataset: FolderDataset, tmp_path: Path
+) -> None:
+    model = Nearest(lambda image: image + 0.6 / 255)
+    protocols = [MATLAB, get_protocol("truncate-y")]
+    together = evaluate(model, dataset, 2, protocols, METRICS, save_images=tmp_path / "together")
+    assert len(model.threads) == 5, "forward passes of 5 images"
+    for protocol, table in zip(protocols, together, strict=True):
+        alone = evaluate(model, dataset, 2, protocol, METRICS, save_images=tmp_path / protocol.name)
+        assert table.drop(columns="forward_seconds").equals(alone.drop(columns="forward_seconds"))
+        for image in dataset.image_names():
+            saved = (tmp_path / "together" / protocol.name / f"{image}.png").read_bytes()
+            assert saved == (tmp_path / protocol.name / f"{image}.png").read_bytes()
+    assert len(model.threads) == 15
+    assert not together[0].drop(columns="forward_seconds").equals(together[1].drop(columns="forward_seconds"))
+
+
+def test_protocols_that_cannot_share_outputs_are_refused(dataset: FolderDataset) -> None:
+    other = replace(MATLAB, name="other-y", lr_rounding="once")
+    for protocols, words in (([MATLAB, other], "different LR images"), ([MATLAB] * 2, "twice"), ([], "no protocol")):
+        model = Nearest()
+        with pytest.raises(ConfigError, match=words):
+            evaluate(model, dataset, 2, protocols, METRICS)
+        assert not model.threads
 
 
 def test_saved_images_are_those_that_were_scored(dataset: FolderDataset, tmp_path: Path) -> None:

@@ -96,6 +96,8 @@ for line in sys.stdin:
             os.dup2(stream.fileno(), 1)
             os.dup2(stream.fileno(), 2)
         os.setpgid(0, 0)
+        # A background job of a shell may ignore it, and hand that down to here.
+        signal.signal(signal.SIGINT, signal.default_int_handler)
         try:
             main(args)
             os._exit(0)
@@ -130,7 +132,13 @@ class Nursery:
         self.folder = folder
         self.log = folder / "command.log"
         self.process = subprocess.Popen(
-            [sys.executable, "-c", _NURSERY], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=folder
+            [sys.executable, "-c", _NURSERY],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            cwd=folder,
+            # A cache of its own: other tests put weights into theirs, and some of these tests want them missing.
+            env={**os.environ, "SRBENCH_CACHE": str(folder / "cache")},
         )
         assert self._line() == "ready"
 

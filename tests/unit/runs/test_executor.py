@@ -36,6 +36,8 @@ def perform(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
 def gathered(executor: Any, perform: Any, jobs: list[int]) -> dict[int, list[Any]]:
     events: dict[int, list[Any]] = {index: [] for index in range(len(jobs))}
     executor.run(jobs, perform, lambda index, event: events[index].append(event))
+    crashed = {jobs[index]: event.reason for index, found in events.items() for event in found if type(event) is Crash}
+    assert crashed.keys() <= {3}, f"only job 3 kills its process: {crashed}"
     return events
 
 
@@ -64,6 +66,7 @@ def test_refusal_of_the_handler_ends_the_workers(perform: Any) -> None:
     processes = []
 
     def handle(index: int, event: Any) -> None:
+        assert not isinstance(event, Crash), event.reason
         if event[0] == "started":
             processes.append(event[1])
         raise ValueError("no more")

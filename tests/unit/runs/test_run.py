@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import textwrap
 from collections.abc import Callable
 from pathlib import Path
@@ -25,6 +26,9 @@ PLUGIN = """
         def forward(self, lr, scale=None):
             if lr.shape[-1] > 12 and Path(__file__).with_name("explode").exists():
                 raise RuntimeError("the network exploded")
+            if lr.shape[-2:] == (18, 20):  # a test image; the conformance checks have other sizes
+                with Path(__file__).with_name("passes").open("a") as log:
+                    log.write("x")
             return lr.repeat_interleave(2, dim=-1).repeat_interleave(2, dim=-2)
 
 
@@ -85,6 +89,41 @@ def test_failed_cell_is_recorded_with_its_traceback_and_the_others_go_on(
         assert cell.record.status == "ok"
         done_again = cell.directory.stat().st_ino != before[cell.directory]
         assert done_again == (cell.record.model == "doubled")
+
+
+def test_protocols_share_the_passes_of_the_network_and_no_cell_is_done_twice(
+    srbench: Callable[..., Any], suite_file: Callable[..., Path], plugin: Path, tmp_path: Path
+) -> None:
+    suite = suite_file(models=("doubled",), tests=2, images=3)
+    passes = plugin / "passes"
+
+    def cells_after(run_dir: Path) -> dict[tuple[str, str], tuple[int, dict[str, float]]]:
+        passes.write_text("")
+        ended = srbench("run", "--suite", suite, "--out", run_dir, "--no-page", env={"PYTHONPATH": str(plugin)})
+        assert ended.returncode == 0, ended.stderr
+        return {
+            (cell.record.dataset, cell.record.protocol): (cell.directory.stat().st_ino, cell.record.metrics)
+            for cell in RunStore(run_dir).cells()
+        }
+
+    first = cells_after(tmp_path / "run")
+    assert len(first) == 4
+    assert len(passes.read_text()) == 2 * 3, "one pass for each image, not for each protocol"
+
+    (lost,) = (tmp_path / "run" / "cells").glob("*test1-truncate-y-*")
+    shutil.rmtree(lost)
+    second = cells_after(tmp_path / "run")
+    assert len(passes.read_text()) == 3
+    del first["test1", "truncate-y"]
+    assert {name: second[name] for name in first} == first, "finished cells are left alone"
+
+    separate = suite_file(models=("doubled",), tests=2, images=3, name="separate")
+    separate.write_text(separate.read_text().replace("[matlab-y, truncate-y]", "truncate-y"))
+    suite = separate
+    alone = cells_after(tmp_path / "separate")
+    assert {name: metrics for name, (_, metrics) in alone.items()} == {
+        name: metrics for name, (_, metrics) in second.items() if name[1] == "truncate-y"
+    }
 
 
 def test_model_that_fails_a_check_is_not_measured(

@@ -1,1 +1,1 @@
-"""Partial filter-Sharing (PS) and DRRN for sr-bench."""
+"""Partial filter-Sharing (PS) for sr-bench, and the backbones of its paper."""

@@ -36,13 +36,13 @@ def make_bank(method: PS, group: SiteGroup, modules: Mapping[str, nn.Module]) ->
         nn.init.normal_(bank.filters)
     else:
         nn.init.kaiming_normal_(bank.filters)
-    if method.bias == "tied":
-        for tie in dict.fromkeys(site.tie for site in group.sites):
-            biases = [layers[site.path].bias for site in group.sites if site.tie == tie]
-            present = [bias for bias in biases if bias is not None]
-            if present:
-                mean = torch.stack([bias.detach() for bias in present]).mean(0)
-                bank.biases[_key(tie)] = SharedBias(mean if method.init == "svd" else torch.zeros_like(mean))
+    tied = [site for site in group.sites if method.bias_policy(site) == "tied"]
+    for tie in dict.fromkeys(site.tie for site in tied):
+        biases = [layers[site.path].bias for site in tied if site.tie == tie]
+        present = [bias for bias in biases if bias is not None]
+        if present:
+            mean = torch.stack([bias.detach() for bias in present]).mean(0)
+            bank.biases[_key(tie)] = SharedBias(mean if method.init == "svd" else torch.zeros_like(mean))
     return bank
 
 
@@ -52,17 +52,19 @@ def make_layer(
     """Make the convolution that takes its kernel from the bank; see `PS.replace`."""
     layer = _convolution(site.path, module)
     assert isinstance(shared, FilterBank)  # `make_bank` made it
-    tied = shared.biases[_key(site.tie)] if _key(site.tie) in shared.biases and layer.bias is not None else None
+    policy = method.bias_policy(site)
+    tied = shared.biases[_key(site.tie)] if policy == "tied" and layer.bias is not None else None
     assert tied is None or isinstance(tied, SharedBias)
-    made = SharedConv(layer, shared, tasks, site.path, tied)
+    made = SharedConv(layer, shared, tasks, site.path, policy, tied)
     if method.init == "svd":
         with torch.no_grad():
             for task in tasks:
                 made.coefficients[f"x{task}"].copy_(
                     shared.pending.pop(site.path) if task == tasks[-1] else shared.pending[site.path]
                 )
-            if made.bias is not None and layer.bias is not None:
-                made.bias.copy_(layer.bias)
+            if layer.bias is not None:
+                for bias in made.own_biases():
+                    bias.copy_(layer.bias)
     return made
 
 

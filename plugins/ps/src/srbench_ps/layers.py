@@ -53,14 +53,15 @@ class FilterBank(nn.Module):
 class SharedConv(TaskModule):
     """A (transposed) convolution whose kernel is `coefficients @ bank`, put together tile by tile.
 
-    Each task (scale) has coefficients `(p, N_p)` of its own; the bias, where there is one, is the layer's own or tied
-    with other layers. Paper: Park and Cho, WACV 2025.
+    Each task (scale) has coefficients `(p, N_p)` of its own; the bias, where there is one, is the layer's own, one per
+    task or tied with other layers. Paper: Park and Cho, WACV 2025.
 
     Args:
         layer: The layer that it replaces; gives shape, stride, padding, dilation, groups and bias.
         bank: The filter bank.
         tasks: The scales.
         path: The layer's path, for messages.
+        bias: Which bias the layer keeps, if it has one: `own`, `per_scale`, `tied` or `none`.
         tied_bias: The bias that the tie class shares, or None.
     """
 
@@ -70,6 +71,7 @@ class SharedConv(TaskModule):
         bank: FilterBank,
         tasks: tuple[int, ...],
         path: str,
+        bias: str = "own",
         tied_bias: SharedBias | None = None,
     ) -> None:
         super().__init__(bank, tasks)
@@ -94,17 +96,28 @@ class SharedConv(TaskModule):
             {f"x{task}": nn.Parameter(like.new_full((num_tiles, num_filters), 1 / num_filters)) for task in tasks}
         )
         self._tied_bias: tuple[SharedBias, ...] = () if tied_bias is None else (tied_bias,)
-        has_own_bias = layer.bias is not None and tied_bias is None
-        self.bias = nn.Parameter(like.new_zeros(layer.out_channels)) if has_own_bias else None
+        policy = "none" if layer.bias is None else bias
+        self.bias = nn.Parameter(like.new_zeros(layer.out_channels)) if policy == "own" else None
+        self.biases = nn.ParameterDict(
+            {f"x{task}": nn.Parameter(like.new_zeros(layer.out_channels)) for task in tasks}
+            if policy == "per_scale"
+            else {}
+        )
 
     @property
     def bank(self) -> FilterBank:
         """The filter bank that the layer uses."""
         return cast(FilterBank, self.shared_module)
 
-    def active_bias(self) -> Tensor | None:
-        """Return the bias that the layer adds: its own, the tied one, or None."""
-        return self._tied_bias[0].bias if self._tied_bias else self.bias
+    def active_bias(self, task: int | None = None) -> Tensor | None:
+        """Return the bias that the layer adds for a task (default: the active one), or None."""
+        if self._tied_bias:
+            return self._tied_bias[0].bias
+        return self.biases[f"x{self.task if task is None else task}"] if self.biases else self.bias
+
+    def own_biases(self) -> list[nn.Parameter]:
+        """Return the biases that no other layer adds: none, one, or one per task."""
+        return [*self.biases.values(), *([] if self.bias is None else [self.bias])]
 
     def synthesise(self, task: int | None = None) -> Tensor:
         """Return the weight of a task (default: the active one) as torch's convolution wants it."""
@@ -129,15 +142,17 @@ class SharedConv(TaskModule):
         return F.conv2d(x, weight, bias, self.stride, self.padding, self.dilation, self.groups)
 
     def keep_task(self, task: int) -> None:
-        """Forget the coefficients of all tasks but one."""
+        """Forget the coefficients and biases of all tasks but one."""
         key = f"x{task}"
         self.coefficients = nn.ParameterDict({key: self.coefficients[key]})
+        if self.biases:
+            self.biases = nn.ParameterDict({key: self.biases[key]})
         self.tasks, self.task = (task,), task
 
     @torch.no_grad()
     def folded(self, task: int | None = None) -> nn.Conv2d | nn.ConvTranspose2d:
         """Return the plain layer that computes the same for one task."""
-        weight, bias = self.synthesise(task), self.active_bias()
+        weight, bias = self.synthesise(task), self.active_bias(task)
         layer: nn.Conv2d | nn.ConvTranspose2d
         if self.transposed:
             layer = nn.ConvTranspose2d(

@@ -9,7 +9,7 @@ from srbench.backbone import Backbone
 from srbench.errors import ConfigError, SharingError, WeightsError
 from srbench.factory import create_model
 from srbench.registry import canonical_name, tagged_source
-from srbench.weights import file_scales, load_into
+from srbench.weights import load_into, saved_for
 from srbench_ps.layers import SharedConv
 
 __all__ = ["load_network", "parse_scales", "shared_layers"]
@@ -38,7 +38,8 @@ def load_network(name: str, weights: Path | None = None, scales: Sequence[int] |
         return create_model(name, scales=tuple(scales or tagged_source(model_name).scales))
     if not weights.is_file():
         raise WeightsError(f"there is no weights file '{weights}'")
-    served = tuple(scales or file_scales(weights) or ())
+    named = saved_for(weights)
+    served = tuple(scales or (named.scales if named is not None else ()))
     if not served:
         raise ConfigError(f"'{weights}' does not say which scales it serves; say it: --scales 2 or --scales 2,3,4")
     model = create_model(name, scales=served, pretrained=False if model_name.tag is not None else None)

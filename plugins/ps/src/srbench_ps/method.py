@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from srbench.errors import ConfigError, SharingError
 from srbench.methods.base import SharingMethod, SiteGroup
 from srbench.registry import register_method
+from srbench.sites import BIAS_POLICIES
 from srbench_ps.shape import PartialShape
 
 if TYPE_CHECKING:
@@ -33,13 +34,15 @@ class PS(SharingMethod):
         init: `svd` for the best approximation of the layers' present weights, by truncated SVD; `normal` for standard
             normal filters (the authors' SRFBN); otherwise He-normal filters, as in the authors' other networks.
             Without `svd` all coefficients start at 1/N_p and biases at 0.
-        bias: `tied` for one bias per tie class; otherwise each layer that has a bias keeps one of its own.
+        bias: Which bias a layer that has one keeps: its `own`, one `per_scale`, one `tied` within the tie class, or
+            `none`; what the backbone's sites declare where not given.
 
     Raises:
         ConfigError: An argument is out of its range.
     """
 
     kinds = frozenset({"conv", "tconv"})
+    initial = frozenset({"init"})
 
     def __init__(
         self,
@@ -62,14 +65,14 @@ class PS(SharingMethod):
             raise ConfigError(f"num_filters={num_filters} is not a whole number of at least 1")
         if init not in (None, "he", "normal", "svd"):
             raise ConfigError(f"init={init} is not one of he, normal, svd")
-        if bias not in (None, "own", "tied"):
-            raise ConfigError(f"bias={bias} is not one of own, tied")
+        if bias is not None and bias not in BIAS_POLICIES:
+            raise ConfigError(f"bias={bias} is not one of {', '.join(BIAS_POLICIES)}")
         self.partial_shape = PartialShape.parse(shape)
         self.ratio = None if ratio is None else Fraction(ratio)
         self.num_filters = num_filters
         self.shape = self.partial_shape.text
         self.init = None if init == "he" else init
-        self.bias = None if bias == "own" else bias
+        self.bias = bias
 
     def build(self, group: SiteGroup, modules: Mapping[str, nn.Module], tasks: tuple[int, ...]) -> nn.Module:
         """Make the filter bank of a group, initialised.
@@ -104,6 +107,10 @@ class PS(SharingMethod):
             return 0
         coefficients = module.coefficients[f"x{module.task}"]
         return int(coefficients.numel() * module.bank.filters.shape[1])
+
+    def bias_policy(self, site: SharingSite) -> str:
+        """Return which bias the layer at a site keeps: the argument, or else what the site declares."""
+        return site.bias if self.bias is None else self.bias
 
     def size(self, total: int) -> int:
         """Return N_p for a bank of `total` tiles, halves rounded up.

@@ -51,9 +51,8 @@ def tile_grid(kernel: Shape4, tile: Shape4, path: str) -> Shape4:
     for dimension, full, part in zip(_DIMENSIONS, kernel, tile, strict=True):
         if full % part:
             raise SharingError(
-                f"partial filters of {'x'.join(map(str, tile))} do not tile the layer '{path}': its {dimension} "
-                f"are {full}, "
-                f"which {part} does not divide; its kernel is {'x'.join(map(str, kernel))} (input x output x "
+                f"partial filters of {'x'.join(map(str, tile))} do not tile the layer '{path}': {part} does not "
+                f"divide its {dimension}, {full}; its kernel is {'x'.join(map(str, kernel))} (input x output x "
                 "height x width)"
             )
     sizes = [full // part for full, part in zip(kernel, tile, strict=True)]

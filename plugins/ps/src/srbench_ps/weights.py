@@ -13,10 +13,12 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 __all__ = [
+    "carn_m_author",
     "drrn_b1u9_ps_author",
     "drrn_b1u9_ps_author_x2",
     "drrn_b1u9_ps_author_x3",
     "drrn_b1u9_ps_author_x4",
+    "srfbn_s_ps_author",
 ]
 
 _PAPER = "Park and Cho, Partial filter-Sharing, WACV 2025"
@@ -64,3 +66,79 @@ def _with_coefficients_of(source: WeightSource, scale: int) -> WeightSource:
 drrn_b1u9_ps_author_x2 = _with_coefficients_of(drrn_b1u9_ps_author, 2)
 drrn_b1u9_ps_author_x3 = _with_coefficients_of(drrn_b1u9_ps_author, 3)
 drrn_b1u9_ps_author_x4 = _with_coefficients_of(drrn_b1u9_ps_author, 4)
+
+
+def _from_carn_m(state: dict[str, Tensor]) -> dict[str, Tensor]:
+    # b2.b1.body.0 is the one residual block of the second cascading block, b2.c1 a merge in it, c1 one between blocks.
+    layers = {"0": "conv1", "2": "conv2", "4": "pointwise"}
+    converted = {}
+    for key, tensor in state.items():
+        new = key.replace(".shifter.", ".")
+        if match := re.fullmatch(r"b(\d)\.b1\.body\.(\d)\.(\w+)", key):
+            block, layer, name = match.groups()
+            new = f"shared.native_block{int(block) - 1}_{layers[layer]}.{name}"
+        elif match := re.fullmatch(r"b(\d)\.c(\d)\.body\.0\.(\w+)", key):
+            block, merge, name = match.groups()
+            new = f"body.units.{int(block) - 1}.merges.{int(merge) - 1}.{name}"
+        elif match := re.fullmatch(r"c(\d)\.body\.0\.(\w+)", key):
+            merge, name = match.groups()
+            new = f"body.merges.{int(merge) - 1}.{name}"
+        elif match := re.fullmatch(r"upsample\.up(\d)\.body\.(\d)\.(\w+)", key):
+            new = "upsample.x{}.{}.{}".format(*match.groups())
+        converted[new] = tensor
+    return converted
+
+
+carn_m_author = WeightSource(
+    model="carn_m.author",
+    repository="nmhkahn/CARN-pytorch",
+    commit="40d3514f81cccd680d846cd5ab07af35f2c8e0e2",
+    path="checkpoint/carn_m.pth",
+    sha256="d48a759a84509351facb6b7c6d5bd6edec98b98519b8c464ee4ab44d2ba964ff",
+    size=1670695,
+    licence="MIT",
+    paper="Ahn et al., CARN, ECCV 2018",
+    scales=(2, 3, 4),
+    convert=_from_carn_m,
+)
+
+
+def _from_srfbn_ps(state: dict[str, Tensor]) -> dict[str, Tensor]:
+    # In every pair, 0 is the convolution and 1 its PReLU. Down-sampling convolutions are numbered 3 * step + group and
+    # repeat the bank ("matrix"); all others recur.
+    groups = 3
+    lists = {"upBlocks": "ups", "uptranBlocks": "up_merges", "downtranBlocks": "down_merges"}
+    converted = {}
+    for key, tensor in state.items():
+        key = key.removeprefix("module.")
+        if key.endswith(".matrix"):
+            continue
+        if key == "filterbank":
+            converted["shared.ps_downs.filters"] = tensor
+        elif match := re.fullmatch(r"block\.downBlocks\.(\d+)\.(0\.element|1\.weight)", key):
+            step, group = divmod(int(match[1]), groups)
+            own = "conv.coefficients.x2" if match[2] == "0.element" else "act.weight"
+            converted[f"steps.{step}.downs.{group}.{own}"] = tensor
+        elif match := re.fullmatch(r"(conv_in|feat_in)\.(0|1)\.(\w+)", key):
+            converted[f"{match[1]}.{'conv' if match[2] == '0' else 'act'}.{match[3]}"] = tensor
+        elif match := re.fullmatch(r"(?:block\.)?(\w+)(?:\.(\d))?\.(0|1)\.(\w+)", key):
+            name, number, part, parameter = match.groups()
+            layer = lists.get(name, name) + (f"_{number}" if number else "")
+            converted[f"shared.native_{layer}{'' if part == '0' else '_companion0'}.{parameter}"] = tensor
+        else:
+            converted[key] = tensor
+    return converted
+
+
+srfbn_s_ps_author = WeightSource(
+    model="srfbn_s+ps(ratio=3/16,shape=Cx1xKxK).author",
+    repository="saturnian77/SRFBN-PS",
+    commit="415cdc771905461ccd9b4f916f1dce65912bdfbf",
+    path="models/srfbnspsx2.pth",
+    sha256="d9615f2bc553f48824ed0e7f3dd0f9b59c2f9cb6845f35730e62534d670f8e67",
+    size=3561741,
+    licence="none stated",
+    paper=_PAPER,
+    scales=(2,),
+    convert=_from_srfbn_ps,
+)

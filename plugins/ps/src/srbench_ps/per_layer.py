@@ -1,0 +1,58 @@
+"""Methods that give each layer another structure by itself; needs no torch."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from srbench.methods.base import SharingMethod, SiteGroup
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from srbench.sites import SharingSite
+
+__all__ = ["PerLayerMethod"]
+
+
+class PerLayerMethod(SharingMethod):
+    """Put a structure of fewer parameters in the place of each layer.
+
+    A layer that the published network uses several times stays one: what takes its place is used as often. Layers are
+    not folded back: the plain convolution that computes the same takes more work.
+    """
+
+    def chosen(self, sites: Sequence[SharingSite]) -> list[SharingSite]:
+        """Return the sites to act on (default: all that the method takes)."""
+        return [site for site in sites if self.takes(site)]
+
+    def restructured(self, path: str, layer: nn.Module) -> nn.Module:
+        """Return what takes the place of a layer.
+
+        Raises:
+            SharingError: The layer cannot be replaced so; the message names it.
+        """
+        raise NotImplementedError
+
+    def groups(self, sites: Sequence[SharingSite]) -> list[SiteGroup]:
+        """Group the chosen sites by tie class: that is how published networks tie theirs."""
+        by_tie: dict[str, list[SharingSite]] = {}
+        for site in self.chosen(sites):
+            by_tie.setdefault(site.tie, []).append(site)
+        return [SiteGroup(tie, tuple(members)) for tie, members in by_tie.items()]
+
+    def build(self, group: SiteGroup, modules: Mapping[str, nn.Module], tasks: tuple[int, ...]) -> nn.Module | None:
+        """Make one replacement for a layer that all sites of the group use; None where each has its own.
+
+        Raises:
+            SharingError: The layer cannot be replaced so.
+        """
+        path = group.sites[0].path
+        one_layer = len(group.sites) > 1 and len({id(module) for module in modules.values()}) == 1
+        return self.restructured(path, modules[path]) if one_layer else None
+
+    def replace(
+        self, site: SharingSite, module: nn.Module, shared: nn.Module | None, tasks: tuple[int, ...]
+    ) -> nn.Module:
+        """Return the group's replacement, or one for this layer alone."""
+        return self.restructured(site.path, module) if shared is None else shared

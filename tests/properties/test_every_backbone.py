@@ -1,0 +1,321 @@
+"""Every backbone x every method, on small random instances: the conformance kit's laws and an independent count.
+
+A backbone is described here a second time, as a list of its layers; a method by how many numbers it leaves of them. To
+add a backbone or a method, add a line to `BACKBONES` or `METHODS`.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+from dataclasses import dataclass
+from fractions import Fraction
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from srbench.backbone import Backbone
+from srbench.backbones.edsr import EDSR
+from srbench.counting import count_parameters, count_stored
+from srbench.methods.base import SharingMethod
+from srbench.methods.dense import Dense
+from srbench.methods.recursive import Recursive
+from srbench.surgery import apply_method, layer_at
+from srbench.testing import CHECKS, CheckSkipped, Example
+from srbench.testing.checks import Subject
+from srbench_ps.basis import Basis
+from srbench_ps.carn import CARN
+from srbench_ps.drrn import DRRN
+from srbench_ps.dsconv import DSConv
+from srbench_ps.method import PS
+from srbench_ps.rcan import RCAN
+from srbench_ps.srfbn import SRFBN
+from srbench_ps.tiling import canonical_kernel, to_tiles
+
+EXAMPLES = 5
+
+
+@dataclass(frozen=True)
+class Layer:
+    """Convolutions of one shape: how large each is, how often it is used, how many of them differ.
+
+    Attributes:
+        inputs: Input channels of each group.
+        outputs: Output channels.
+        kernel: Height and width of the kernel.
+        uses: Uses in the unrolled network.
+        native: Different layers in the published network.
+        recursive: Different layers in the recursive form.
+        bias: Whether it has one.
+        companion: Numbers of the activation that belongs to it.
+        bank: Which bias a layer keeps whose weight comes from the bank; None for a layer outside it.
+    """
+
+    inputs: int
+    outputs: int
+    kernel: int
+    uses: int = 1
+    native: int = 1
+    recursive: int = 1
+    bias: bool = True
+    companion: int = 0
+    bank: str | None = None
+
+    @property
+    def weights(self) -> int:
+        return self.inputs * self.outputs * self.kernel**2
+
+    @property
+    def numbers(self) -> int:
+        return self.weights + self.outputs * self.bias + self.companion
+
+
+@dataclass(frozen=True)
+class Instance:
+    """A small network: how it is built, and its layers (the rest counts as layers too, or as `other` numbers)."""
+
+    build: Callable[[], Backbone]
+    scales: tuple[int, ...]
+    layers: list[Layer]
+    other: int = 0
+
+
+def upsampler(num_feat: int, scale: int, groups: int = 1) -> list[Layer]:
+    factors = {2: (2,), 3: (3,), 4: (2, 2)}[scale]
+    return [Layer(num_feat // groups, num_feat * factor**2, 3) for factor in factors]
+
+
+def entry_and_exit(num_feat: int) -> list[Layer]:
+    return [Layer(3, num_feat, 3), Layer(num_feat, 3, 3)]
+
+
+@st.composite
+def edsr(draw: st.DrawFn) -> Instance:
+    feat, blocks, scale = draw(st.sampled_from([4, 8])), draw(st.integers(1, 3)), draw(st.sampled_from([2, 3, 4]))
+    body = Layer(feat, feat, 3, uses=2 * blocks, native=2 * blocks, recursive=2, bank="own")
+    layers = [*entry_and_exit(feat), body, Layer(feat, feat, 3), *upsampler(feat, scale)]
+    return Instance(lambda: EDSR((scale,), feat, blocks), (scale,), layers)
+
+
+@st.composite
+def rcan(draw: st.DrawFn) -> Instance:
+    feat, groups, blocks = draw(st.sampled_from([4, 8])), draw(st.integers(1, 2)), draw(st.integers(1, 2))
+    scale = draw(st.sampled_from([2, 3, 4]))
+    number = groups * blocks
+    attention = [
+        Layer(feat, feat // 2, 1, uses=number, native=number, recursive=number),
+        Layer(feat // 2, feat, 1, uses=number, native=number, recursive=number),
+    ]
+    body = Layer(feat, feat, 3, uses=2 * number, native=2 * number, recursive=2, bank="own")
+    ends = Layer(feat, feat, 3, uses=groups + 1, native=groups + 1, recursive=groups + 1)
+    layers = [*entry_and_exit(feat), body, *attention, ends, *upsampler(feat, scale)]
+    return Instance(lambda: RCAN((scale,), feat, groups, blocks, squeeze_factor=2), (scale,), layers)
+
+
+@st.composite
+def drrn(draw: st.DrawFn) -> Instance:
+    feat, units = draw(st.sampled_from([4, 8])), draw(st.integers(1, 3))
+    scales = draw(st.sampled_from([(2,), (2, 3, 4), (4, 3)]))
+    body = Layer(feat, feat, 3, uses=2 * units, native=2, recursive=2, bias=False, bank="own")
+    layers = [Layer(1, feat, 3), body, Layer(feat, 1, 3)]
+    return Instance(lambda: DRRN(scales, num_unit=units, num_feat=feat), scales, layers)
+
+
+@st.composite
+def carn(draw: st.DrawFn, efficient: bool) -> Instance:
+    feat, blocks, units = draw(st.sampled_from([4, 8])), draw(st.integers(1, 2)), draw(st.integers(1, 3))
+    scales = draw(st.sampled_from([(2,), (2, 3, 4), (4, 3)]))
+    groups = draw(st.sampled_from([1, 2, 4])) if efficient else None
+    number = blocks * units
+    native = blocks if efficient else number
+    layers = [
+        *entry_and_exit(feat),
+        Layer(feat // (groups or 1), feat, 3, 2 * number, 2 * native, 2 * blocks, bank="per_scale"),
+        *(Layer(feat * (unit + 2), feat, 1, blocks, blocks, blocks) for unit in range(units)),
+        *(Layer(feat * (block + 2), feat, 1) for block in range(blocks)),
+        *(layer for scale in scales for layer in upsampler(feat, scale, groups or 1)),
+    ]
+    if efficient:
+        layers.append(Layer(feat, feat, 1, number, blocks, blocks))
+    return Instance(lambda: CARN(scales, feat, blocks, units, groups), scales, layers, other=2 * 12)
+
+
+@st.composite
+def srfbn(draw: st.DrawFn) -> Instance:
+    feat, steps, groups = draw(st.sampled_from([2, 4])), draw(st.integers(1, 3)), draw(st.integers(1, 3))
+    scale = draw(st.sampled_from([2, 3, 4]))
+    kernel = scale + 4
+    recurring = [
+        Layer(2 * feat, feat, 1, steps, companion=1),
+        *[Layer(feat * parts, feat, 1, steps, companion=1) for parts in range(2, groups + 1) for _ in ("up", "down")],
+        Layer(feat, feat, kernel, steps * groups, groups, groups, companion=1),
+        Layer(feat, feat, kernel, steps * groups, groups, groups, companion=1, bank="none"),
+        Layer(feat * groups, feat, 1, steps, companion=1),
+        Layer(feat, feat, kernel, steps, companion=1),
+        Layer(feat, 3, 3, steps),
+    ]
+    layers = [Layer(3, 4 * feat, 3, companion=1), Layer(4 * feat, feat, 1, companion=1), *recurring]
+    return Instance(lambda: SRFBN((scale,), feat, steps, groups), (scale,), layers, other=2 * 12)
+
+
+BACKBONES = {
+    "edsr": edsr(),
+    "rcan": rcan(),
+    "drrn": drrn(),
+    "carn": carn(efficient=False),
+    "carn_m": carn(efficient=True),
+    "srfbn": srfbn(),
+}
+
+
+def native_count(instance: Instance, method: SharingMethod | None) -> int:
+    return instance.other + sum(layer.native * layer.numbers for layer in instance.layers)
+
+
+def dense_count(instance: Instance, method: SharingMethod | None) -> int:
+    return instance.other + sum(layer.uses * layer.numbers for layer in instance.layers)
+
+
+def recursive_count(instance: Instance, method: SharingMethod | None) -> int:
+    return instance.other + sum(layer.recursive * layer.numbers for layer in instance.layers)
+
+
+def ps_count(instance: Instance, method: SharingMethod | None) -> int:
+    """Count N_p filters of e numbers, N_total x N_p coefficients for each task, biases; the rest as published."""
+    assert isinstance(method, PS)
+    assert method.ratio is not None
+    (banked,) = [layer for layer in instance.layers if layer.bank is not None]
+    elements = banked.inputs * (banked.outputs if method.shape == "CxCx1x1" else banked.kernel**2)
+    total = banked.uses * banked.weights // elements
+    filters = int(method.ratio * total + Fraction(1, 2))
+    tasks = len(instance.scales)
+    policy = method.bias or banked.bank
+    biases = {"own": banked.uses, "per_scale": tasks * banked.uses, "tied": banked.recursive, "none": 0}[policy]
+    return (
+        native_count(instance, None)
+        - banked.native * banked.numbers
+        + filters * elements
+        + tasks * total * filters
+        + biases * banked.outputs * banked.bias
+        + banked.uses * banked.companion
+    )
+
+
+def dsconv_count(instance: Instance, method: SharingMethod | None) -> int:
+    """Count a depthwise and a pointwise convolution, with a bias each, for each layer of the published network."""
+    (banked,) = [layer for layer in instance.layers if layer.bank is not None]
+    channels = banked.outputs  # as many go in as come out
+    separable = channels * banked.kernel**2 + banked.inputs * channels + 2 * channels * banked.bias
+    return native_count(instance, None) + banked.native * (separable + banked.companion - banked.numbers)
+
+
+def basis_count(instance: Instance, method: SharingMethod | None) -> int:
+    """Count m filters and as many coefficients for each output channel, for each layer of the published network."""
+    assert isinstance(method, Basis)
+    (banked,) = [layer for layer in instance.layers if layer.bank is not None]
+    saved = banked.weights - method.num_basis * (banked.inputs * banked.kernel**2 + banked.outputs)
+    return native_count(instance, None) - banked.native * saved
+
+
+PUBLISHED_SHAPES = st.sampled_from(["CxCx1x1", "Cx1xKxK"])
+# Name -> what a method is drawn from (None: the published network), and how many numbers it leaves.
+METHODS: dict[
+    str,
+    tuple[st.SearchStrategy[SharingMethod | None], Callable[[Instance, SharingMethod | None], int]],
+] = {
+    "native": (st.none(), native_count),
+    "dense": (st.builds(Dense), dense_count),
+    "recursive": (st.builds(Recursive), recursive_count),
+    "ps": (
+        st.builds(
+            PS,
+            # The smallest bank has two tiles, and one filter must be left.
+            ratio=st.fractions(min_value=Fraction(1, 4), max_value=1),
+            shape=PUBLISHED_SHAPES,
+            init=st.sampled_from([None, "normal", "svd"]),
+            bias=st.sampled_from([None, "own", "per_scale", "tied", "none"]),
+        ),
+        ps_count,
+    ),
+    "dsconv": (st.builds(DSConv), dsconv_count),
+    "basis": (st.builds(Basis, num_basis=st.integers(1, 2), init=st.sampled_from([None, "svd"])), basis_count),
+}
+
+
+def made(instance: Instance, method: SharingMethod | None, seed: int) -> Backbone:
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        model = instance.build()
+        return model if method is None else apply_method(model, copy.deepcopy(method))
+
+
+@pytest.mark.parametrize("method_name", METHODS)
+@pytest.mark.parametrize("backbone", BACKBONES)
+@settings(max_examples=EXAMPLES)
+@given(data=st.data())
+def test_the_laws_of_the_kit_hold(backbone: str, method_name: str, data: st.DataObject) -> None:
+    """Law: each check of the kit - shape, fold, gradients, round trips - on an instance, method and images as drawn."""
+    instance = data.draw(BACKBONES[backbone])
+    method = data.draw(METHODS[method_name][0])
+    example = data.draw(
+        st.builds(
+            Example,
+            seed=st.integers(0, 2**16),
+            batch=st.integers(1, 2),
+            height=st.integers(4, 8),
+            width=st.integers(4, 8),
+        )
+    )
+    subject = Subject(lambda seed: made(instance, method, seed), instance.scales)
+    for check in CHECKS.values():
+        try:
+            check(subject, example)
+        except CheckSkipped:
+            continue
+
+
+@pytest.mark.parametrize("method_name", METHODS)
+@pytest.mark.parametrize("backbone", BACKBONES)
+@settings(max_examples=4 * EXAMPLES)
+@given(data=st.data())
+def test_unique_parameters_equal_an_independent_count(backbone: str, method_name: str, data: st.DataObject) -> None:
+    """Law: a model holds the numbers that the description of its layers and of its method says, and stores no more."""
+    instance = data.draw(BACKBONES[backbone])
+    draw, count = METHODS[method_name]
+    method = data.draw(draw)
+    model = made(instance, method, seed=0)
+    assert count_parameters(model) == count_stored(model) == count(instance, method)
+
+
+@pytest.mark.parametrize("backbone", BACKBONES)
+@settings(max_examples=2 * EXAMPLES)
+@given(data=st.data(), shape=PUBLISHED_SHAPES, seed=st.integers(0, 2**16))
+def test_a_bank_of_all_tiles_equals_dense(backbone: str, data: st.DataObject, shape: str, seed: int) -> None:
+    """Law: PS with every tile in the bank, each layer selecting its own, is the untied network, bit for bit."""
+    instance = data.draw(BACKBONES[backbone])
+    dense = made(instance, Dense(), seed)
+    shared = apply_method(copy.deepcopy(dense), PS(ratio=1, shape=shape, bias="own"))
+    select_own_tiles(shared, dense)
+    lr = torch.rand(1, 3, 6, 5, generator=torch.Generator().manual_seed(seed))
+    with torch.no_grad():
+        for scale in instance.scales:
+            assert torch.equal(shared.image(shared(lr, scale)), dense.image(dense(lr, scale)))
+
+
+@torch.no_grad()
+def select_own_tiles(shared: Backbone, dense: Backbone) -> None:
+    row = 0
+    for site in dense.sharing_sites():
+        if site.bank is None:
+            continue
+        layer, original = shared.get_submodule(site.path), layer_at(dense, site.path)
+        tiles = to_tiles(canonical_kernel(original), layer.bank.tile)
+        layer.bank.filters[row : row + len(tiles)] = tiles
+        for coefficients in layer.coefficients.values():
+            coefficients.zero_()
+            coefficients[torch.arange(len(tiles)), row + torch.arange(len(tiles))] = 1
+        if layer.bias is not None:
+            layer.bias.copy_(original.bias)
+        row += len(tiles)
