@@ -151,7 +151,10 @@ def test_training_and_evaluation_take_the_compressed_weights(trained: Path, tmp_
         (["edsr_tiny", "-o", "x.safetensors", "--ratio", "1/2", "--weights", "W", "--shape", "5x5x1x1"], "do not tile"),
         (["edsr_tiny", "-o", "x.safetensors", "--ratio", "1/2", "--weights", "W", "--method", "basis"], "'ps'"),
         (["edsr_tiny+recursive", "-o", "x.safetensors", "--ratio", "1/2", "--weights", "R"], "shares weights by"),
-        (["edsr_baseline", "-o", "x.safetensors", "--ratio", "1/2", "--weights", "W"], "do not fit the model"),
+        (
+            ["edsr_baseline", "-o", "x.safetensors", "--ratio", "1/2", "--weights", "W"],
+            "are those of 'edsr_tiny' (x2), not of 'edsr_baseline' (x2)",
+        ),
         (["drrn_b1u9+ps.author", "-o", "x.safetensors", "--ratio", "1/2"], "shares weights by 'ps' already"),
     ],
 )

@@ -15,7 +15,7 @@ from srbench.crops import crop_box
 from srbench.data.embedded import embedded_test
 from srbench.naming import parse
 from srbench.protocols import get_protocol
-from srbench.registry import BACKBONES, register_backbone
+from srbench.registry import BACKBONES, canonical_name, register_backbone
 from srbench.surgery import apply_method
 from srbench.weights import save_state
 from srbench_ps.drrn import DRRN
@@ -45,7 +45,7 @@ def weights(tmp_path: Path):
         for layer in shared_layers(model).values():
             for coefficients in layer.coefficients.values():
                 coefficients.add_(0.1 * torch.randn_like(coefficients))
-    model.model_name = parse(MODEL)
+    model.model_name = canonical_name(MODEL)
     save_state(model, tmp_path / "toy.safetensors")
     yield tmp_path / "toy.safetensors"
     BACKBONES.remove("figure_toy")

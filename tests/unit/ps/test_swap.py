@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from hypothesis import given
@@ -16,8 +17,8 @@ from srbench.data.images import write_png
 from srbench.data.resize import imresize
 from srbench.errors import ConfigError, SharingError
 from srbench.factory import create_model
-from srbench.naming import parse
-from srbench.registry import BACKBONES, register_backbone
+from srbench.registry import BACKBONES, canonical_name, register_backbone
+from srbench.results import Record, RunInfo, RunStore, now
 from srbench.suite import load_suite
 from srbench.surgery import apply_method
 from srbench.weights import save_state
@@ -48,7 +49,7 @@ def network(tmp_path: Path):
 
     register_backbone(swap_toy)
     model = tiny()
-    model.model_name = parse("swap_toy+ps(num_filters=9)")
+    model.model_name = canonical_name("swap_toy+ps(num_filters=9)")
     save_state(model, tmp_path / "toy.safetensors")
     yield tmp_path / "toy.safetensors"
     BACKBONES.remove("swap_toy")
@@ -120,7 +121,7 @@ def test_a_cell_is_what_eval_says_of_the_same_network(network: Path, images: Pat
     result = json.loads(capsys.readouterr().out)
     assert [(cell["task"], cell["coefficients_of"]) for cell in result["cells"]] == [(3, 3), (3, 2)]
     swapped = with_coefficients_of(tiny(), 3, 2)
-    swapped.model_name = parse("swap_toy+ps(num_filters=9)")
+    swapped.model_name = canonical_name("swap_toy+ps(num_filters=9)")
     save_state(swapped, images.parent / "swapped.safetensors")
     weights = ["--weights", images.parent / "swapped.safetensors"]
     assert (
@@ -179,27 +180,35 @@ def test_the_suite_asks_for_the_whole_table() -> None:
     assert [entry.model for entry in suite.models] == [f"drrn_b1u9+ps.author-coefficients-x{of}" for of in SCALES]
 
 
-def test_a_run_of_the_suite_prints_the_whole_table(filled_cache: Path, tmp_path: Path, images: Path, capsys) -> None:
-    """The very cells that the command measures, image by image; an unfinished table is refused."""
-    definition = (
-        "name: swap\nscale: [2, 3]\nmodels:\n"
-        "  - drrn_b1u9+ps.author-coefficients-x2\n  - drrn_b1u9+ps.author-coefficients-x3\n"
-        f"datasets: [{images}]\n"
-    )
-    (tmp_path / "swap.yaml").write_text(definition)
-    run = ["run", "--suite", tmp_path / "swap.yaml", "--out", tmp_path / "run"]
-    assert srbench(*run, "--models", "*x2") == 0
+def keep(store: RunStore, task: int, of: int, psnr: float) -> None:
+    """Put a cell of the suite into a run's directory, as `srbench run` would."""
+    model = str(canonical_name(f"drrn_b1u9+ps.author-coefficients-x{of}"))
+    record = Record(
+        key=f"{task}{of}".rjust(12, "0"), status="ok", model=model, backbone="drrn_b1u9", scale=task, dataset="Set14",
+        dataset_hash="h", protocol="matlab-y", protocol_digest="p", tier="reproduced", metrics={"psnr_y": psnr},
+        created=now(),
+    )  # fmt: skip
+    store.write(record, pd.DataFrame({"image": ["a"], "psnr_y": [psnr]}))
+
+
+def test_a_run_of_the_suite_prints_the_whole_table(tmp_path: Path, capsys) -> None:
+    """Tasks are columns and coefficients rows; a table that lacks a cell is refused."""
+    store = RunStore(tmp_path / "run")
+    store.begin(RunInfo(suite="ps-swap", srbench="0", created=now()))
+    values = {(task, of): 10.0 * task + of for task in SCALES for of in SCALES}
     command = ["swap", "drrn_b1u9+ps.author", "--run", tmp_path / "run"]
     assert srbench(*command) == 2
-    assert "not finished: x2 with x3, x3 with x3" in capsys.readouterr().err
-    assert srbench(*run) == 0
-    capsys.readouterr()
+    assert "holds no cell" in capsys.readouterr().err
+    for (task, of), psnr in values.items():
+        if (task, of) != (3, 4):
+            keep(store, task, of, psnr)
+    assert srbench(*command) == 2
+    assert "not finished: x3 with x4; run the suite again" in capsys.readouterr().err
+    keep(store, 3, 4, values[3, 4])
     assert srbench(*command, "--json", "-") == 0
     (table,) = json.loads(capsys.readouterr().out)["tables"]
-    assert srbench("swap", command[1], "--data", images, "--task", 2, "--coefficients-of", 3, "--json", "-") == 0
-    measured = json.loads(capsys.readouterr().out)["cells"]
-    found = {(cell["task"], cell["coefficients_of"]): cell for cell in table["cells"]}
-    assert set(found) == {(task, of) for task in (2, 3) for of in (2, 3)}
-    assert [found[2, 2]["metrics"], found[2, 3]["metrics"]] == [cell["metrics"] for cell in measured]
+    assert {(c["task"], c["coefficients_of"]): c["metrics"]["psnr_y"] for c in table["cells"]} == values
+    assert all(c["difference"]["psnr_y"] == c["coefficients_of"] - c["task"] for c in table["cells"])
     assert srbench(*command) == 0
-    assert "task x3" in capsys.readouterr().out
+    (row,) = [line for line in capsys.readouterr().out.splitlines() if line.startswith("│ x4")]
+    assert row.split("│")[1:-1] == [" x4              ", " 24.00 (+2.00) ", " 34.00 (+1.00) ", " 44.00 (+0.00) "]
