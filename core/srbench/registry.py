@@ -35,6 +35,7 @@ __all__ = [
     "list_metrics",
     "list_models",
     "list_suites",
+    "matching",
     "register_backbone",
     "register_dataset",
     "register_method",
@@ -213,34 +214,35 @@ def register_dataset(obj: T | None = None, *, name: str | None = None) -> Any:
     return _decorator(DATASETS, obj, name)
 
 
-def _matching(names: Iterable[str], pattern: str | Sequence[str]) -> list[str]:
+def matching(names: Iterable[str], pattern: str | Sequence[str]) -> list[str]:
+    """Return the names that match a glob pattern, or one of several; all of them where there is none."""
     patterns = [pattern] if isinstance(pattern, str) else list(pattern)
     return [name for name in names if not any(patterns) or any(fnmatch.fnmatchcase(name, p) for p in patterns)]
 
 
 def list_backbones(pattern: str | Sequence[str] = "") -> list[str]:
     """Return the names of the installed backbones that match a glob pattern (or one of several)."""
-    return _matching(BACKBONES.names(), pattern)
+    return matching(BACKBONES.names(), pattern)
 
 
 def list_methods(pattern: str | Sequence[str] = "") -> list[str]:
     """Return the names of the installed sharing methods that match a glob pattern."""
-    return _matching(METHODS.names(), pattern)
+    return matching(METHODS.names(), pattern)
 
 
 def list_metrics(pattern: str | Sequence[str] = "") -> list[str]:
     """Return the names of the installed metrics that match a glob pattern."""
-    return _matching(METRICS.names(), pattern)
+    return matching(METRICS.names(), pattern)
 
 
 def list_datasets(pattern: str | Sequence[str] = "") -> list[str]:
     """Return the names of the installed data sets that match a glob pattern."""
-    return _matching(DATASETS.names(), pattern)
+    return matching(DATASETS.names(), pattern)
 
 
 def list_suites(pattern: str | Sequence[str] = "") -> list[str]:
     """Return the names of the installed suites that match a glob pattern."""
-    return _matching(sorted({*_own_suites(), *SUITES.names()}), pattern)
+    return matching(sorted({*_own_suites(), *SUITES.names()}), pattern)
 
 
 def suite_file(name: str) -> Traversable:
@@ -283,7 +285,7 @@ def list_models(pattern: str | Sequence[str] = "") -> list[str]:
     """
     names = {*BASELINES.names(), *BACKBONES.names(), *WEIGHTS.names()}
     names.update(f"{backbone}+{method}" for backbone in BACKBONES.names() for method in METHODS.names())
-    return _matching(sorted(names), pattern)
+    return matching(sorted(names), pattern)
 
 
 def is_model(name: str) -> bool:

@@ -337,8 +337,7 @@ def unique_state(model: Backbone) -> StateDict:
         if tensor.numel() and place in seen:
             raise WeightsError(
                 f"'{key}' and '{seen[place]}' of {type(model).__name__} hold one tensor; tie layers with "
-                "srbench.surgery.tie, "
-                "which keeps it once"
+                "srbench.surgery.tie, which keeps it once"
             )
         seen[place] = key
         state[key] = tensor.detach().to("cpu").contiguous()
@@ -367,7 +366,6 @@ def save_state(model: Backbone, path: Path | str) -> str:
     # equal files.
     metadata = {"srbench": json.dumps(about, sort_keys=True)}
     data = save(unique_state(model), metadata=metadata)
-    Path(path).parent.mkdir(parents=True, exist_ok=True)
     write_atomic(Path(path), data)
     return hashlib.sha256(data).hexdigest()
 

@@ -49,11 +49,9 @@ def _names(kind: Kind, pattern: str) -> list[str]:
     from srbench import registry
 
     if kind is Kind.PROTOCOLS:
-        import fnmatch
-
         from srbench.protocols import list_protocols
 
-        return [name for name in list_protocols() if not pattern or fnmatch.fnmatchcase(name, pattern)]
+        return registry.matching(list_protocols(), pattern)
     listing = {
         Kind.MODELS: registry.list_models,
         Kind.BACKBONES: registry.list_backbones,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from srbench.errors import SharingError
 from srbench.naming import Value, value_from_object
@@ -111,8 +111,3 @@ class SharingMethod:
                 "none; "
                 "choose another backbone or method"
             )
-
-
-def argument(name: str, value: Any) -> str:
-    """Return `name=value` as a message shows it."""
-    return f"{name}={value}"
