@@ -21,6 +21,7 @@ _PUBLIC = {
     "SharingMethod": "srbench.methods.base",
     "SharingSite": "srbench.sites",
     "SiteGroup": "srbench.methods.base",
+    "PerScaleWeights": "srbench.weights",
     "WeightSource": "srbench.weights",
     "apply_method": "srbench.surgery",
     "count_parameters": "srbench.counting",
@@ -65,6 +66,7 @@ if TYPE_CHECKING:
     from srbench.sites import SharingSite as SharingSite
     from srbench.surgery import apply_method as apply_method
     from srbench.surgery import fold as fold
+    from srbench.weights import PerScaleWeights as PerScaleWeights
     from srbench.weights import WeightSource as WeightSource
 
 

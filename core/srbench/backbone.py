@@ -74,7 +74,11 @@ class Backbone(nn.Module):
         shared: What sharing sites use together, each registered here once.
         method: The sharing method applied, or None for the published network.
         model_name: The canonical name that the network was created under, or None.
+        receptive_field: LR pixels on each side beyond which nothing changes an output pixel; None where there is no
+            such bound, as with global pooling or attention, or where none is known. Tiling overlaps by it.
     """
+
+    receptive_field: int | None = None
 
     def __init__(self, scales: tuple[int, ...] = ()) -> None:
         super().__init__()

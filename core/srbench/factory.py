@@ -13,7 +13,6 @@ from srbench.errors import ConfigError
 from srbench.naming import ModelName
 from srbench.registry import canonical_name, get_backbone, make_method, tagged_source
 from srbench.surgery import apply_method
-from srbench.weights import WeightSource
 
 __all__ = ["create_model"]
 
@@ -47,18 +46,19 @@ def create_model(
     """
     model_name = canonical_name(name)
     wanted = _wanted_scales(scale, scales, model_name)
-    source: WeightSource | None = tagged_source(model_name) if model_name.tag is not None else None
-    if pretrained and source is None:
+    tagged = tagged_source(model_name) if model_name.tag is not None else None
+    if pretrained and tagged is None:
         raise ConfigError(f"pretrained=True needs a tag that says which weights, and '{model_name}' has none")
-    load = source is not None and pretrained is not False
-    if source is not None and (lacking := [s for s in wanted if s not in source.scales]):
+    found = [tagged.serving(s) for s in wanted] if tagged is not None else []
+    source = found[0] if found and pretrained is not False else None
+    if source is not None and any(other is not source for other in found):
         raise ConfigError(
-            f"the weights of '{model_name}' are for scale {_listed(source.scales)}; scale {_listed(lacking)} was "
-            "asked for"
+            f"the weights of '{model_name}' are in a file for each scale, and no network has several of them; create "
+            "it for one scale"
         )
     with _seeded(seed):
-        model = _build(model_name, source.scales if source is not None and load else wanted)
-    if source is not None and load:
+        model = _build(model_name, source.scales if source is not None else wanted)
+    if source is not None:
         source.load_into(model)
     return model.at_scale(wanted[0]) if len(wanted) == 1 and model.scales != wanted else model
 

@@ -261,18 +261,17 @@ def _plan_model(
     measured = suite.scales_of(entry)
     # The scales that networks are built for, each with those of them that are measured.
     networks: list[tuple[tuple[int, ...], tuple[int, ...]]] = [((scale,), (scale,)) for scale in measured]
-    weights: str | None = None
+    tagged = None
     trains = name.tag is None and name.backbone not in BASELINES
     if name.tag is not None:
-        source = tagged_source(name)
-        weights = source.sha256
+        tagged = tagged_source(name)
         for scale in measured:
-            if scale not in source.scales:
+            if scale not in tagged.scales:
                 raise ConfigError(
-                    f"the weights of '{name}' are for {_scales(source.scales)}, and the suite asks for x{scale}; "
+                    f"the weights of '{name}' are for {_scales(tagged.scales)}, and the suite asks for x{scale}; "
                     "take another model or scale."
                 )
-        networks = [(tuple(source.scales), (scale,)) for scale in measured]
+        networks = [(tuple(tagged.serving(scale).scales), (scale,)) for scale in measured]
     elif trains and suite.trained_together(entry):
         networks = [(measured, measured)]
     seeds: tuple[int | None, ...] = suite.seeds if trains and suite.seeds is not None else (None,)
@@ -286,7 +285,7 @@ def _plan_model(
                 scales,
                 "trained" if trains else "reproduced",
                 training,
-                weights,
+                None if tagged is None else tagged.serving(wanted[0]).sha256,
                 code,
                 plugins,
                 place,

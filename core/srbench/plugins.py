@@ -31,6 +31,9 @@ EXTRAS: dict[str, dict[str, tuple[str, ...]]] = {
         "commands": ("compress", "swap"),
         "figures": ("coefficients", "filters", "size-quality", "wrong-scale"),
     },
+    "sparse-mask": {},
+    "tied-tconv": {},
+    "zoo": {},
 }
 
 

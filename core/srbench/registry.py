@@ -383,7 +383,7 @@ def canonical_name(name: str | ModelName) -> ModelName:
 
 
 def tagged_source(name: ModelName) -> Any:
-    """Return the `WeightSource` of a tagged name.
+    """Return the `WeightSource` or `PerScaleWeights` of a tagged name.
 
     Raises:
         UnknownNameError: No weights are registered under the tag.

@@ -195,7 +195,7 @@ def _preflight(todo: Sequence[ModelPlan], told: Observer, *, fetch: bool) -> Non
             for scale in model.measured:
                 network.at_scale(scale)
             if fetch and model.name.tag is not None:
-                tagged_source(model.name).file()
+                tagged_source(model.name).serving(model.measured[0]).file()
         except SRBenchError as error:
             raise type(error)(f"{model.place}: {error}") from error
     if not fetch:

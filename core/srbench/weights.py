@@ -15,7 +15,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from srbench.errors import WeightsError
+from srbench.errors import ConfigError, WeightsError
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from srbench.backbone import Backbone
 
 __all__ = [
+    "PerScaleWeights",
     "SavedFor",
     "WeightSource",
     "all_sources",
@@ -52,6 +53,7 @@ class WeightSource:
         paper: The paper, as authors would cite it in a table.
         scales: The scales that the weights are for.
         convert: Maps the file's state dict to that of our model; None where the keys agree.
+        read: Reads the file; `load_state` where it is not given, for files that are neither safetensors nor torch's.
     """
 
     model: str
@@ -64,6 +66,22 @@ class WeightSource:
     paper: str
     scales: tuple[int, ...]
     convert: Callable[[StateDict], StateDict] | None = field(default=None, compare=False)
+    read: Callable[[Path], StateDict] | None = field(default=None, compare=False)
+
+    @property
+    def sources(self) -> tuple[WeightSource, ...]:
+        """The files: this one."""
+        return (self,)
+
+    def serving(self, scale: int) -> WeightSource:
+        """Return the source that serves a scale: this one.
+
+        Raises:
+            ConfigError: It does not.
+        """
+        if scale not in self.scales:
+            raise _not_served(self.model, self.scales, scale)
+        return self
 
     @property
     def name(self) -> str:
@@ -92,10 +110,57 @@ class WeightSource:
             NetworkError: The file cannot be had.
             WeightsError: The file does not fit the model.
         """
-        state = load_state(self.file())
+        state = (self.read or load_state)(self.file())
         if self.convert is not None:
             state = self.convert(state)
         _load_checked(model, state, f"{self.repository}: {self.name}")
+
+
+@dataclass(frozen=True)
+class PerScaleWeights:
+    """Weights that were published in a file for each scale, under one tag.
+
+    Attributes:
+        sources: The files; one model name, and no scale in two of them.
+    """
+
+    sources: tuple[WeightSource, ...]
+
+    def __post_init__(self) -> None:
+        if len({source.model for source in self.sources}) != 1 or len(set(self.scales)) != len(self.scales):
+            raise ConfigError(
+                "weights in a file per scale need one model name and distinct scales; got "
+                + ", ".join(f"'{source.model}' for {_listed(source.scales)}" for source in self.sources)
+            )
+
+    @property
+    def model(self) -> str:
+        """Canonical name of the model, its tag included."""
+        return self.sources[0].model
+
+    @property
+    def scales(self) -> tuple[int, ...]:
+        """All the scales that there is a file for."""
+        return tuple(scale for source in self.sources for scale in source.scales)
+
+    def serving(self, scale: int) -> WeightSource:
+        """Return the source that serves a scale.
+
+        Raises:
+            ConfigError: None does.
+        """
+        for source in self.sources:
+            if scale in source.scales:
+                return source
+        raise _not_served(self.model, self.scales, scale)
+
+
+def _not_served(model: str, scales: tuple[int, ...], scale: int) -> ConfigError:
+    return ConfigError(f"the weights of '{model}' are for scale {_listed(scales)}; scale {scale} was asked for")
+
+
+def _listed(scales: tuple[int, ...]) -> str:
+    return ", ".join(str(scale) for scale in scales)
 
 
 def all_sources() -> list[WeightSource]:
@@ -103,10 +168,10 @@ def all_sources() -> list[WeightSource]:
     from srbench.errors import SRBenchError
     from srbench.registry import WEIGHTS
 
-    sources = []
+    sources: list[WeightSource] = []
     for name in WEIGHTS.names():
         try:
-            sources.append(WEIGHTS.get(name))
+            sources.extend(WEIGHTS.get(name).sources)
         except SRBenchError:
             continue  # a broken plugin is reported by `srbench plugins doctor`, and hides no other
     return sources

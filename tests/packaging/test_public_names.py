@@ -8,9 +8,9 @@ import srbench
 from srbench import errors
 
 PUBLIC = """
-    Backbone ModelName SRBenchError SharingMethod SharingSite SiteGroup WeightSource __version__ apply_method
-    count_parameters create_model fold get_protocol is_model list_backbones list_datasets list_methods list_metrics
-    list_models list_suites register_backbone register_dataset register_method register_metric
+    Backbone ModelName PerScaleWeights SRBenchError SharingMethod SharingSite SiteGroup WeightSource __version__
+    apply_method count_parameters create_model fold get_protocol is_model list_backbones list_datasets list_methods
+    list_metrics list_models list_suites register_backbone register_dataset register_method register_metric
 """
 ERRORS = """
     ConfigError DataError DuplicateNameError NameSyntaxError NetworkError PluginError SRBenchError SharingError

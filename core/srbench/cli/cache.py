@@ -87,7 +87,7 @@ def list_(json: Json = None) -> None:
         dataset.name: (len(dataset.files) - len(dataset.missing()), len(dataset.files))
         for dataset in manifest_datasets()
     }
-    weights = {source.model: cache.has(source.sha256) for source in all_sources()}
+    weights = {f"{source.model} ({source.name})": cache.has(source.sha256) for source in all_sources()}
     usage = cache.usage()
     if json is not None:
         write_json(

@@ -84,7 +84,7 @@ def evaluate_command(
     else:
         network = create_model(name, scale=scale)
         if name.tag is not None:
-            weights_sha256 = tagged_source(name).sha256
+            weights_sha256 = tagged_source(name).serving(scale).sha256
     if weights_sha256 is None and any(True for _ in network.parameters()):
         raise ConfigError(
             f"'{model}' names no weights, and a network at its random start measures nothing: "

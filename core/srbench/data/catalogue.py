@@ -58,7 +58,7 @@ def known_files() -> dict[str, str]:
 
     files = {file.sha256: f"{data.name}/{image}" for data in manifest_datasets() for image, file in data.files.items()}
     # Several tags may read one file; it is called by the first.
-    return files | {source.sha256: f"weights {source.model}" for source in reversed(all_sources())}
+    return files | {source.sha256: f"weights {source.model} ({source.name})" for source in reversed(all_sources())}
 
 
 def add_paths(paths: Iterable[Path], cache: Cache, progress: Callable[[Path], None] | None = None) -> Additions:

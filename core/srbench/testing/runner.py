@@ -49,7 +49,7 @@ def _outcome(check: Check, subject: Subject) -> str:
 def _subject(model_name: str, scales: tuple[int, ...]) -> Subject:
     name = canonical_name(model_name)
     if name.tag is not None:
-        scales = tagged_source(name).scales
+        scales = tagged_source(name).sources[0].scales
         name = ModelName(name.backbone, name.method, name.args)
 
     def make(seed: int) -> Backbone:

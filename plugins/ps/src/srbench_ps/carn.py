@@ -10,10 +10,10 @@ from torch import Tensor, nn
 
 from srbench.backbone import Backbone
 from srbench.errors import ConfigError
+from srbench.mean_shift import mean_shift
 from srbench.registry import register_backbone
 from srbench.sites import SharingSite
 from srbench.surgery import tie
-from srbench_ps.mean_shift import mean_shift
 
 __all__ = ["CARN", "carn", "carn_m"]
 

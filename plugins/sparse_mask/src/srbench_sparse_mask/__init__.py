@@ -1,0 +1,1 @@
+"""Sparse masks (SMSR) and the backbones SMSR and SRResNet."""

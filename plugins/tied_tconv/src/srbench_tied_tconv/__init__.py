@@ -1,0 +1,1 @@
+"""Tied transposed convolution (CMS-LapSRN), and the Laplacian networks LapSRN and MS-LapSRN."""
