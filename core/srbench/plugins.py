@@ -33,7 +33,9 @@ EXTRAS: dict[str, dict[str, tuple[str, ...]]] = {
     },
     "sparse-mask": {"methods": ("sparse_mask",), "backbones": ("smsr", "smsr_tiny")},
     "tied-tconv": {},
-    "zoo": {},
+    "zoo": {
+        "backbones": ("imdn",),
+    },
 }
 
 

@@ -24,6 +24,7 @@ MODELS = [
     ("smsr_tiny+sparse_mask(channel=none,n_layers=2)", (4,)),
     ("smsr_tiny+sparse_mask(n_layers=12,spatial=learned)", (2,)),
     ("smsr_tiny+sparse_mask(spatial=gradient)", (2,)),
+    ("smsr_tiny+ps(ratio=1/4)", (2,)),
 ]
 
 
@@ -52,6 +53,11 @@ def test_small_models(model: tuple[str, tuple[int, ...]], check: Callable[[objec
         ("srfbn_s+ps(ratio=3/16,shape=Cx1xKxK)", (2,)),
         ("edsr_baseline+ps(ratio=1/16)", (2,)),
         ("smsr", (3,)),
+        ("imdn", (3,)),
+        ("imdn+recursive", (2,)),
+        ("imdn+ps(ratio=1/9)", (4,)),
+        ("imdn+basis(num_basis=8)", (4,)),
+        ("imdn+sparse_mask", (2,)),
     ]
 )
 def test_published_models(model: tuple[str, tuple[int, ...]], check: Callable[..., None]) -> None:
