@@ -1,0 +1,160 @@
+"""The sparse path of a whole SMSR: features stay channels-last rows from the head to the tail.
+
+In a module, positions where the mask is on have compact rows of their own, in which all channels are computed by
+gathering and one product. Channels that are dense are computed everywhere by a small convolution of the dense channels
+before, and then corrected where the mask is on. The module's last layer and attention see both parts, and change the
+features in place.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, cast
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from srbench_sparse_mask.block import MaskedBlock
+from srbench_sparse_mask.rows import Positions, gathered_conv, kernel_rows, to_image, to_rows
+from srbench_sparse_mask.sparse import DENSEST
+
+if TYPE_CHECKING:
+    from srbench_sparse_mask.smsr import SMM, SMSR
+
+__all__ = ["sparse_features"]
+
+
+@dataclass(frozen=True)
+class _Split:
+    """A module's weights, split for given dense channels.
+
+    Attributes:
+        dense: Numbers of each layer's dense channels.
+        kernels: Each layer's kernel as a matrix.
+        dense_kernels: Each layer's kernel from dense channels to dense channels (of the first layer: from all).
+        gather_sparse: What the last layer makes of each layer's sparse channels, `(C, C)`, zero for dense ones.
+        gather_dense: What it makes of all dense channels together, and last its bias, `(dense + 1, C)`.
+    """
+
+    dense: list[Tensor]
+    kernels: list[Tensor]
+    dense_kernels: list[Tensor]
+    gather_sparse: list[Tensor]
+    gather_dense: Tensor
+
+
+def _split(module: MaskedBlock, block: SMM, shares: list[Tensor]) -> _Split:
+    """Return a module's split weights, kept as long as weights and dense channels stay what they are."""
+    weights = [cast(Tensor, layer.conv.weight) for layer in module.layers()]
+    gather, bias = block.collect.weight, block.collect.bias
+    assert bias is not None  # an SMM's last layer has one
+    channels = tuple(share.cpu().numpy().tobytes() for share in shares)
+    key = (tuple(map(_identity, (*weights, gather, bias))), channels)
+    if module.prepared is None or module.prepared[0] != key:
+        dense = [share.nonzero()[:, 0] for share in shares]
+        inner = [
+            weight[here][:, before] for weight, here, before in zip(weights[1:], dense[1:], dense[:-1], strict=True)
+        ]
+        parts = kernel_rows(gather).chunk(len(shares))
+        split = _Split(
+            dense,
+            [kernel_rows(weight) for weight in weights],
+            [kernel.contiguous(memory_format=torch.channels_last) for kernel in (weights[0][dense[0]], *inner)],
+            [part * (1 - share)[:, None] for part, share in zip(parts, shares, strict=True)],
+            torch.cat([*(part[here] for part, here in zip(parts, dense, strict=True)), bias[None]]),
+        )
+        module.prepared = (key, split)
+    return cast(_Split, module.prepared[1])
+
+
+def _identity(tensor: Tensor) -> tuple[object, ...]:
+    # Inference tensors count no versions, and cannot be changed in place outside of inference mode.
+    version = 0 if tensor.is_inference() else tensor._version
+    return tensor.data_ptr(), version, tensor.dtype, tensor.device
+
+
+@torch.no_grad()
+def sparse_features(network: SMSR, first: Tensor, number: int) -> Tensor:
+    """Return what SMSR's modules, and the layer that merges their outputs, make of the head's features.
+
+    Args:
+        network: The network, in evaluation mode.
+        first: Features of one image `(1, C, h, w)`.
+        number: Which image of the batch it is.
+
+    Returns:
+        `(1, C, h, w)` in channels-last memory.
+    """
+    _, channels, height, width = first.shape
+    rows = to_rows(first)
+    merge = cast(nn.Conv2d, network.collect[0])
+    assert merge.bias is not None
+    merged = merge.bias.repeat(height * width, 1)
+    for module, weight in zip(network.body, kernel_rows(merge.weight).split(channels), strict=True):
+        _run(module, rows, height, width, number)
+        merged.addmm_(rows[:-1], weight)
+    return to_image(merged, 1, height, width)
+
+
+def _run(module: nn.Module, rows: Tensor, height: int, width: int, number: int) -> None:
+    """Let a module change features of an image, given as rows with zeros last."""
+    features = to_image(rows[:-1], 1, height, width)
+    if not isinstance(module, MaskedBlock) or not module.plainly_masked():
+        rows[:-1] = module(features).permute(0, 2, 3, 1).reshape(height * width, -1)
+        return
+    masks = module.masks(features)
+    mask = module.spatial_mask(0, features, None)
+    if len(mask) > 1:  # made of the whole batch, from the LR images
+        mask = mask[number : number + 1]
+    masks.spatial.append(mask)
+    positions = Positions(mask)
+    if positions.share > DENSEST:
+        rows[:-1] = module.run(features, masks).permute(0, 2, 3, 1).reshape(height * width, -1)
+        return
+    if module.recorder is not None:
+        module.recorder.append(masks)
+    _run_sparsely(module, cast("SMM", module.block), [share[0] for share in masks.dense], positions, rows)
+
+
+def _run_sparsely(module: MaskedBlock, block: SMM, shares: list[Tensor], positions: Positions, rows: Tensor) -> None:
+    split = _split(module, block, shares)
+    height, width, count = positions.height, positions.width, positions.count
+    features = to_image(rows[:-1], 1, height, width)
+    source, taps = rows, positions.taps((3, 3))
+    inner_taps = positions.compact_taps(halo=any(len(here) for here in split.dense[:-1]))
+    halo = len(positions.halo)
+    total = rows.new_zeros(count, rows.shape[1])
+    everywhere: list[Tensor] = []
+    before: Tensor | None = features
+    for layer, (kernel, here) in enumerate(zip(split.kernels, split.dense, strict=True)):
+        out = rows.new_empty(count + halo + 1, kernel.shape[1])
+        out[count:] = 0
+        gathered_conv(source, taps, kernel, out[:count], relu=True, then=split.gather_sparse[layer], total=total)
+        if len(here):
+            dense = _dense_channels(before, split.dense_kernels[layer], features)
+            spread = dense.permute(0, 2, 3, 1).reshape(-1, len(here))
+            spread[positions.active] = out[:count].index_select(1, here)
+            out[count : count + halo].index_copy_(1, here, spread.index_select(0, positions.halo))
+            everywhere.append(spread)
+            before = to_image(spread, 1, height, width)
+        else:
+            before = None
+        source, taps = out, inner_taps
+    ones = rows.new_ones(height * width, 1)
+    parts = torch.cat([*everywhere, ones], 1)
+    means = parts.mean(0) @ split.gather_dense + total.sum(0) / (height * width)
+    scales = block.attention.scales(means.view(1, -1, 1, 1)).flatten()
+    rows[:-1].addmm_(parts, split.gather_dense * scales)
+    rows[positions.active] = rows.index_select(0, positions.active).addcmul_(total, scales)
+
+
+def _dense_channels(before: Tensor | None, kernel: Tensor, features: Tensor) -> Tensor:
+    """Return dense channels everywhere, from the dense ones before (None: there were none)."""
+    if before is None:
+        return features.new_zeros(
+            1,
+            kernel.shape[0],
+            *features.shape[2:],
+        )
+    return F.relu_(F.conv2d(before, kernel, padding=1))
