@@ -90,29 +90,37 @@ def networks(draw: st.DrawFn) -> Backbone:
     """Draw a network with masks: SMSR's, or the method's on the toy, with any of its options."""
     torch.manual_seed(draw(st.integers(0, 2**16)))
     if draw(st.booleans()):
-        return SMSR((draw(st.sampled_from([2, 3, 4])),), num_feat=draw(st.sampled_from([8, 16])), num_module=2).eval()
+        return strengthened(SMSR((draw(st.sampled_from([2, 3, 4])),), draw(st.sampled_from([8, 16])), num_module=2))
     method = SparseMask(
         channel=draw(st.sampled_from(["static", "dynamic", "none"])),
         spatial=draw(st.sampled_from(["learned", "gradient"])),
         n_layers=draw(st.sampled_from([1, 3, 6])),
     )
-    return apply_method(Toy(draw(st.sampled_from([6, 8])), draw(st.sampled_from([0, 2]))), method).eval()
+    return strengthened(apply_method(Toy(draw(st.sampled_from([6, 8])), draw(st.sampled_from([0, 2]))), method))
+
+
+def strengthened(model: Backbone) -> Backbone:
+    """Let every layer carry on what it gets, so that masks decide the image: initial weights fade it away."""
+    for module in model.modules():
+        if isinstance(module, nn.Conv2d) and module.weight.requires_grad:  # all but the mean shifts
+            nn.init.kaiming_normal_(module.weight)
+    return model.eval()
 
 
 densities = st.one_of(st.just(0.0), st.just(1.0), st.floats(0, 1))
 sizes = st.one_of(st.just((1, 1)), st.tuples(st.integers(1, 13), st.integers(1, 13)))
 
 
-def set_masks(model: Backbone, spatial: float, channel: float, seed: int) -> None:
-    """Let a network's masks be random ones of given densities, different in every block."""
+def set_masks(model: Backbone, spatial: float, channel: float, batch: int, seed: int) -> None:
+    """Let a network's masks be random ones of given densities, different in every block, and for every image."""
     generator = torch.Generator().manual_seed(seed)
     for _, block in masked_blocks(model):
         total = sum(layer.channels for layer in block.layers())
         dense = (torch.rand(1, total, generator=generator) < channel).float()
         block.channel = Given(lambda x, dense=dense: dense.to(x.dtype))  # type: ignore[misc]
-        tables = [torch.rand(4, 1, 40, 40, generator=generator) for _ in range(max(len(block.spatial), 1))]
+        tables = [torch.rand(batch, 1, 16, 16, generator=generator) for _ in range(max(len(block.spatial), 1))]
         masks = [
-            Given(lambda x, t=t: (t[: len(x), :, : x.shape[2], : x.shape[3]] < spatial).to(x.dtype))  # type: ignore[misc]
+            Given(lambda x, t=t: (t[:, :, : x.shape[2], : x.shape[3]] < spatial).to(x.dtype))  # type: ignore[misc]
             for t in tables
         ]
         block.spatial = nn.ModuleList(masks)
@@ -139,7 +147,7 @@ def test_sparse_and_masked_dense_agree(
     model: Backbone, spatial: float, channel: float, size: tuple[int, int], batch: int, seed: int
 ) -> None:
     """Law: computing what random masks leave, and masking all that was computed, give the same image."""
-    set_masks(model, spatial, channel, seed)
+    set_masks(model, spatial, channel, batch, seed)
     lr = images(seed, batch, size)
     require_close(result(model, "sparse", lr), result(model, "masked_dense", lr))
 
@@ -151,7 +159,7 @@ def test_masks_that_are_on_everywhere_change_nothing(
     model: Backbone, channel: float, size: tuple[int, int], batch: int, seed: int, path: str
 ) -> None:
     """Law: with the spatial masks on everywhere, both paths are the network without masks."""
-    set_masks(model, 1.0, channel, seed)
+    set_masks(model, 1.0, channel, batch, seed)
     lr = images(seed, batch, size)
     require_close(result(model, path, lr), result(model, "dense", lr))
 
@@ -167,10 +175,19 @@ def test_the_networks_own_masks_agree_too(
     require_close(torch.cat([result(model, "sparse", image) for image in lr.split(1)]), together)
 
 
+@given(networks(), st.integers(0, 2**16))
+def test_masks_decide_the_image(model: Backbone, seed: int) -> None:
+    """The laws above say something: without what the masks leave, images differ by far more than the tolerance."""
+    lr = images(seed, 1, (9, 9))
+    on = result(model, "dense", lr)
+    set_masks(model, 0.0, 0.0, 1, seed)
+    assert float((result(model, "masked_dense", lr) - on).abs().max()) > 1000 * TOLERANCE
+
+
 @given(networks(), st.integers(0, 2**16), st.floats(0.05, 1.0))
 def test_hard_masks_are_where_cold_soft_masks_tend(model: Backbone, seed: int, spatial: float) -> None:
     """Law: the formula of training, given masks of 0 and 1, is that of evaluation."""
-    set_masks(model, spatial, 0.4, seed)
+    set_masks(model, spatial, 0.4, 2, seed)
     lr = images(seed, 2, (6, 7))
     trained = copy.deepcopy(model).train()
     with torch.no_grad():
@@ -183,7 +200,7 @@ def test_what_is_masked_is_zero_before_the_last_layer(share: float, seed: int) -
     """Sparse channels are zero where the mask is off, dense ones are not."""
     torch.manual_seed(seed)
     model = SMSR((2,), num_feat=16, num_module=1).eval()
-    set_masks(model, share, 0.5, seed)
+    set_masks(model, share, 0.5, 1, seed)
     block = model.body[0]
     assert isinstance(block, MaskedBlock)
     seen: list[Tensor] = []

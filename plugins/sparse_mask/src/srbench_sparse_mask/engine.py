@@ -16,7 +16,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from srbench_sparse_mask.block import MaskedBlock
-from srbench_sparse_mask.rows import Positions, gathered_conv, kernel_rows, to_image, to_rows
+from srbench_sparse_mask.rows import Positions, chunk_of, gathered_conv, kernel_rows, to_image, to_rows
 from srbench_sparse_mask.sparse import DENSEST
 
 if TYPE_CHECKING:
@@ -27,20 +27,20 @@ __all__ = ["sparse_features"]
 
 @dataclass(frozen=True)
 class _Split:
-    """A module's weights, split for given dense channels.
+    """A module's weights for given dense channels; in each layer these come first, and then the sparse ones.
 
     Attributes:
-        dense: Numbers of each layer's dense channels.
+        dense: How many channels of each layer are dense.
         kernels: Each layer's kernel as a matrix.
         dense_kernels: Each layer's kernel from dense channels to dense channels (of the first layer: from all).
-        gather_sparse: What the last layer makes of each layer's sparse channels, `(C, C)`, zero for dense ones.
-        gather_dense: What it makes of all dense channels together, and last its bias, `(dense + 1, C)`.
+        gather_sparse: What the last layer makes of all layers' channels side by side, zero for dense ones.
+        gather_dense: What it makes of all dense channels side by side, and last its bias, `(dense + 1, C)`.
     """
 
-    dense: list[Tensor]
+    dense: list[int]
     kernels: list[Tensor]
     dense_kernels: list[Tensor]
-    gather_sparse: list[Tensor]
+    gather_sparse: Tensor
     gather_dense: Tensor
 
 
@@ -52,17 +52,22 @@ def _split(module: MaskedBlock, block: SMM, shares: list[Tensor]) -> _Split:
     channels = tuple(share.cpu().numpy().tobytes() for share in shares)
     key = (tuple(map(_identity, (*weights, gather, bias))), channels)
     if module.prepared is None or module.prepared[0] != key:
-        dense = [share.nonzero()[:, 0] for share in shares]
-        inner = [
-            weight[here][:, before] for weight, here, before in zip(weights[1:], dense[1:], dense[:-1], strict=True)
-        ]
-        parts = kernel_rows(gather).chunk(len(shares))
+        dense = [int(share.sum()) for share in shares]
+        orders = [share.argsort(descending=True, stable=True) for share in shares]
+        kernels = [weights[0][orders[0]]]
+        kernels += [w[here][:, before] for w, here, before in zip(weights[1:], orders[1:], orders[:-1], strict=True)]
+        inner = [kernels[0][: dense[0]]]
+        inner += [k[:here, :before] for k, here, before in zip(kernels[1:], dense[1:], dense[:-1], strict=True)]
+        parts = [part[order] for part, order in zip(kernel_rows(gather).chunk(len(shares)), orders, strict=True)]
+        sparse = torch.cat(parts)
+        for number, count in enumerate(dense):
+            sparse[number * len(parts[0]) :][:count] = 0
         split = _Split(
             dense,
-            [kernel_rows(weight) for weight in weights],
-            [kernel.contiguous(memory_format=torch.channels_last) for kernel in (weights[0][dense[0]], *inner)],
-            [part * (1 - share)[:, None] for part, share in zip(parts, shares, strict=True)],
-            torch.cat([*(part[here] for part, here in zip(parts, dense, strict=True)), bias[None]]),
+            [kernel_rows(kernel) for kernel in kernels],
+            [kernel.contiguous(memory_format=torch.channels_last) for kernel in inner],
+            sparse,
+            torch.cat([*(part[:count] for part, count in zip(parts, dense, strict=True)), bias[None]]),
         )
         module.prepared = (key, split)
     return cast(_Split, module.prepared[1])
@@ -122,27 +127,28 @@ def _run_sparsely(module: MaskedBlock, block: SMM, shares: list[Tensor], positio
     height, width, count = positions.height, positions.width, positions.count
     features = to_image(rows[:-1], 1, height, width)
     source, taps = rows, positions.taps((3, 3))
-    inner_taps = positions.compact_taps(halo=any(len(here) for here in split.dense[:-1]))
-    halo = len(positions.halo)
-    total = rows.new_zeros(count, rows.shape[1])
+    inner_taps, halo = positions.compact(halo=any(split.dense[:-1]))
+    compact: list[Tensor] = []
     everywhere: list[Tensor] = []
     before: Tensor | None = features
-    for layer, (kernel, here) in enumerate(zip(split.kernels, split.dense, strict=True)):
-        out = rows.new_empty(count + halo + 1, kernel.shape[1])
+    for kernel, dense_kernel, dense in zip(split.kernels, split.dense_kernels, split.dense, strict=True):
+        out = rows.new_empty(count + len(halo) + 1, kernel.shape[1])
         out[count:] = 0
-        gathered_conv(source, taps, kernel, out[:count], relu=True, then=split.gather_sparse[layer], total=total)
-        if len(here):
-            dense = _dense_channels(before, split.dense_kernels[layer], features)
-            spread = dense.permute(0, 2, 3, 1).reshape(-1, len(here))
-            spread[positions.active] = out[:count].index_select(1, here)
-            out[count : count + halo].index_copy_(1, here, spread.index_select(0, positions.halo))
-            everywhere.append(spread)
-            before = to_image(spread, 1, height, width)
-        else:
-            before = None
+        gathered_conv(source, taps, kernel, out[:count], relu=True)
+        compact.append(out[:count])
         source, taps = out, inner_taps
+        if not dense:
+            before = None
+            continue
+        spread = _dense_channels(before, dense_kernel, features)
+        # Where the mask is on, sparse channels have added to them.
+        spread[positions.active] = out[:count, :dense]
+        out[count:-1, :dense] = spread[halo]
+        everywhere.append(spread)
+        before = to_image(spread, 1, height, width)
     ones = rows.new_ones(height * width, 1)
     parts = torch.cat([*everywhere, ones], 1)
+    total = _gathered(compact, split.gather_sparse)
     means = parts.mean(0) @ split.gather_dense + total.sum(0) / (height * width)
     scales = block.attention.scales(means.view(1, -1, 1, 1)).flatten()
     rows[:-1].addmm_(parts, split.gather_dense * scales)
@@ -150,11 +156,18 @@ def _run_sparsely(module: MaskedBlock, block: SMM, shares: list[Tensor], positio
 
 
 def _dense_channels(before: Tensor | None, kernel: Tensor, features: Tensor) -> Tensor:
-    """Return dense channels everywhere, from the dense ones before (None: there were none)."""
+    """Return dense channels everywhere, as rows, from the dense ones before (None: there were none)."""
     if before is None:
-        return features.new_zeros(
-            1,
-            kernel.shape[0],
-            *features.shape[2:],
-        )
-    return F.relu_(F.conv2d(before, kernel, padding=1))
+        return features.new_zeros(features.shape[2] * features.shape[3], kernel.shape[0])
+    found = F.relu_(F.conv2d(before, kernel, padding=1))
+    return found.permute(0, 2, 3, 1).reshape(-1, kernel.shape[0])
+
+
+def _gathered(layers: list[Tensor], weight: Tensor) -> Tensor:
+    """Return the product of layers side by side, `(n, layers * C)`, with a matrix `(layers * C, out)`."""
+    total = layers[0].new_empty(len(layers[0]), weight.shape[1])
+    chunk = chunk_of(weight.shape[0], weight.device)
+    if len(total):
+        for part, *beside in zip(total.split(chunk), *(layer.split(chunk) for layer in layers), strict=True):
+            torch.mm(torch.cat(beside, 1), weight, out=part)
+    return total

@@ -7,9 +7,10 @@ image, or has nothing to give, is read there.
 from __future__ import annotations
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
-__all__ = ["Positions", "gathered_conv", "kernel_rows", "to_image", "to_rows"]
+__all__ = ["Positions", "chunk_of", "gathered_conv", "kernel_rows", "to_image", "to_rows"]
 
 # Numbers that a gathered chunk may hold on a CPU, for each thread: with its product about half of a 1 MB cache.
 _CHUNK = 384 * 576
@@ -41,8 +42,7 @@ class Positions:
 
     Attributes:
         active: Their numbers among all positions, ascending.
-        halo: Numbers of the positions beside them which are off.
-        count: How many are on.
+        count: How many they are.
         share: Their share of all positions.
 
     Args:
@@ -51,70 +51,57 @@ class Positions:
 
     def __init__(self, mask: Tensor) -> None:
         self.batch, _, self.height, self.width = mask.shape
-        self.device = mask.device
-        self._mask = mask != 0
+        self._mask = mask[:, 0] != 0
+        self._taps: dict[tuple[int, int], Tensor] = {}
         self.active = self._mask.flatten().nonzero()[:, 0]
         self.count = len(self.active)
         self.share = self.count / max(mask.numel(), 1)
-        self.halo = self.active[:0]
-        self._taps: dict[tuple[int, int], Tensor] = {}
-
-    def _padded(self, positions: Tensor, radius: tuple[int, int]) -> Tensor:
-        """Return the numbers of positions among those of the images with a margin."""
-        up, left = radius
-        image, inside = positions // (self.height * self.width), positions % (self.height * self.width)
-        rows = image * (self.height + 2 * up) + inside // self.width + up
-        return rows * (self.width + 2 * left) + inside % self.width + left
-
-    def _windows(self, kernel: tuple[int, int]) -> Tensor:
-        """Return what each kernel covers, numbered as `_padded` does: `(count * k * k,)`."""
-        wide = self.width + kernel[1] // 2 * 2
-        offsets = [
-            (down - kernel[0] // 2) * wide + right - kernel[1] // 2
-            for down in range(kernel[0])
-            for right in range(kernel[1])
-        ]
-        centres = self._padded(self.active, (kernel[0] // 2, kernel[1] // 2))
-        return (centres[:, None] + torch.tensor(offsets, device=self.device)).flatten()
 
     def taps(self, kernel: tuple[int, int]) -> Tensor:
         """Return which of all rows each kernel covers `(count * k * k,)`; the row of zeros beyond the borders."""
         if kernel not in self._taps:
             total, up, left = self.batch * self.height * self.width, kernel[0] // 2, kernel[1] // 2
-            rows = torch.full(
-                (self.batch, self.height + 2 * up, self.width + 2 * left), total, dtype=torch.int32, device=self.device
-            )
-            numbers = torch.arange(total, dtype=torch.int32, device=self.device)
-            rows[:, up : up + self.height, left : left + self.width] = numbers.view(-1, self.height, self.width)
+            numbers = torch.arange(total, dtype=torch.int32, device=self.active.device)
+            rows = F.pad(numbers.view(-1, self.height, self.width), (left, left, up, up), value=total)
             self._taps[kernel] = rows.flatten().index_select(0, self._windows(kernel))
         return self._taps[kernel]
 
-    def compact_taps(self, halo: bool) -> Tensor:
-        """Return which compact rows each 3x3 kernel covers `(count * 9,)`.
+    def compact(self, halo: bool) -> tuple[Tensor, Tensor]:
+        """Number the active positions by themselves, and those beside them where a halo is asked for.
 
-        Compact rows are those of the active positions, then those of the halo where one is asked for, then zeros.
+        Returns:
+            Which compact rows each 3x3 kernel covers `(count * 9,)`: first come the active positions, then the halo,
+            then zeros. And the numbers of the halo's positions among all.
         """
-        if halo:
-            wide = torch.nn.functional.max_pool2d(self._mask.float(), 3, stride=1, padding=1) > 0
-            self.halo = (wide & ~self._mask).flatten().nonzero()[:, 0]
-        zeros, padded = self.count + len(self.halo), self.batch * (self.height + 2) * (self.width + 2)
-        rows = torch.full((padded,), zeros, dtype=torch.int32, device=self.device)
-        numbers = torch.arange(zeros, dtype=torch.int32, device=self.device)
-        rows[self._padded(self.active, (1, 1))] = numbers[: self.count]
-        rows[self._padded(self.halo, (1, 1))] = numbers[self.count :]
-        return rows.index_select(0, self._windows((3, 3)))
+        beside = self._beside() if halo else self.active[:0]
+        total = self.count + len(beside)
+        rows = torch.full((self._mask.numel(),), total, dtype=torch.int32, device=self.active.device)
+        numbers = torch.arange(total, dtype=torch.int32, device=self.active.device)
+        rows[self.active], rows[beside] = numbers[: self.count], numbers[self.count :]
+        wide = F.pad(rows.view(-1, self.height, self.width), (1, 1, 1, 1), value=total)
+        return wide.flatten().index_select(0, self._windows((3, 3))), beside
+
+    def _beside(self) -> Tensor:
+        """Return the numbers of positions that are off, with one that is on among their eight neighbours."""
+        across = self._mask.clone()
+        across[:, :, 1:] |= self._mask[:, :, :-1]
+        across[:, :, :-1] |= self._mask[:, :, 1:]
+        around = across.clone()
+        around[:, 1:] |= across[:, :-1]
+        around[:, :-1] |= across[:, 1:]
+        return (around & ~self._mask).flatten().nonzero()[:, 0]
+
+    def _windows(self, kernel: tuple[int, int]) -> Tensor:
+        """Return what each kernel covers `(count * k * k,)`, in numbers of the images with a margin of zeros."""
+        up, left = kernel[0] // 2, kernel[1] // 2
+        wide = self.width + 2 * left
+        offsets = [(down - up) * wide + right - left for down in range(kernel[0]) for right in range(kernel[1])]
+        centres = F.pad(self._mask, (left, left, up, up)).flatten().nonzero()
+        return (centres + torch.tensor(offsets, device=centres.device)).flatten()
 
 
 def gathered_conv(
-    rows: Tensor,
-    taps: Tensor,
-    weight: Tensor,
-    out: Tensor,
-    *,
-    bias: Tensor | None = None,
-    relu: bool = False,
-    then: Tensor | None = None,
-    total: Tensor | None = None,
+    rows: Tensor, taps: Tensor, weight: Tensor, out: Tensor, *, bias: Tensor | None = None, relu: bool = False
 ) -> None:
     """Compute a convolution at some positions.
 
@@ -125,15 +112,13 @@ def gathered_conv(
         out: Where the result goes, `(positions, out)`.
         bias: Added to the result, `(out,)`.
         relu: Let negative results be zero.
-        then: A matrix `(out, m)` with which the result is multiplied as long as it is in cache...
-        total: ... and where the product is added, `(positions, m)`.
     """
+    if not len(out):
+        return
     covered = weight.shape[0] // rows.shape[1]
-    chunk = _chunk(weight.shape[0], rows.device)
+    chunk = chunk_of(weight.shape[0], rows.device)
     gathered = rows.new_empty(min(chunk, len(out)) * covered, rows.shape[1])
-    for start in range(0, len(out), chunk):
-        part = out[start : start + chunk]
-        read = taps[start * covered : (start + len(part)) * covered]
+    for part, read in zip(out.split(chunk), taps.split(chunk * covered), strict=True):
         matrix = torch.index_select(rows, 0, read, out=gathered[: len(read)]).view(len(part), -1)
         if bias is None:
             torch.mm(matrix, weight, out=part)
@@ -141,11 +126,10 @@ def gathered_conv(
             torch.addmm(bias, matrix, weight, out=part)
         if relu:
             part.relu_()
-        if then is not None and total is not None:
-            total[start : start + chunk].addmm_(part, then)
 
 
-def _chunk(columns: int, device: torch.device) -> int:
+def chunk_of(columns: int, device: torch.device) -> int:
+    """Return how many rows of a gathered matrix are multiplied at a time."""
     if device.type != "cpu":
         return max(_CHUNK_CUDA // columns, 1)
     return max(_CHUNK // columns, 16) * torch.get_num_threads()
