@@ -16,7 +16,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from srbench_sparse_mask.block import MaskedBlock
-from srbench_sparse_mask.rows import Positions, chunk_of, gathered_conv, kernel_rows, to_image, to_rows
+from srbench_sparse_mask.rows import Positions, Product, gathered_conv, kernel_rows, side_by_side, to_image, to_rows
 from srbench_sparse_mask.sparse import DENSEST
 
 if TYPE_CHECKING:
@@ -31,16 +31,16 @@ class _Split:
 
     Attributes:
         dense: How many channels of each layer are dense.
-        kernels: Each layer's kernel as a matrix.
+        kernels: Products with each layer's kernel, and its ReLU.
         dense_kernels: Each layer's kernel from dense channels to dense channels (of the first layer: from all).
-        gather_sparse: What the last layer makes of all layers' channels side by side, zero for dense ones.
+        gather_sparse: The last layer's product with all layers' channels side by side, of which dense ones count zero.
         gather_dense: What it makes of all dense channels side by side, and last its bias, `(dense + 1, C)`.
     """
 
     dense: list[int]
-    kernels: list[Tensor]
+    kernels: list[Product]
     dense_kernels: list[Tensor]
-    gather_sparse: Tensor
+    gather_sparse: Product
     gather_dense: Tensor
 
 
@@ -64,9 +64,9 @@ def _split(module: MaskedBlock, block: SMM, shares: list[Tensor]) -> _Split:
             sparse[number * len(parts[0]) :][:count] = 0
         split = _Split(
             dense,
-            [kernel_rows(kernel) for kernel in kernels],
+            [Product(kernel_rows(kernel), relu=True) for kernel in kernels],
             [kernel.contiguous(memory_format=torch.channels_last) for kernel in inner],
-            sparse,
+            Product(sparse),
             torch.cat([*(part[:count] for part, count in zip(parts, dense, strict=True)), bias[None]]),
         )
         module.prepared = (key, split)
@@ -132,9 +132,9 @@ def _run_sparsely(module: MaskedBlock, block: SMM, shares: list[Tensor], positio
     everywhere: list[Tensor] = []
     before: Tensor | None = features
     for kernel, dense_kernel, dense in zip(split.kernels, split.dense_kernels, split.dense, strict=True):
-        out = rows.new_empty(count + len(halo) + 1, kernel.shape[1])
+        out = rows.new_empty(count + len(halo) + 1, rows.shape[1])
         out[count:] = 0
-        gathered_conv(source, taps, kernel, out[:count], relu=True)
+        gathered_conv(source, taps, kernel, out[:count])
         compact.append(out[:count])
         source, taps = out, inner_taps
         if not dense:
@@ -148,7 +148,8 @@ def _run_sparsely(module: MaskedBlock, block: SMM, shares: list[Tensor], positio
         before = to_image(spread, 1, height, width)
     ones = rows.new_ones(height * width, 1)
     parts = torch.cat([*everywhere, ones], 1)
-    total = _gathered(compact, split.gather_sparse)
+    total = rows.new_empty(count, rows.shape[1])
+    side_by_side(compact, split.gather_sparse, total)
     means = parts.mean(0) @ split.gather_dense + total.sum(0) / (height * width)
     scales = block.attention.scales(means.view(1, -1, 1, 1)).flatten()
     rows[:-1].addmm_(parts, split.gather_dense * scales)
@@ -161,13 +162,3 @@ def _dense_channels(before: Tensor | None, kernel: Tensor, features: Tensor) -> 
         return features.new_zeros(features.shape[2] * features.shape[3], kernel.shape[0])
     found = F.relu_(F.conv2d(before, kernel, padding=1))
     return found.permute(0, 2, 3, 1).reshape(-1, kernel.shape[0])
-
-
-def _gathered(layers: list[Tensor], weight: Tensor) -> Tensor:
-    """Return the product of layers side by side, `(n, layers * C)`, with a matrix `(layers * C, out)`."""
-    total = layers[0].new_empty(len(layers[0]), weight.shape[1])
-    chunk = chunk_of(weight.shape[0], weight.device)
-    if len(total):
-        for part, *beside in zip(total.split(chunk), *(layer.split(chunk) for layer in layers), strict=True):
-            torch.mm(torch.cat(beside, 1), weight, out=part)
-    return total

@@ -6,14 +6,18 @@ image, or has nothing to give, is read there.
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Iterator, Sequence
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-__all__ = ["Positions", "chunk_of", "gathered_conv", "kernel_rows", "to_image", "to_rows"]
+__all__ = ["Positions", "Product", "gathered_conv", "kernel_rows", "side_by_side", "to_image", "to_rows"]
 
-# Numbers that a gathered chunk may hold on a CPU, for each thread: with its product about half of a 1 MB cache.
-_CHUNK = 384 * 576
+# Numbers that a gathered chunk may hold on a CPU, for each thread: 512 rows of nine times 64, about a cache of 1 MB.
+_ROW = 9 * 64
+_CHUNK = 512 * _ROW
 # On a GPU a chunk bounds memory only.
 _CHUNK_CUDA = 1 << 26
 
@@ -53,6 +57,7 @@ class Positions:
         self.batch, _, self.height, self.width = mask.shape
         self._mask = mask[:, 0] != 0
         self._taps: dict[tuple[int, int], Tensor] = {}
+        self._covered: dict[tuple[int, int], Tensor] = {}
         self.active = self._mask.flatten().nonzero()[:, 0]
         self.count = len(self.active)
         self.share = self.count / max(mask.numel(), 1)
@@ -93,42 +98,90 @@ class Positions:
 
     def _windows(self, kernel: tuple[int, int]) -> Tensor:
         """Return what each kernel covers `(count * k * k,)`, in numbers of the images with a margin of zeros."""
-        up, left = kernel[0] // 2, kernel[1] // 2
-        wide = self.width + 2 * left
-        offsets = [(down - up) * wide + right - left for down in range(kernel[0]) for right in range(kernel[1])]
-        centres = F.pad(self._mask, (left, left, up, up)).flatten().nonzero()
-        return (centres + torch.tensor(offsets, device=centres.device)).flatten()
+        if kernel not in self._covered:
+            up, left = kernel[0] // 2, kernel[1] // 2
+            wide = self.width + 2 * left
+            offsets = [(down - up) * wide + right - left for down in range(kernel[0]) for right in range(kernel[1])]
+            centres = F.pad(self._mask, (left, left, up, up)).flatten().nonzero().int()
+            self._covered[kernel] = (centres + centres.new_tensor(offsets)).flatten()
+        return self._covered[kernel]
 
 
-def gathered_conv(
-    rows: Tensor, taps: Tensor, weight: Tensor, out: Tensor, *, bias: Tensor | None = None, relu: bool = False
-) -> None:
+class Product:
+    """Multiply rows with a matrix that is kept in the layout which that takes.
+
+    On a CPU in float32 it is oneDNN's product, a tenth faster than MKL's at these sizes: the operator that torch's own
+    compiler calls for linear layers. Where torch lacks it, and elsewhere, it is the ordinary one.
+
+    Args:
+        weight: `(in, out)`.
+        bias: Added to each row, `(out,)`.
+        relu: Let negative results be zero.
+    """
+
+    def __init__(self, weight: Tensor, bias: Tensor | None = None, *, relu: bool = False) -> None:
+        self.columns = weight.shape[0]
+        self.weight, self.bias, self.relu = weight, bias, relu
+        self._packed: Tensor | None = None
+        if weight.device.type == "cpu" and weight.dtype == torch.float32 and _has_linear():
+            self._packed = torch.ops.mkldnn._reorder_linear_weight(weight.t().contiguous(), _CHUNK // _ROW)
+
+    def __call__(self, rows: Tensor, out: Tensor) -> None:
+        """Write the product of rows `(n, in)` to `out`, `(n, out)`."""
+        if self._packed is not None:
+            activation = "relu" if self.relu else "none"
+            out.copy_(torch.ops.mkldnn._linear_pointwise(rows, self._packed, self.bias, activation, [], ""))
+            return
+        if self.bias is None:
+            torch.mm(rows, self.weight, out=out)
+        else:
+            torch.addmm(self.bias, rows, self.weight, out=out)
+        if self.relu:
+            out.relu_()
+
+
+@functools.cache
+def _has_linear() -> bool:
+    return torch.backends.mkldnn.is_available() and hasattr(torch.ops.mkldnn, "_linear_pointwise")
+
+
+def gathered_conv(rows: Tensor, taps: Tensor, product: Product, out: Tensor) -> None:
     """Compute a convolution at some positions.
 
     Args:
         rows: Features as rows, `(n, in)`.
         taps: The rows that each position's kernel covers, position after position.
-        weight: The kernel as `kernel_rows` gives it, `(k*k*in, out)`.
+        product: With the kernel, as `kernel_rows` gives it.
         out: Where the result goes, `(positions, out)`.
-        bias: Added to the result, `(out,)`.
-        relu: Let negative results be zero.
     """
-    if not len(out):
-        return
-    covered = weight.shape[0] // rows.shape[1]
-    chunk = chunk_of(weight.shape[0], rows.device)
+    covered = product.columns // rows.shape[1]
+    chunk = _chunk_of(product.columns, rows.device)
     gathered = rows.new_empty(min(chunk, len(out)) * covered, rows.shape[1])
-    for part, read in zip(out.split(chunk), taps.split(chunk * covered), strict=True):
-        matrix = torch.index_select(rows, 0, read, out=gathered[: len(read)]).view(len(part), -1)
-        if bias is None:
-            torch.mm(matrix, weight, out=part)
-        else:
-            torch.addmm(bias, matrix, weight, out=part)
-        if relu:
-            part.relu_()
+    for part, read in _together(chunk, (out, 1), (taps, covered)):
+        matrix = torch.index_select(rows, 0, read, out=gathered[: len(read)])
+        product(matrix.view(len(part), -1), part)
 
 
-def chunk_of(columns: int, device: torch.device) -> int:
+def side_by_side(layers: Sequence[Tensor], product: Product, out: Tensor) -> None:
+    """Compute the product of several layers' channels taken together.
+
+    Args:
+        layers: Rows of each layer, `(n, C)`.
+        product: With a matrix `(layers * C, out)`.
+        out: Where it goes, `(n, out)`.
+    """
+    chunk = _chunk_of(product.columns, out.device)
+    for part, *beside in _together(chunk, (out, 1), *((layer, 1) for layer in layers)):
+        product(torch.cat(beside, 1), part)
+
+
+def _together(chunk: int, *parts: tuple[Tensor, int]) -> Iterator[tuple[Tensor, ...]]:
+    """Yield chunks of tensors that have some rows for each position; nothing where there is no position."""
+    if len(parts[0][0]):
+        yield from zip(*(tensor.split(chunk * each) for tensor, each in parts), strict=True)
+
+
+def _chunk_of(columns: int, device: torch.device) -> int:
     """Return how many rows of a gathered matrix are multiplied at a time."""
     if device.type != "cpu":
         return max(_CHUNK_CUDA // columns, 1)

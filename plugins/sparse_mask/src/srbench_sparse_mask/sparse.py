@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from srbench_sparse_mask.rows import Positions, gathered_conv, kernel_rows, to_image, to_rows
+from srbench_sparse_mask.rows import Positions, Product, gathered_conv, kernel_rows, to_image, to_rows
 
 __all__ = ["DENSEST", "sparse_conv"]
 
@@ -32,8 +32,7 @@ def sparse_conv(conv: nn.Conv2d, x: Tensor, positions: Positions, dense_in: Tens
     batch, _, height, width = x.shape
     kernel = (conv.kernel_size[0], conv.kernel_size[1])
     found = x.new_empty(positions.count, conv.out_channels)
-    if positions.count:
-        gathered_conv(to_rows(x), positions.taps(kernel), kernel_rows(conv.weight), found, bias=conv.bias)
+    gathered_conv(to_rows(x), positions.taps(kernel), Product(kernel_rows(conv.weight), conv.bias), found)
     rows = x.new_zeros(batch * height * width, conv.out_channels)
     if (outputs := dense_out.nonzero()[:, 0]).numel():
         everywhere = dense_part(conv, x, dense_in, outputs)
