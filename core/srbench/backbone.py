@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from srbench.errors import ConfigError
 
 if TYPE_CHECKING:
+    from srbench.architecture import Architecture
     from srbench.methods.base import SharingMethod
     from srbench.naming import ModelName
     from srbench.sites import SharingSite
@@ -78,10 +79,12 @@ class Backbone(nn.Module):
             such bound, as with global pooling or attention, or where none is known. Tiling overlaps by it.
         accepts_luma: Whether it also takes luma `(N, 1, h, w)` in 16/255..235/255 and then returns luma, as protocols
             that compare luma alone need it.
+        architecture: What `srbench list models --table` says of the network beside its size; None where nothing is.
     """
 
     receptive_field: int | None = None
     accepts_luma: bool = False
+    architecture: Architecture | None = None
 
     def __init__(self, scales: tuple[int, ...] = ()) -> None:
         super().__init__()
