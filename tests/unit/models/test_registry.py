@@ -24,6 +24,8 @@ def test_globs_choose_models(monkeypatch: pytest.MonkeyPatch) -> None:
         "edsr_tiny+ps",
         "imdn+ps",
         "rcan_g5b10+ps",
+        "smsr+ps",
+        "smsr_tiny+ps",
         "srfbn_s+ps",
         "srfbn_s+ps.author",
     ]
