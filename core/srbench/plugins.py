@@ -31,7 +31,7 @@ EXTRAS: dict[str, dict[str, tuple[str, ...]]] = {
         "commands": ("compress", "swap"),
         "figures": ("coefficients", "filters", "size-quality", "wrong-scale"),
     },
-    "sparse-mask": {},
+    "sparse-mask": {"methods": ("sparse_mask",), "backbones": ("smsr", "smsr_tiny")},
     "tied-tconv": {
         "methods": ("tied_tconv",),
         "backbones": (
