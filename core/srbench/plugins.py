@@ -31,10 +31,13 @@ EXTRAS: dict[str, dict[str, tuple[str, ...]]] = {
         "commands": ("compress", "swap"),
         "figures": ("coefficients", "filters", "size-quality", "wrong-scale"),
     },
-    "sparse-mask": {},
+    "sparse-mask": {
+        "backbones": ("msrresnet", "srresnet", "srresnet_bn", "srresnet_tiny"),
+        "figures": ("feature-sparsity",),
+    },
     "tied-tconv": {},
     "zoo": {
-        "backbones": ("imdn",),
+        "backbones": ("imdn", "imdn_tiny"),
     },
 }
 

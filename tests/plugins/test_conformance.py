@@ -19,6 +19,10 @@ MODELS = [
     ("edsr_tiny+dsconv(blocks=2)", (3,)),
     ("edsr_tiny+basis(num_basis=4)", (2,)),
     ("edsr_tiny+basis(num_basis=6,splits=4,init=svd)", (4,)),
+    ("srresnet_tiny", (4,)),
+    ("srresnet_tiny+recursive", (2,)),
+    ("srresnet_tiny+basis(num_basis=4)", (3,)),
+    ("imdn_tiny", (2,)),
 ]
 
 
@@ -46,6 +50,10 @@ def test_small_models(model: tuple[str, tuple[int, ...]], check: Callable[[objec
         ("srfbn_s+dense", (2,)),
         ("srfbn_s+ps(ratio=3/16,shape=Cx1xKxK)", (2,)),
         ("edsr_baseline+ps(ratio=1/16)", (2,)),
+        ("srresnet", (2,)),
+        ("srresnet+ps(ratio=1/16)", (4,)),
+        ("srresnet_bn+basis(num_basis=20)", (4,)),
+        ("msrresnet", (3,)),
         ("imdn", (3,)),
         ("imdn+recursive", (2,)),
         ("imdn+ps(ratio=1/9)", (4,)),

@@ -23,9 +23,14 @@ def test_globs_choose_models(monkeypatch: pytest.MonkeyPatch) -> None:
         "edsr_baseline+ps",
         "edsr_tiny+ps",
         "imdn+ps",
+        "imdn_tiny+ps",
+        "msrresnet+ps",
         "rcan_g5b10+ps",
         "srfbn_s+ps",
         "srfbn_s+ps.author",
+        "srresnet+ps",
+        "srresnet_bn+ps",
+        "srresnet_tiny+ps",
     ]
     assert list_models(["bicubic", "edsr_tiny"]) == ["bicubic", "edsr_tiny"]
     assert list_models("nothing*") == []

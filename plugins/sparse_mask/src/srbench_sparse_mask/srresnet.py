@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import cast
 
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 
+from srbench.architecture import Architecture
 from srbench.backbone import Backbone
 from srbench.engine import archs
 from srbench.errors import ConfigError
@@ -30,6 +31,15 @@ class MSRResNet(archs.MSRResNet, Backbone):  # type: ignore[misc]  # basicsr has
         ConfigError: Several scales, or one that the up-sampler does not have.
     """
 
+    # basicsr's constructor makes them.
+    conv_first: nn.Module
+    body: nn.Module
+    upconv1: nn.Module
+    upconv2: nn.Module
+    pixel_shuffle: nn.Module
+    conv_last: nn.Module
+    lrelu: nn.Module
+
     def __init__(self, scales: tuple[int, ...], num_feat: int = 64, num_block: int = 16) -> None:
         if len(scales) != 1 or scales[0] not in (2, 3, 4):
             raise ConfigError(f"SRResNet is a network for one scale of 2, 3, 4; got {', '.join(map(str, scales))}")
@@ -38,6 +48,11 @@ class MSRResNet(archs.MSRResNet, Backbone):  # type: ignore[misc]  # basicsr has
         self.num_block = num_block
         # One pixel for the entry and for each convolution of a block; the up-sampler and the exit see at most 2 more.
         self.receptive_field = 2 * num_block + 3
+        self.architecture = Architecture(self._depth(), num_feat, global_skip=True, local_skips=True)
+
+    def _depth(self) -> int:
+        """Return the layers on the longest path: entry, blocks, up-sampler of one or two, and two more."""
+        return 1 + 2 * self.num_block + (2 if self.scales == (4,) else 1) + 2
 
     def sharing_sites(self) -> list[SharingSite]:
         """Return each residual block, and its two convolutions: one bank, two tie classes."""
@@ -75,6 +90,9 @@ class SRResNet(MSRResNet):
     def __init__(self, scales: tuple[int, ...], num_feat: int = 64, num_block: int = 16) -> None:
         super().__init__(scales, num_feat, num_block)
         del self.conv_hr
+
+    def _depth(self) -> int:
+        return super()._depth() - 1
 
     def forward(self, lr: Tensor, scale: int | None = None) -> Tensor:
         """Return SR images `(N, 3, s*h, s*w)` of LR images `(N, 3, h, w)` in 0..1."""

@@ -6,6 +6,7 @@ from typing import cast
 
 from torch import Tensor, nn
 
+from srbench.architecture import Architecture
 from srbench.backbone import Backbone
 from srbench.errors import ConfigError
 from srbench.registry import register_backbone
@@ -68,6 +69,8 @@ class SRResNetBN(Backbone):
         self.tail = nn.Sequential(*enlarging, nn.Conv2d(num_feat, 3, 3, padding=1))
         # In inference: 4 pixels for the 9x9 entry, one for each convolution on LR, less than 2 for the up-sampler.
         self.receptive_field = 4 + 2 * num_block + 1 + 2
+        depth = 1 + 2 * num_block + 1 + len(_FACTORS[scales[0]]) + 1
+        self.architecture = Architecture(depth, num_feat, local_skips=True)
 
     def sharing_sites(self) -> list[SharingSite]:
         """Return the convolutions of the residual blocks: one bank, two tie classes."""

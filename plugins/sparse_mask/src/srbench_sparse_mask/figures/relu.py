@@ -59,9 +59,7 @@ def _following(network: nn.Module, enter: Callable[[str], None], leave: Callable
             handle.remove()
 
 
-def relu_maps(
-    network: Backbone, lr: npt.NDArray[np.uint8], scale: int, seen: Callable[[str, Maps], None]
-) -> None:
+def relu_maps(network: Backbone, lr: npt.NDArray[np.uint8], scale: int, seen: Callable[[str, Maps], None]) -> None:
     """Super-resolve an image and hand over what follows each ReLU in the blocks that hold sharing sites.
 
     Args:

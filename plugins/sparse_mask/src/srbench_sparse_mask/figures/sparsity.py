@@ -60,9 +60,7 @@ def feature_sparsity(
     network = load_network(model, weights, None if scale is None else (scale,))
     at = scale if scale is not None else network.scales[0]
     names = dataset.image_names()
-    measured = channel_sparsity(
-        network.at_scale(at).eval(), {name: dataset.lr(name, at, found) for name in names}, at
-    )
+    measured = channel_sparsity(network.at_scale(at).eval(), {name: dataset.lr(name, at, found) for name in names}, at)
     about = joined((f"{len(names)} images of {dataset.name}, x{at}", about_weights(model, weights)))
     with drawing():
         save(_draw(str(network.model_name), about, measured), output)
