@@ -32,8 +32,9 @@ EXTRAS: dict[str, dict[str, tuple[str, ...]]] = {
         "figures": ("coefficients", "filters", "size-quality", "wrong-scale"),
     },
     "sparse-mask": {
-        "backbones": ("msrresnet", "srresnet", "srresnet_bn", "srresnet_tiny"),
-        "figures": ("feature-sparsity",),
+        "methods": ("sparse_mask",),
+        "backbones": ("msrresnet", "smsr", "smsr_tiny", "srresnet", "srresnet_bn", "srresnet_tiny"),
+        "figures": ("feature-sparsity", "features", "masks", "module-sparsity"),
     },
     "tied-tconv": {},
     "zoo": {

@@ -95,6 +95,7 @@ def apply_method(model: B, method: SharingMethod) -> B:
     model.shared.update(shared_modules)
     model.method = method
     model._task = None
+    method.applied(model)
     return model
 
 

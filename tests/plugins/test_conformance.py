@@ -23,6 +23,11 @@ MODELS = [
     ("srresnet_tiny+recursive", (2,)),
     ("srresnet_tiny+basis(num_basis=4)", (3,)),
     ("imdn_tiny", (2,)),
+    ("smsr_tiny", (2,)),
+    ("smsr_tiny+sparse_mask(channel=dynamic)", (3,)),
+    ("smsr_tiny+sparse_mask(channel=none,n_layers=2)", (4,)),
+    ("smsr_tiny+sparse_mask(n_layers=12,spatial=learned)", (2,)),
+    ("smsr_tiny+sparse_mask(spatial=gradient)", (2,)),
 ]
 
 
@@ -58,6 +63,7 @@ def test_small_models(model: tuple[str, tuple[int, ...]], check: Callable[[objec
         ("imdn+recursive", (2,)),
         ("imdn+ps(ratio=1/9)", (4,)),
         ("imdn+basis(num_basis=8)", (4,)),
+        ("smsr", (3,)),
     ]
 )
 def test_published_models(model: tuple[str, tuple[int, ...]], check: Callable[..., None]) -> None:

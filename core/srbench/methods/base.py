@@ -83,6 +83,9 @@ class SharingMethod:
         """Return the module that takes the place of `module` at a site."""
         raise NotImplementedError
 
+    def applied(self, model: Backbone) -> None:
+        """Do what needs the whole network, after the modules at its sites have been replaced."""
+
     def fold(self, site: SharingSite, module: nn.Module, task: int | None) -> nn.Module | None:
         """Return a plain layer that computes the same for one task, or None where folding would cost more work."""
         return None
