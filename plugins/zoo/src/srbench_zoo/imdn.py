@@ -115,5 +115,5 @@ def imdn(scales: tuple[int, ...]) -> IMDN:
 
 @register_backbone
 def imdn_tiny(scales: tuple[int, ...]) -> IMDN:
-    """Build a tiny IMDN, 2 blocks of 24 features, for quick runs and tests; not a published network."""
-    return IMDN(scales, num_feat=24, num_block=2, reduction=4)
+    """Build a tiny IMDN, 2 blocks of 16 features, for quick runs and tests; not a published network."""
+    return IMDN(scales, num_feat=16, num_block=2, reduction=4)

@@ -61,7 +61,8 @@ def credit(dataset: Dataset, name: str) -> str:
 def about_weights(model: str, weights: Path | None) -> str:
     """Say where a network's weights come from: a tag, a file, or a training of ours that lies beside the file."""
     if weights is None:
-        return f"weights: {model.rpartition('.')[2]}"
+        tag = model.rpartition(".")[2]
+        return "the authors' weights" if tag == "author" else f"weights: {tag}"
     try:
         training = json.loads((weights.parent / "training.json").read_text(encoding="utf-8"))["result"]
         iterations, data = int(training["iterations"]), str(training["data"])

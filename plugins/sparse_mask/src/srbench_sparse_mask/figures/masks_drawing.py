@@ -40,15 +40,16 @@ def draw(panels: Sequence[Panel], images: str) -> Figure:
     """Draw, for each network and image, the picture, the spatial mask of each module, and below it the channels."""
     columns = min(max(len(found) for panel in panels for found in panel.modules), _COLUMNS)
     width = _LEFT + (columns + 1) * (_SIDE + _GAP) + 0.1
-    height = _TOP + sum(_height(panel) for panel in panels)
-    title = f"Sparse masks of {panels[0].name}" if len(panels) == 1 else "Sparse masks"
+    named = len(panels) > 1
+    height = _TOP + sum(_height(panel) + (0.4 if named else 0) for panel in panels)
+    title = f"Sparse masks of {panels[0].name}" if not named else "Sparse masks"
     sheet = Sheet(width, height, title)
-    about = f"{images}; x{panels[0].scale}" + (f"; {panels[0].about}" if len(panels) == 1 else "")
+    about = f"{images}; x{panels[0].scale}" + (f"; {panels[0].about}" if not named else "")
     sheet.text(0.12, 0.42, about, color="0.35", size=8)
     _legend(sheet, width)
     top = _TOP
     for panel in panels:
-        if len(panels) > 1:
+        if named:
             sheet.text(_LEFT, top + 0.08, panel.name, weight="bold", size=9)
             sheet.text(_LEFT, top + 0.25, panel.about, color="0.35", size=8)
             top += 0.4
@@ -58,7 +59,7 @@ def draw(panels: Sequence[Panel], images: str) -> Figure:
 
 
 def _height(panel: Panel) -> float:
-    return (0.4 if panel.about and len(panel.modules) else 0.0) + sum(
+    return sum(
         _rows(found) * _row_height(picture, found) for picture, found in zip(panel.pictures, panel.modules, strict=True)
     )
 

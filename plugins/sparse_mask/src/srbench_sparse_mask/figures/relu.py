@@ -18,7 +18,7 @@ from srbench.errors import ConfigError
 if TYPE_CHECKING:
     from srbench.backbone import Backbone
 
-__all__ = ["channel_sparsity", "relu_maps"]
+__all__ = ["channel_sparsity", "no_relu", "relu_maps"]
 
 Maps = npt.NDArray[np.float32]
 _RELUS = (torch.ops.aten.relu.default, torch.ops.aten.relu_.default)
@@ -88,6 +88,14 @@ def relu_maps(network: Backbone, lr: npt.NDArray[np.uint8], scale: int, seen: Ca
         super_resolve(network, lr, scale, torch.device("cpu"))
 
 
+def no_relu(network: Backbone) -> str:
+    """Return what to say of a network without ReLUs."""
+    return (
+        f"'{network.model_name}' has no ReLU in its blocks, so its features have no zeros to count; give a network with "
+        "ReLUs, such as edsr_baseline or srresnet"
+    )
+
+
 def channel_sparsity(
     network: Backbone, images: Mapping[str, npt.NDArray[np.uint8]], scale: int
 ) -> dict[str, npt.NDArray[np.float64]]:
@@ -110,8 +118,5 @@ def channel_sparsity(
     for lr in images.values():
         relu_maps(network, lr, scale, add)
     if not sums:
-        raise ConfigError(
-            f"'{network.model_name}' has no ReLU in its blocks, so its features have no zeros to count; give a network "
-            "with ReLUs, such as edsr_baseline or srresnet"
-        )
+        raise ConfigError(no_relu(network))
     return {path: total / len(images) for path, total in sums.items()}
