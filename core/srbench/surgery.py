@@ -140,9 +140,9 @@ def fold(model: B, scale: int | None = None) -> B:
     method = folded.method
     if method is None:
         return folded
-    for site in folded.sharing_sites():
+    for site in filter(method.takes, folded.sharing_sites()):  # others may be inside what the method has replaced
         module = folded.get_submodule(site.path)
-        plain = method.fold(site, layer_at(folded, site.path), task) if method.takes(site) else None
+        plain = method.fold(site, layer_at(folded, site.path), task)
         if plain is not None:
             _set_module(folded, site.path, copy.deepcopy(plain) if isinstance(module, Use) else plain)
     _forget_unused(folded)

@@ -22,12 +22,15 @@ MODELS = [
     ("srresnet_tiny", (4,)),
     ("srresnet_tiny+recursive", (2,)),
     ("srresnet_tiny+basis(num_basis=4)", (3,)),
+    ("srresnet_tiny+sparse_mask", (2,)),
+    ("srresnet_tiny+sparse_mask(channel=dynamic,n_layers=2)", (4,)),
     ("imdn_tiny", (2,)),
     ("smsr_tiny", (2,)),
     ("smsr_tiny+sparse_mask(channel=dynamic)", (3,)),
     ("smsr_tiny+sparse_mask(channel=none,n_layers=2)", (4,)),
     ("smsr_tiny+sparse_mask(n_layers=12,spatial=learned)", (2,)),
     ("smsr_tiny+sparse_mask(spatial=gradient)", (2,)),
+    ("smsr_tiny+ps(ratio=1/4)", (2,)),
 ]
 
 
@@ -59,11 +62,12 @@ def test_small_models(model: tuple[str, tuple[int, ...]], check: Callable[[objec
         ("srresnet+ps(ratio=1/16)", (4,)),
         ("srresnet_bn+basis(num_basis=20)", (4,)),
         ("msrresnet", (3,)),
+        ("smsr", (3,)),
         ("imdn", (3,)),
         ("imdn+recursive", (2,)),
         ("imdn+ps(ratio=1/9)", (4,)),
         ("imdn+basis(num_basis=8)", (4,)),
-        ("smsr", (3,)),
+        ("imdn+sparse_mask", (2,)),
     ]
 )
 def test_published_models(model: tuple[str, tuple[int, ...]], check: Callable[..., None]) -> None:

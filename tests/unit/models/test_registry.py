@@ -26,6 +26,8 @@ def test_globs_choose_models(monkeypatch: pytest.MonkeyPatch) -> None:
         "imdn_tiny+ps",
         "msrresnet+ps",
         "rcan_g5b10+ps",
+        "smsr+ps",
+        "smsr_tiny+ps",
         "srfbn_s+ps",
         "srfbn_s+ps.author",
         "srresnet+ps",

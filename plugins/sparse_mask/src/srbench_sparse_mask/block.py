@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import cast
+from typing import Any, cast
 
 import torch
 import torch.nn.functional as F
@@ -76,7 +76,8 @@ class MaskedConv(nn.Module):
 
     def __init__(self, conv: nn.Conv2d, index: int) -> None:
         super().__init__()
-        self.conv = conv
+        self.conv: nn.Module = conv
+        self.channels = conv.out_channels
         self.index = index
         self.masks: BlockMasks | None = None
 
@@ -85,9 +86,10 @@ class MaskedConv(nn.Module):
         if self.masks is None:
             return cast(Tensor, self.conv(x))
         spatial, dense_in, dense_out = self.masks.of(self.index, x)
-        if self.masks.temperature is not None or dense_out.shape[0] > 1:
-            return self._soft(x, spatial, dense_in, dense_out)
-        return self._hard(x, spatial, dense_in, dense_out)
+        # A convolution that another method has replaced may have no kernel to take channels of.
+        if self.masks.temperature is None and dense_out.shape[0] == 1 and isinstance(self.conv, nn.Conv2d):
+            return self._hard(self.conv, x, spatial, dense_in, dense_out)
+        return self._soft(x, spatial, dense_in, dense_out)
 
     def _soft(self, x: Tensor, spatial: Tensor, dense_in: Tensor | None, dense_out: Tensor) -> Tensor:
         full = self.conv(x)
@@ -95,8 +97,9 @@ class MaskedConv(nn.Module):
         # The form of two terms, not of a difference: exact for masks of 0 and 1.
         return cast(Tensor, full * spatial + dense * ((1 - spatial) * dense_out[:, :, None, None]))
 
-    def _hard(self, x: Tensor, spatial: Tensor, dense_in: Tensor | None, dense_out: Tensor) -> Tensor:
-        full = cast(Tensor, self.conv(x))
+    @staticmethod
+    def _hard(conv: nn.Conv2d, x: Tensor, spatial: Tensor, dense_in: Tensor | None, dense_out: Tensor) -> Tensor:
+        full = cast(Tensor, conv(x))
         if x.is_meta:
             return full * spatial  # sizes and costs alone: what the masks will be is not known
         if dense_in is None:
@@ -106,11 +109,9 @@ class MaskedConv(nn.Module):
         if not len(outputs):
             return masked
         inputs = dense_in[0].nonzero()[:, 0]
-        weight, bias = self.conv.weight[outputs], self.conv.bias
+        weight, bias = conv.weight[outputs], conv.bias
         dense = (
-            F.conv2d(
-                x[:, inputs], weight[:, inputs], None if bias is None else bias[outputs], padding=self.conv.padding
-            )
+            F.conv2d(x[:, inputs], weight[:, inputs], None if bias is None else bias[outputs], padding=conv.padding)
             if len(inputs)
             else _constant(x, bias, outputs)
         )
@@ -171,6 +172,15 @@ class MaskedBlock(SharedUser):
         self.recorder: list[BlockMasks] | None = None
         self._active: list[Tensor] = []
 
+    def __getattr__(self, name: str) -> Any:
+        # The network's other sites are paths into the block, and stay valid.
+        try:
+            return super().__getattr__(name)
+        except AttributeError:
+            if name == "block":
+                raise
+            return getattr(self.block, name)
+
     def layers(self) -> list[MaskedConv]:
         """Return the masked convolutions, in the order of execution."""
         return [cast(MaskedConv, self.block.get_submodule(path)) for path in self.convs]
@@ -195,7 +205,7 @@ class MaskedBlock(SharedUser):
         """Return the masks of a pass that begins with the input `(N, C, h, w)`."""
         temperature = self.temperature if self.training else None
         share = self.channel(x, temperature)
-        return BlockMasks(self, list(share.split([layer.conv.out_channels for layer in self.layers()], 1)), temperature)
+        return BlockMasks(self, list(share.split([layer.channels for layer in self.layers()], 1)), temperature)
 
     def forward(self, x: Tensor) -> Tensor:
         """Return what the block makes of features `(N, C, h, w)`, masked."""

@@ -6,6 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from srbench.architecture import Architecture
 from srbench.backbone import Backbone
 from srbench.errors import ConfigError
 from srbench.mean_shift import mean_shift
@@ -96,16 +97,25 @@ class SMSR(Backbone):
             nn.Conv2d(num_feat, num_feat, 3, padding=1),
         )
         self.tail = nn.Sequential(nn.Conv2d(num_feat, 3 * scales[0] ** 2, 3, padding=1), nn.PixelShuffle(scales[0]))
+        # A module has one layer more, which merges; around them there are 2 of the head, 2 that merge, and the tail.
+        depth = num_module * (num_layer + 1) + 5
+        self.architecture = Architecture(depth=depth, filters=num_feat, global_skip=True, local_skips=True)
         self.native = SparseMask(n_layers=num_layer)
         mask_natively(self, self.native)
 
     def sharing_sites(self) -> list[SharingSite]:
-        """Return the sparse mask modules: blocks of convolutions which the block's last layer gathers."""
-        parts = BlockSpec(convs=tuple(f"convs.{index}" for index in range(self.num_layer)), gather="collect")
-        return [
-            SharingSite(f"body.{number}", kind="block", bank="body", tie="body", step=(number,), parts=parts)
-            for number in range(len(self.body))
-        ]
+        """Return each sparse mask module, a block, and its convolutions, all of which are in one bank."""
+        convs = tuple(f"convs.{index}" for index in range(self.num_layer))
+        parts = BlockSpec(convs=convs, gather="collect")
+        sites = []
+        for number in range(len(self.body)):
+            path, step = f"body.{number}", (number,)
+            sites.append(SharingSite(path, kind="block", bank="modules", tie="module", step=step, parts=parts))
+            sites += [
+                SharingSite(f"{path}.block.{conv}.conv", kind="conv", bank="body", tie=conv.replace(".", ""), step=step)
+                for conv in convs
+            ]
+        return sites
 
     def masks(self) -> SparseMask:
         """Return the method that the network's masks follow: the one applied, or else its own."""

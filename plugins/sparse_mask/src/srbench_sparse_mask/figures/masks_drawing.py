@@ -69,8 +69,7 @@ def _rows(found: Sequence[MaskModule]) -> int:
 
 
 def _picture_height(picture: npt.NDArray[np.uint8]) -> float:
-    height, width = picture.shape[:2]
-    return _SIDE * height / width
+    return _SIDE * float(picture.shape[0]) / float(picture.shape[1])
 
 
 def _row_height(picture: npt.NDArray[np.uint8], found: Sequence[MaskModule]) -> float:

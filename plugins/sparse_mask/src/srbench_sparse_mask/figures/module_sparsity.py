@@ -62,7 +62,8 @@ def module_sparsity(
 
     if threads is not None:
         torch.set_num_threads(threads)
-    networks = [load_network(model, file) for file in weights or [None]]
+    files: list[Path | None] = [*weights] if weights else [None]
+    networks = [load_network(model, file) for file in files]
     for network in networks:
         require_masks(network)
     lrs = [dataset.lr(name, input_scale, found) for name in names]
@@ -71,7 +72,7 @@ def module_sparsity(
         label = f"x{network.scales[0]}"
         measured[label if label not in measured else f"{label} ({number + 1})"] = _sparsity(network, lrs)
     name = str(networks[0].model_name)
-    sources = dict.fromkeys(about_weights(name, file) for file in weights or [None])
+    sources = dict.fromkeys(about_weights(name, file) for file in files)
     shown = f"{len(names)} images of {dataset.name}" if image is None else ", ".join(names)
     about = joined((f"{shown}, made {input_scale} times smaller", *sources))
     with drawing():

@@ -39,18 +39,14 @@ class _Watch(TorchDispatchMode):
 
 
 @contextmanager
-def _following(network: nn.Module, enter: Callable[[str], None], leave: Callable[[str], None]) -> Iterator[None]:
-    """Call functions with the path of each layer of a network when it begins and ends."""
-
-    def before(path: str) -> Callable[..., None]:
-        return lambda module, inputs: enter(path)
+def _following(network: nn.Module, leave: Callable[[str], None]) -> Iterator[None]:
+    """Call a function with the path of each layer of a network when it ends."""
 
     def after(path: str) -> Callable[..., None]:
         return lambda module, inputs, output: leave(path)
 
     handles = []
     for path, module in network.named_modules():
-        handles.append(module.register_forward_pre_hook(before(path)))
         handles.append(module.register_forward_hook(after(path)))
     try:
         yield
@@ -84,15 +80,15 @@ def relu_maps(network: Backbone, lr: npt.NDArray[np.uint8], scale: int, seen: Ca
         if last[0] in inside and output.ndim == 4 and output.shape[2:] == lr.shape[:2]:
             seen(last[0], output[0].float().cpu().numpy().copy())
 
-    with torch.inference_mode(), _following(network, lambda path: None, leave), _Watch(look):
+    with torch.inference_mode(), _following(network, leave), _Watch(look):
         super_resolve(network, lr, scale, torch.device("cpu"))
 
 
 def no_relu(network: Backbone) -> str:
     """Return what to say of a network without ReLUs."""
     return (
-        f"'{network.model_name}' has no ReLU in its blocks, so its features have no zeros to count; give a network with "
-        "ReLUs, such as edsr_baseline or srresnet"
+        f"'{network.model_name}' has no ReLU in its blocks, so its features have no zeros to count; give a network "
+        "with ReLUs, such as edsr_baseline or srresnet"
     )
 
 
