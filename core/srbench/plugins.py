@@ -32,7 +32,18 @@ EXTRAS: dict[str, dict[str, tuple[str, ...]]] = {
         "figures": ("coefficients", "filters", "size-quality", "wrong-scale"),
     },
     "sparse-mask": {"methods": ("sparse_mask",), "backbones": ("smsr", "smsr_tiny")},
-    "tied-tconv": {},
+    "tied-tconv": {
+        "methods": ("tied_tconv",),
+        "backbones": (
+            "lapsrn",
+            "ms_lapsrn_r2",
+            "ms_lapsrn_r5",
+            "ms_lapsrn_r8",
+            "ms_lapsrn_r8_ds",
+            "ms_lapsrn_r8_ns",
+            "ms_lapsrn_tiny",
+        ),
+    },
     "zoo": {
         "backbones": ("imdn",),
     },
