@@ -36,7 +36,18 @@ EXTRAS: dict[str, dict[str, tuple[str, ...]]] = {
         "backbones": ("msrresnet", "smsr", "smsr_tiny", "srresnet", "srresnet_bn", "srresnet_tiny"),
         "figures": ("feature-sparsity", "features", "masks", "module-sparsity"),
     },
-    "tied-tconv": {},
+    "tied-tconv": {
+        "methods": ("tied_tconv",),
+        "backbones": (
+            "lapsrn",
+            "ms_lapsrn_r2",
+            "ms_lapsrn_r5",
+            "ms_lapsrn_r8",
+            "ms_lapsrn_r8_ds",
+            "ms_lapsrn_r8_ns",
+            "ms_lapsrn_tiny",
+        ),
+    },
     "zoo": {
         "backbones": ("imdn", "imdn_tiny"),
     },

@@ -79,7 +79,7 @@ def apply_method(model: B, method: SharingMethod) -> B:
     replacements: dict[str, nn.Module] = {}
     shared_modules: dict[str, nn.Module] = {}
     for group in groups:
-        modules = {site.path: layer_at(model, site.path) for site in group.sites}
+        modules = {site.path: layer_at(model, site.path) for site in (*group.sites, *group.sources)}
         shared = method.build(group, modules, model.scales)
         if shared is not None:
             shared_modules[_key(type(method).__name__.lower(), group.name)] = shared
