@@ -31,7 +31,11 @@ EXTRAS: dict[str, dict[str, tuple[str, ...]]] = {
         "commands": ("compress", "swap"),
         "figures": ("coefficients", "filters", "size-quality", "wrong-scale"),
     },
-    "sparse-mask": {"methods": ("sparse_mask",), "backbones": ("smsr", "smsr_tiny")},
+    "sparse-mask": {
+        "methods": ("sparse_mask",),
+        "backbones": ("msrresnet", "smsr", "smsr_tiny", "srresnet", "srresnet_bn", "srresnet_tiny"),
+        "figures": ("feature-sparsity", "features", "masks", "module-sparsity"),
+    },
     "tied-tconv": {
         "methods": ("tied_tconv",),
         "backbones": (
@@ -45,7 +49,7 @@ EXTRAS: dict[str, dict[str, tuple[str, ...]]] = {
         ),
     },
     "zoo": {
-        "backbones": ("imdn",),
+        "backbones": ("imdn", "imdn_tiny"),
     },
 }
 

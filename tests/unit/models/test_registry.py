@@ -23,6 +23,7 @@ def test_globs_choose_models(monkeypatch: pytest.MonkeyPatch) -> None:
         "edsr_baseline+ps",
         "edsr_tiny+ps",
         "imdn+ps",
+        "imdn_tiny+ps",
         "lapsrn+ps",
         "ms_lapsrn_r2+ps",
         "ms_lapsrn_r5+ps",
@@ -30,11 +31,15 @@ def test_globs_choose_models(monkeypatch: pytest.MonkeyPatch) -> None:
         "ms_lapsrn_r8_ds+ps",
         "ms_lapsrn_r8_ns+ps",
         "ms_lapsrn_tiny+ps",
+        "msrresnet+ps",
         "rcan_g5b10+ps",
         "smsr+ps",
         "smsr_tiny+ps",
         "srfbn_s+ps",
         "srfbn_s+ps.author",
+        "srresnet+ps",
+        "srresnet_bn+ps",
+        "srresnet_tiny+ps",
     ]
     assert list_models(["bicubic", "edsr_tiny"]) == ["bicubic", "edsr_tiny"]
     assert list_models("nothing*") == []
