@@ -25,11 +25,12 @@ class UpConv(nn.Module):
 
     Args:
         num_feat: Features.
+        num_out: Features that it makes; as many where it is not given.
     """
 
-    def __init__(self, num_feat: int) -> None:
+    def __init__(self, num_feat: int, num_out: int | None = None) -> None:
         super().__init__()
-        self.conv = nn.ConvTranspose2d(num_feat, num_feat, 3, stride=2)
+        self.conv = nn.ConvTranspose2d(num_feat, num_feat if num_out is None else num_out, 3, stride=2)
 
     def forward(self, x: Tensor) -> Tensor:
         """Return features `(N, C, 2h, 2w)` of `(N, C, h, w)`."""

@@ -117,6 +117,7 @@ class MSLapSRN(LaplacianPyramid):
         for number, level in enumerate(self.levels):
             assert isinstance(level, Level)  # a module list forgets its type
             path = f"levels.{number}"
+            scales = tuple(scale for scale in self.scales if scale >= 2 ** (number + 1))
             for step, block in enumerate(level.blocks):
                 assert isinstance(block, Block)
                 sites += [
@@ -129,22 +130,23 @@ class MSLapSRN(LaplacianPyramid):
                         bias="tied",
                         place=index + 1,
                         adjoint="blocks",
+                        scales=scales,
                     )
                     for index in range(len(block.convs))
                 ]
-            step_here = (number,)
             sites += [
                 SharingSite(
                     f"{path}.up.conv",
                     kind="tconv",
                     bank="blocks",
                     tie="up",
-                    step=step_here,
+                    step=(number,),
                     bias="tied",
                     adjoint="blocks",
+                    scales=scales,
                 ),
-                SharingSite(f"{path}.residual", kind="conv", bank=None, tie="residual", step=step_here),
-                SharingSite(f"{path}.image_up", kind="tconv", bank=None, tie="image_up", step=step_here),
+                SharingSite(f"{path}.residual", kind="conv", bank=None, tie="residual", step=(number,), scales=scales),
+                SharingSite(f"{path}.image_up", kind="tconv", bank=None, tie="image_up", step=(number,), scales=scales),
             ]
         return sites
 
