@@ -56,12 +56,6 @@ def _per_output(times: int) -> Count:
     return lambda args, result: int(times * result.numel())
 
 
-def _normalisation(args: tuple[Any, ...], result: Any) -> int:
-    # fvcore: 5 for each element with an affine part, 4 without.
-    affine = args[2] if len(args) > 2 and not isinstance(args[1], list | tuple) else args[1]
-    return int(args[0].numel() * (5 if hasattr(affine, "numel") else 4))
-
-
 def _layer_normalisation(args: tuple[Any, ...], result: Any) -> int:
     return int(args[0].numel() * (4 if args[2] is None else 5))
 
