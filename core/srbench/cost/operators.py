@@ -39,6 +39,7 @@ class Call:
         number: Which execution of the innermost of them it belongs to, unique over the whole pass.
         parameters: Names of the parameters that it read.
         synthesis: Whether it saw no image, nor anything computed from one: it makes weights.
+        weights: Numbers of parameters, or made from parameters alone, that it took.
         output: Shape of its result.
     """
 
@@ -49,6 +50,7 @@ class Call:
     number: int
     parameters: tuple[str, ...]
     synthesis: bool
+    weights: int
     output: tuple[int, ...]
 
 
@@ -150,11 +152,13 @@ class _Watch(TorchDispatchMode):
         self.averaging = False
         self.seen: dict[int, StorageWeakRef] = {}
         self.from_image: set[int] = set()
+        self.from_weights: set[int] = set()
         self.alive: dict[int, tuple[StorageWeakRef, int]] = {}
         self.parameters: dict[int, list[str]] = {}
         self.weights: set[int] = set()
         for name, parameter in model.named_parameters():
             self.parameters.setdefault(self._storage(parameter), []).append(name)
+        self.from_weights.update(self.parameters)
         self.weights.update(self._storage(tensor) for tensor in (*model.parameters(), *model.buffers()))
         self.from_image.add(self._storage(lr))
         self._allocate([lr])
@@ -188,16 +192,17 @@ class _Watch(TorchDispatchMode):
                 "srbench.cost.rules.register_rule says it"
             )
         result = func(*args, **kwargs)
-        inputs = [self._storage(tensor) for tensor in _tensors((args, kwargs))]
+        inputs = {self._storage(tensor): tensor for tensor in _tensors((args, kwargs))}
         results = list(_tensors(result))
-        seen_image = any(key in self.from_image for key in inputs)
-        if seen_image:
-            self.from_image.update(self._storage(tensor) for tensor in results)
-            self.from_image.update(_written(self, func, args, kwargs))
+        seen_image = not self.from_image.isdisjoint(inputs)
+        if seen_image or not self.from_weights.isdisjoint(inputs):
+            touched = {*map(self._storage, results), *_written(self, func, args, kwargs)}
+            (self.from_image if seen_image else self.from_weights).update(touched)
         self._allocate(results)
         kind, count = (OTHER, _averaged) if self.averaging and operator == "aten::mean" else rule
-        read = [name for key in dict.fromkeys(inputs) for name in self.parameters.get(key, ())]
-        if kind != FREE or read:
+        read = [name for key in inputs for name in self.parameters.get(key, ())]
+        weights = [tensor for key, tensor in inputs.items() if key in self.from_weights and key not in self.from_image]
+        if kind != FREE or weights:
             self.execution.calls.append(
                 Call(
                     operator=operator,
@@ -207,6 +212,7 @@ class _Watch(TorchDispatchMode):
                     number=self.stack[-1][1] if self.stack else 0,
                     parameters=tuple(read),
                     synthesis=not seen_image,
+                    weights=sum(map(_numbers, weights)),
                     output=tuple(results[0].shape) if results else (),
                 )
             )
@@ -239,6 +245,11 @@ class _Watch(TorchDispatchMode):
                 self.execution.layers.append((path, number, module, tuple(inputs[0].shape), tuple(output.shape)))
 
         return leave
+
+
+def _numbers(tensor: Tensor) -> int:
+    # One that is spread over an image has no more numbers than memory.
+    return min(tensor.numel(), tensor.untyped_storage().nbytes() // tensor.element_size())
 
 
 def _averaged(args: tuple[Any, ...], result: Any) -> int:
