@@ -55,8 +55,8 @@ def check(execution: Execution) -> int:
             continue
         if counted[number] != expected:
             raise CostError(
-                f"the layer '{path}' executes {counted[number]:,} multiply-accumulates, and by its attributes it should "
-                f"be {expected:,}; its in_channels, out_channels, kernel_size or groups say something else than it does"
+                f"the layer '{path}' executes {counted[number]:,} multiply-accumulates, and by its attributes it "
+                f"should be {expected:,}; its in_channels, out_channels, kernel_size or groups say another thing"
             )
         covered += expected
     return covered

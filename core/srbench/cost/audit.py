@@ -38,10 +38,14 @@ class TensorUse:
     executions: dict[int, int]
 
     @property
+    def repeated(self) -> bool:
+        """Return whether it serves more than one layer, or more than one execution in a forward pass."""
+        return len(self.layers) > 1 or max(self.executions.values(), default=0) > 1
+
+    @property
     def shared(self) -> bool:
-        """Return whether it serves more than one layer, one execution or one scale."""
-        used = [count for count in self.executions.values() if count]
-        return len(self.layers) > 1 or max(used, default=0) > 1 or len(used) > 1
+        """Return whether it serves more than one layer, execution or scale."""
+        return self.repeated or sum(count > 0 for count in self.executions.values()) > 1
 
 
 @dataclass(frozen=True)
@@ -82,7 +86,8 @@ def audit(model: Backbone) -> Audit:
     layers: dict[str, dict[str, None]] = {}
     executions: dict[str, dict[int, int]] = {}
     executed: dict[int, int] = {}
-    depth, deepest = 0, ()
+    depth = 0
+    deepest: tuple[str, ...] = ()
     for scale in model.scales:
         execution = run(shapes, scale, _SIDE, _SIDE)
         readers = _readers(execution, users)

@@ -15,8 +15,8 @@ from srbench.surgery import fold, layer_at
 
 __all__ = ["HD", "NTIRE_SIDE", "Cost", "Work", "cost_of", "declared_synthesis", "lr_size", "work_at"]
 
-# Papers count Multi-Adds for a 1280x720 SR image, whatever the scale; the NTIRE efficient-SR challenge takes a 256x256 LR
-# image.
+# Papers count Multi-Adds for a 1280x720 SR image, whatever the scale; the NTIRE efficient-SR challenge takes a
+# 256x256 LR image.
 HD = (720, 1280)
 NTIRE_SIDE = 256
 _FLOAT32 = 4  # bytes

@@ -60,7 +60,11 @@ def peak_on_cpu(name: str, scale: int, height: int, width: int, *, threads: int 
     task = json.dumps([name, scale, height, width, threads, folded])
     environment = {**os.environ, "OMP_NUM_THREADS": str(threads), "MKL_NUM_THREADS": str(threads)}
     done = subprocess.run(
-        [sys.executable, "-m", "srbench.cost.memory", task], capture_output=True, text=True, env=environment, check=False
+        [sys.executable, "-m", "srbench.cost.memory", task],
+        capture_output=True,
+        text=True,
+        env=environment,
+        check=False,
     )
     if done.returncode:
         last = (done.stderr.strip().splitlines() or [f"exit status {done.returncode}"])[-1]

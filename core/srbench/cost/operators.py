@@ -282,4 +282,3 @@ class _Averaging(TorchFunctionMode):
             return func(*args, **(kwargs or {}))
         finally:
             self.watch.averaging = False
-
