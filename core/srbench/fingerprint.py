@@ -33,8 +33,9 @@ CORE = "sr-bench"
 _NEUTRAL = frozenset(
     {
         "cli", "cost", "leaderboard", "leaderboards", "suites", "testing",
-        "crops.py", "executor.py", "figures.py", "fingerprint.py", "plan.py", "record_cost.py", "reported.py",
-        "results.py", "runner.py", "storage.py", "suite.py", "suite_parts.py", "timm_bridge.py", "yaml_lines.py",
+        "crops.py", "executor.py", "figures.py", "fingerprint.py", "loading.py", "plan.py", "record_cost.py",
+        "reported.py", "results.py", "runner.py", "storage.py", "suite.py", "suite_parts.py", "timm_bridge.py",
+        "yaml_lines.py",
     }
 )  # fmt: skip
 # The same in a plugin's package.

@@ -31,10 +31,25 @@ EXTRAS: dict[str, dict[str, tuple[str, ...]]] = {
         "commands": ("compress", "swap"),
         "figures": ("coefficients", "filters", "size-quality", "wrong-scale"),
     },
-    "sparse-mask": {},
-    "tied-tconv": {},
+    "sparse-mask": {
+        "methods": ("sparse_mask",),
+        "backbones": ("msrresnet", "smsr", "smsr_tiny", "srresnet", "srresnet_bn", "srresnet_tiny"),
+        "figures": ("feature-sparsity", "features", "masks", "module-sparsity"),
+    },
+    "tied-tconv": {
+        "methods": ("tied_tconv",),
+        "backbones": (
+            "lapsrn",
+            "ms_lapsrn_r2",
+            "ms_lapsrn_r5",
+            "ms_lapsrn_r8",
+            "ms_lapsrn_r8_ds",
+            "ms_lapsrn_r8_ns",
+            "ms_lapsrn_tiny",
+        ),
+    },
     "zoo": {
-        "backbones": ("imdn",),
+        "backbones": ("imdn", "imdn_tiny"),
     },
 }
 

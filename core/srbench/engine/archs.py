@@ -8,5 +8,6 @@ load_basicsr()
 
 from basicsr.archs.edsr_arch import EDSR  # noqa: E402
 from basicsr.archs.rcan_arch import RCAN  # noqa: E402
+from basicsr.archs.srresnet_arch import MSRResNet  # noqa: E402
 
-__all__ = ["EDSR", "RCAN"]
+__all__ = ["EDSR", "RCAN", "MSRResNet"]

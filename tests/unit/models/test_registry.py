@@ -12,7 +12,7 @@ from srbench.registry import canonical_name, is_model, list_models
 
 def test_globs_choose_models(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(registry.BACKBONES, "_local", {})  # what other tests registered in this process
-    assert list_models("*ps*") == [
+    assert list_models("*+ps*") == [
         "carn+ps",
         "carn_m+ps",
         "drrn_b1u9+ps",
@@ -23,9 +23,23 @@ def test_globs_choose_models(monkeypatch: pytest.MonkeyPatch) -> None:
         "edsr_baseline+ps",
         "edsr_tiny+ps",
         "imdn+ps",
+        "imdn_tiny+ps",
+        "lapsrn+ps",
+        "ms_lapsrn_r2+ps",
+        "ms_lapsrn_r5+ps",
+        "ms_lapsrn_r8+ps",
+        "ms_lapsrn_r8_ds+ps",
+        "ms_lapsrn_r8_ns+ps",
+        "ms_lapsrn_tiny+ps",
+        "msrresnet+ps",
         "rcan_g5b10+ps",
+        "smsr+ps",
+        "smsr_tiny+ps",
         "srfbn_s+ps",
         "srfbn_s+ps.author",
+        "srresnet+ps",
+        "srresnet_bn+ps",
+        "srresnet_tiny+ps",
     ]
     assert list_models(["bicubic", "edsr_tiny"]) == ["bicubic", "edsr_tiny"]
     assert list_models("nothing*") == []
