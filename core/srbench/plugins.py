@@ -34,7 +34,7 @@ EXTRAS: dict[str, dict[str, tuple[str, ...]]] = {
     "sparse-mask": {},
     "tied-tconv": {},
     "zoo": {
-        "backbones": ("imdn",),
+        "backbones": ("bsrn", "imdn", "pan", "rlfn"),
     },
 }
 

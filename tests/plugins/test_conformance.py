@@ -50,6 +50,12 @@ def test_small_models(model: tuple[str, tuple[int, ...]], check: Callable[[objec
         ("imdn+recursive", (2,)),
         ("imdn+ps(ratio=1/9)", (4,)),
         ("imdn+basis(num_basis=8)", (4,)),
+        ("bsrn", (2,)),
+        ("bsrn+ps", (4,)),
+        ("pan", (3,)),
+        ("pan+recursive", (4,)),
+        ("rlfn", (2,)),
+        ("rlfn+ps", (4,)),
     ]
 )
 def test_published_models(model: tuple[str, tuple[int, ...]], check: Callable[..., None]) -> None:

@@ -33,7 +33,10 @@ from srbench_ps.method import PS
 from srbench_ps.rcan import RCAN
 from srbench_ps.srfbn import SRFBN
 from srbench_ps.tiling import canonical_kernel, to_tiles
+from srbench_zoo.bsrn import BSRN
 from srbench_zoo.imdn import IMDN
+from srbench_zoo.pan import PAN
+from srbench_zoo.rlfn import RLFN
 
 EXAMPLES = 5
 
@@ -93,6 +96,20 @@ def upsampler(num_feat: int, scale: int, groups: int = 1) -> list[Layer]:
 
 def entry_and_exit(num_feat: int) -> list[Layer]:
     return [Layer(3, num_feat, 3), Layer(num_feat, 3, 3)]
+
+
+def each(number: int) -> tuple[int, int, int]:
+    """Return the uses and different layers of `number` layers that are never one."""
+    return number, number, number
+
+
+def blueprint(num_in: int, num_out: int, number: int) -> list[Layer]:
+    return [Layer(num_in, num_out, 1, *each(number), bias=False), Layer(1, num_out, 3, *each(number))]
+
+
+def spatial_attention(num_feat: int, num_inner: int, number: int, convs: list[Layer]) -> list[Layer]:
+    pointwise = [(num_feat, num_inner), (num_inner, num_inner), (num_inner, num_feat)]
+    return [*(Layer(num_in, num_out, 1, *each(number)) for num_in, num_out in pointwise), *convs]
 
 
 @st.composite
@@ -183,6 +200,63 @@ def imdn(draw: st.DrawFn) -> Instance:
     return Instance(lambda: IMDN((scale,), feat, blocks, reduction), (scale,), layers)
 
 
+@st.composite
+def rlfn(draw: st.DrawFn) -> Instance:
+    feat, blocks, inner = draw(st.sampled_from([4, 6])), draw(st.integers(1, 2)), draw(st.integers(1, 3))
+    scale = draw(st.sampled_from([2, 3, 4]))
+    layers = [
+        Layer(3, feat, 3),
+        Layer(feat, feat, 3, 3 * blocks, 3 * blocks, 3, bank="own"),
+        Layer(feat, feat, 1, blocks, blocks, blocks),
+        *spatial_attention(feat, inner, blocks, [Layer(inner, inner, 3, *each(2 * blocks))]),
+        Layer(feat, feat, 3),
+        Layer(feat, 3 * scale**2, 3),
+    ]
+    return Instance(lambda: RLFN((scale,), feat, blocks, inner), (scale,), layers)
+
+
+@st.composite
+def bsrn(draw: st.DrawFn) -> Instance:
+    feat, blocks, inner = draw(st.sampled_from([4, 6])), draw(st.integers(1, 2)), draw(st.integers(1, 3))
+    scale, reduction = draw(st.sampled_from([2, 3, 4])), draw(st.sampled_from([1, 2]))
+    layers = [
+        *blueprint(12, feat, 1),
+        Layer(feat, feat // 2, 1, *each(3 * blocks)),
+        Layer(feat, feat, 1, 3 * blocks, 3 * blocks, 3, bias=False, bank="own"),
+        Layer(1, feat, 3, 3 * blocks, 3 * blocks, 3, bank="own", groups=feat),
+        *blueprint(feat, feat // 2, blocks),
+        Layer(2 * feat, feat, 1, *each(blocks)),
+        *spatial_attention(feat, inner, blocks, blueprint(inner, inner, 4 * blocks)),
+        Layer(feat, feat // reduction, 1, *each(blocks)),
+        Layer(feat // reduction, feat, 1, *each(blocks)),
+        Layer(blocks * feat, feat, 1),
+        *blueprint(feat, feat, 1),
+        Layer(feat, 3 * scale**2, 3),
+    ]
+    return Instance(lambda: BSRN((scale,), feat, blocks, inner, reduction), (scale,), layers)
+
+
+@st.composite
+def pan(draw: st.DrawFn) -> Instance:
+    half, blocks, up = draw(st.integers(2, 4)), draw(st.integers(1, 3)), draw(st.integers(1, 4))
+    scale = draw(st.sampled_from([2, 3, 4]))
+    feat, stages = 2 * half, 2 if scale == 4 else 1
+    layers = [
+        Layer(3, feat, 3),
+        Layer(half, half, 3, 3 * blocks, 3 * blocks, 3, bias=False, bank="own"),
+        Layer(feat, half, 1, *each(2 * blocks), bias=False),
+        Layer(half, half, 1, *each(blocks)),
+        Layer(feat, feat, 1, *each(blocks), bias=False),
+        Layer(feat, feat, 3),
+        Layer(feat, up, 3),
+        Layer(up, up, 3, *each(stages - 1)),
+        Layer(up, up, 1, *each(stages)),
+        Layer(up, up, 3, *each(stages)),
+        Layer(up, 3, 3),
+    ]
+    return Instance(lambda: PAN((scale,), feat, blocks, up), (scale,), layers)
+
+
 BACKBONES = {
     "edsr": edsr(),
     "rcan": rcan(),
@@ -191,6 +265,9 @@ BACKBONES = {
     "carn_m": carn(efficient=True),
     "srfbn": srfbn(),
     "imdn": imdn(),
+    "rlfn": rlfn(),
+    "bsrn": bsrn(),
+    "pan": pan(),
 }
 
 

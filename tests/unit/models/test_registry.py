@@ -13,6 +13,7 @@ from srbench.registry import canonical_name, is_model, list_models
 def test_globs_choose_models(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(registry.BACKBONES, "_local", {})  # what other tests registered in this process
     assert list_models("*ps*") == [
+        "bsrn+ps",
         "carn+ps",
         "carn_m+ps",
         "drrn_b1u9+ps",
@@ -23,7 +24,9 @@ def test_globs_choose_models(monkeypatch: pytest.MonkeyPatch) -> None:
         "edsr_baseline+ps",
         "edsr_tiny+ps",
         "imdn+ps",
+        "pan+ps",
         "rcan_g5b10+ps",
+        "rlfn+ps",
         "srfbn_s+ps",
         "srfbn_s+ps.author",
     ]
