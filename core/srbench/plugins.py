@@ -34,7 +34,7 @@ EXTRAS: dict[str, dict[str, tuple[str, ...]]] = {
     "sparse-mask": {},
     "tied-tconv": {},
     "zoo": {
-        "backbones": ("bsrn", "imdn", "pan", "rlfn"),
+        "backbones": ("bsrn", "fsrcnn", "imdn", "pan", "rlfn"),
     },
 }
 

@@ -27,7 +27,11 @@ class Metric(Protocol):
     higher_is_better: bool
 
     def __call__(self, sr: npt.NDArray[np.uint8], hr: npt.NDArray[np.uint8], crop_border: int) -> float:
-        """Return the value for one pair of uint8 RGB images `(H, W, 3)`, `crop_border` pixels cut off each side."""
+        """Return the value for two uint8 RGB images `(H, W, 3)`, `crop_border` pixels cut off each side.
+
+        Under a protocol that compares luma alone, they are uint8 luma `(H, W)`; a metric that has no use for that
+        raises DataError.
+        """
         ...
 
 

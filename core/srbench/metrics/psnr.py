@@ -56,8 +56,11 @@ class PSNRY:
     higher_is_better = True
 
     def __call__(self, sr: npt.NDArray[np.uint8], hr: npt.NDArray[np.uint8], crop_border: int) -> float:
-        """Return dB for uint8 RGB images `(H, W, 3)`; luma is linear, so the luma of their difference is enough."""
+        """Return dB for uint8 RGB images `(H, W, 3)`, or for images of luma itself `(H, W)`."""
         check_pair(sr, hr, crop_border)
+        if sr.ndim == 2:
+            return psnr(sr, hr, crop_border=crop_border)
+        # Luma is linear, so the luma of the difference is enough.
         if sr.ndim != 3 or sr.shape[2] != 3 or sr.dtype != np.uint8 or hr.dtype != np.uint8:
             raise DataError(f"psnr_y compares uint8 RGB images (H, W, 3), got {sr.dtype} {sr.shape} and {hr.dtype}")
         a, b = crop(sr, crop_border), crop(hr, crop_border)

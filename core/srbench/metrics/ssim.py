@@ -133,6 +133,8 @@ class SSIMY:
     higher_is_better = True
 
     def __call__(self, sr: npt.NDArray[np.uint8], hr: npt.NDArray[np.uint8], crop_border: int) -> float:
-        """Return the mean SSIM of uint8 RGB images `(H, W, 3)`, at most 1."""
+        """Return the mean SSIM, at most 1, of uint8 RGB images `(H, W, 3)`, or of images of luma itself `(H, W)`."""
         check_pair(sr, hr, crop_border, least=11)
+        if sr.ndim == 2:
+            return ssim(sr, hr, crop_border=crop_border)
         return ssim(rgb_to_y(crop(sr, crop_border)), rgb_to_y(crop(hr, crop_border)))

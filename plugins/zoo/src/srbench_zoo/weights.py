@@ -12,7 +12,7 @@ from srbench.weights import PerScaleWeights, WeightSource
 if TYPE_CHECKING:
     from torch import Tensor
 
-__all__ = ["bsrn_author", "imdn_author", "pan_author", "rlfn_author"]
+__all__ = ["bsrn_author", "fsrcnn_author", "imdn_author", "pan_author", "rlfn_author"]
 
 State = dict[str, "Tensor"]
 Rules = tuple[tuple[str, str | Callable[[re.Match[str]], str]], ...]
@@ -31,6 +31,12 @@ def _renamed(rules: Rules, state: State) -> State:
 def _from_zero(match: re.Match[str]) -> str:
     """Return where a block is whose number, the pattern's one group, is counted from 1."""
     return f"body.{int(match[1]) - 1}."
+
+
+def _from_mid_part(match: re.Match[str]) -> str:
+    """Return where a layer of FSRCNN's middle is: 0 and 1 shrink, 10 and 11 expand, pairs between them map."""
+    number, part = divmod(int(match[1]), 2)
+    return f"expand.{part}." if number == 5 else f"maps.{number - 1}.{part}."
 
 
 def _files(
@@ -176,5 +182,25 @@ pan_author = _files(
         (2, 1076593, "fcf8ed48656abbaae46309ee91745684b80235a9c8b37a2d8fb0715a3ad3f00f"),
         (3, 1076593, "86491751d73645a8816a0d6ec62ccde6b22ce5da930e36b3b87f5437167fbc89"),
         (4, 1121681, "739fab99ee7b7058dab4d1b84aa2869bb9fc3995a1c08789c20355bee943833c"),
+    ),
+)
+
+fsrcnn_author = _files(
+    model="fsrcnn.author",
+    repository="yjn870/FSRCNN-pytorch",
+    commit="ecd36324887023ea95e7224353d6836773207551",
+    path="weights/fsrcnn_x{}.pth",
+    licence="none stated",
+    paper="Dong et al., FSRCNN, ECCV 2016",
+    rules=(
+        (r"^first_part\.", "entry."),
+        (r"^mid_part\.([01])\.", r"shrink.\1."),
+        (r"^mid_part\.(\d+)\.", _from_mid_part),
+        (r"^last_part\.", "exit."),
+    ),
+    files=(
+        (2, 54998, "1af70e2cbf0d11b942008d6c425e469e9fe275a68f3ac8b6c21e8672d6e67b69"),
+        (3, 54998, "f65b55819c1258048bc8c1ca96f9e24bd4339f779951d7f928144c08e3868d75"),
+        (4, 54998, "c15150d6787d487f38a68e66be5ec8a964182403af494e6a935fa03eeb56a630"),
     ),
 )
