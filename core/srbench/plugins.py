@@ -27,14 +27,26 @@ GROUPS = ("backbones", "baselines", "methods", "metrics", "datasets", "suites", 
 EXTRAS: dict[str, dict[str, tuple[str, ...]]] = {
     "ps": {
         "methods": ("basis", "dsconv", "ps"),
-        "backbones": ("carn", "carn_m", "drrn_b1u9", "rcan_g5b10", "srfbn_s"),
+        "backbones": ("carn", "carn_m", "drrn_b1u25", "drrn_b1u9", "rcan_g5b10", "srfbn_s"),
         "commands": ("compress", "swap"),
         "figures": ("coefficients", "filters", "size-quality", "wrong-scale"),
     },
     "sparse-mask": {},
     "tied-tconv": {},
     "zoo": {
-        "backbones": ("bsrn", "fsrcnn", "imdn", "pan", "rlfn"),
+        "backbones": (
+            "bsrn",
+            "drcn",
+            "ecbsr",
+            "fsrcnn",
+            "imdn",
+            "mdsr",
+            "pan",
+            "rlfn",
+            "srvgg",
+            "swinir_light",
+            "vdsr",
+        ),
     },
 }
 

@@ -56,6 +56,16 @@ def test_small_models(model: tuple[str, tuple[int, ...]], check: Callable[[objec
         ("pan+recursive", (4,)),
         ("rlfn", (2,)),
         ("rlfn+ps", (4,)),
+        ("fsrcnn", (2,)),
+        ("fsrcnn+recursive", (3,)),
+        ("fsrcnn+ps", (4,)),
+        ("ecbsr", (3,)),
+        ("srvgg", (2,)),
+        ("srvgg+ps", (4,)),
+        ("swinir_light", (2,)),
+        ("vdsr", (2, 4)),
+        ("vdsr+ps", (3,)),
+        ("drrn_b1u25", (2,)),
     ]
 )
 def test_published_models(model: tuple[str, tuple[int, ...]], check: Callable[..., None]) -> None:

@@ -34,9 +34,15 @@ from srbench_ps.rcan import RCAN
 from srbench_ps.srfbn import SRFBN
 from srbench_ps.tiling import canonical_kernel, to_tiles
 from srbench_zoo.bsrn import BSRN
+from srbench_zoo.drcn import DRCN
+from srbench_zoo.fsrcnn import FSRCNN
 from srbench_zoo.imdn import IMDN
+from srbench_zoo.mdsr import MDSR
 from srbench_zoo.pan import PAN
 from srbench_zoo.rlfn import RLFN
+from srbench_zoo.srvgg import SRVGG
+from srbench_zoo.swinir import SwinIR
+from srbench_zoo.vdsr import VDSR
 
 EXAMPLES = 5
 
@@ -257,6 +263,84 @@ def pan(draw: st.DrawFn) -> Instance:
     return Instance(lambda: PAN((scale,), feat, blocks, up), (scale,), layers)
 
 
+@st.composite
+def fsrcnn(draw: st.DrawFn) -> Instance:
+    feat, inner, maps = draw(st.integers(2, 4)), draw(st.integers(2, 4)), draw(st.integers(1, 3))
+    scale = draw(st.sampled_from([2, 3, 4]))
+    layers = [
+        Layer(1, feat, 5, companion=feat),
+        Layer(feat, inner, 1, companion=inner),
+        Layer(inner, inner, 3, maps, maps, 1, companion=inner, bank="own"),
+        Layer(inner, feat, 1, companion=feat),
+        Layer(feat, 1, 9),
+    ]
+    return Instance(lambda: FSRCNN((scale,), feat, inner, maps), (scale,), layers)
+
+
+@st.composite
+def srvgg(draw: st.DrawFn) -> Instance:
+    feat, convs, scale = draw(st.integers(2, 4)), draw(st.integers(1, 3)), draw(st.sampled_from([2, 3, 4]))
+    body = Layer(feat, feat, 3, convs, convs, 1, companion=feat, bank="own")
+    layers = [Layer(3, feat, 3, companion=feat), body, Layer(feat, 3 * scale**2, 3)]
+    return Instance(lambda: SRVGG((scale,), feat, convs), (scale,), layers)
+
+
+@st.composite
+def vdsr(draw: st.DrawFn) -> Instance:
+    feat, convs = draw(st.integers(2, 4)), draw(st.integers(1, 3))
+    scales = draw(st.sampled_from([(2,), (2, 3, 4), (4, 3)]))
+    layers = [Layer(1, feat, 3), Layer(feat, feat, 3, convs, convs, 1, bank="own"), Layer(feat, 1, 3)]
+    return Instance(lambda: VDSR(scales, convs + 2, feat), scales, layers)
+
+
+@st.composite
+def drcn(draw: st.DrawFn) -> Instance:
+    feat, number = draw(st.integers(2, 4)), draw(st.integers(1, 3))
+    scales = draw(st.sampled_from([(2,), (2, 3, 4), (4, 3)]))
+    layers = [
+        Layer(1, feat, 3),
+        Layer(feat, feat, 3),
+        Layer(feat, feat, 3, number, bank="own"),
+        Layer(feat, feat, 3, number),
+        Layer(feat, 1, 3, number),
+    ]
+    return Instance(lambda: DRCN(scales, number, feat), scales, layers, other=number)
+
+
+@st.composite
+def mdsr(draw: st.DrawFn) -> Instance:
+    feat, blocks = draw(st.integers(2, 4)), draw(st.integers(1, 3))
+    scales = draw(st.sampled_from([(2,), (2, 3, 4), (4, 3)]))
+    layers = [
+        *entry_and_exit(feat),
+        Layer(feat, feat, 5, *each(4 * len(scales))),
+        Layer(feat, feat, 3, 2 * blocks, 2 * blocks, 2, bank="own"),
+        Layer(feat, feat, 3),
+        *(layer for scale in scales for layer in upsampler(feat, scale)),
+    ]
+    return Instance(lambda: MDSR(scales, feat, blocks), scales, layers, other=2 * 12)
+
+
+@st.composite
+def swinir(draw: st.DrawFn) -> Instance:
+    heads, depths = draw(st.integers(1, 2)), draw(st.sampled_from([(1,), (1, 2)]))
+    scale, window = draw(st.sampled_from([2, 3, 4])), draw(st.sampled_from([2, 4]))
+    feat, groups, layers_in_all = 4, len(depths), sum(depths)
+    layers = [
+        Layer(3, feat, 3),
+        Layer(feat, 3 * feat, 1, *each(layers_in_all)),
+        Layer(feat, feat, 1, *each(layers_in_all)),
+        Layer(feat, 2 * feat, 1, *each(layers_in_all)),
+        Layer(2 * feat, feat, 1, *each(layers_in_all)),
+        Layer(feat, feat, 3, groups, groups, 1, bank="own"),
+        Layer(feat, feat, 3),
+        Layer(feat, 3 * scale**2, 3),
+    ]
+    # Normalisations: two in each layer, one at either end. Biases of the attention: one for each distance and head.
+    other = 2 * feat * (2 * layers_in_all + 2) + layers_in_all * heads * (2 * window - 1) ** 2
+    return Instance(lambda: SwinIR((scale,), feat, depths, heads, window), (scale,), layers, other)
+
+
 BACKBONES = {
     "edsr": edsr(),
     "rcan": rcan(),
@@ -268,6 +352,12 @@ BACKBONES = {
     "rlfn": rlfn(),
     "bsrn": bsrn(),
     "pan": pan(),
+    "fsrcnn": fsrcnn(),
+    "srvgg": srvgg(),
+    "vdsr": vdsr(),
+    "drcn": drcn(),
+    "mdsr": mdsr(),
+    "swinir": swinir(),
 }
 
 
@@ -394,6 +484,45 @@ def test_unique_parameters_equal_an_independent_count(backbone: str, method_name
     method = data.draw(draw)
     model = made(instance, method, seed=0)
     assert count_parameters(model) == count_stored(model) == count(instance, method)
+
+
+@pytest.mark.parametrize("backbone", BACKBONES)
+@settings(max_examples=2 * EXAMPLES)
+@given(data=st.data())
+def test_depth_is_that_of_the_longest_path(backbone: str, data: st.DataObject) -> None:
+    """Law: the declared depth is the number of layers with weights on the longest path that autograd recorded."""
+    model = made(data.draw(BACKBONES[backbone]), None, seed=0)
+    assert model.architecture is not None
+    paths = []
+    for scale in model.scales:
+        # Small images are extended for some attention, which is no layer.
+        lr = torch.rand(1, 3, 4, 4, requires_grad=True)
+        paths.append(longest_path(model.image(model(lr, scale))))
+    if isinstance(model, MDSR):
+        # Its depth is that of tables: without the two blocks before those that all scales share, the convolution after
+        # them and the up-sampler.
+        assert max(paths) - model.architecture.depth == 4 + 1 + (2 if 4 in model.scales else 1)
+    else:
+        assert max(paths) == model.architecture.depth
+
+
+def longest_path(output: torch.Tensor) -> int:
+    """Count trainable convolutions and linear layers on the longest path that passes through no sigmoid (attention)."""
+    lengths: dict[object, int] = {}
+    stack = [(output.grad_fn, False)]
+    while stack:
+        node, seen = stack.pop()
+        if node is None or node in lengths or node.name() == "SigmoidBackward0":
+            continue
+        before = [other for other, _ in node.next_functions]
+        if not seen:
+            stack += [(node, True), *((other, False) for other in before)]
+            continue
+        # Where the weight is among the inputs; that of a frozen layer, such as a mean shift, has no node.
+        weight = {"ConvolutionBackward0": 1, "AddmmBackward0": 2}.get(node.name())
+        own = int(weight is not None and before[weight] is not None)
+        lengths[node] = own + max((lengths.get(other, 0) for other in before), default=0)
+    return lengths[output.grad_fn]
 
 
 @pytest.mark.parametrize("backbone", BACKBONES)
