@@ -31,8 +31,23 @@ EXTRAS: dict[str, dict[str, tuple[str, ...]]] = {
         "commands": ("compress", "swap"),
         "figures": ("coefficients", "filters", "size-quality", "wrong-scale"),
     },
-    "sparse-mask": {},
-    "tied-tconv": {},
+    "sparse-mask": {
+        "methods": ("sparse_mask",),
+        "backbones": ("msrresnet", "smsr", "smsr_tiny", "srresnet", "srresnet_bn", "srresnet_tiny"),
+        "figures": ("feature-sparsity", "features", "masks", "module-sparsity"),
+    },
+    "tied-tconv": {
+        "methods": ("tied_tconv",),
+        "backbones": (
+            "lapsrn",
+            "ms_lapsrn_r2",
+            "ms_lapsrn_r5",
+            "ms_lapsrn_r8",
+            "ms_lapsrn_r8_ds",
+            "ms_lapsrn_r8_ns",
+            "ms_lapsrn_tiny",
+        ),
+    },
     "zoo": {
         "backbones": (
             "bsrn",
@@ -40,6 +55,7 @@ EXTRAS: dict[str, dict[str, tuple[str, ...]]] = {
             "ecbsr",
             "fsrcnn",
             "imdn",
+            "imdn_tiny",
             "mdsr",
             "pan",
             "rlfn",

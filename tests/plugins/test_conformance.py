@@ -19,6 +19,18 @@ MODELS = [
     ("edsr_tiny+dsconv(blocks=2)", (3,)),
     ("edsr_tiny+basis(num_basis=4)", (2,)),
     ("edsr_tiny+basis(num_basis=6,splits=4,init=svd)", (4,)),
+    ("srresnet_tiny", (4,)),
+    ("srresnet_tiny+recursive", (2,)),
+    ("srresnet_tiny+basis(num_basis=4)", (3,)),
+    ("srresnet_tiny+sparse_mask", (2,)),
+    ("srresnet_tiny+sparse_mask(channel=dynamic,n_layers=2)", (4,)),
+    ("imdn_tiny", (2,)),
+    ("smsr_tiny", (2,)),
+    ("smsr_tiny+sparse_mask(channel=dynamic)", (3,)),
+    ("smsr_tiny+sparse_mask(channel=none,n_layers=2)", (4,)),
+    ("smsr_tiny+sparse_mask(n_layers=12,spatial=learned)", (2,)),
+    ("smsr_tiny+sparse_mask(spatial=gradient)", (2,)),
+    ("smsr_tiny+ps(ratio=1/4)", (2,)),
 ]
 
 
@@ -46,6 +58,11 @@ def test_small_models(model: tuple[str, tuple[int, ...]], check: Callable[[objec
         ("srfbn_s+dense", (2,)),
         ("srfbn_s+ps(ratio=3/16,shape=Cx1xKxK)", (2,)),
         ("edsr_baseline+ps(ratio=1/16)", (2,)),
+        ("srresnet", (2,)),
+        ("srresnet+ps(ratio=1/16)", (4,)),
+        ("srresnet_bn+basis(num_basis=20)", (4,)),
+        ("msrresnet", (3,)),
+        ("smsr", (3,)),
         ("imdn", (3,)),
         ("imdn+recursive", (2,)),
         ("imdn+ps(ratio=1/9)", (4,)),
@@ -66,6 +83,7 @@ def test_small_models(model: tuple[str, tuple[int, ...]], check: Callable[[objec
         ("vdsr", (2, 4)),
         ("vdsr+ps", (3,)),
         ("drrn_b1u25", (2,)),
+        ("imdn+sparse_mask", (2,)),
     ]
 )
 def test_published_models(model: tuple[str, tuple[int, ...]], check: Callable[..., None]) -> None:

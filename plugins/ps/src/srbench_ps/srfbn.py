@@ -141,21 +141,27 @@ class SRFBN(Backbone):
         tie(self, self.sharing_sites())
 
     def sharing_sites(self) -> list[SharingSite]:
-        """Return the convolutions of all time steps: one bank of the down-sampling ones, steps tied."""
+        """Return the convolutions of all time steps: one bank of the down-sampling ones, steps tied.
+
+        What a group enlarges with and what it makes small with have one shape: they may be each other's adjoint.
+        """
         sites = []
         for number, step in enumerate(self.steps):
             assert isinstance(step, TimeStep)  # a module list forgets its type
             for path, kind, group in step.layers():
                 layer = path.removesuffix(".conv")
+                down = layer.startswith("downs.")
                 sites.append(
                     SharingSite(
                         f"steps.{number}.{path}",
                         kind=kind,
-                        bank="downs" if layer.startswith("downs") else None,
+                        bank="downs" if down else None,
                         tie=layer.replace(".", "_"),
                         step=(number,) if group is None else (number, group),
                         companions=() if layer == path else (f"steps.{number}.{layer}.act",),
                         bias="none",
+                        place=int(down),
+                        adjoint="projections" if down or layer.startswith("ups.") else None,
                     )
                 )
         return sites

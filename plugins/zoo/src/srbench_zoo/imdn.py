@@ -14,7 +14,7 @@ from srbench.sites import BlockSpec, SharingSite
 from srbench_zoo.attention import ContrastAttention
 from srbench_zoo.parts import pixel_shuffle_tail, single_scale
 
-__all__ = ["IMDN", "DistillationBlock", "imdn"]
+__all__ = ["IMDN", "DistillationBlock", "imdn", "imdn_tiny"]
 
 _SLOPE = 0.05
 _CONVS = ("conv1", "conv2", "conv3", "conv4")
@@ -112,3 +112,9 @@ class IMDN(Backbone):
 def imdn(scales: tuple[int, ...]) -> IMDN:
     """Build IMDN: 6 blocks of 64 features (694,404 / 703,059 / 715,176 parameters at x2 / x3 / x4)."""
     return IMDN(scales)
+
+
+@register_backbone
+def imdn_tiny(scales: tuple[int, ...]) -> IMDN:
+    """Build a tiny IMDN, 2 blocks of 16 features, for quick runs and tests; not a published network."""
+    return IMDN(scales, num_feat=16, num_block=2, reduction=4)
