@@ -117,8 +117,8 @@ def test_drcn_shifts_its_loss_from_the_predictions_to_the_image() -> None:
     model = DRCN((2,), num_recursion=2, num_feat=2)
     hr, lr = torch.rand(1, 3, 8, 8), torch.rand(1, 3, 4, 4)
     outputs, targets = model(lr), model.targets(hr, 2)
-    *predictions, image = (float(torch.nn.functional.l1_loss(luma, targets[0])) for luma in outputs.luma)
+    *predictions, image = (torch.nn.functional.l1_loss(luma, targets[0]).item() for luma in outputs.luma)
     mean = sum(predictions) / 2
     for iteration, expected in ((1, mean), (11, image), (6, (mean + image) / 2)):
         model.on_step(iteration, 11)
-        assert float(model.loss(outputs, targets, torch.nn.functional.l1_loss)) == pytest.approx(expected, rel=1e-5)
+        assert model.loss(outputs, targets, torch.nn.functional.l1_loss).item() == pytest.approx(expected, rel=1e-5)
