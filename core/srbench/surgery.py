@@ -146,6 +146,8 @@ def fold(model: B, scale: int | None = None) -> B:
         plain = method.fold(site, layer_at(folded, site.path), task)
         if plain is not None:
             _set_module(folded, site.path, copy.deepcopy(plain) if isinstance(module, Use) else plain)
+            for path in site.companions:
+                _set_module(folded, path, copy.deepcopy(layer_at(folded, path)))
     _forget_unused(folded)
     return folded
 
