@@ -127,10 +127,10 @@ class Backbone(nn.Module):
         """
         self.select_scale(scale)
         view = copy.deepcopy(self)
+        view.drop_other_scales(scale)
         for module in view.modules():
             if isinstance(module, TaskModule):
                 module.keep_task(scale)
-        view.drop_other_scales(scale)
         view.scales = (scale,)
         return view
 
