@@ -16,7 +16,7 @@ from srbench import __version__, fingerprint
 from srbench.crops import crop_box
 from srbench.errors import SRBenchError
 from srbench.plan import CellPlan, ModelPlan
-from srbench.results import Record, Training, now, slugify
+from srbench.results import MetricKind, Record, Training, now, slugify
 
 if TYPE_CHECKING:
     import numpy as np
@@ -305,6 +305,10 @@ def _evaluate(job: Job, cells: Sequence[CellPlan], state: dict[str, Any], emit: 
             status="ok",
             images=len(table),
             metrics={name: float(table[name].mean()) for name in columns},
+            metric_kinds={
+                metric.name: MetricKind(unit=metric.unit, higher_is_better=metric.higher_is_better)
+                for metric in metrics
+            },
             redistributable=dataset.redistributable,
             licence=_licences(dataset),
             **_known(state),

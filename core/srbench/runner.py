@@ -186,7 +186,8 @@ def _preflight(todo: Sequence[ModelPlan], told: Observer, *, fetch: bool) -> Non
     """
     from srbench.data.datasets import open_dataset
     from srbench.factory import create_model
-    from srbench.registry import tagged_source
+    from srbench.metrics import prepare
+    from srbench.registry import get_metric, tagged_source
 
     for model in todo:
         told.note(f"checking {model.label}")
@@ -200,6 +201,8 @@ def _preflight(todo: Sequence[ModelPlan], told: Observer, *, fetch: bool) -> Non
             raise type(error)(f"{model.place}: {error}") from error
     if not fetch:
         return
+    for name in sorted({metric for model in todo for cell in model.cells for metric in cell.metrics}):
+        prepare(get_metric(name))
     sources = {cell.data.source for model in todo for cell in model.cells}
     sources.update(model.training.data.source for model in todo if model.training is not None)
     for source in sorted(sources):

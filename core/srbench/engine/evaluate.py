@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from srbench.data.datasets import Dataset
 from srbench.data.images import write_png
 from srbench.errors import ConfigError, DataError, UnknownNameError, suggest
-from srbench.metrics import Metric
+from srbench.metrics import Metric, prepare
 from srbench.protocols import Protocol
 
 if TYPE_CHECKING:
@@ -118,6 +118,8 @@ def evaluate(
         [save_images] if isinstance(protocol, Protocol) else [save_images and save_images / p.name for p in protocols]
     )
     images = _selected(dataset, image_filter)
+    for metric in metrics:
+        prepare(metric)
 
     def load(image: str) -> tuple[Image, Image]:
         generated, hr = dataset.pair(image, scale, protocols[0])
