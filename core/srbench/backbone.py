@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from srbench.errors import ConfigError
 
 if TYPE_CHECKING:
+    from srbench.architecture import Architecture
     from srbench.methods.base import SharingMethod
     from srbench.naming import ModelName
     from srbench.sites import SharingSite
@@ -76,9 +77,11 @@ class Backbone(nn.Module):
         model_name: The canonical name that the network was created under, or None.
         receptive_field: LR pixels on each side beyond which nothing changes an output pixel; None where there is no
             such bound, as with global pooling or attention, or where none is known. Tiling overlaps by it.
+        architecture: What `srbench list models --table` says of the network beside its size; None where nothing is.
     """
 
     receptive_field: int | None = None
+    architecture: Architecture | None = None
 
     def __init__(self, scales: tuple[int, ...] = ()) -> None:
         super().__init__()

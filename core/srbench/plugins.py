@@ -33,7 +33,9 @@ EXTRAS: dict[str, dict[str, tuple[str, ...]]] = {
     },
     "sparse-mask": {},
     "tied-tconv": {},
-    "zoo": {},
+    "zoo": {
+        "backbones": ("imdn",),
+    },
 }
 
 

@@ -32,7 +32,8 @@ class SharingSite:
 
     Attributes:
         path: Dotted path of the module, e.g. `body.3.conv1`.
-        kind: `conv`, `tconv` (transposed convolution) or `block`.
+        kind: `conv`, `tconv` (transposed convolution) or `block`. The layers in a block may be sites too: a method
+            takes the ones or the others.
         bank: Sites with the same value may share one bank of weights (EDSR: all 32 convs). None: the layer is used more
             than once, but belongs to no bank; only `dense` and `recursive` act on it.
         tie: Sites with the same value are one layer in the recursive network (EDSR: conv1s, conv2s).

@@ -183,7 +183,7 @@ class Suite(Schema):
             )
         spec = self.budgets[name]
         changes: dict[str, Any] = {"budgets": {}}
-        for key in ("models", "datasets", "seeds", "budget"):
+        for key in ("description", "models", "datasets", "seeds", "budget"):
             if value := getattr(spec, key):
                 changes[key] = value
         moved = set(changes) - {"budgets"}

@@ -150,9 +150,11 @@ class BudgetSpec(Schema):
         datasets: Other data sets, or fewer.
         seeds: Other seeds, or fewer.
         train: Settings that replace those of the suite's `train`, and of its models' where there are no other models.
+        description: What it is, for the page's head.
         budget: What it costs, in words.
     """
 
+    description: StrictStr | None = None
     models: Models | None = None
     datasets: Annotated[tuple[Name, ...], Field(min_length=1)] | None = None
     seeds: Seeds | None = None

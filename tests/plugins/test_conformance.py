@@ -46,6 +46,10 @@ def test_small_models(model: tuple[str, tuple[int, ...]], check: Callable[[objec
         ("srfbn_s+dense", (2,)),
         ("srfbn_s+ps(ratio=3/16,shape=Cx1xKxK)", (2,)),
         ("edsr_baseline+ps(ratio=1/16)", (2,)),
+        ("imdn", (3,)),
+        ("imdn+recursive", (2,)),
+        ("imdn+ps(ratio=1/9)", (4,)),
+        ("imdn+basis(num_basis=8)", (4,)),
     ]
 )
 def test_published_models(model: tuple[str, tuple[int, ...]], check: Callable[..., None]) -> None:

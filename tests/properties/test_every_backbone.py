@@ -33,6 +33,7 @@ from srbench_ps.method import PS
 from srbench_ps.rcan import RCAN
 from srbench_ps.srfbn import SRFBN
 from srbench_ps.tiling import canonical_kernel, to_tiles
+from srbench_zoo.imdn import IMDN
 
 EXAMPLES = 5
 
@@ -50,7 +51,9 @@ class Layer:
         recursive: Different layers in the recursive form.
         bias: Whether it has one.
         companion: Numbers of the activation that belongs to it.
-        bank: Which bias a layer keeps whose weight comes from the bank; None for a layer outside it.
+        bank: Which bias a layer keeps whose weight comes from a bank; None for a layer outside them. All convolutions
+            of one description share a bank.
+        groups: Of the convolution.
     """
 
     inputs: int
@@ -62,6 +65,7 @@ class Layer:
     bias: bool = True
     companion: int = 0
     bank: str | None = None
+    groups: int = 1
 
     @property
     def weights(self) -> int:
@@ -132,7 +136,7 @@ def carn(draw: st.DrawFn, efficient: bool) -> Instance:
     native = blocks if efficient else number
     layers = [
         *entry_and_exit(feat),
-        Layer(feat // (groups or 1), feat, 3, 2 * number, 2 * native, 2 * blocks, bank="per_scale"),
+        Layer(feat // (groups or 1), feat, 3, 2 * number, 2 * native, 2 * blocks, bank="per_scale", groups=groups or 1),
         *(Layer(feat * (unit + 2), feat, 1, blocks, blocks, blocks) for unit in range(units)),
         *(Layer(feat * (block + 2), feat, 1) for block in range(blocks)),
         *(layer for scale in scales for layer in upsampler(feat, scale, groups or 1)),
@@ -160,6 +164,25 @@ def srfbn(draw: st.DrawFn) -> Instance:
     return Instance(lambda: SRFBN((scale,), feat, steps, groups), (scale,), layers, other=2 * 12)
 
 
+@st.composite
+def imdn(draw: st.DrawFn) -> Instance:
+    kept, blocks, scale = draw(st.integers(2, 3)), draw(st.integers(1, 3)), draw(st.sampled_from([2, 3, 4]))
+    feat, reduction = 4 * kept, draw(st.sampled_from([1, 2]))
+    layers = [
+        Layer(3, feat, 3),
+        Layer(feat, feat, 3, blocks, blocks, 1, bank="own"),
+        Layer(3 * kept, feat, 3, 2 * blocks, 2 * blocks, 2, bank="own"),
+        Layer(3 * kept, kept, 3, blocks, blocks, 1, bank="own"),
+        Layer(feat, feat // reduction, 1, blocks, blocks, blocks),
+        Layer(feat // reduction, feat, 1, blocks, blocks, blocks),
+        Layer(feat, feat, 1, blocks, blocks, blocks),
+        Layer(blocks * feat, feat, 1),
+        Layer(feat, feat, 3),
+        Layer(feat, 3 * scale**2, 3),
+    ]
+    return Instance(lambda: IMDN((scale,), feat, blocks, reduction), (scale,), layers)
+
+
 BACKBONES = {
     "edsr": edsr(),
     "rcan": rcan(),
@@ -167,7 +190,12 @@ BACKBONES = {
     "carn": carn(efficient=False),
     "carn_m": carn(efficient=True),
     "srfbn": srfbn(),
+    "imdn": imdn(),
 }
+
+
+def banked(instance: Instance) -> list[Layer]:
+    return [layer for layer in instance.layers if layer.bank is not None]
 
 
 def native_count(instance: Instance, method: SharingMethod | None) -> int:
@@ -186,37 +214,39 @@ def ps_count(instance: Instance, method: SharingMethod | None) -> int:
     """Count N_p filters of e numbers, N_total x N_p coefficients for each task, biases; the rest as published."""
     assert isinstance(method, PS)
     assert method.ratio is not None
-    (banked,) = [layer for layer in instance.layers if layer.bank is not None]
-    elements = banked.inputs * (banked.outputs if method.shape == "CxCx1x1" else banked.kernel**2)
-    total = banked.uses * banked.weights // elements
-    filters = int(method.ratio * total + Fraction(1, 2))
-    tasks = len(instance.scales)
-    policy = method.bias or banked.bank
-    biases = {"own": banked.uses, "per_scale": tasks * banked.uses, "tied": banked.recursive, "none": 0}[policy]
-    return (
-        native_count(instance, None)
-        - banked.native * banked.numbers
-        + filters * elements
-        + tasks * total * filters
-        + biases * banked.outputs * banked.bias
-        + banked.uses * banked.companion
-    )
+    count = native_count(instance, None)
+    for layer in banked(instance):
+        elements = layer.inputs * (layer.outputs if method.shape == "CxCx1x1" else layer.kernel**2)
+        total = layer.uses * layer.weights // elements
+        filters = int(method.ratio * total + Fraction(1, 2))
+        tasks = len(instance.scales)
+        policy = method.bias or layer.bank
+        biases = {"own": layer.uses, "per_scale": tasks * layer.uses, "tied": layer.recursive, "none": 0}[policy]
+        count -= layer.native * layer.numbers
+        count += filters * elements + tasks * total * filters
+        count += biases * layer.outputs * layer.bias + layer.uses * layer.companion
+    return count
 
 
 def dsconv_count(instance: Instance, method: SharingMethod | None) -> int:
     """Count a depthwise and a pointwise convolution, with a bias each, for each layer of the published network."""
-    (banked,) = [layer for layer in instance.layers if layer.bank is not None]
-    channels = banked.outputs  # as many go in as come out
-    separable = channels * banked.kernel**2 + banked.inputs * channels + 2 * channels * banked.bias
-    return native_count(instance, None) + banked.native * (separable + banked.companion - banked.numbers)
+    count = native_count(instance, None)
+    for layer in banked(instance):
+        channels = layer.inputs * layer.groups
+        separable = channels * layer.kernel**2 + layer.inputs * layer.outputs
+        separable += (channels + layer.outputs) * layer.bias
+        count += layer.native * (separable + layer.companion - layer.numbers)
+    return count
 
 
 def basis_count(instance: Instance, method: SharingMethod | None) -> int:
     """Count m filters and as many coefficients for each output channel, for each layer of the published network."""
     assert isinstance(method, Basis)
-    (banked,) = [layer for layer in instance.layers if layer.bank is not None]
-    saved = banked.weights - method.num_basis * (banked.inputs * banked.kernel**2 + banked.outputs)
-    return native_count(instance, None) - banked.native * saved
+    count = native_count(instance, None)
+    for layer in banked(instance):
+        basis = method.num_basis * (layer.inputs * layer.kernel**2 + layer.outputs)
+        count += layer.native * (basis - layer.weights)
+    return count
 
 
 PUBLISHED_SHAPES = st.sampled_from(["CxCx1x1", "Cx1xKxK"])
@@ -306,10 +336,11 @@ def test_a_bank_of_all_tiles_equals_dense(backbone: str, data: st.DataObject, sh
 
 @torch.no_grad()
 def select_own_tiles(shared: Backbone, dense: Backbone) -> None:
-    row = 0
+    rows: dict[str, int] = {}
     for site in dense.sharing_sites():
-        if site.bank is None:
+        if site.bank is None or site.kind == "block":
             continue
+        row = rows.get(site.bank, 0)
         layer, original = shared.get_submodule(site.path), layer_at(dense, site.path)
         tiles = to_tiles(canonical_kernel(original), layer.bank.tile)
         layer.bank.filters[row : row + len(tiles)] = tiles
@@ -318,4 +349,4 @@ def select_own_tiles(shared: Backbone, dense: Backbone) -> None:
             coefficients[torch.arange(len(tiles)), row + torch.arange(len(tiles))] = 1
         if layer.bias is not None:
             layer.bias.copy_(original.bias)
-        row += len(tiles)
+        rows[site.bank] = row + len(tiles)

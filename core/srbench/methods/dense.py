@@ -21,15 +21,15 @@ __all__ = ["Dense"]
 class Dense(SharingMethod):
     """Untie all sites: the network as if no layer were ever used twice."""
 
-    kinds = frozenset({"conv", "tconv", "block"})
+    kinds = frozenset({"conv", "tconv"})
 
     def takes(self, site: SharingSite) -> bool:
-        """Take every site, in a bank or not."""
-        return True
+        """Take every layer, in a bank or not; blocks hold layers that are sites of their own."""
+        return site.kind in self.kinds
 
     def groups(self, sites: Sequence[SharingSite]) -> list[SiteGroup]:
         """Take every site by itself."""
-        return [SiteGroup(site.path, (site,)) for site in sites]
+        return [SiteGroup(site.path, (site,)) for site in sites if self.takes(site)]
 
     def replace(
         self, site: SharingSite, module: nn.Module, shared: nn.Module | None, tasks: tuple[int, ...]

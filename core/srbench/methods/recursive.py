@@ -22,16 +22,16 @@ __all__ = ["Recursive"]
 class Recursive(SharingMethod):
     """Tie the sites of each tie class: weight and bias of the first use serve all of them."""
 
-    kinds = frozenset({"conv", "tconv", "block"})
+    kinds = frozenset({"conv", "tconv"})
 
     def takes(self, site: SharingSite) -> bool:
-        """Take every site, in a bank or not."""
-        return True
+        """Take every layer, in a bank or not; blocks hold layers that are sites of their own."""
+        return site.kind in self.kinds
 
     def groups(self, sites: Sequence[SharingSite]) -> list[SiteGroup]:
         """Group the sites by tie class, and likewise their companions: the first ones together, the second ones..."""
         by_tie: dict[str, list[SharingSite]] = {}
-        for site in sites:
+        for site in filter(self.takes, sites):
             by_tie.setdefault(site.tie, []).append(site)
             for number, path in enumerate(site.companions):
                 companion = dataclasses.replace(site, path=path, companions=())

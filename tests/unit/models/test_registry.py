@@ -22,6 +22,7 @@ def test_globs_choose_models(monkeypatch: pytest.MonkeyPatch) -> None:
         "drrn_b1u9+ps.author-coefficients-x4",
         "edsr_baseline+ps",
         "edsr_tiny+ps",
+        "imdn+ps",
         "rcan_g5b10+ps",
         "srfbn_s+ps",
         "srfbn_s+ps.author",

@@ -69,7 +69,7 @@ def _draw(name: str, path: str, matrices: Mapping[int, npt.NDArray[np.float64]])
     ]
     rows = [row for row in rows if row]
     columns = max(map(len, rows))
-    total = _LEFT + columns * (width + _GAP) + 0.85
+    total = _LEFT + columns * (width + _GAP) + 0.95
     bottom = _TOP + len(rows) * _HEIGHT + (len(rows) - 1) * 0.52
     sheet = Sheet(total, bottom + 0.5, f"Coefficients of {name}")
     about = f"layer {path}: {tiles} tiles of the kernel, {filters} partial filters"
@@ -92,7 +92,7 @@ def _draw(name: str, path: str, matrices: Mapping[int, npt.NDArray[np.float64]])
                 axes.set_ylabel("tile")
             if number == len(rows) - 1:
                 axes.set_xlabel("partial filter")
-    sheet.colorbar(image, total - 0.78, _TOP, bottom - _TOP, "coefficient")
+    sheet.colorbar(image, total - 0.88, _TOP, bottom - _TOP, "coefficient")
     return sheet.figure
 
 

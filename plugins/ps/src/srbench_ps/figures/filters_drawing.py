@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 
 __all__ = ["draw"]
 
-_CELL, _GAP, _LABEL, _TOP, _BAR = 0.42, 0.34, 1.15, 0.88, 0.75  # inches
+_CELL, _GAP, _TOP, _BAR = 0.42, 0.34, 0.88, 0.75  # inches
+_LETTER = 0.067  # the mean width of a letter at 8 points, in inches
 
 
 def draw(networks: Sequence[tuple[str, Sequence[Panel]]], paths: Sequence[str], channel: int) -> Figure:
@@ -28,12 +29,13 @@ def draw(networks: Sequence[tuple[str, Sequence[Panel]]], paths: Sequence[str], 
     panels = [panel for _, own in networks for panel in own]
     columns = max(len(kernels) for panel in panels for kernels in panel.kernels)
     block = columns * _CELL
-    width = _LABEL + len(panels) * (block + _GAP) + len(networks) * _BAR - (_GAP - 0.1)
+    label = 0.25 + _LETTER * max(map(len, paths))
+    width = label + len(panels) * (block + _GAP) + len(networks) * _BAR - (_GAP - 0.1)
     alone = len(networks) == 1
     title = f"Filters of {networks[0][0]}" if alone else "Filters by depth"
     sheet = Sheet(width, _TOP + len(paths) * _CELL + 0.2, title)
     sheet.text(0.12, 0.44, f"W[0:{columns}, {channel}] of each layer", color="0.35", size=8)
-    left = _LABEL
+    left = label
     for name, own in networks:
         limit = max(float(np.abs(kernels).max()) for panel in own for kernels in panel.kernels)
         image = None
@@ -42,8 +44,8 @@ def draw(networks: Sequence[tuple[str, Sequence[Panel]]], paths: Sequence[str], 
             sheet.text(left + block / 2, _TOP - 0.15, head, ha="center", weight="bold", size=9)
             for row, kernels in enumerate(panel.kernels):
                 top = _TOP + row * _CELL
-                if left == _LABEL:
-                    sheet.text(_LABEL - 0.08, top + _CELL / 2 - 0.02, paths[row], ha="right", size=8)
+                if left == label:
+                    sheet.text(label - 0.08, top + _CELL / 2 - 0.02, paths[row], ha="right", size=8)
                 for column, kernel in enumerate(kernels):
                     image = sheet.picture(
                         left + column * _CELL, top, _CELL - 0.04, _CELL - 0.04, kernel,

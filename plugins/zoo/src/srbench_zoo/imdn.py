@@ -1,0 +1,113 @@
+"""IMDN (Hui et al., ACM MM 2019): blocks that set aside a quarter of their features after each convolution."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from srbench.architecture import Architecture
+from srbench.backbone import Backbone
+from srbench.errors import ConfigError
+from srbench.registry import register_backbone
+from srbench.sites import BlockSpec, SharingSite
+from srbench_zoo.parts import ContrastAttention, pixel_shuffle_tail, single_scale
+
+__all__ = ["IMDN", "DistillationBlock", "imdn"]
+
+_SLOPE = 0.05
+_CONVS = ("conv1", "conv2", "conv3", "conv4")
+
+
+class DistillationBlock(nn.Module):
+    """Four convolutions; a part of the features leaves after each, and what left is gathered and added to the input.
+
+    Args:
+        num_feat: Features.
+        num_kept: Features that leave after a convolution.
+        reduction: Of the channels within the attention.
+    """
+
+    def __init__(self, num_feat: int, num_kept: int, reduction: int) -> None:
+        super().__init__()
+        self.num_kept = num_kept
+        passed_on = num_feat - num_kept
+        self.conv1 = nn.Conv2d(num_feat, num_feat, 3, padding=1)
+        self.conv2 = nn.Conv2d(passed_on, num_feat, 3, padding=1)
+        self.conv3 = nn.Conv2d(passed_on, num_feat, 3, padding=1)
+        self.conv4 = nn.Conv2d(passed_on, num_kept, 3, padding=1)
+        self.gather = nn.Sequential(
+            ContrastAttention(4 * num_kept, reduction),
+            nn.Conv2d(4 * num_kept, num_feat, 1),
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return features `(N, C, H, W)`."""
+        kept = []
+        features = x
+        for conv in (self.conv1, self.conv2, self.conv3):
+            features = F.leaky_relu(conv(features), _SLOPE)
+            left, features = features.tensor_split([self.num_kept], dim=1)
+            kept.append(left)
+        kept.append(self.conv4(features))
+        return self.gather(torch.cat(kept, 1)) + x  # type: ignore[no-any-return]
+
+
+class IMDN(Backbone):
+    """Information multi-distillation blocks, whose outputs are all merged before a sub-pixel up-sampler.
+
+    Hui, Gao, Yang and Wang, "Lightweight Image Super-Resolution with Information Multi-distillation Network", ACM MM
+    2019.
+
+    Args:
+        scales: One scale of 2, 3, 4.
+        num_feat: Features, a multiple of 4 of which a quarter leaves after each convolution.
+        num_block: Blocks.
+        reduction: Of the channels within the blocks' attention.
+
+    Raises:
+        ConfigError: Several scales, another scale, or features that are no multiple of 4.
+    """
+
+    def __init__(self, scales: tuple[int, ...], num_feat: int = 64, num_block: int = 6, reduction: int = 16) -> None:
+        scale = single_scale("IMDN", scales)
+        if num_feat % 4:
+            raise ConfigError(f"IMDN splits its features in four; got num_feat={num_feat}")
+        super().__init__(scales)
+        self.num_feat = num_feat
+        self.entry = nn.Conv2d(3, num_feat, 3, padding=1)
+        self.body = nn.ModuleList(DistillationBlock(num_feat, num_feat // 4, reduction) for _ in range(num_block))
+        self.fuse = nn.Conv2d(num_block * num_feat, num_feat, 1)
+        self.tail = nn.Conv2d(num_feat, num_feat, 3, padding=1)
+        self.upsample = pixel_shuffle_tail(num_feat, scale)
+        self.architecture = Architecture(depth=5 * num_block + 4, filters=num_feat, local_skips=True)
+
+    def sharing_sites(self) -> list[SharingSite]:
+        """Return each block and its four convolutions, which are in three banks, one for each shape."""
+        parts = BlockSpec(convs=_CONVS, splits=(self.num_feat // 4,) * 4, gather="gather")
+        banks = {"conv1": "body_first", "conv2": "body_middle", "conv3": "body_middle", "conv4": "body_last"}
+        sites = []
+        for block in range(len(self.body)):
+            path = f"body.{block}"
+            sites.append(SharingSite(path, kind="block", bank="blocks", tie="block", step=(block,), parts=parts))
+            sites += [
+                SharingSite(f"{path}.{conv}", kind="conv", bank=banks[conv], tie=conv, step=(block,)) for conv in _CONVS
+            ]
+        return sites
+
+    def forward(self, lr: Tensor, scale: int | None = None) -> Tensor:
+        """Return SR images `(N, 3, s*h, s*w)` of LR images `(N, 3, h, w)` in 0..1."""
+        self.select_scale(scale)
+        features = entry = self.entry(lr)
+        outputs = []
+        for block in self.body:
+            features = block(features)
+            outputs.append(features)
+        merged = F.leaky_relu(self.fuse(torch.cat(outputs, 1)), _SLOPE)
+        return self.upsample(self.tail(merged) + entry)  # type: ignore[no-any-return]
+
+
+@register_backbone
+def imdn(scales: tuple[int, ...]) -> IMDN:
+    """Build IMDN: 6 blocks of 64 features (694,404 / 703,059 / 715,176 parameters at x2 / x3 / x4)."""
+    return IMDN(scales)
