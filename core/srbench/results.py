@@ -142,7 +142,8 @@ class Record(_Schema):
         params_stored: Numbers in its checkpoint.
         checks: Conformance check -> `passed`, `failed: why` or `skipped: why`.
         plugins: Distributions that the model comes from -> version; `code_digest` is the hash of their code.
-        numerics: Switches that change what is computed, such as TF32.
+        numerics: Switches that change what is computed, such as TF32, and inference options that are not the default.
+        tile_error: In tiles: what these change, measured on a part of one image; None for whole images.
         versions: Of srbench, torch, numpy and python; recorded, not part of the key.
         created: ISO 8601, UTC.
         redistributable: Whether crops of the images may be shown; `licence` says under what.
@@ -179,6 +180,7 @@ class Record(_Schema):
     code_digest: str = ""
     dtype: str = "float32"
     numerics: dict[str, str | bool | int] = {}
+    tile_error: dict[str, Any] | None = None
     versions: dict[str, str] = {}
     created: str
     redistributable: bool = False

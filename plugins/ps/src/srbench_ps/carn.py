@@ -109,6 +109,8 @@ class CARN(Backbone):
             raise ConfigError(f"CARN enlarges by 2, 3 or 4; got scale {', '.join(map(str, scales))}")
         super().__init__(scales)
         self.efficient = groups is not None
+        # The entry, two 3x3 convolutions in each residual block, and two for the up-sampler and the exit.
+        self.receptive_field = 1 + 2 * num_block * num_unit + 2
         self.sub_mean, self.add_mean = mean_shift(-1), mean_shift(1)
         self.entry = nn.Conv2d(3, num_feat, 3, padding=1)
 

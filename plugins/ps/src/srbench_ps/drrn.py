@@ -61,6 +61,8 @@ class DRRN(Backbone):
         if any(scale < 2 for scale in scales):
             raise ConfigError(f"DRRN enlarges by 2 or more; got scale {', '.join(map(str, scales))}")
         super().__init__(scales)
+        # Pixels of the enlarged image; two LR pixels more for the bicubic kernel.
+        self.receptive_field = -(-(2 * num_unit + 2) // min(scales)) + 2
         self.entry = nn.Conv2d(1, num_feat, 3, padding=1)
         self.units = nn.ModuleList(ResidualUnit(num_feat) for _ in range(num_unit))
         self.exit = nn.Conv2d(num_feat, 1, 3, padding=1)
