@@ -170,8 +170,8 @@ def evaluate(
             for image, (lr_image, hr) in zip(images, _ahead(pool, load, images), strict=True):
                 if image == images[0]:
                     error = tile_error(model, _batch(lr_image, device), scale, inference)
-                    if inference.compile:  # compiling is not inference, and is not timed
-                        super_resolve(network, lr_image, scale, device)
+                    if isinstance(network, Configured):
+                        network.warm_up(_batch(lr_image, device), scale)
                 output, seconds = super_resolve(network, lr_image, scale, device)
                 if output.shape[-2:] != hr.shape[:2]:
                     raise DataError(

@@ -68,6 +68,18 @@ class Configured(nn.Module):
             run = lambda batch: tiled(whole, batch, scale, tile, self.overlap)  # noqa: E731
         return self_ensemble(run, lr) if self.options.self_ensemble else run(lr)
 
+    def warm_up(self, lr: Tensor, scale: int) -> None:
+        """Compile the network, where that is asked for, before anything is timed.
+
+        Args:
+            lr: An LR image `(1, C, h, w)`.
+            scale: The scale.
+        """
+        if self._compiled is not None:
+            # Height and width must differ, or they are taken for one number, and the next image is compiled for again.
+            height, width = lr.shape[-2:]
+            self(lr[..., : height - ALIGNMENT if height == width > 3 * ALIGNMENT else height, :].contiguous(), scale)
+
     def image(self, outputs: Tensor) -> Tensor:
         """Return the SR image, which `forward` made already."""
         return outputs
@@ -95,7 +107,7 @@ class Configured(nn.Module):
             "dtype" in reason or "scalar type" in reason or "not implemented" in reason
         ):
             return ConfigError(
-                f"this network cannot run in {self.options.dtype} ({reason}); give dtype fp32, or another device"
+                f"this network cannot run in {self.options.dtype} ({reason}); give fp32, or another device"
             )
         return error
 
@@ -106,14 +118,17 @@ def configured(model: nn.Module, options: InferenceOptions, device: torch.device
 
 
 def _check_dtype(dtype: torch.dtype, name: str, device: torch.device) -> None:
-    """Raise `ConfigError` unless the device convolves in the dtype."""
+    """Raise `ConfigError` unless the device computes in the dtype, and not by emulating it."""
+    if dtype == torch.float16 and device.type == "cpu":
+        # Most processors have no such arithmetic, and torch then takes a hundred times as long.
+        raise ConfigError("fp16 is for GPUs, and this is a CPU; give bf16, or fp32")
     try:
         probe = torch.ones(1, 1, 4, 4, device=device, dtype=dtype)
         done = bool(torch.isfinite(torch.nn.functional.conv2d(probe, probe[..., :3, :3], padding=1)).all())
     except (RuntimeError, NotImplementedError):
         done = False
     if not done:
-        raise ConfigError(f"{device.type} does not compute in {name} with torch {torch.__version__}; give dtype fp32")
+        raise ConfigError(f"{device.type} does not compute in {name} with torch {torch.__version__}; give fp32")
 
 
 def overlap_of(model: nn.Module, options: InferenceOptions) -> int:
@@ -232,9 +247,9 @@ class TileError:
 
 
 def tile_error(model: nn.Module, lr: Tensor, scale: int, options: InferenceOptions) -> TileError | None:
-    """Measure what tiles change, on the middle of an LR image, two tiles wide and high; None where nothing is cut.
+    """Measure what tiles change, on the middle of an LR image; None where nothing is cut.
 
-    Warns where the overlap does not cover the network's receptive field, or the network declares none.
+    The part is two tiles with their overlaps wide and high, so that no tile sees more than a quarter of it. Warns where the overlap does not cover the network's receptive field, or the network declares none.
 
     Args:
         model: The network, on the image's device, in evaluation mode.
@@ -244,10 +259,10 @@ def tile_error(model: nn.Module, lr: Tensor, scale: int, options: InferenceOptio
     """
     if options.tile is None or max(lr.shape[-2:]) <= options.tile:
         return None
-    height, width = (min(size, 2 * options.tile) for size in lr.shape[-2:])
+    overlap = overlap_of(model, options)
+    height, width = (min(size, 2 * (options.tile + overlap)) for size in lr.shape[-2:])
     top, left = (lr.shape[-2] - height) // 2, (lr.shape[-1] - width) // 2
     region = lr[..., top : top + height, left : left + width].contiguous()
-    overlap = overlap_of(model, options)
     field = getattr(model, "receptive_field", None)
     with torch.inference_mode():
         run: Run = lambda batch: model.image(model(batch, scale)).float()  # type: ignore[operator]  # noqa: E731
