@@ -77,10 +77,13 @@ class Backbone(nn.Module):
         model_name: The canonical name that the network was created under, or None.
         receptive_field: LR pixels on each side beyond which nothing changes an output pixel; None where there is no
             such bound, as with global pooling or attention, or where none is known. Tiling overlaps by it.
+        accepts_luma: Whether it also takes luma `(N, 1, h, w)` in 16/255..235/255 and then returns luma, as protocols
+            that compare luma alone need it.
         architecture: What `srbench list models --table` says of the network beside its size; None where nothing is.
     """
 
     receptive_field: int | None = None
+    accepts_luma: bool = False
     architecture: Architecture | None = None
 
     def __init__(self, scales: tuple[int, ...] = ()) -> None:

@@ -34,8 +34,8 @@ CORE = "sr-bench"
 _NEUTRAL = frozenset(
     {
         "cli", "leaderboard", "leaderboards", "suites", "testing",
-        "crops.py", "executor.py", "figures.py", "fingerprint.py", "plan.py", "reported.py", "results.py", "runner.py",
-        "storage.py", "suite.py", "suite_parts.py", "timm_bridge.py", "yaml_lines.py",
+        "crops.py", "executor.py", "figures.py", "fingerprint.py", "loading.py", "plan.py", "reported.py", "results.py",
+        "runner.py", "storage.py", "suite.py", "suite_parts.py", "timm_bridge.py", "yaml_lines.py",
     }
 )  # fmt: skip
 # The same in a plugin's package.

@@ -341,7 +341,9 @@ def _crops(folder: Path, dataset: Dataset, protocol: Any, scale: int) -> dict[st
 
     found: dict[str, NDArray[np.uint8]] = {}
     for name in dataset.image_names():
-        hr = protocol.mod_crop(dataset.hr(name), scale)
+        hr = protocol.reference(dataset.hr(name), scale, grey=dataset.is_grey(name))
+        if hr.ndim == 2:  # luma; its SR image was saved in grey
+            hr = hr[..., None].repeat(3, 2)
         top, left, bottom, right = crop_box(hr, CROP, scale)
         sr = read_rgb(folder / f"{name}.png")
         stem = slugify(name)

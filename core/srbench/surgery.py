@@ -79,7 +79,7 @@ def apply_method(model: B, method: SharingMethod) -> B:
     replacements: dict[str, nn.Module] = {}
     shared_modules: dict[str, nn.Module] = {}
     for group in groups:
-        modules = {site.path: layer_at(model, site.path) for site in group.sites}
+        modules = {site.path: layer_at(model, site.path) for site in (*group.sites, *group.sources)}
         shared = method.build(group, modules, model.scales)
         if shared is not None:
             shared_modules[_key(type(method).__name__.lower(), group.name)] = shared
@@ -95,6 +95,7 @@ def apply_method(model: B, method: SharingMethod) -> B:
     model.shared.update(shared_modules)
     model.method = method
     model._task = None
+    method.applied(model)
     return model
 
 
@@ -139,9 +140,9 @@ def fold(model: B, scale: int | None = None) -> B:
     method = folded.method
     if method is None:
         return folded
-    for site in folded.sharing_sites():
+    for site in filter(method.takes, folded.sharing_sites()):  # others may be inside what the method has replaced
         module = folded.get_submodule(site.path)
-        plain = method.fold(site, layer_at(folded, site.path), task) if method.takes(site) else None
+        plain = method.fold(site, layer_at(folded, site.path), task)
         if plain is not None:
             _set_module(folded, site.path, copy.deepcopy(plain) if isinstance(module, Use) else plain)
     _forget_unused(folded)

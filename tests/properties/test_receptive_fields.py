@@ -10,16 +10,11 @@ from srbench.backbone import Backbone
 from srbench.engine.inference import tiled
 from srbench.registry import get_backbone
 
-LARGEST = 48  # LR pixels: beyond it the image that a test needs is too large for a test
+SMALL, LARGEST = 20, 50  # LR pixels: up to the first in every run of the tests, up to the second in the slow ones
 
 
-def networks() -> list[tuple[str, int]]:
-    """Return every installed backbone at each scale that it does alone."""
-    return [(name, scale) for name in srbench.list_backbones() for scale in (2, 3, 4)]
-
-
-def built(name: str, scale: int) -> Backbone:
-    """Return a network in double precision, at a start that lets everything through; skip where there is none."""
+def built(name: str, scale: int, fields: range) -> Backbone:
+    """Return a network in double precision, at a start that lets everything through; skip where it is none of these."""
     try:
         with torch.random.fork_rng():
             torch.manual_seed(5)
@@ -28,7 +23,7 @@ def built(name: str, scale: int) -> Backbone:
         pytest.skip(f"{name} has no scale {scale}")
     if model.receptive_field is None:
         pytest.skip(f"{name} declares no bound")
-    if model.receptive_field > LARGEST:
+    if model.receptive_field not in fields:
         pytest.skip(f"{name} reaches {model.receptive_field} LR pixels")
     for module in model.modules():
         if isinstance(module, torch.nn.Conv2d | torch.nn.ConvTranspose2d) and module.weight.requires_grad:
@@ -41,9 +36,20 @@ def built(name: str, scale: int) -> Backbone:
     return model.double().eval()
 
 
-@pytest.mark.parametrize(("name", "scale"), networks())
-def test_a_pixel_changes_no_output_beyond_the_declared_field(name: str, scale: int) -> None:
-    model = built(name, scale)
+@pytest.mark.parametrize("name", srbench.list_backbones())
+def test_a_pixel_changes_no_output_beyond_the_declared_field(name: str) -> None:
+    check_field(name, 2, range(SMALL + 1))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("scale", [2, 3, 4])
+@pytest.mark.parametrize("name", srbench.list_backbones())
+def test_the_declared_field_holds_at_every_scale(name: str, scale: int) -> None:
+    check_field(name, scale, range(SMALL + 1 if scale == 2 else 0, LARGEST + 1))
+
+
+def check_field(name: str, scale: int, fields: range) -> None:
+    model = built(name, scale, fields)
     field = model.receptive_field
     assert field is not None
     side, centre = 2 * field + 7, field + 3
@@ -70,9 +76,20 @@ def _reach(places: torch.Tensor, centre: int) -> int:
     return max(centre - int(places.min()), int(places.max()) - centre)
 
 
-@pytest.mark.parametrize(("name", "scale"), networks())
-def test_tiles_that_overlap_by_the_field_agree_with_the_whole(name: str, scale: int) -> None:
-    model = built(name, scale).float()
+@pytest.mark.parametrize("name", srbench.list_backbones())
+def test_tiles_that_overlap_by_the_field_agree_with_the_whole(name: str) -> None:
+    check_tiles(name, 2, range(SMALL + 1))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("scale", [2, 3, 4])
+@pytest.mark.parametrize("name", srbench.list_backbones())
+def test_tiles_agree_with_the_whole_at_every_scale(name: str, scale: int) -> None:
+    check_tiles(name, scale, range(SMALL + 1 if scale == 2 else 0, LARGEST + 1))
+
+
+def check_tiles(name: str, scale: int, fields: range) -> None:
+    model = built(name, scale, fields).float()
     field = model.receptive_field
     assert field is not None
     generator = torch.Generator().manual_seed(2)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor
 
+from srbench.architecture import Architecture
 from srbench.backbone import Backbone
 from srbench.engine import archs
 from srbench.errors import ConfigError
@@ -34,6 +35,9 @@ class EDSR(archs.EDSR, Backbone):  # type: ignore[misc]  # basicsr has no types
         # The first convolution, two in each block, the one after them, and two for what lies behind: the up-sampler and
         # the last convolution, which work on ever finer grids.
         self.receptive_field = 1 + 2 * num_block + 1 + 2
+        # The first and the last convolution, the one after the blocks, and the up-sampler's.
+        depth = 2 * num_block + 3 + (2 if scales[0] == 4 else 1)
+        self.architecture = Architecture(depth=depth, filters=num_feat, local_skips=True)
         # basicsr keeps the mean as a plain attribute, which `to(device)` and `deepcopy` to the meta device would miss.
         mean: Tensor = self.mean  # type: ignore[assignment]  # a plain attribute until here
         del self.mean

@@ -9,6 +9,7 @@ import os
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -63,6 +64,14 @@ class Dataset(ABC):
             NetworkError: If it had to be downloaded and could not.
         """
 
+    def is_grey(self, image: str) -> bool:
+        """Say whether an image's file holds grey levels, not RGB (default: no).
+
+        Matlab programs convert RGB to luma, in 16..235, and take grey levels as they are, in 0..255.
+        """
+        self._check(image)
+        return False
+
     @property
     def cache(self) -> Cache:
         """Return the cache in use now."""
@@ -89,8 +98,8 @@ class Dataset(ABC):
         """Return the names of the images that would have to be downloaded."""
         return []
 
-    def pair(self, image: str, scale: int, protocol: Protocol) -> tuple[Image, Image]:
-        """Return an LR image and its HR image, cut to multiples of the scale.
+    def pair(self, image: str, scale: int, protocol: Protocol) -> tuple[npt.NDArray[Any], Image]:
+        """Return an LR image and what its SR image is compared with: the HR image, cut to multiples of the scale.
 
         Args:
             image: Its name.
@@ -98,12 +107,17 @@ class Dataset(ABC):
             protocol: Says how LR images are made.
 
         Returns:
-            uint8 `(H // scale, W // scale, 3)` and `(H // scale * scale, W // scale * scale, 3)`.
+            `(H // scale, W // scale, 3)`, uint8 or float64 (see `Protocol.lr_image`), and uint8
+            `(H // scale * scale, W // scale * scale, 3)`; both without the last axis where a protocol takes luma alone.
         """
         hr = self.hr(image)
-        return _cached_lr(self.cache, hr, scale, protocol), protocol.mod_crop(hr, scale)
+        if protocol.lr_rounding != "none" and protocol.lr_channels == "rgb":
+            return _cached_lr(self.cache, hr, scale, protocol), protocol.reference(hr, scale)
+        # No PNG holds floats, and files that do are so large that making the image again is as fast as reading them.
+        grey = protocol.lr_channels == "y" and self.is_grey(image)
+        return protocol.lr_image(hr, scale, grey=grey), protocol.reference(hr, scale, grey=grey)
 
-    def lr(self, image: str, scale: int, protocol: Protocol) -> Image:
+    def lr(self, image: str, scale: int, protocol: Protocol) -> npt.NDArray[Any]:
         """Return the LR image that the protocol makes of an HR image, from the cache where it was made before."""
         return self.pair(image, scale, protocol)[0]
 
@@ -124,7 +138,7 @@ class Dataset(ABC):
             )
 
 
-def _cached_lr(cache: Cache, hr: Image, scale: int, protocol: Protocol) -> Image:
+def _cached_lr(cache: Cache, hr: Image, scale: int, protocol: Protocol) -> npt.NDArray[Any]:
     key = hashlib.sha256(f"{pixels_sha256(hr)} x{scale} {protocol.lr_digest}".encode()).hexdigest()
     path = cache.lr_path(key)
     lr = _read_verified(path)

@@ -90,7 +90,8 @@ def evaluate(
 
     Args:
         model: Maps `(1, 3, h, w)` RGB in 0..1 and the scale to outputs of which `model.image(outputs)` is the SR image
-            `(1, 3, s*h, s*w)` in 0..1. It is moved to the device and left there, in the mode in which it came.
+            `(1, 3, s*h, s*w)` in 0..1. It is moved to the device and left there, in the mode in which it came. Under a
+            protocol for luma alone it must have `accepts_luma`, and is given `(1, 1, h, w)`.
         dataset: The HR images.
         scale: Whole number of 1 or more.
         protocol: Makes LR images, quantises SR images, says what is cropped. Or several of them, which must make the
@@ -130,7 +131,9 @@ def evaluate(
     for metric in metrics:
         prepare(metric)
 
-    def load(image: str) -> tuple[Image, Image]:
+    _check_kind(model, protocols[0], lr)
+
+    def load(image: str) -> tuple[npt.NDArray[Any], Image]:
         generated, hr = dataset.pair(image, scale, protocols[0])
         if lr == "generated":
             return generated, hr
@@ -144,9 +147,11 @@ def evaluate(
 
     def score(image: str, output: Tensor, hr: Image, seconds: float) -> list[dict[str, Any]]:
         pixels = output.permute(1, 2, 0).float().cpu().numpy()
+        if hr.ndim == 2:
+            pixels = pixels[..., 0]
         found = []
         for chosen, folder in zip(protocols, folders, strict=True):
-            sr = _quantised(pixels, chosen, f"{dataset.name}/{image}")
+            sr = _quantised(pixels, chosen, hr.shape, scale, f"{dataset.name}/{image}")
             row: dict[str, Any] = {"image": image}
             row |= {metric.name: metric(sr, hr, chosen.crop(scale)) for metric in metrics}
             if folder is not None:
@@ -173,11 +178,6 @@ def evaluate(
                     if isinstance(network, Configured):
                         network.warm_up(_batch(lr_image, device), scale)
                 output, seconds = super_resolve(network, lr_image, scale, device)
-                if output.shape[-2:] != hr.shape[:2]:
-                    raise DataError(
-                        f"the model made {output.shape[-1]}x{output.shape[-2]} pixels of '{dataset.name}/{image}', "
-                        f"where scale {scale} asks for {hr.shape[1]}x{hr.shape[0]}"
-                    )
                 pending.append(pool.submit(score, image, output, hr, seconds))
                 while len(pending) > _AHEAD:
                     finish_one()
@@ -196,20 +196,20 @@ def evaluate(
     return tables[0] if isinstance(protocol, Protocol) else tables
 
 
-def super_resolve(model: nn.Module, lr: Image, scale: int, device: torch.device) -> tuple[Tensor, float]:
+def super_resolve(model: nn.Module, lr: npt.NDArray[Any], scale: int, device: torch.device) -> tuple[Tensor, float]:
     """Return the SR image of an LR image, and the seconds that the network alone took.
 
     Args:
         model: As for `evaluate`.
-        lr: uint8 RGB `(h, w, 3)`.
+        lr: RGB `(h, w, 3)` or luma `(h, w)`, uint8 or float64, in 0..255.
         scale: The scale asked of the model.
         device: Where the network runs.
 
     Returns:
-        A tensor `(3, H, W)`, about 0..1, on the device.
+        A tensor `(3, H, W)`, about 0..1, on the device; `(1, H, W)` where luma was given.
 
     Raises:
-        DataError: If the output is not one RGB image, or holds NaN or infinity.
+        DataError: If the output is not one image of as many channels, or holds NaN or infinity.
     """
     batch = _batch(lr, device)
     _wait(device)
@@ -217,8 +217,9 @@ def super_resolve(model: nn.Module, lr: Image, scale: int, device: torch.device)
     output = model.image(model(batch, scale))  # type: ignore[operator]
     _wait(device)
     seconds = time.perf_counter() - start
-    if output.ndim != 4 or output.shape[:2] != (1, 3):
-        raise DataError(f"a model's SR image must have shape (1, 3, H, W), got {tuple(output.shape)}")
+    channels = batch.shape[1]
+    if output.ndim != 4 or output.shape[:2] != (1, channels):
+        raise DataError(f"a model's SR image must have shape (1, {channels}, H, W), got {tuple(output.shape)}")
     # One pass: a sum is finite if all its terms are (in float64, where 0..1 images cannot overflow).
     if not bool(torch.isfinite(output.sum(dtype=torch.float64))):
         raise DataError(_not_finite(model))
@@ -232,9 +233,10 @@ def _not_finite(model: nn.Module) -> str:
     )
 
 
-def _batch(lr: Image, device: torch.device) -> Tensor:
-    """Return an LR image as the batch `(1, 3, h, w)` in 0..1 that a network takes."""
-    return torch.from_numpy(np.ascontiguousarray(lr)).to(device).permute(2, 0, 1)[None].contiguous().float().div(255)
+def _batch(lr: npt.NDArray[Any], device: torch.device) -> Tensor:
+    """Return an LR image as the batch `(1, C, h, w)` in 0..1 that a network takes."""
+    pixels = torch.from_numpy(np.ascontiguousarray(lr if lr.ndim == 3 else lr[..., None])).to(device)
+    return pixels.permute(2, 0, 1)[None].contiguous().float().div(255)
 
 
 def _sharing_lr(protocols: Sequence[Protocol]) -> list[Protocol]:
@@ -252,9 +254,26 @@ def _sharing_lr(protocols: Sequence[Protocol]) -> list[Protocol]:
     return list(protocols)
 
 
-def _quantised(output: npt.NDArray[np.float32], protocol: Protocol, name: str) -> Image:
+def _check_kind(model: nn.Module, protocol: Protocol, lr: str) -> None:
+    """Refuse a network or LR files that a protocol has no use for."""
+    if protocol.lr_channels == "y" and not getattr(model, "accepts_luma", False):
+        name = getattr(model, "model_name", None) or type(model).__name__
+        raise ConfigError(
+            f"the protocol '{protocol.name}' shows a network nothing but luma, and '{name}' takes RGB images only; "
+            "evaluate it under matlab-y, or take a network for luma, e.g. bicubic"
+        )
+    if lr == "shipped" and (protocol.lr_channels != "rgb" or protocol.lr_rounding == "none"):
+        raise ConfigError(
+            f"the protocol '{protocol.name}' makes LR images that no image file can hold; leave out lr='shipped', or "
+            "evaluate under matlab-y"
+        )
+
+
+def _quantised(
+    output: npt.NDArray[np.float32], protocol: Protocol, shape: tuple[int, ...], scale: int, name: str
+) -> Image:
     try:
-        return protocol.quantise(output)
+        return protocol.quantise(protocol.fitted(output, shape, scale))
     except DataError as error:
         raise DataError(f"'{name}': {error}") from error
 
@@ -278,10 +297,10 @@ def _selected(dataset: Dataset, image_filter: Callable[[str], bool] | Iterable[s
 
 
 def _ahead(
-    pool: ThreadPoolExecutor, load: Callable[[str], tuple[Image, Image]], images: Sequence[str]
-) -> Iterator[tuple[Image, Image]]:
+    pool: ThreadPoolExecutor, load: Callable[[str], tuple[npt.NDArray[Any], Image]], images: Sequence[str]
+) -> Iterator[tuple[npt.NDArray[Any], Image]]:
     """Yield what `load` returns for each image, in order, reading a few images ahead."""
-    waiting: deque[Future[tuple[Image, Image]]] = deque()
+    waiting: deque[Future[tuple[npt.NDArray[Any], Image]]] = deque()
     for image in images:
         waiting.append(pool.submit(load, image))
         if len(waiting) > _AHEAD:

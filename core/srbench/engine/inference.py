@@ -103,9 +103,7 @@ class Configured(nn.Module):
                 f"torch.compile cannot compile this network here ({reason}); leave the option compile out, or install "
                 "what it asks for (on a CPU a C++ compiler)"
             )
-        if self.dtype != torch.float32 and (
-            "dtype" in reason or "scalar type" in reason or "not implemented" in reason
-        ):
+        if self.dtype != torch.float32 and any(word in reason for word in ("type", "Half", "not implemented")):
             return ConfigError(
                 f"this network cannot run in {self.options.dtype} ({reason}); give fp32, or another device"
             )
@@ -249,7 +247,8 @@ class TileError:
 def tile_error(model: nn.Module, lr: Tensor, scale: int, options: InferenceOptions) -> TileError | None:
     """Measure what tiles change, on the middle of an LR image; None where nothing is cut.
 
-    The part is two tiles with their overlaps wide and high, so that no tile sees more than a quarter of it. Warns where the overlap does not cover the network's receptive field, or the network declares none.
+    The part is two tiles with their overlaps wide and high, so that no tile sees more than a quarter of it. Warns where
+    the overlap does not cover the network's receptive field, or the network declares none.
 
     Args:
         model: The network, on the image's device, in evaluation mode.

@@ -26,10 +26,12 @@ class SiteGroup:
     Attributes:
         name: A key for the shared module, unique within the network.
         sites: The sites, in the network's order.
+        sources: Sites whose layers the shared module uses and that stay as they are.
     """
 
     name: str
     sites: tuple[SharingSite, ...]
+    sources: tuple[SharingSite, ...] = ()
 
 
 class SharingMethod:
@@ -69,7 +71,7 @@ class SharingMethod:
 
         Args:
             group: The sites.
-            modules: Path -> the module there now, whose shape, weights and bias policy may be used.
+            modules: Path -> the module there now, of sites and sources, whose shape, weights and bias may be used.
             tasks: The scales of a multi-scale network, each with coefficients of its own.
 
         Raises:
@@ -82,6 +84,9 @@ class SharingMethod:
     ) -> nn.Module:
         """Return the module that takes the place of `module` at a site."""
         raise NotImplementedError
+
+    def applied(self, model: Backbone) -> None:
+        """Do what needs the whole network, after the modules at its sites have been replaced."""
 
     def fold(self, site: SharingSite, module: nn.Module, task: int | None) -> nn.Module | None:
         """Return a plain layer that computes the same for one task, or None where folding would cost more work."""

@@ -30,7 +30,11 @@ class Metric(Protocol):
     higher_is_better: bool
 
     def __call__(self, sr: npt.NDArray[np.uint8], hr: npt.NDArray[np.uint8], crop_border: int) -> float:
-        """Return the value for one pair of uint8 RGB images `(H, W, 3)`, `crop_border` pixels cut off each side."""
+        """Return the value for two uint8 RGB images `(H, W, 3)`, `crop_border` pixels cut off each side.
+
+        Under a protocol that compares luma alone, they are uint8 luma `(H, W)`; a metric that has no use for that
+        raises DataError.
+        """
         ...
 
 
@@ -47,18 +51,26 @@ def check_pair(a: npt.NDArray[Any], b: npt.NDArray[Any], crop_border: int, *, le
         )
 
 
-def check_images(metric: str, sr: npt.NDArray[Any], hr: npt.NDArray[Any], crop_border: int, *, least: int = 1) -> None:
+def check_images(
+    metric: str, sr: npt.NDArray[Any], hr: npt.NDArray[Any], crop_border: int, *, least: int = 1, luma: bool = False
+) -> None:
     """Raise `DataError` unless both are uint8 RGB images `(H, W, 3)` of one size, with `least` pixels left each way.
 
-    A float image is refused whatever its values: how it becomes 8 bits is the protocol's choice, not a metric's.
+    With `luma`, images of luma itself, `(H, W)`, will do as well. A float image is refused whatever its values: how it
+    becomes 8 bits is the protocol's choice, not a metric's.
     """
     for which, image in (("SR", sr), ("HR", hr)):
-        if image.dtype == np.uint8 and image.ndim == 3 and image.shape[2] == 3:
+        if image.dtype == np.uint8 and ((image.ndim == 3 and image.shape[2] == 3) or (luma and image.ndim == 2)):
             continue
         held = f" with values in {image.min():.4g}..{image.max():.4g}" if image.size else ""
+        what = (
+            "it cannot be had of luma alone: leave this metric out, or evaluate under another protocol"
+            if image.dtype == np.uint8 and image.ndim == 2
+            else "quantise it first, as a protocol does"
+        )
         raise DataError(
             f"{metric} compares uint8 RGB images (H, W, 3), 0..255; the {which} image is {image.dtype} {image.shape}"
-            f"{held}; quantise it first, as a protocol does"
+            f"{held}; {what}"
         )
     check_pair(sr, hr, crop_border, least=least)
 

@@ -57,8 +57,11 @@ class PSNRY:
     higher_is_better = True
 
     def __call__(self, sr: npt.NDArray[np.uint8], hr: npt.NDArray[np.uint8], crop_border: int) -> float:
-        """Return dB for uint8 RGB images `(H, W, 3)`; luma is linear, so the luma of their difference is enough."""
-        check_images(self.name, sr, hr, crop_border)
+        """Return dB for uint8 RGB images `(H, W, 3)`, or for images of luma itself `(H, W)`."""
+        check_images(self.name, sr, hr, crop_border, luma=True)
+        if sr.ndim == 2:
+            return psnr(sr, hr, crop_border=crop_border)
+        # Luma is linear, so the luma of the difference is enough.
         a, b = crop(sr, crop_border), crop(hr, crop_border)
         weights = np.asarray(BT601_WEIGHTS) / 255.0
         total = 0.0

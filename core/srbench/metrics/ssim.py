@@ -141,8 +141,10 @@ class SSIMY:
     higher_is_better = True
 
     def __call__(self, sr: npt.NDArray[np.uint8], hr: npt.NDArray[np.uint8], crop_border: int) -> float:
-        """Return the mean SSIM of uint8 RGB images `(H, W, 3)`, at most 1."""
-        check_images(self.name, sr, hr, crop_border, least=11)
+        """Return the mean SSIM, at most 1, of uint8 RGB images `(H, W, 3)`, or of images of luma itself `(H, W)`."""
+        check_images(self.name, sr, hr, crop_border, least=11, luma=True)
+        if sr.ndim == 2:
+            return _mean_ssim(crop(sr, crop_border), crop(hr, crop_border))
         return _mean_ssim(rgb_to_y(crop(sr, crop_border)), rgb_to_y(crop(hr, crop_border)))
 
 

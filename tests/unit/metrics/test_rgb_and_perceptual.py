@@ -176,7 +176,7 @@ def test_niqe_needs_two_blocks_that_are_not_flat(seed: int) -> None:
         lambda image: image / 255,
         lambda image: image.astype(np.float32) * 1e3,
         lambda image: image.astype(np.int16) - 1,
-        lambda image: image[..., 0],
+        lambda image: image[..., :1],
         lambda image: image[..., :2],
     ],
 )
@@ -193,6 +193,13 @@ def test_images_of_two_sizes_are_refused(name: str, seed: int) -> None:
     sr, hr = random_pair(seed, 192, 96)
     with pytest.raises(DataError, match="the same shape"):
         get_metric(name)(sr[:-1], hr, 0)
+
+
+@pytest.mark.parametrize("name", ["lpips", "niqe", "psnr_rgb", "ssim_rgb"])
+def test_metrics_of_colour_have_no_use_for_luma_alone(name: str, seed: int) -> None:
+    sr, hr = (image[..., 0] for image in random_pair(seed, 192, 96))
+    with pytest.raises(DataError, match=rf"^{name} .* cannot be had of luma alone"):
+        get_metric(name)(sr, hr, 0)
 
 
 @pytest.mark.parametrize("value", [-0.01, 1.01, 255.0, np.nan, np.inf])

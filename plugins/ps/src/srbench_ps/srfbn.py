@@ -9,6 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from srbench.architecture import Architecture
 from srbench.backbone import Backbone
 from srbench.errors import ConfigError
 from srbench.mean_shift import mean_shift
@@ -129,6 +130,9 @@ class SRFBN(Backbone):
         self.conv_in = Activated(nn.Conv2d(3, 4 * num_feat, 3, padding=1))
         self.feat_in = Activated(nn.Conv2d(4 * num_feat, num_feat, 1))
         self.receptive_field = 1 + num_step * num_group * _reach(scales[0], 0) + _reach(scales[0], 1)
+        # A step has four convolutions in each group but the first, which merges nothing, and one at either end.
+        depth = 2 + num_step * 4 * num_group + 2
+        self.architecture = Architecture(depth=depth, filters=num_feat, global_skip=True, local_skips=True)
         self.steps = nn.ModuleList(TimeStep(num_feat, num_group, scales[0]) for _ in range(num_step))
         for module in self.modules():
             if isinstance(module, Conv) and module.weight.requires_grad:  # all but the mean shifts
@@ -138,21 +142,27 @@ class SRFBN(Backbone):
         tie(self, self.sharing_sites())
 
     def sharing_sites(self) -> list[SharingSite]:
-        """Return the convolutions of all time steps: one bank of the down-sampling ones, steps tied."""
+        """Return the convolutions of all time steps: one bank of the down-sampling ones, steps tied.
+
+        What a group enlarges with and what it makes small with have one shape: they may be each other's adjoint.
+        """
         sites = []
         for number, step in enumerate(self.steps):
             assert isinstance(step, TimeStep)  # a module list forgets its type
             for path, kind, group in step.layers():
                 layer = path.removesuffix(".conv")
+                down = layer.startswith("downs.")
                 sites.append(
                     SharingSite(
                         f"steps.{number}.{path}",
                         kind=kind,
-                        bank="downs" if layer.startswith("downs") else None,
+                        bank="downs" if down else None,
                         tie=layer.replace(".", "_"),
                         step=(number,) if group is None else (number, group),
                         companions=() if layer == path else (f"steps.{number}.{layer}.act",),
                         bias="none",
+                        place=int(down),
+                        adjoint="projections" if down or layer.startswith("ups.") else None,
                     )
                 )
         return sites

@@ -1,1 +1,1 @@
-"""Sparse masks (SMSR) and the backbones SMSR and SRResNet."""
+"""Sparse masks (SMSR) for sr-bench, and the backbone of the paper."""
