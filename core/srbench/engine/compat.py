@@ -25,7 +25,7 @@ import types
 
 from srbench.errors import PluginError
 
-__all__ = ["load_basicsr"]
+__all__ = ["load_basicsr", "load_torchvision"]
 
 _NOT_NEEDED = "Evaluation of networks that do not use basicsr, and leaderboards, work without it."
 
@@ -53,7 +53,7 @@ def load_basicsr() -> None:
         raise PluginError(
             f"training and the EDSR networks need basicsr 1.4.2, which is not installed: {advice}. {_NOT_NEEDED}"
         )
-    _import_torchvision()
+    load_torchvision("basicsr")
     _import_cv2()
     if importlib.util.find_spec("distutils") is None:
         raise PluginError(
@@ -64,17 +64,27 @@ def load_basicsr() -> None:
     _add_empty_package("basicsr.models")
 
 
-def _import_torchvision() -> None:
+def load_torchvision(needed_by: str) -> None:
+    """Make torchvision importable; call it before importing a library that imports it.
+
+    Args:
+        needed_by: The library, for messages.
+
+    Raises:
+        PluginError: It is missing or cannot be imported; the message says what to install.
+    """
     try:
         importlib.import_module("torchvision")
     except ModuleNotFoundError as error:
         raise PluginError(
-            f"basicsr needs torchvision, and importing it failed: {error}. Install the torchvision that goes "
+            f"{needed_by} needs torchvision, and importing it failed: {error}. Install the torchvision that goes "
             f"with this torch. {_NOT_NEEDED}"
         ) from error
     except RuntimeError as error:
         if "torchvision::" not in str(error):
-            raise PluginError(f"basicsr needs torchvision, and importing it failed: {error}. {_NOT_NEEDED}") from error
+            raise PluginError(
+                f"{needed_by} needs torchvision, and importing it failed: {error}. {_NOT_NEEDED}"
+            ) from error
         _define_torchvision_schemas()
         importlib.import_module("torchvision")
     name = "torchvision.transforms.functional_tensor"
