@@ -33,6 +33,29 @@ _NOT_NEEDED = "Evaluation of networks that do not use basicsr, and leaderboards,
 _schemas: list[object] = []
 
 
+def load_torchvision(purpose: str) -> None:
+    """Import torchvision, beside a CPU-only torch too.
+
+    Args:
+        purpose: What needs it, for the message.
+
+    Raises:
+        PluginError: It is missing or cannot be imported.
+    """
+    try:
+        importlib.import_module("torchvision")
+    except ModuleNotFoundError as error:
+        raise PluginError(
+            f"{purpose} needs torchvision, and importing it failed: {error}. Install the torchvision that goes with "
+            "this torch."
+        ) from error
+    except RuntimeError as error:
+        if "torchvision::" not in str(error):
+            raise PluginError(f"{purpose} needs torchvision, and importing it failed: {error}.") from error
+        _define_torchvision_schemas()
+        importlib.import_module("torchvision")
+
+
 def load_basicsr() -> None:
     """Make the submodules of basicsr importable; call it before the first `import basicsr.…`.
 
@@ -53,7 +76,7 @@ def load_basicsr() -> None:
         raise PluginError(
             f"training and the EDSR networks need basicsr 1.4.2, which is not installed: {advice}. {_NOT_NEEDED}"
         )
-    load_torchvision("basicsr")
+    _import_torchvision()
     _import_cv2()
     if importlib.util.find_spec("distutils") is None:
         raise PluginError(
@@ -64,29 +87,11 @@ def load_basicsr() -> None:
     _add_empty_package("basicsr.models")
 
 
-def load_torchvision(needed_by: str) -> None:
-    """Make torchvision importable; call it before importing a library that imports it.
-
-    Args:
-        needed_by: The library, for messages.
-
-    Raises:
-        PluginError: It is missing or cannot be imported; the message says what to install.
-    """
+def _import_torchvision() -> None:
     try:
-        importlib.import_module("torchvision")
-    except ModuleNotFoundError as error:
-        raise PluginError(
-            f"{needed_by} needs torchvision, and importing it failed: {error}. Install the torchvision that goes "
-            f"with this torch. {_NOT_NEEDED}"
-        ) from error
-    except RuntimeError as error:
-        if "torchvision::" not in str(error):
-            raise PluginError(
-                f"{needed_by} needs torchvision, and importing it failed: {error}. {_NOT_NEEDED}"
-            ) from error
-        _define_torchvision_schemas()
-        importlib.import_module("torchvision")
+        load_torchvision("basicsr")
+    except PluginError as error:
+        raise PluginError(f"{error} {_NOT_NEEDED}") from error
     name = "torchvision.transforms.functional_tensor"
     if name not in sys.modules and importlib.util.find_spec(name) is None:
         functional = importlib.import_module("torchvision.transforms.functional")
