@@ -127,10 +127,10 @@ class Backbone(nn.Module):
         """
         self.select_scale(scale)
         view = copy.deepcopy(self)
+        view.drop_other_scales(scale)
         for module in view.modules():
             if isinstance(module, TaskModule):
                 module.keep_task(scale)
-        view.drop_other_scales(scale)
         view.scales = (scale,)
         return view
 
@@ -153,6 +153,20 @@ class Backbone(nn.Module):
                 "output is the SR image"
             )
         return outputs
+
+    def executed_macs(self, lr: Tensor, scale: int | None = None) -> list[int] | None:
+        """Return the multiply-accumulates that inference executes for each image of a batch, where masks skip some.
+
+        What depends on the images, such as sparse masks, is beyond `srbench.cost`, which counts the dense computation
+        from shapes. A network that skips work says here how much is left: convolutions and matrix products at the size
+        of `lr` as it is, all of them, those that are never skipped included. Where an image skips nothing, it must be
+        the dense count. Default: None, every image takes what the shapes say.
+
+        Args:
+            lr: LR images `(N, 3, h, w)` in 0..1.
+            scale: As in `forward`.
+        """
+        return None
 
     def auxiliary_loss(self) -> Tensor | None:
         """Return the sharing method's additional loss, or None."""

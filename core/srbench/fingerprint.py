@@ -32,9 +32,10 @@ CORE = "sr-bench"
 # What cannot change a number. A better page or message must not ask for a hundred hours of training again.
 _NEUTRAL = frozenset(
     {
-        "cli", "leaderboard", "leaderboards", "suites", "testing",
-        "crops.py", "executor.py", "figures.py", "fingerprint.py", "loading.py", "plan.py", "reported.py", "results.py",
-        "runner.py", "storage.py", "suite.py", "suite_parts.py", "timm_bridge.py", "yaml_lines.py",
+        "cli", "cost", "leaderboard", "leaderboards", "suites", "testing",
+        "crops.py", "executor.py", "figures.py", "fingerprint.py", "loading.py", "plan.py", "record_cost.py",
+        "reported.py", "results.py", "runner.py", "storage.py", "suite.py", "suite_parts.py", "timm_bridge.py",
+        "yaml_lines.py",
     }
 )  # fmt: skip
 # The same in a plugin's package.

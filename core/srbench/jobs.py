@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING, Any
 
 from srbench import __version__, fingerprint
 from srbench.crops import crop_box
-from srbench.errors import SRBenchError
+from srbench.errors import CostError, SRBenchError
 from srbench.plan import CellPlan, ModelPlan
+from srbench.record_cost import CostFigures
 from srbench.results import Record, Training, now, slugify
 
 if TYPE_CHECKING:
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from srbench.backbone import Backbone
     from srbench.data.datasets import Dataset
     from srbench.engine.train import TrainResult
+    from srbench.protocols import Protocol
 
 __all__ = ["Finished", "Full", "Job", "Progress", "failed_record", "perform"]
 
@@ -171,7 +173,7 @@ def _versions() -> dict[str, str]:
 
 def _known(state: dict[str, Any]) -> dict[str, Any]:
     """Return the parts of a record that are known by now."""
-    known = {"checks", "training", "weights_sha256", "params_unique", "params_deployed", "params_stored"}
+    known = {"checks", "training", "weights_sha256", "params_unique", "params_deployed", "params_stored", "cost"}
     return {key: value for key, value in state.items() if key in known}
 
 
@@ -229,9 +231,36 @@ def _deploy(job: Job, scale: int, state: dict[str, Any]) -> Backbone:
         network: Backbone = state["network"]
         deployed = network if network.scales == (scale,) else network.at_scale(scale)
         state["params_deployed"] = count_parameters(deployed)
+        state["cost"] = _cost(deployed)
         state["deployed"], state["scale"] = deployed.to(job.device), scale
     view: Backbone = state["deployed"]
     return view
+
+
+def _cost(deployed: Backbone) -> CostFigures:
+    from srbench.cost.counts import cost_of
+
+    try:
+        cost = cost_of(deployed)
+    except CostError as error:
+        return CostFigures(not_counted=str(error))
+    return CostFigures(
+        macs=cost.hd.macs,
+        macs_256=cost.ntire.macs,
+        synthesis=round(cost.hd.synthesis),
+        activations=round(cost.hd.activations),
+        activations_256=round(cost.ntire.activations),
+    )
+
+
+def _executed(network: Backbone, dataset: Dataset, scale: int, protocol: Protocol, cost: CostFigures) -> CostFigures:
+    """Return a cost with what the network's masks leave of it on these images, if it has masks."""
+    from srbench.cost.executed import executed_on
+
+    counts = executed_on(network, dataset, scale, protocol)
+    if not counts:
+        return cost
+    return cost.model_copy(update={"macs_executed": round(sum(counts.values()) / len(counts))})
 
 
 def _train(job: Job, emit: Emit) -> TrainResult:
@@ -296,6 +325,7 @@ def _evaluate(job: Job, cells: Sequence[CellPlan], state: dict[str, Any], emit: 
         if dataset.redistributable:
             crops = [_crops(Path(folder, protocol.name), dataset, protocol, scale) for protocol in protocols]
     seconds = round(time.perf_counter() - started, 3)
+    cost = _executed(network, dataset, scale, protocols[0], state["cost"])
     columns = [metric.name for metric in metrics]
     measured = []
     for cell, table, images in zip(cells, tables, crops, strict=True):
@@ -307,7 +337,7 @@ def _evaluate(job: Job, cells: Sequence[CellPlan], state: dict[str, Any], emit: 
             metrics={name: float(table[name].mean()) for name in columns},
             redistributable=dataset.redistributable,
             licence=_licences(dataset),
-            **_known(state),
+            **_known(state) | {"cost": cost},
         )
         speed = {
             "schema_version": 1,
@@ -346,19 +376,12 @@ def _crops(folder: Path, dataset: Dataset, protocol: Any, scale: int) -> dict[st
 def _hardware(job: Job) -> dict[str, Any]:
     import torch
 
+    from srbench.cost.machine import processor_name
+
     cuda = job.device.startswith("cuda")
     return {
-        "device": torch.cuda.get_device_name(job.device) if cuda else _processor(),
+        "device": torch.cuda.get_device_name(job.device) if cuda else processor_name(),
         "kind": "cuda" if cuda else "cpu",
         "threads": job.threads,
         "torch": str(torch.__version__),
     }
-
-
-def _processor() -> str:
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-    except OSError:
-        lines = []
-    named = next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), "")
-    return named or platform.processor() or platform.machine()

@@ -27,7 +27,7 @@ GROUPS = ("backbones", "baselines", "methods", "metrics", "datasets", "suites", 
 EXTRAS: dict[str, dict[str, tuple[str, ...]]] = {
     "ps": {
         "methods": ("basis", "dsconv", "ps"),
-        "backbones": ("carn", "carn_m", "drrn_b1u9", "rcan_g5b10", "srfbn_s"),
+        "backbones": ("carn", "carn_m", "drrn_b1u25", "drrn_b1u9", "rcan_g5b10", "srfbn_s"),
         "commands": ("compress", "swap"),
         "figures": ("coefficients", "filters", "size-quality", "wrong-scale"),
     },
@@ -49,7 +49,20 @@ EXTRAS: dict[str, dict[str, tuple[str, ...]]] = {
         ),
     },
     "zoo": {
-        "backbones": ("imdn", "imdn_tiny"),
+        "backbones": (
+            "bsrn",
+            "drcn",
+            "ecbsr",
+            "fsrcnn",
+            "imdn",
+            "imdn_tiny",
+            "mdsr",
+            "pan",
+            "rlfn",
+            "srvgg",
+            "swinir_light",
+            "vdsr",
+        ),
     },
 }
 

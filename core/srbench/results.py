@@ -29,6 +29,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from srbench.errors import StoreError
+from srbench.record_cost import CostFigures
 from srbench.reported import ReportedFigure
 from srbench.storage import (
     disk_errors,
@@ -121,6 +122,7 @@ class Record(_Schema):
         params_unique: Parameters of the network, each tensor once.
         params_deployed: The same, of the view that serves one scale.
         params_stored: Numbers in its checkpoint.
+        cost: Multiply-accumulates and the like; None in records of before they were counted.
         checks: Conformance check -> `passed`, `failed: why` or `skipped: why`.
         plugins: Distributions that the model comes from -> version; `code_digest` is the hash of their code.
         numerics: Switches that change what is computed, such as TF32.
@@ -152,6 +154,7 @@ class Record(_Schema):
     params_unique: int | None = None
     params_deployed: int | None = None
     params_stored: int | None = None
+    cost: CostFigures | None = None
     weights_sha256: str | None = None
     training: Training | None = None
     checks: dict[str, str] = {}

@@ -43,6 +43,7 @@ class SharingSite:
         place: Which of its block's convolutions a convolution is, from 1 on; 0 where that does not matter.
         adjoint: Sites of kind `conv` and `tconv` with the same value may share a kernel: the transposed convolution is
             then the adjoint of a convolution whose `step` begins with its own. None: the site shares none.
+        scales: The scales at which a multi-scale network comes by here (a level of a pyramid); None: at all.
         bias: Which bias the layer keeps when its weight comes from a bank: its `own`; one `per_scale` (CARN); one
             `tied` with the layers of its tie class; `none` (SRFBN). A layer without a bias has none in any case.
     """
@@ -57,3 +58,4 @@ class SharingSite:
     bias: str = "own"
     place: int = 0
     adjoint: str | None = None
+    scales: tuple[int, ...] | None = None

@@ -123,9 +123,11 @@ class Suite(Schema):
             raise type(error)(f"{self.where(*place)}: {error}") from error
 
     def resolve(self, dataset: str) -> str:
-        """Return a data set's name, or its folder relative to the suite's file where that exists."""
-        if self._base is not None and not Path(dataset).is_absolute() and (self._base / dataset).is_dir():
-            return str(self._base / dataset)
+        """Return a data set's name, or its folder or list relative to the suite's file where that exists."""
+        if self._base is not None and not Path(dataset).is_absolute():
+            path = self._base / dataset
+            if path.is_dir() or (path.suffix == ".txt" and path.is_file()):
+                return str(path)
         return dataset
 
     def training(self, entry: ModelEntry) -> TrainSpec | None:

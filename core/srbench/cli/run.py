@@ -27,7 +27,10 @@ def run(
     ] = None,
     train_data: Annotated[
         str | None,
-        typer.Option(help="Train on these images instead: a data set's name or a folder.", metavar="NAME|DIR"),
+        typer.Option(
+            help="Train on these images instead: a data set's name, a folder, or a list of images.",
+            metavar="NAME|DIR|LIST",
+        ),
     ] = None,
     models: Annotated[
         str | None, typer.Option(help='Only models that match, e.g. `"edsr*"` (quoted).', metavar="GLOB")

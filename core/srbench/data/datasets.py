@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
-import os
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from pathlib import Path
@@ -164,38 +163,49 @@ def _read_verified(path: Path) -> Image | None:
 
 
 def open_dataset(name: str | Path) -> Dataset:
-    """Return a registered data set, or the images of a folder.
+    """Return a registered data set, or the images of a folder, or those that a text file lists.
 
     Args:
-        name: A registered name, or a folder: of HR images, or with `HR` and `LR_bicubic/X2`, ... in it. A relative
-            folder is looked for here, then in the folders that the environment variable `SRBENCH_DATA` lists: a suite
-            can name data by what it is called, wherever it lies.
+        name: A registered name; or a folder: of HR images, or with `HR` and `LR_bicubic/X2`, ... in it; or a list of
+            images and folders, `NAME.txt` (see `ListDataset`). What is relative is looked for here, then in the folders
+            that the environment variable `SRBENCH_DATA` lists: a suite can name data by what it is called, wherever it
+            lies. Some lists come with sr-bench, e.g. `t91-bsds200.txt`.
 
     Raises:
         UnknownNameError: If it is neither; the message suggests the nearest name.
         DataError: If the folder holds no images, or LR images without HR images.
     """
     from srbench.data.folders import FolderDataset
+    from srbench.data.lists import ListDataset
     from srbench.registry import get_dataset, list_datasets
 
     known = list_datasets()
     if str(name) in known:
         return get_dataset(str(name))
-    path = _find_folder(Path(name).expanduser())
+    path = _find(Path(name).expanduser())
     if path.is_dir():
         taken = {other.lower() for other in known}
         return FolderDataset(
             path,
             name=f"{path.resolve().name}-folder" if path.resolve().name.lower() in taken else None,
         )
+    if path.is_file() and path.suffix == ".txt":
+        return ListDataset(path)
     if path.exists():
-        raise DataError(f"'{name}' is a file; a data set is a folder of images, or one of: {', '.join(known)}")
+        raise DataError(
+            f"'{name}' is a file; a data set is a folder of images, a list of them in a .txt file, or one of: "
+            f"{', '.join(known)}"
+        )
     raise UnknownNameError(
         f"unknown data set '{name}', and no folder of that name here or in SRBENCH_DATA"
         f"{suggest(str(name), known, noun='known')}"
     )
 
 
-def _find_folder(path: Path) -> Path:
-    places = [Path(place).expanduser() for place in os.environ.get("SRBENCH_DATA", "").split(os.pathsep) if place]
-    return next((place / path for place in (Path(), *places) if (place / path).is_dir()), path)
+def _find(path: Path) -> Path:
+    from srbench.data.lists import data_folders, packaged_lists
+
+    if path.suffix == ".txt":
+        places = (Path(), *data_folders(), packaged_lists())
+        return next((place / path for place in places if (place / path).is_file()), path)
+    return next((place / path for place in (Path(), *data_folders()) if (place / path).is_dir()), path)

@@ -14,6 +14,7 @@ from markupsafe import Markup, escape
 
 from srbench.leaderboard.boards import Board, Results
 from srbench.leaderboard.chart import chart, series_of
+from srbench.leaderboard.costs import has_costs, shown_cost
 from srbench.leaderboard.crops import crop_strips
 from srbench.leaderboard.naming import style
 from srbench.leaderboard.statistics import FEW_IMAGES, Interval
@@ -34,7 +35,8 @@ def html_text(results: Results) -> str:
             "strips": crop_strips(board),
             "explanation": results.info.explanations.get(board.digest, "") if results.info else "",
             "few": min((dataset.images for dataset in board.datasets), default=0) < FEW_IMAGES,
-            "columns": 6 + len(board.datasets) * len(board.metrics),
+            "costs": has_costs([board]),
+            "columns": 6 + has_costs([board]) + len(board.datasets) * len(board.metrics),
         }
         for board in results.boards
     ]
@@ -87,6 +89,7 @@ def _environment() -> Environment:
         "breakable": _breakable,
         "style": style,
         "sort_value": lambda value: "" if value is None or math.isnan(value) else repr(round(float(value), 10)),
+        "shown_cost": shown_cost,
         "is_nan": math.isnan,
         "range": _range,
     }

@@ -10,6 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from srbench.leaderboard.boards import Board, Entry, Group, Results
+from srbench.leaderboard.costs import has_costs, shown_cost
 from srbench.leaderboard.naming import style
 
 __all__ = ["print_results"]
@@ -47,6 +48,8 @@ def _table(board: Board, group: Group, *, wide: bool) -> Table:
     table.add_column("rank", justify="right", no_wrap=True)
     table.add_column("model", overflow="fold", min_width=18)
     table.add_column("parameters", justify="right", no_wrap=True)
+    if wide and has_costs([board]):
+        table.add_column("MACs", justify="right", no_wrap=True)
     if wide:
         for dataset in board.datasets:
             for metric in board.metrics:
@@ -65,6 +68,8 @@ def _cells(board: Board, entry: Entry, *, wide: bool) -> list[str]:
     cells = ["–" if entry.rank is None else str(entry.rank), entry.label]
     cells.append("–" if entry.record.params_unique is None else f"{entry.record.params_unique:,}")
     first = style(board.metrics[0])
+    if wide and has_costs([board]):
+        cells.append("\n".join(shown_cost(entry).texts[:2]))
     if wide:
         for dataset in board.datasets:
             for metric in board.metrics:

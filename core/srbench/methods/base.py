@@ -82,7 +82,7 @@ class SharingMethod:
     def replace(
         self, site: SharingSite, module: nn.Module, shared: nn.Module | None, tasks: tuple[int, ...]
     ) -> nn.Module:
-        """Return the module that takes the place of `module` at a site."""
+        """Return the module that takes the place of `module` at a site; `tasks` are the scales that come by there."""
         raise NotImplementedError
 
     def applied(self, model: Backbone) -> None:

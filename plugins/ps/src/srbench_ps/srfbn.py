@@ -9,6 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from srbench.architecture import Architecture
 from srbench.backbone import Backbone
 from srbench.errors import ConfigError
 from srbench.mean_shift import mean_shift
@@ -128,6 +129,9 @@ class SRFBN(Backbone):
         self.sub_mean, self.add_mean = mean_shift(-1, _VALUE_RANGE), mean_shift(1, _VALUE_RANGE)
         self.conv_in = Activated(nn.Conv2d(3, 4 * num_feat, 3, padding=1))
         self.feat_in = Activated(nn.Conv2d(4 * num_feat, num_feat, 1))
+        # A step has four convolutions in each group but the first, which merges nothing, and one at either end.
+        depth = 2 + num_step * 4 * num_group + 2
+        self.architecture = Architecture(depth=depth, filters=num_feat, global_skip=True, local_skips=True)
         self.steps = nn.ModuleList(TimeStep(num_feat, num_group, scales[0]) for _ in range(num_step))
         for module in self.modules():
             if isinstance(module, Conv) and module.weight.requires_grad:  # all but the mean shifts

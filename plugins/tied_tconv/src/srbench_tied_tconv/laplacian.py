@@ -25,11 +25,12 @@ class UpConv(nn.Module):
 
     Args:
         num_feat: Features.
+        num_out: Features that it makes; as many where it is not given.
     """
 
-    def __init__(self, num_feat: int) -> None:
+    def __init__(self, num_feat: int, num_out: int | None = None) -> None:
         super().__init__()
-        self.conv = nn.ConvTranspose2d(num_feat, num_feat, 3, stride=2)
+        self.conv = nn.ConvTranspose2d(num_feat, num_feat if num_out is None else num_out, 3, stride=2)
 
     def forward(self, x: Tensor) -> Tensor:
         """Return features `(N, C, 2h, 2w)` of `(N, C, h, w)`."""
@@ -102,11 +103,15 @@ class LaplacianPyramid(LumaBackbone):
         return tuple(luma if size == scale else matlab_bicubic(luma, Fraction(size, scale)) for size in sizes)
 
 
-def initialise(model: nn.Module) -> None:
-    """Give every convolution He-normal weights and biases of 0, but the filter that enlarges images."""
+def initialise(model: LaplacianPyramid, entry: nn.Conv2d) -> None:
+    """Initialise as the authors do: He-normal kernels, biases of 0, and nearly nothing at the entry.
+
+    So the network begins as bilinear interpolation, and learns at once instead of unlearning its random features first.
+    """
     for module in model.modules():
         if isinstance(module, nn.Conv2d | nn.ConvTranspose2d) and module.bias is not None:
             # The authors count the inputs of a transposed convolution like those of a convolution.
             deviation = math.sqrt(2 / (module.in_channels * module.kernel_size[0] * module.kernel_size[1]))
             nn.init.normal_(module.weight, std=deviation)
             nn.init.zeros_(module.bias)
+    nn.init.normal_(entry.weight, std=0.001)

@@ -56,7 +56,7 @@ class LapSRN(LaplacianPyramid):
         super().__init__(scales, num_conv, num_feat)
         self.entry = nn.Conv2d(1, num_feat, 3, padding=1)
         self.levels = nn.ModuleList(Level(num_conv, num_feat) for _ in range(self.num_level))
-        initialise(self)
+        initialise(self, self.entry)
 
     def sharing_sites(self) -> list[SharingSite]:
         """Return the convolutions of all levels and what enlarges their features: one bank, nothing tied natively."""

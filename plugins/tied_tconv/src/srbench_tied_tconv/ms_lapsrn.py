@@ -103,7 +103,7 @@ class MSLapSRN(LaplacianPyramid):
         super().__init__(scales, num_block * num_conv, num_feat)
         self.entry = nn.Conv2d(1, num_feat, 3, padding=1)
         self.levels = nn.ModuleList(Level(num_block, num_conv, num_feat, skip) for _ in range(self.num_level))
-        initialise(self)
+        initialise(self, self.entry)
         tie(self, self.sharing_sites())
 
     @property
@@ -117,6 +117,7 @@ class MSLapSRN(LaplacianPyramid):
         for number, level in enumerate(self.levels):
             assert isinstance(level, Level)  # a module list forgets its type
             path = f"levels.{number}"
+            scales = tuple(scale for scale in self.scales if scale >= 2 ** (number + 1))
             for step, block in enumerate(level.blocks):
                 assert isinstance(block, Block)
                 sites += [
@@ -129,22 +130,23 @@ class MSLapSRN(LaplacianPyramid):
                         bias="tied",
                         place=index + 1,
                         adjoint="blocks",
+                        scales=scales,
                     )
                     for index in range(len(block.convs))
                 ]
-            step_here = (number,)
             sites += [
                 SharingSite(
                     f"{path}.up.conv",
                     kind="tconv",
                     bank="blocks",
                     tie="up",
-                    step=step_here,
+                    step=(number,),
                     bias="tied",
                     adjoint="blocks",
+                    scales=scales,
                 ),
-                SharingSite(f"{path}.residual", kind="conv", bank=None, tie="residual", step=step_here),
-                SharingSite(f"{path}.image_up", kind="tconv", bank=None, tie="image_up", step=step_here),
+                SharingSite(f"{path}.residual", kind="conv", bank=None, tie="residual", step=(number,), scales=scales),
+                SharingSite(f"{path}.image_up", kind="tconv", bank=None, tie="image_up", step=(number,), scales=scales),
             ]
         return sites
 
@@ -200,5 +202,5 @@ def ms_lapsrn_r8_ns(scales: tuple[int, ...]) -> MSLapSRN:
 
 @register_backbone
 def ms_lapsrn_tiny(scales: tuple[int, ...]) -> MSLapSRN:
-    """Build a small MS-LapSRN, for trainings on a CPU: 2 uses of the block a level, 24 features (31,721 parameters)."""
-    return MSLapSRN(scales, num_block=2, num_feat=24)
+    """Build a small MS-LapSRN, for trainings on a CPU: 2 uses of the block a level, 32 features (56,113 parameters)."""
+    return MSLapSRN(scales, num_block=2, num_feat=32)

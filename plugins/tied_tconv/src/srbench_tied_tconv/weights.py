@@ -35,10 +35,10 @@ def read_matconvnet(path: Path) -> dict[str, Tensor]:
     from scipy.io.matlab import MatReadError
 
     again = "give a network that MatConvNet saved, or download the file again"
+    if not path.is_file():
+        raise WeightsError(f"no weights file at '{path}'; give the path of a .mat file")
     try:
         content = loadmat(path, struct_as_record=False, squeeze_me=False, variable_names=["net"])
-    except FileNotFoundError:
-        raise WeightsError(f"no weights file at '{path}'; give the path of a .mat file") from None
     except NotImplementedError:
         raise WeightsError(f"'{path}' is a Matlab file of version 7.3 (HDF5), and {again}") from None
     except MatReadError as error:

@@ -11,7 +11,8 @@ from srbench.backbone import Backbone
 from srbench.errors import ConfigError
 from srbench.registry import register_backbone
 from srbench.sites import BlockSpec, SharingSite
-from srbench_zoo.parts import ContrastAttention, pixel_shuffle_tail, single_scale
+from srbench_zoo.attention import ContrastAttention
+from srbench_zoo.parts import pixel_shuffle_tail, single_scale
 
 __all__ = ["IMDN", "DistillationBlock", "imdn", "imdn_tiny"]
 
