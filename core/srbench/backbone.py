@@ -160,13 +160,13 @@ class Backbone(nn.Module):
         What depends on the images, such as sparse masks, is beyond `srbench.cost`, which counts the dense computation
         from shapes. A network that skips work says here how much is left: convolutions and matrix products at the size
         of `lr` as it is, all of them, those that are never skipped included. Where an image skips nothing, it must be
-        the dense count. Default: None, every image takes what the shapes say.
+        the dense count. None, every image takes what the shapes say; default: what the sharing method answers.
 
         Args:
             lr: LR images `(N, 3, h, w)` in 0..1.
             scale: As in `forward`.
         """
-        return None
+        return None if self.method is None else self.method.executed_macs(self, lr, scale)
 
     def auxiliary_loss(self) -> Tensor | None:
         """Return the sharing method's additional loss, or None."""

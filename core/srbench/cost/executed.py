@@ -12,6 +12,7 @@ import torch
 from srbench.backbone import Backbone
 from srbench.cost.counts import lr_size
 from srbench.errors import CostError
+from srbench.methods.base import SharingMethod
 
 if TYPE_CHECKING:
     from srbench.data.datasets import Dataset
@@ -22,7 +23,8 @@ __all__ = ["executed_on", "skips_work"]
 
 def skips_work(model: Backbone) -> bool:
     """Return whether a network says that images may take less than the shapes do (`Backbone.executed_macs`)."""
-    return type(model).executed_macs is not Backbone.executed_macs
+    by_method = model.method is not None and type(model.method).executed_macs is not SharingMethod.executed_macs
+    return by_method or type(model).executed_macs is not Backbone.executed_macs
 
 
 @torch.no_grad()

@@ -103,6 +103,13 @@ class SharingMethod:
         """Return the multiply-accumulates per forward that making the weights takes and folding removes."""
         return 0
 
+    def executed_macs(self, model: Backbone, lr: Tensor, scale: int | None) -> list[int] | None:
+        """Return what inference executes for each image of a batch, where the method's masks skip some of the work.
+
+        `Backbone.executed_macs` says what counts. Default: None, nothing is skipped.
+        """
+        return None
+
     def require_sites(self, groups: Sequence[SiteGroup], backbone: str) -> None:
         """Refuse a network without a site that the method takes.
 
