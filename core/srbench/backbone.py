@@ -77,10 +77,13 @@ class Backbone(nn.Module):
         model_name: The canonical name that the network was created under, or None.
         receptive_field: LR pixels on each side beyond which nothing changes an output pixel; None where there is no
             such bound, as with global pooling or attention, or where none is known. Tiling overlaps by it.
+        accepts_luma: Whether it also takes luma `(N, 1, h, w)` in 16/255..235/255 and then returns luma, as protocols
+            that compare luma alone need it.
         architecture: What `srbench list models --table` says of the network beside its size; None where nothing is.
     """
 
     receptive_field: int | None = None
+    accepts_luma: bool = False
     architecture: Architecture | None = None
 
     def __init__(self, scales: tuple[int, ...] = ()) -> None:
@@ -124,10 +127,10 @@ class Backbone(nn.Module):
         """
         self.select_scale(scale)
         view = copy.deepcopy(self)
+        view.drop_other_scales(scale)
         for module in view.modules():
             if isinstance(module, TaskModule):
                 module.keep_task(scale)
-        view.drop_other_scales(scale)
         view.scales = (scale,)
         return view
 
@@ -150,6 +153,20 @@ class Backbone(nn.Module):
                 "output is the SR image"
             )
         return outputs
+
+    def executed_macs(self, lr: Tensor, scale: int | None = None) -> list[int] | None:
+        """Return the multiply-accumulates that inference executes for each image of a batch, where masks skip some.
+
+        What depends on the images, such as sparse masks, is beyond `srbench.cost`, which counts the dense computation
+        from shapes. A network that skips work says here how much is left: convolutions and matrix products at the size
+        of `lr` as it is, all of them, those that are never skipped included. Where an image skips nothing, it must be
+        the dense count. None, every image takes what the shapes say; default: what the sharing method answers.
+
+        Args:
+            lr: LR images `(N, 3, h, w)` in 0..1.
+            scale: As in `forward`.
+        """
+        return None if self.method is None else self.method.executed_macs(self, lr, scale)
 
     def auxiliary_loss(self) -> Tensor | None:
         """Return the sharing method's additional loss, or None."""

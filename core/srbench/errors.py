@@ -10,6 +10,7 @@
     ├── DataError             an image, a data set or an LR/HR pairing that is not right
     ├── WeightsError          a checkpoint that is missing, foreign, damaged or unsafe
     ├── NetworkError          a file that could not be downloaded
+    ├── CostError             a network whose cost cannot be counted or measured
     └── StoreError            a results directory that cannot be written or read
 
 A message is one sentence or two: what was given, what was expected, what to do.
@@ -23,6 +24,7 @@ from collections.abc import Iterable
 
 __all__ = [
     "ConfigError",
+    "CostError",
     "DataError",
     "DuplicateNameError",
     "NameSyntaxError",
@@ -75,6 +77,10 @@ class WeightsError(SRBenchError):
 
 class NetworkError(SRBenchError):
     """A file that could not be downloaded."""
+
+
+class CostError(SRBenchError):
+    """A network whose cost cannot be counted or measured."""
 
 
 class StoreError(SRBenchError):

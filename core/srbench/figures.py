@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, Any
 from srbench.errors import ConfigError
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-__all__ = ["COLORS", "DIVERGING", "DPI", "check_target", "drawing", "save"]
+__all__ = ["COLORS", "DIVERGING", "DPI", "Sheet", "check_target", "drawing", "save"]
 
 # Okabe and Ito's palette without its yellow, which is hard to see on white: distinct for every common colour blindness.
 COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
@@ -78,3 +79,46 @@ def save(figure: Figure, path: Path) -> None:
     buffer = io.BytesIO()
     figure.savefig(buffer, format=kind, dpi=DPI, metadata=metadata)
     write_atomic(path, buffer.getvalue())
+
+
+class Sheet:
+    """A figure laid out in inches from its upper left corner, so that cells keep their size however many there are.
+
+    Args:
+        width: In inches.
+        height: In inches.
+        title: Stands at the upper left.
+    """
+
+    def __init__(self, width: float, height: float, title: str) -> None:
+        from matplotlib.figure import Figure as MatplotlibFigure
+
+        self.width, self.height = width, height
+        self.figure: Figure = MatplotlibFigure(figsize=(width, height))
+        # A letter of this face is about 0.0087 inches wide per point of its size.
+        size = min(11.0, (width - 0.24) / (0.0087 * max(len(title), 1)))
+        self.text(0.12, 0.12, title, size=size, weight="bold", va="top")
+
+    def axes(self, left: float, top: float, width: float, height: float) -> Axes:
+        """Add axes at a place, all in inches."""
+        return self.figure.add_axes(
+            (left / self.width, 1 - (top + height) / self.height, width / self.width, height / self.height)
+        )
+
+    def picture(self, left: float, top: float, width: float, height: float, values: Any, **options: Any) -> Any:
+        """Show an array without ticks, in a thin frame, and return what a colour bar needs."""
+        axes = self.axes(left, top, width, height)
+        axes.set(xticks=[], yticks=[])
+        for spine in axes.spines.values():
+            spine.set(visible=True, linewidth=0.4, color="0.5")
+        return axes.imshow(values, aspect="auto", **options)
+
+    def text(self, left: float, top: float, text: str, **options: Any) -> None:
+        """Write at a place, in inches."""
+        self.figure.text(left / self.width, 1 - top / self.height, text, **{"va": "center", **options})
+
+    def colorbar(self, image: Any, left: float, top: float, height: float, label: str) -> None:
+        """Add a colour bar, 0.12 inches wide."""
+        bar = self.figure.colorbar(image, cax=self.axes(left, top, 0.12, height))
+        bar.set_label(label)
+        bar.outline.set_linewidth(0.4)

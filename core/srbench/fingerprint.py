@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from srbench import plugins
+from srbench.inference import DEFAULT, InferenceOptions
 from srbench.naming import ModelName
 from srbench.results import canonical_json
 
@@ -32,9 +33,10 @@ CORE = "sr-bench"
 # What cannot change a number. A better page or message must not ask for a hundred hours of training again.
 _NEUTRAL = frozenset(
     {
-        "cli", "leaderboard", "leaderboards", "suites", "testing",
-        "crops.py", "executor.py", "figures.py", "fingerprint.py", "plan.py", "reported.py", "results.py", "runner.py",
-        "storage.py", "suite.py", "suite_parts.py", "timm_bridge.py", "yaml_lines.py",
+        "cli", "cost", "leaderboard", "leaderboards", "suites", "testing",
+        "crops.py", "executor.py", "figures.py", "fingerprint.py", "loading.py", "plan.py", "record_cost.py",
+        "reported.py", "results.py", "runner.py", "storage.py", "suite.py", "suite_parts.py", "timm_bridge.py",
+        "yaml_lines.py",
     }
 )  # fmt: skip
 # The same in a plugin's package.
@@ -135,6 +137,7 @@ def cell_key(
     protocol_digest: str,
     metrics: Sequence[str],
     code: str,
+    inference: InferenceOptions = DEFAULT,
     numerics: Mapping[str, Any] = NUMERICS,
 ) -> str:
     """Return the SHA-256 of everything that decides a cell's result.
@@ -148,6 +151,7 @@ def cell_key(
         protocol_digest: Hash of the protocol.
         metrics: Names of the metrics.
         code: Digest of the code of the core and of the plugins involved.
+        inference: How the network is run.
         numerics: Switches that change what is computed.
     """
     return _key(
@@ -161,8 +165,8 @@ def cell_key(
             "protocol": protocol_digest,
             "metrics": sorted(metrics),
             "code": code,
-            "dtype": DTYPE,
-            "numerics": dict(numerics),
+            "dtype": inference.record_dtype,
+            "numerics": {**numerics, **inference.chosen},
         }
     )
 

@@ -7,6 +7,7 @@ import platform
 import tempfile
 import time
 import traceback
+import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,9 +15,11 @@ from typing import TYPE_CHECKING, Any
 
 from srbench import __version__, fingerprint
 from srbench.crops import crop_box
-from srbench.errors import SRBenchError
+from srbench.errors import CostError, SRBenchError
+from srbench.inference import TilingWarning
 from srbench.plan import CellPlan, ModelPlan
-from srbench.results import Record, Training, now, slugify
+from srbench.record_cost import CostFigures
+from srbench.results import MetricKind, Record, Training, now, slugify
 
 if TYPE_CHECKING:
     import numpy as np
@@ -26,6 +29,7 @@ if TYPE_CHECKING:
     from srbench.backbone import Backbone
     from srbench.data.datasets import Dataset
     from srbench.engine.train import TrainResult
+    from srbench.protocols import Protocol
 
 __all__ = ["Finished", "Full", "Job", "Progress", "failed_record", "perform"]
 
@@ -145,13 +149,13 @@ def _record(model: ModelPlan, cell: CellPlan, **values: Any) -> Record:
         seed=None if model.training is None else model.training.seed,
         dataset=cell.data.name,
         dataset_hash=cell.data.content_hash,
-        protocol=cell.protocol,
+        protocol=cell.shown_protocol,
         protocol_digest=cell.protocol_digest,
         tier=model.tier,
         plugins=model.plugins,
         code_digest=model.code_digest,
-        dtype=fingerprint.DTYPE,
-        numerics=dict(fingerprint.NUMERICS),
+        dtype=cell.inference.record_dtype,
+        numerics={**fingerprint.NUMERICS, **cell.inference.chosen},
         versions=_versions(),
         created=now(),
         **values,
@@ -171,7 +175,7 @@ def _versions() -> dict[str, str]:
 
 def _known(state: dict[str, Any]) -> dict[str, Any]:
     """Return the parts of a record that are known by now."""
-    known = {"checks", "training", "weights_sha256", "params_unique", "params_deployed", "params_stored"}
+    known = {"checks", "training", "weights_sha256", "params_unique", "params_deployed", "params_stored", "cost"}
     return {key: value for key, value in state.items() if key in known}
 
 
@@ -229,9 +233,36 @@ def _deploy(job: Job, scale: int, state: dict[str, Any]) -> Backbone:
         network: Backbone = state["network"]
         deployed = network if network.scales == (scale,) else network.at_scale(scale)
         state["params_deployed"] = count_parameters(deployed)
+        state["cost"] = _cost(deployed)
         state["deployed"], state["scale"] = deployed.to(job.device), scale
     view: Backbone = state["deployed"]
     return view
+
+
+def _cost(deployed: Backbone) -> CostFigures:
+    from srbench.cost.counts import cost_of
+
+    try:
+        cost = cost_of(deployed)
+    except CostError as error:
+        return CostFigures(not_counted=str(error))
+    return CostFigures(
+        macs=cost.hd.macs,
+        macs_256=cost.ntire.macs,
+        synthesis=round(cost.hd.synthesis),
+        activations=round(cost.hd.activations),
+        activations_256=round(cost.ntire.activations),
+    )
+
+
+def _executed(network: Backbone, dataset: Dataset, scale: int, protocol: Protocol, cost: CostFigures) -> CostFigures:
+    """Return a cost with what the network's masks leave of it on these images, if it has masks."""
+    from srbench.cost.executed import executed_on
+
+    counts = executed_on(network, dataset, scale, protocol)
+    if not counts:
+        return cost
+    return cost.model_copy(update={"macs_executed": round(sum(counts.values()) / len(counts))})
 
 
 def _train(job: Job, emit: Emit) -> TrainResult:
@@ -258,7 +289,7 @@ def _sharing_outputs(cells: Sequence[CellPlan]) -> list[CellPlan]:
     from srbench.protocols import get_protocol
 
     def needs(cell: CellPlan) -> tuple[object, ...]:
-        return cell.data.source, cell.scale, cell.metrics, get_protocol(cell.protocol).lr_digest
+        return cell.data.source, cell.scale, cell.metrics, cell.inference, get_protocol(cell.protocol).lr_digest
 
     return [cell for cell in cells if needs(cell) == needs(cells[0])]
 
@@ -275,13 +306,14 @@ def _evaluate(job: Job, cells: Sequence[CellPlan], state: dict[str, Any], emit: 
     dataset = open_dataset(data.source)
     protocols = [get_protocol(cell.protocol) for cell in cells]
     metrics = [get_metric(name) for name in cells[0].metrics]
-    label = f"{data.name}, {' + '.join(protocol.name for protocol in protocols)}"
+    label = f"{data.name}, {' + '.join(cell.shown_protocol for cell in cells)}"
     if len(job.model.measured) > 1:
         label = f"x{scale}, {label}"
     emit(Progress("evaluate", 0, data.images, label))
     started = time.perf_counter()
     crops: list[dict[str, NDArray[np.uint8]]] = [{} for _ in cells]
-    with tempfile.TemporaryDirectory(prefix="srbench-") as folder:
+    with tempfile.TemporaryDirectory(prefix="srbench-") as folder, warnings.catch_warnings():
+        warnings.simplefilter("ignore", TilingWarning)  # what it says is in the record
         tables = evaluate(
             network,
             dataset,
@@ -292,10 +324,12 @@ def _evaluate(job: Job, cells: Sequence[CellPlan], state: dict[str, Any], emit: 
             threads=job.threads,
             progress=lambda _, done, total: emit(Progress("evaluate", done, total, label)),
             save_images=Path(folder) if dataset.redistributable else None,
+            inference=cells[0].inference,
         )
         if dataset.redistributable:
             crops = [_crops(Path(folder, protocol.name), dataset, protocol, scale) for protocol in protocols]
     seconds = round(time.perf_counter() - started, 3)
+    cost = _executed(network, dataset, scale, protocols[0], state["cost"])
     columns = [metric.name for metric in metrics]
     measured = []
     for cell, table, images in zip(cells, tables, crops, strict=True):
@@ -305,9 +339,14 @@ def _evaluate(job: Job, cells: Sequence[CellPlan], state: dict[str, Any], emit: 
             status="ok",
             images=len(table),
             metrics={name: float(table[name].mean()) for name in columns},
+            metric_kinds={
+                metric.name: MetricKind(unit=metric.unit, higher_is_better=metric.higher_is_better)
+                for metric in metrics
+            },
+            tile_error=table.attrs["tile_error"],
             redistributable=dataset.redistributable,
             licence=_licences(dataset),
-            **_known(state),
+            **_known(state) | {"cost": cost},
         )
         speed = {
             "schema_version": 1,
@@ -332,7 +371,9 @@ def _crops(folder: Path, dataset: Dataset, protocol: Any, scale: int) -> dict[st
 
     found: dict[str, NDArray[np.uint8]] = {}
     for name in dataset.image_names():
-        hr = protocol.mod_crop(dataset.hr(name), scale)
+        hr = protocol.reference(dataset.hr(name), scale, grey=dataset.is_grey(name))
+        if hr.ndim == 2:  # luma; its SR image was saved in grey
+            hr = hr[..., None].repeat(3, 2)
         top, left, bottom, right = crop_box(hr, CROP, scale)
         sr = read_rgb(folder / f"{name}.png")
         stem = slugify(name)
@@ -344,19 +385,12 @@ def _crops(folder: Path, dataset: Dataset, protocol: Any, scale: int) -> dict[st
 def _hardware(job: Job) -> dict[str, Any]:
     import torch
 
+    from srbench.cost.machine import processor_name
+
     cuda = job.device.startswith("cuda")
     return {
-        "device": torch.cuda.get_device_name(job.device) if cuda else _processor(),
+        "device": torch.cuda.get_device_name(job.device) if cuda else processor_name(),
         "kind": "cuda" if cuda else "cpu",
         "threads": job.threads,
         "torch": str(torch.__version__),
     }
-
-
-def _processor() -> str:
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-    except OSError:
-        lines = []
-    named = next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), "")
-    return named or platform.processor() or platform.machine()

@@ -27,14 +27,42 @@ GROUPS = ("backbones", "baselines", "methods", "metrics", "datasets", "suites", 
 EXTRAS: dict[str, dict[str, tuple[str, ...]]] = {
     "ps": {
         "methods": ("basis", "dsconv", "ps"),
-        "backbones": ("carn", "carn_m", "drrn_b1u9", "rcan_g5b10", "srfbn_s"),
+        "backbones": ("carn", "carn_m", "drrn_b1u25", "drrn_b1u9", "rcan_g5b10", "srfbn_s"),
         "commands": ("compress", "swap"),
         "figures": ("coefficients", "filters", "size-quality", "wrong-scale"),
     },
-    "sparse-mask": {"methods": ("sparse_mask",), "backbones": ("smsr", "smsr_tiny")},
-    "tied-tconv": {},
+    "sparse-mask": {
+        "methods": ("sparse_mask",),
+        "backbones": ("msrresnet", "smsr", "smsr_tiny", "srresnet", "srresnet_bn", "srresnet_tiny"),
+        "figures": ("feature-sparsity", "features", "masks", "module-sparsity"),
+    },
+    "tied-tconv": {
+        "methods": ("tied_tconv",),
+        "backbones": (
+            "lapsrn",
+            "ms_lapsrn_r2",
+            "ms_lapsrn_r5",
+            "ms_lapsrn_r8",
+            "ms_lapsrn_r8_ds",
+            "ms_lapsrn_r8_ns",
+            "ms_lapsrn_tiny",
+        ),
+    },
     "zoo": {
-        "backbones": ("imdn",),
+        "backbones": (
+            "bsrn",
+            "drcn",
+            "ecbsr",
+            "fsrcnn",
+            "imdn",
+            "imdn_tiny",
+            "mdsr",
+            "pan",
+            "rlfn",
+            "srvgg",
+            "swinir_light",
+            "vdsr",
+        ),
     },
 }
 

@@ -23,6 +23,7 @@ Image = npt.NDArray[np.uint8]
 
 Scores = tuple[float, float]
 Comparison = Callable[[Image, Image, Protocol, int], Scores]
+MakeLR = Callable[[Image, int], Image]
 
 MODEL = "bicubic interpolation in float64, not rounded before the protocol does"
 
@@ -85,8 +86,8 @@ def measure_costs(protocol: Protocol, scale: int = 2) -> Costs:
     dataset = embedded_test()
     hrs = [dataset.hr(image) for image in dataset.image_names()]
 
-    def mean(changed: Protocol, compare: Comparison = _on_luma, make_lr: Callable[..., Image] | None = None) -> Scores:
-        scores = [_score(hr, changed, scale, compare, make_lr or changed.lr_image) for hr in hrs]
+    def mean(changed: Protocol, compare: Comparison | None = None, make_lr: MakeLR | None = None) -> Scores:
+        scores = [_score(hr, changed, scale, compare or _COMPARED[changed.color], make_lr) for hr in hrs]
         return float(np.mean([score[0] for score in scores])), float(np.mean([score[1] for score in scores]))
 
     base = mean(protocol)
@@ -97,13 +98,22 @@ def measure_costs(protocol: Protocol, scale: int = 2) -> Costs:
     other_quantisation: Literal["round", "truncate"] = "truncate" if protocol.quantisation == "round" else "round"
     other_rounding: Rounding = "once" if protocol.lr_rounding == "per_pass" else "per_pass"
     other_padding: Padding = "replicate" if protocol.lr_padding == "symmetric" else "symmetric"
-    luma = "BT.601 luma, 16..235"
+    border = protocol.crop(scale)
+    # Luma alone cannot be compared in other colours: there are none. It is downsampled as RGB instead.
+    colors = [
+        cost("color", _CALLED[protocol.color], _CALLED[color], mean(protocol, compare))
+        for color, compare in ({} if protocol.lr_channels == "y" else _OTHERS).items()
+        if color != protocol.color
+    ]
+    if protocol.lr_channels == "y":
+        rgb = replace(protocol, lr_channels="rgb")
+        colors = [cost("lr_channels", "luma", "RGB", mean(rgb, _on_rounded_luma))]
     choices = (
-        cost("color", luma, "full-range luma, 0..255", mean(protocol, _on_full_range)),
-        cost("color", luma, "BT.601 luma rounded to uint8", mean(protocol, _on_rounded_luma)),
-        cost("color", luma, "the three channels of RGB", mean(protocol, _on_rgb)),
-        cost("crop_border", f"{scale} pixels each side", "none", mean(protocol, _uncropped)),
-        cost("crop_border", f"{scale} pixels each side", f"{scale + 6} pixels", mean(protocol, _cropped_more)),
+        *colors,
+        cost("crop_border", f"{border} pixels each side", "none", mean(protocol, _uncropped(protocol))),
+        cost(
+            "crop_border", f"{border} pixels each side", f"{border + 6} pixels", mean(protocol, _cropped_more(protocol))
+        ),
         cost(
             "quantisation",
             protocol.quantisation,
@@ -116,18 +126,18 @@ def measure_costs(protocol: Protocol, scale: int = 2) -> Costs:
         cost(
             "lr_kernel", protocol.lr_kernel, "every n-th pixel (no antialiasing)", mean(protocol, make_lr=_nearest_lr)
         ),
-        cost("ssim_region", "valid", "whole image, border repeated (Matlab's ssim)", mean(protocol, _on_padded)),
+        cost(
+            "ssim_region", "valid", "whole image, border repeated (Matlab's ssim)", mean(protocol, _on_padded(protocol))
+        ),
     )
     return Costs(MODEL, dataset.name, len(hrs), scale, *base, choices)
 
 
-def _score(
-    hr: Image, protocol: Protocol, scale: int, compare: Comparison, make_lr: Callable[[Image, int], Image]
-) -> Scores:
-    hr = protocol.mod_crop(hr, scale)
-    lr = make_lr(hr, scale)
+def _score(hr: Image, protocol: Protocol, scale: int, compare: Comparison, make_lr: MakeLR | None) -> Scores:
+    reference = protocol.reference(hr, scale)
+    lr = protocol.lr_image(hr, scale) if make_lr is None else make_lr(reference, scale)
     sr = imresize(lr, scale, rounding="none") / 255.0
-    return compare(protocol.quantise(sr), hr, protocol, protocol.crop(scale))
+    return compare(protocol.quantise(sr), reference, protocol, protocol.crop(scale))
 
 
 def _compare(a: npt.NDArray[Any], b: npt.NDArray[Any], protocol: Protocol, border: int) -> Scores:
@@ -136,8 +146,13 @@ def _compare(a: npt.NDArray[Any], b: npt.NDArray[Any], protocol: Protocol, borde
     return psnr(a, b, **options), similarity
 
 
+def _luma(image: Image) -> npt.NDArray[np.float64]:
+    """Return the luma of an RGB image, or the luma image itself."""
+    return rgb_to_y(image) if image.ndim == 3 else image.astype(np.float64)
+
+
 def _on_luma(sr: Image, hr: Image, protocol: Protocol, border: int) -> Scores:
-    return _compare(rgb_to_y(sr), rgb_to_y(hr), protocol, border)
+    return _compare(_luma(sr), _luma(hr), protocol, border)
 
 
 def _on_full_range(sr: Image, hr: Image, protocol: Protocol, border: int) -> Scores:
@@ -145,7 +160,7 @@ def _on_full_range(sr: Image, hr: Image, protocol: Protocol, border: int) -> Sco
 
 
 def _on_rounded_luma(sr: Image, hr: Image, protocol: Protocol, border: int) -> Scores:
-    return _compare(np.rint(rgb_to_y(sr)), np.rint(rgb_to_y(hr)), protocol, border)
+    return _compare(np.rint(_luma(sr)), np.rint(_luma(hr)), protocol, border)
 
 
 def _on_rgb(sr: Image, hr: Image, protocol: Protocol, border: int) -> Scores:
@@ -153,19 +168,43 @@ def _on_rgb(sr: Image, hr: Image, protocol: Protocol, border: int) -> Scores:
     return psnr(sr, hr, data_range=protocol.data_range, crop_border=border), float(np.mean(channels))
 
 
-def _uncropped(sr: Image, hr: Image, protocol: Protocol, border: int) -> Scores:
-    return _on_luma(sr, hr, protocol, 0)
+_COMPARED: dict[str, Comparison] = {"y-bt601": _on_luma, "y-bt601-rounded": _on_rounded_luma, "rgb": _on_rgb}
+_OTHERS: dict[str, Comparison] = {
+    "y-bt601": _on_luma,
+    "full-range": _on_full_range,
+    "y-bt601-rounded": _on_rounded_luma,
+    "rgb": _on_rgb,
+}
+_CALLED = {
+    "y-bt601": "BT.601 luma, 16..235",
+    "full-range": "full-range luma, 0..255",
+    "y-bt601-rounded": "BT.601 luma rounded to uint8",
+    "rgb": "the three channels of RGB",
+}
 
 
-def _cropped_more(sr: Image, hr: Image, protocol: Protocol, border: int) -> Scores:
-    return _on_luma(sr, hr, protocol, border + 6)
+def _uncropped(protocol: Protocol) -> Comparison:
+    compare = _COMPARED[protocol.color]
+    return lambda sr, hr, protocol, border: compare(sr, hr, protocol, 0)
 
 
-def _on_padded(sr: Image, hr: Image, protocol: Protocol, border: int) -> Scores:
-    margin = protocol.ssim_window // 2
-    a, b = (np.pad(crop(rgb_to_y(image), border), margin, mode="edge") for image in (sr, hr))
-    similarity = ssim(a, b, data_range=protocol.data_range, window_size=protocol.ssim_window, sigma=protocol.ssim_sigma)
-    return _on_luma(sr, hr, protocol, border)[0], similarity
+def _cropped_more(protocol: Protocol) -> Comparison:
+    compare = _COMPARED[protocol.color]
+    return lambda sr, hr, protocol, border: compare(sr, hr, protocol, border + 6)
+
+
+def _on_padded(protocol: Protocol) -> Comparison:
+    compare = _COMPARED[protocol.color]
+
+    def compared(sr: Image, hr: Image, protocol: Protocol, border: int) -> Scores:
+        margin = ((protocol.ssim_window // 2,) * 2,) * 2
+        a, b = (
+            np.pad(crop(image, border), (*margin, *((0, 0),) * (image.ndim - 2)), mode="edge") for image in (sr, hr)
+        )
+        # What is repeated enters SSIM only.
+        return compare(sr, hr, protocol, border)[0], compare(a, b, protocol, 0)[1]
+
+    return compared
 
 
 def _pillow_lr(hr: Image, scale: int) -> Image:

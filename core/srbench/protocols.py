@@ -12,6 +12,7 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
+from srbench.color import rgb_to_y
 from srbench.data.resize import Padding, Rounding, imresize
 from srbench.errors import ConfigError, DataError, UnknownNameError, suggest
 
@@ -26,39 +27,48 @@ class Protocol:
 
     Attributes:
         name: What it is called; not part of the digest.
-        lr_channels: Which channels are downsampled: `rgb`.
+        lr_channels: What is downsampled: `rgb`; or `y`, luma rounded to uint8, and the network sees nothing else.
         lr_kernel: `matlab-bicubic`, Keys' cubic with a = -0.5, antialiased.
         lr_padding: What the kernel sees beyond the border.
-        lr_rounding: When the LR image is rounded to uint8.
+        lr_rounding: When the LR image is rounded to uint8: with `none` the network is given its float values.
         hr_crop: What HR sizes are cut to, at the right and the bottom: a multiple of the `scale`.
         quantisation: How an SR image in 0..1 becomes uint8: `round` to the nearest, or `truncate`.
-        color: What is compared: `y-bt601`, unrounded luma in 16..235.
-        crop_border: Pixels left out on each side: as many as the `scale`.
+        color: What is compared: `y-bt601`, luma in 16..235 of the uint8 RGB images, not rounded; `y-bt601-rounded`,
+            uint8 luma; `rgb`, the three channels.
+        crop_border: Pixels left out on each side: as many as the `scale`, or a number.
         data_range: Peak of PSNR and L of SSIM.
         ssim_window: Taps of SSIM's Gaussian window.
         ssim_sigma: Its standard deviation in pixels.
         ssim_region: `valid`: only pixels whose whole window lies inside.
+        sr_size: What becomes of an SR image of another size than the HR image: it is an error (`exact`), or resized by
+            Matlab's bicubic where no more than a LR pixel is missing or too much (`resized`).
     """
 
     name: str
-    lr_channels: Literal["rgb"] = "rgb"
+    lr_channels: Literal["rgb", "y"] = "rgb"
     lr_kernel: Literal["matlab-bicubic"] = "matlab-bicubic"
     lr_padding: Padding = "symmetric"
     lr_rounding: Rounding = "per_pass"
     hr_crop: Literal["scale"] = "scale"
     quantisation: Literal["round", "truncate"] = "round"
-    color: Literal["y-bt601"] = "y-bt601"
-    crop_border: Literal["scale"] = "scale"
+    color: Literal["y-bt601", "y-bt601-rounded", "rgb"] = "y-bt601"
+    crop_border: Literal["scale"] | int = "scale"
     data_range: int = 255
     ssim_window: int = 11
     ssim_sigma: float = 1.5
     ssim_region: Literal["valid"] = "valid"
+    sr_size: Literal["exact", "resized"] = "exact"
 
     @property
     def settings(self) -> dict[str, Any]:
-        """Return all choices, without the name."""
+        """Return all choices, without the name.
+
+        Choices that were added later are left out at their defaults: what was stored before keeps its digest.
+        """
         settings = dataclasses.asdict(self)
         del settings["name"]
+        if self.sr_size == "exact":
+            del settings["sr_size"]
         return settings
 
     @property
@@ -73,7 +83,7 @@ class Protocol:
 
     def crop(self, scale: int) -> int:
         """Return the number of pixels left out on each side at a scale."""
-        return scale
+        return scale if self.crop_border == "scale" else self.crop_border
 
     def mod_crop(self, hr: Image, scale: int) -> Image:
         """Return the HR image `(H, W, 3)` cut to multiples of the scale, at the right and the bottom.
@@ -87,8 +97,32 @@ class Protocol:
         cropped: Image = hr[:height, :width]
         return cropped
 
-    def lr_image(self, hr: Image, scale: int) -> Image:
-        """Return the LR image of an HR image: uint8 `(H, W, 3)` to uint8 `(H // scale, W // scale, 3)`.
+    def reference(self, hr: Image, scale: int, *, grey: bool = False) -> Image:
+        """Return what SR images are compared with: the cut HR image, uint8 RGB `(H, W, 3)`, or its luma `(H, W)`.
+
+        Args:
+            hr: RGB `(H, W, 3)`.
+            scale: The scale.
+            grey: Whether the image's file holds grey levels; they are not converted to luma.
+
+        Raises:
+            DataError: If the image is smaller than the scale.
+        """
+        cropped = self.mod_crop(hr, scale)
+        if self.lr_channels == "rgb":
+            return cropped
+        if grey:
+            levels: Image = cropped[..., 0]
+            return levels
+        luma: Image = np.floor(rgb_to_y(cropped) + 0.5).astype(np.uint8)
+        return luma
+
+    def lr_image(self, hr: Image, scale: int, *, grey: bool = False) -> npt.NDArray[Any]:
+        """Return the LR image of an HR image, uint8 `(H, W, 3)`; `grey` as for `reference`.
+
+        Returns:
+            `(H // scale, W // scale, 3)` in 0..255, uint8, or float64 where nothing is rounded; without the last axis
+            where only luma is downsampled.
 
         Raises:
             ConfigError: If the scale is not a whole number of 1 or more.
@@ -96,13 +130,28 @@ class Protocol:
         """
         if isinstance(scale, bool) or not isinstance(scale, int) or scale < 1:
             raise ConfigError(f"the scale must be a whole number of 1 or more, got {scale!r}")
-        lr: Image = imresize(
-            self.mod_crop(hr, scale),
+        return imresize(
+            self.reference(hr, scale, grey=grey),
             Fraction(1, scale),
             padding=self.lr_padding,
             rounding=self.lr_rounding,
         )
-        return lr
+
+    def fitted(self, sr: npt.NDArray[Any], shape: tuple[int, ...], scale: int) -> npt.NDArray[Any]:
+        """Return an SR image `(H, W)` or `(H, W, 3)` in the size of the HR image, resized where the protocol allows it.
+
+        Raises:
+            DataError: If the size is another, and this protocol does not resize, or not that far.
+        """
+        if sr.shape[:2] == shape[:2]:
+            return sr
+        missing = max(abs(is_ - should) for is_, should in zip(sr.shape[:2], shape[:2], strict=True))
+        if self.sr_size == "exact" or missing > scale:
+            raise DataError(
+                f"the model made {sr.shape[1]}x{sr.shape[0]} pixels, where scale {scale} asks for {shape[1]}x{shape[0]}"
+            )
+        size = (shape[0], shape[1])
+        return imresize(sr.astype(np.float64), output_shape=size, padding=self.lr_padding, rounding="none")
 
     def quantise(self, sr: npt.NDArray[Any]) -> Image:
         """Turn an SR image into uint8 as this protocol saves it.
@@ -110,7 +159,7 @@ class Protocol:
         The product with 255 is taken in float32, as in the authors' programs: truncation sees its last bit.
 
         Args:
-            sr: `(H, W, 3)`, 0..1; values outside are clamped.
+            sr: `(H, W, 3)` or `(H, W)`, 0..1; values outside are clamped.
 
         Raises:
             DataError: If the image holds NaN, which no rounding makes a pixel of.
@@ -127,9 +176,9 @@ class Protocol:
     def meaning(self) -> dict[str, str]:
         """Return one sentence per choice, keyed by the setting's name."""
         rounding = {
-            "per_pass": "after each of the two passes, rows first",
-            "once": "once, at the end",
-            "none": "never",
+            "per_pass": "rounded to uint8 after each of the two passes, rows first",
+            "once": "rounded to uint8 once, at the end",
+            "none": "never rounded: the network is given their values in floating point",
         }
         beyond = {
             "symmetric": "its mirror image",
@@ -139,20 +188,38 @@ class Protocol:
             "round": "is rounded to the nearest level in 0..255",
             "truncate": "loses its fraction (255 * value, cut to a whole level), as CARN's and PS's authors save",
         }
-        return {
+        channels = {
+            "rgb": "LR images are made from all three channels of RGB.",
+            "y": "LR images are made from BT.601 luma, rounded to uint8 (of a file of grey levels: from those); the "
+            "network sees nothing else.",
+        }
+        compared = {
+            "y-bt601": "Compared is BT.601 luma: Y = 16 + (65.481 R + 128.553 G + 24.966 B) / 255, not rounded.",
+            "y-bt601-rounded": "Compared is BT.601 luma, Y = 16 + (65.481 R + 128.553 G + 24.966 B) / 255, as uint8.",
+            "rgb": "Compared are the three channels of RGB together (metrics psnr_rgb and ssim_rgb).",
+        }
+        border = "as many pixels as the scale" if self.crop_border == "scale" else f"{self.crop_border} pixels"
+        sentences = {
             "hr_crop": "HR images are cut at the right and the bottom to multiples of the scale.",
-            "lr_channels": "LR images are made from all three channels of RGB.",
+            "lr_channels": channels[self.lr_channels],
             "lr_kernel": "The LR kernel is Matlab's bicubic: Keys' cubic, a = -0.5, stretched by the scale.",
             "lr_padding": f"Beyond an image's border the kernel sees {beyond[self.lr_padding]}.",
-            "lr_rounding": f"LR images are rounded to uint8 {rounding[self.lr_rounding]}.",
+            "lr_rounding": f"LR images are {rounding[self.lr_rounding]}.",
             "quantisation": f"The SR image is clamped to 0..1 and {quantised[self.quantisation]}.",
-            "color": "Compared is BT.601 luma: Y = 16 + (65.481 R + 128.553 G + 24.966 B) / 255, not rounded.",
-            "crop_border": "On each side, as many pixels as the scale are left out of the comparison.",
-            "data_range": f"PSNR = 10 log10({self.data_range}^2 / MSE), although luma spans 219 levels only.",
+            "color": compared[self.color],
+            "crop_border": f"On each side, {border} are left out of the comparison.",
+            "data_range": f"PSNR = 10 log10({self.data_range}^2 / MSE)"
+            + ("." if self.color == "rgb" else ", although luma spans 219 levels only."),
             "ssim_window": f"SSIM weighs with an {self.ssim_window}x{self.ssim_window} Gaussian window.",
             "ssim_sigma": f"The window's standard deviation is {self.ssim_sigma} pixels.",
             "ssim_region": "SSIM is averaged over the pixels whose whole window lies inside the cropped image.",
         }
+        if self.sr_size == "resized":
+            sentences["sr_size"] = (
+                "An SR image that is up to a LR pixel too small or too large (a network for even sizes) is resized by "
+                "Matlab's bicubic."
+            )
+        return sentences
 
     def explain(self) -> str:
         """Return the protocol in words, one choice a line, ending with its digest."""
@@ -170,6 +237,12 @@ _PROTOCOLS = {
     for protocol in (
         Protocol("matlab-y"),
         Protocol("truncate-y", quantisation="truncate"),
+        # As the authors of LapSRN evaluate: LR images in double precision, RGB again before it is rounded.
+        Protocol("lapsrn-double", lr_rounding="none", sr_size="resized"),
+        # The published row Bicubic, and the first networks on luma: LR images in double precision too.
+        Protocol("y-only", lr_channels="y", lr_rounding="none", color="y-bt601-rounded"),
+        # The NTIRE challenges on efficient super-resolution.
+        Protocol("ntire", color="rgb", crop_border=4),
     )
 }
 

@@ -40,6 +40,10 @@ class SharingSite:
         step: Where in the unrolled recurrence the use stands: time step, block, level.
         companions: Paths of modules that are tied and untied together with the site (SRFBN's PReLU of each step).
         parts: For `block` sites, what the block consists of.
+        place: Which of its block's convolutions a convolution is, from 1 on; 0 where that does not matter.
+        adjoint: Sites of kind `conv` and `tconv` with the same value may share a kernel: the transposed convolution is
+            then the adjoint of a convolution whose `step` begins with its own. None: the site shares none.
+        scales: The scales at which a multi-scale network comes by here (a level of a pyramid); None: at all.
         bias: Which bias the layer keeps when its weight comes from a bank: its `own`; one `per_scale` (CARN); one
             `tied` with the layers of its tie class; `none` (SRFBN). A layer without a bias has none in any case.
     """
@@ -52,3 +56,6 @@ class SharingSite:
     companions: tuple[str, ...] = ()
     parts: BlockSpec | None = None
     bias: str = "own"
+    place: int = 0
+    adjoint: str | None = None
+    scales: tuple[int, ...] | None = None

@@ -79,12 +79,13 @@ def apply_method(model: B, method: SharingMethod) -> B:
     replacements: dict[str, nn.Module] = {}
     shared_modules: dict[str, nn.Module] = {}
     for group in groups:
-        modules = {site.path: layer_at(model, site.path) for site in group.sites}
+        modules = {site.path: layer_at(model, site.path) for site in (*group.sites, *group.sources)}
         shared = method.build(group, modules, model.scales)
         if shared is not None:
             shared_modules[_key(type(method).__name__.lower(), group.name)] = shared
         for site in group.sites:
-            module = method.replace(site, modules[site.path], shared, model.scales)
+            tasks = tuple(scale for scale in model.scales if site.scales is None or scale in site.scales)
+            module = method.replace(site, modules[site.path], shared, tasks)
             replacements[site.path] = Use(shared) if module is shared and shared is not None else module
             if module is not shared:
                 # What is untied with the site gets parameters of its own too (SRFBN's PReLU of each time step).
@@ -145,6 +146,8 @@ def fold(model: B, scale: int | None = None) -> B:
         plain = method.fold(site, layer_at(folded, site.path), task)
         if plain is not None:
             _set_module(folded, site.path, copy.deepcopy(plain) if isinstance(module, Use) else plain)
+            for path in site.companions:
+                _set_module(folded, path, copy.deepcopy(layer_at(folded, path)))
     _forget_unused(folded)
     return folded
 

@@ -50,3 +50,19 @@ def test_training_on_cuda_resumes_to_the_same_weights(name: str, tmp_path: Path)
 
 def test_the_conformance_checks_pass_where_there_is_a_gpu() -> None:
     assert not [text for text in run_checks("edsr_tiny+ps", (2,)).values() if text.startswith("failed")]
+
+
+def test_times_and_peak_memory_on_cuda() -> None:
+    from srbench.cost.counts import work_at
+    from srbench.cost.latency import compare, measure
+    from srbench.cost.memory import peak_on_cuda
+    from srbench.cost.operators import on_meta
+
+    models = [create_model("edsr_baseline", scale=2, seed=0).eval().cuda() for _ in range(2)]
+    lr = torch.rand(1, 3, 180, 320, device="cuda")
+    found = measure(models, lr, seconds=5)
+    assert compare(found.timings[1], found.timings[0]).verdict == "tie"
+    assert "gpu" in found.before
+    # What lives at once by shapes, without the image itself, and what a convolution needs inside.
+    live = float(work_at(on_meta(models[0]), 2, 180, 320).peak_bytes) - lr.nbytes
+    assert 0.95 * live < peak_on_cuda(models[0], lr) < 4 * live

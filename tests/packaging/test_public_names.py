@@ -13,8 +13,8 @@ PUBLIC = """
     list_metrics list_models list_suites register_backbone register_dataset register_method register_metric
 """
 ERRORS = """
-    ConfigError DataError DuplicateNameError NameSyntaxError NetworkError PluginError SRBenchError SharingError
-    StoreError UnknownNameError WeightsError suggest
+    ConfigError CostError DataError DuplicateNameError NameSyntaxError NetworkError PluginError SRBenchError
+    SharingError StoreError UnknownNameError WeightsError suggest
 """
 
 

@@ -33,7 +33,16 @@ from srbench_ps.method import PS
 from srbench_ps.rcan import RCAN
 from srbench_ps.srfbn import SRFBN
 from srbench_ps.tiling import canonical_kernel, to_tiles
+from srbench_zoo.bsrn import BSRN
+from srbench_zoo.drcn import DRCN
+from srbench_zoo.fsrcnn import FSRCNN
 from srbench_zoo.imdn import IMDN
+from srbench_zoo.mdsr import MDSR
+from srbench_zoo.pan import PAN
+from srbench_zoo.rlfn import RLFN
+from srbench_zoo.srvgg import SRVGG
+from srbench_zoo.swinir import SwinIR
+from srbench_zoo.vdsr import VDSR
 
 EXAMPLES = 5
 
@@ -93,6 +102,20 @@ def upsampler(num_feat: int, scale: int, groups: int = 1) -> list[Layer]:
 
 def entry_and_exit(num_feat: int) -> list[Layer]:
     return [Layer(3, num_feat, 3), Layer(num_feat, 3, 3)]
+
+
+def each(number: int) -> tuple[int, int, int]:
+    """Return the uses and different layers of `number` layers that are never one."""
+    return number, number, number
+
+
+def blueprint(num_in: int, num_out: int, number: int) -> list[Layer]:
+    return [Layer(num_in, num_out, 1, *each(number), bias=False), Layer(1, num_out, 3, *each(number))]
+
+
+def spatial_attention(num_feat: int, num_inner: int, number: int, convs: list[Layer]) -> list[Layer]:
+    pointwise = [(num_feat, num_inner), (num_inner, num_inner), (num_inner, num_feat)]
+    return [*(Layer(num_in, num_out, 1, *each(number)) for num_in, num_out in pointwise), *convs]
 
 
 @st.composite
@@ -183,6 +206,141 @@ def imdn(draw: st.DrawFn) -> Instance:
     return Instance(lambda: IMDN((scale,), feat, blocks, reduction), (scale,), layers)
 
 
+@st.composite
+def rlfn(draw: st.DrawFn) -> Instance:
+    feat, blocks, inner = draw(st.sampled_from([4, 6])), draw(st.integers(1, 2)), draw(st.integers(1, 3))
+    scale = draw(st.sampled_from([2, 3, 4]))
+    layers = [
+        Layer(3, feat, 3),
+        Layer(feat, feat, 3, 3 * blocks, 3 * blocks, 3, bank="own"),
+        Layer(feat, feat, 1, blocks, blocks, blocks),
+        *spatial_attention(feat, inner, blocks, [Layer(inner, inner, 3, *each(2 * blocks))]),
+        Layer(feat, feat, 3),
+        Layer(feat, 3 * scale**2, 3),
+    ]
+    return Instance(lambda: RLFN((scale,), feat, blocks, inner), (scale,), layers)
+
+
+@st.composite
+def bsrn(draw: st.DrawFn) -> Instance:
+    feat, blocks, inner = draw(st.sampled_from([4, 6])), draw(st.integers(1, 2)), draw(st.integers(1, 3))
+    scale, reduction = draw(st.sampled_from([2, 3, 4])), draw(st.sampled_from([1, 2]))
+    layers = [
+        *blueprint(12, feat, 1),
+        Layer(feat, feat // 2, 1, *each(3 * blocks)),
+        Layer(feat, feat, 1, 3 * blocks, 3 * blocks, 3, bias=False, bank="own"),
+        Layer(1, feat, 3, 3 * blocks, 3 * blocks, 3, bank="own", groups=feat),
+        *blueprint(feat, feat // 2, blocks),
+        Layer(2 * feat, feat, 1, *each(blocks)),
+        *spatial_attention(feat, inner, blocks, blueprint(inner, inner, 4 * blocks)),
+        Layer(feat, feat // reduction, 1, *each(blocks)),
+        Layer(feat // reduction, feat, 1, *each(blocks)),
+        Layer(blocks * feat, feat, 1),
+        *blueprint(feat, feat, 1),
+        Layer(feat, 3 * scale**2, 3),
+    ]
+    return Instance(lambda: BSRN((scale,), feat, blocks, inner, reduction), (scale,), layers)
+
+
+@st.composite
+def pan(draw: st.DrawFn) -> Instance:
+    half, blocks, up = draw(st.integers(2, 4)), draw(st.integers(1, 3)), draw(st.integers(1, 4))
+    scale = draw(st.sampled_from([2, 3, 4]))
+    feat, stages = 2 * half, 2 if scale == 4 else 1
+    layers = [
+        Layer(3, feat, 3),
+        Layer(half, half, 3, 3 * blocks, 3 * blocks, 3, bias=False, bank="own"),
+        Layer(feat, half, 1, *each(2 * blocks), bias=False),
+        Layer(half, half, 1, *each(blocks)),
+        Layer(feat, feat, 1, *each(blocks), bias=False),
+        Layer(feat, feat, 3),
+        Layer(feat, up, 3),
+        Layer(up, up, 3, *each(stages - 1)),
+        Layer(up, up, 1, *each(stages)),
+        Layer(up, up, 3, *each(stages)),
+        Layer(up, 3, 3),
+    ]
+    return Instance(lambda: PAN((scale,), feat, blocks, up), (scale,), layers)
+
+
+@st.composite
+def fsrcnn(draw: st.DrawFn) -> Instance:
+    feat, inner, maps = draw(st.integers(2, 4)), draw(st.integers(2, 4)), draw(st.integers(1, 3))
+    scale = draw(st.sampled_from([2, 3, 4]))
+    layers = [
+        Layer(1, feat, 5, companion=feat),
+        Layer(feat, inner, 1, companion=inner),
+        Layer(inner, inner, 3, maps, maps, 1, companion=inner, bank="own"),
+        Layer(inner, feat, 1, companion=feat),
+        Layer(feat, 1, 9),
+    ]
+    return Instance(lambda: FSRCNN((scale,), feat, inner, maps), (scale,), layers)
+
+
+@st.composite
+def srvgg(draw: st.DrawFn) -> Instance:
+    feat, convs, scale = draw(st.integers(2, 4)), draw(st.integers(1, 3)), draw(st.sampled_from([2, 3, 4]))
+    body = Layer(feat, feat, 3, convs, convs, 1, companion=feat, bank="own")
+    layers = [Layer(3, feat, 3, companion=feat), body, Layer(feat, 3 * scale**2, 3)]
+    return Instance(lambda: SRVGG((scale,), feat, convs), (scale,), layers)
+
+
+@st.composite
+def vdsr(draw: st.DrawFn) -> Instance:
+    feat, convs = draw(st.integers(2, 4)), draw(st.integers(1, 3))
+    scales = draw(st.sampled_from([(2,), (2, 3, 4), (4, 3)]))
+    layers = [Layer(1, feat, 3), Layer(feat, feat, 3, convs, convs, 1, bank="own"), Layer(feat, 1, 3)]
+    return Instance(lambda: VDSR(scales, convs + 2, feat), scales, layers)
+
+
+@st.composite
+def drcn(draw: st.DrawFn) -> Instance:
+    feat, number = draw(st.integers(2, 4)), draw(st.integers(1, 3))
+    scales = draw(st.sampled_from([(2,), (2, 3, 4), (4, 3)]))
+    layers = [
+        Layer(1, feat, 3),
+        Layer(feat, feat, 3),
+        Layer(feat, feat, 3, number, bank="own"),
+        Layer(feat, feat, 3, number),
+        Layer(feat, 1, 3, number),
+    ]
+    return Instance(lambda: DRCN(scales, number, feat), scales, layers, other=number)
+
+
+@st.composite
+def mdsr(draw: st.DrawFn) -> Instance:
+    feat, blocks = draw(st.integers(2, 4)), draw(st.integers(1, 3))
+    scales = draw(st.sampled_from([(2,), (2, 3, 4), (4, 3)]))
+    layers = [
+        *entry_and_exit(feat),
+        Layer(feat, feat, 5, *each(4 * len(scales))),
+        Layer(feat, feat, 3, 2 * blocks, 2 * blocks, 2, bank="own"),
+        Layer(feat, feat, 3),
+        *(layer for scale in scales for layer in upsampler(feat, scale)),
+    ]
+    return Instance(lambda: MDSR(scales, feat, blocks), scales, layers, other=2 * 12)
+
+
+@st.composite
+def swinir(draw: st.DrawFn) -> Instance:
+    heads, depths = draw(st.integers(1, 2)), draw(st.sampled_from([(1,), (1, 2)]))
+    scale, window = draw(st.sampled_from([2, 3, 4])), draw(st.sampled_from([2, 4]))
+    feat, groups, layers_in_all = 4, len(depths), sum(depths)
+    layers = [
+        Layer(3, feat, 3),
+        Layer(feat, 3 * feat, 1, *each(layers_in_all)),
+        Layer(feat, feat, 1, *each(layers_in_all)),
+        Layer(feat, 2 * feat, 1, *each(layers_in_all)),
+        Layer(2 * feat, feat, 1, *each(layers_in_all)),
+        Layer(feat, feat, 3, groups, groups, 1, bank="own"),
+        Layer(feat, feat, 3),
+        Layer(feat, 3 * scale**2, 3),
+    ]
+    # Normalisations: two in each layer, one at either end. Biases of the attention: one for each distance and head.
+    other = 2 * feat * (2 * layers_in_all + 2) + layers_in_all * heads * (2 * window - 1) ** 2
+    return Instance(lambda: SwinIR((scale,), feat, depths, heads, window), (scale,), layers, other)
+
+
 BACKBONES = {
     "edsr": edsr(),
     "rcan": rcan(),
@@ -191,6 +349,15 @@ BACKBONES = {
     "carn_m": carn(efficient=True),
     "srfbn": srfbn(),
     "imdn": imdn(),
+    "rlfn": rlfn(),
+    "bsrn": bsrn(),
+    "pan": pan(),
+    "fsrcnn": fsrcnn(),
+    "srvgg": srvgg(),
+    "vdsr": vdsr(),
+    "drcn": drcn(),
+    "mdsr": mdsr(),
+    "swinir": swinir(),
 }
 
 
@@ -317,6 +484,45 @@ def test_unique_parameters_equal_an_independent_count(backbone: str, method_name
     method = data.draw(draw)
     model = made(instance, method, seed=0)
     assert count_parameters(model) == count_stored(model) == count(instance, method)
+
+
+@pytest.mark.parametrize("backbone", BACKBONES)
+@settings(max_examples=2 * EXAMPLES)
+@given(data=st.data())
+def test_depth_is_that_of_the_longest_path(backbone: str, data: st.DataObject) -> None:
+    """Law: the declared depth is the number of layers with weights on the longest path that autograd recorded."""
+    model = made(data.draw(BACKBONES[backbone]), None, seed=0)
+    assert model.architecture is not None
+    paths = []
+    for scale in model.scales:
+        # Small images are extended for some attention, which is no layer.
+        lr = torch.rand(1, 3, 4, 4, requires_grad=True)
+        paths.append(longest_path(model.image(model(lr, scale))))
+    if isinstance(model, MDSR):
+        # Its depth is that of tables: without the two blocks before those that all scales share, the convolution after
+        # them and the up-sampler.
+        assert max(paths) - model.architecture.depth == 4 + 1 + (2 if 4 in model.scales else 1)
+    else:
+        assert max(paths) == model.architecture.depth
+
+
+def longest_path(output: torch.Tensor) -> int:
+    """Count trainable convolutions and linear layers on the longest path that passes through no sigmoid (attention)."""
+    lengths: dict[object, int] = {}
+    stack = [(output.grad_fn, False)]
+    while stack:
+        node, seen = stack.pop()
+        if node is None or node in lengths or node.name() == "SigmoidBackward0":
+            continue
+        before = [other for other, _ in node.next_functions]
+        if not seen:
+            stack += [(node, True), *((other, False) for other in before)]
+            continue
+        # Where the weight is among the inputs; that of a frozen layer, such as a mean shift, has no node.
+        weight = {"ConvolutionBackward0": 1, "AddmmBackward0": 2}.get(node.name())
+        own = int(weight is not None and before[weight] is not None)
+        lengths[node] = own + max((lengths.get(other, 0) for other in before), default=0)
+    return lengths[output.grad_fn]
 
 
 @pytest.mark.parametrize("backbone", BACKBONES)

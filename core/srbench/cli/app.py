@@ -9,7 +9,9 @@ import typer
 
 from srbench.cli import cache, data, figure, leaderboard, plugins, run
 from srbench.cli import list as list_command
+from srbench.cli.audit import audit
 from srbench.cli.contributed import CommandGroup
+from srbench.cli.cost import cost
 from srbench.cli.eval import evaluate_command
 from srbench.cli.explain import explain
 from srbench.cli.train import train
@@ -62,6 +64,8 @@ def root() -> None:
 app.command("run")(run.run)
 app.command("train")(train)
 app.command("eval")(evaluate_command)
+app.command("cost")(cost)
+app.command("audit")(audit)
 app.command("list")(list_command.list_)
 app.command("explain")(explain)
 app.add_typer(data.app, name="data")

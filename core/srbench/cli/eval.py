@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
@@ -13,7 +14,11 @@ __all__ = ["evaluate_command"]
 
 def evaluate_command(
     model: Annotated[
-        str, typer.Argument(help="Model name: `BACKBONE[+METHOD[(key=value,...)]][.TAG]`.", metavar="MODEL")
+        str,
+        typer.Argument(
+            help="Model name: `BACKBONE[+METHOD[(key=value,...)]][.TAG]`; or a checkpoint that spandrel recognises.",
+            metavar="MODEL",
+        ),
     ],
     scale: Annotated[int, typer.Option(help="How many times larger the SR image is.", min=1)],
     data: Annotated[str, typer.Option(help="A data set's name, or a folder of HR images.", metavar="NAME|DIR")],
@@ -27,6 +32,24 @@ def evaluate_command(
     ),
     device: Annotated[str, typer.Option(help="Where the network runs: cpu, cuda, cuda:1.")] = "cpu",
     threads: Annotated[int | None, typer.Option(help="Threads of torch on the CPU.", min=1)] = None,
+    tile: Annotated[
+        int | None, typer.Option(help="Cut LR images into tiles of so many pixels, a multiple of 8.", metavar="PIXELS")
+    ] = None,
+    tile_overlap: Annotated[
+        int | None,
+        typer.Option(
+            help="LR pixels that tiles overlap on each side; the network's receptive field if not given.",
+            metavar="PIXELS",
+        ),
+    ] = None,
+    self_ensemble: Annotated[
+        bool, typer.Option("--self-ensemble", help="Average over the eight flips and rotations.")
+    ] = False,
+    dtype: Annotated[str, typer.Option(help="Numbers of weights and features: fp32, fp16 or bf16.")] = "fp32",
+    channels_last: Annotated[
+        bool, typer.Option("--channels-last", help="Lay features out with channels last in memory.")
+    ] = False,
+    compile_: Annotated[bool, typer.Option("--compile", help="Run through torch.compile.")] = False,
     save_images: Annotated[Path | None, typer.Option(help="Folder for the SR images.", metavar="DIR")] = None,
     json: Annotated[
         str | None, typer.Option(metavar="FILE|-", help="Write the result as JSON to a file, or to standard output: -.")
@@ -35,6 +58,10 @@ def evaluate_command(
     """Evaluate a model on a data set under a protocol.
 
     Example: `srbench eval drrn_b1u9+ps.author --scale 2 --data Set5 --protocol matlab-y`
+
+    Example: `srbench eval carn_m.author --scale 4 --data Set14 --protocol matlab-y --tile 64 --self-ensemble`
+
+    Example: `srbench eval checkpoint.pth --scale 4 --data folder/of/images --protocol matlab-y`
     """
     import sys
 
@@ -44,13 +71,23 @@ def evaluate_command(
     from srbench.cli.output import check_json_target, print_table, write_json
     from srbench.data.datasets import open_dataset
     from srbench.errors import ConfigError
+    from srbench.inference import TilingWarning, options_from
     from srbench.protocols import get_protocol
     from srbench.registry import canonical_name, get_metric, tagged_source
+    from srbench.spandrel_bridge import checkpoint_named, load_checkpoint
     from srbench.storage import sha256_file
     from srbench.weights import load_into, saved_for
 
     # What is cheap to check comes first, torch last.
     found_protocol = get_protocol(protocol)
+    inference = options_from(
+        tile=tile,
+        tile_overlap=tile_overlap,
+        self_ensemble=self_ensemble,
+        dtype=dtype,
+        channels_last=channels_last,
+        compile=compile_,
+    )
     wanted = dict.fromkeys(name.strip() for name in metrics.split(","))  # each once
     found_metrics = [get_metric(name) for name in wanted if name]
     if json is not None:
@@ -64,17 +101,25 @@ def evaluate_command(
         dataset.shipped_lr(dataset.image_names()[0], scale)  # raises where there are none, before any work
     if not found_metrics:
         raise ConfigError("there is no metric to compute; give at least one, e.g. --metrics psnr_y")
-    name = canonical_name(model)
+    checkpoint = checkpoint_named(model)
+    if checkpoint is not None and weights is not None:
+        raise ConfigError(f"'{model}' is a checkpoint itself; leave out --weights {weights}")
+    name = canonical_name(model) if checkpoint is None else None
     there = saved_for(weights) if weights is not None else None
 
     import torch
 
     from srbench.engine.evaluate import evaluate
+    from srbench.engine.inference import TileError
     from srbench.factory import create_model
 
     where = _device(device)
     weights_sha256: str | None = None
-    if weights is not None:
+    if name is None:
+        assert checkpoint is not None
+        network = load_checkpoint(checkpoint, scale)
+        weights_sha256 = sha256_file(checkpoint)
+    elif weights is not None:
         # A multi-scale network is loaded whole, and what the scale deploys is taken from it.
         scales = there.scales if there is not None and scale in there.scales else (scale,)
         network = create_model(name, scales=scales, pretrained=False)
@@ -91,7 +136,9 @@ def evaluate_command(
             "give --weights FILE, or a tag (`srbench list models`)"
         )
 
-    with Progress(console=Console(stderr=True), transient=True, disable=not sys.stderr.isatty()) as bar:
+    progress = Progress(console=Console(stderr=True), transient=True, disable=not sys.stderr.isatty())
+    with warnings.catch_warnings(), progress as bar:
+        warnings.simplefilter("ignore", TilingWarning)  # what it says is said below
         task = bar.add_task(f"{model} x{scale} on {dataset.name}", total=len(dataset.image_names()))
         frame = evaluate(
             network,
@@ -104,19 +151,24 @@ def evaluate_command(
             progress=lambda _image, done, total: bar.update(task, completed=done, total=total),
             save_images=save_images,
             lr="shipped" if lr == "shipped" else "generated",
+            inference=inference,
         )
 
+    if (measured := frame.attrs["tile_error"]) is not None:
+        typer.echo(f"srbench: {TileError(**measured).sentence(str(name))}", err=True)
     means = {metric.name: float(frame[metric.name].mean()) for metric in found_metrics}
     if json is not None:
         import srbench
 
         payload = {
-            "model": str(name),
+            "model": str(name or model),
             "scale": scale,
             "dataset": dataset.name,
             "dataset_hash": dataset.content_hash(),
-            "protocol": found_protocol.name,
-            "protocol_digest": found_protocol.digest,
+            "protocol": inference.label(found_protocol.name),
+            "protocol_digest": inference.digest(found_protocol.digest),
+            "inference": inference.model_dump(),
+            "tile_error": frame.attrs["tile_error"],
             "lr": lr,
             "weights_sha256": weights_sha256,
             "metrics": means,
@@ -138,7 +190,7 @@ def evaluate_command(
     rows = [[str(row["image"]), *cells(row), f"{row['forward_seconds']:.3f}"] for row in records]
     rows.append(["mean", *cells(means), ""])
     print_table(
-        f"{model} x{scale} on {dataset.name} under {found_protocol.name}, LR {lr}",
+        f"{model} x{scale} on {dataset.name} under {inference.label(found_protocol.name)}, LR {lr}",
         ["image", *heads, "forward, s"],
         rows,
     )

@@ -5,10 +5,10 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
-import os
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -63,6 +63,14 @@ class Dataset(ABC):
             NetworkError: If it had to be downloaded and could not.
         """
 
+    def is_grey(self, image: str) -> bool:
+        """Say whether an image's file holds grey levels, not RGB (default: no).
+
+        Matlab programs convert RGB to luma, in 16..235, and take grey levels as they are, in 0..255.
+        """
+        self._check(image)
+        return False
+
     @property
     def cache(self) -> Cache:
         """Return the cache in use now."""
@@ -89,8 +97,8 @@ class Dataset(ABC):
         """Return the names of the images that would have to be downloaded."""
         return []
 
-    def pair(self, image: str, scale: int, protocol: Protocol) -> tuple[Image, Image]:
-        """Return an LR image and its HR image, cut to multiples of the scale.
+    def pair(self, image: str, scale: int, protocol: Protocol) -> tuple[npt.NDArray[Any], Image]:
+        """Return an LR image and what its SR image is compared with: the HR image, cut to multiples of the scale.
 
         Args:
             image: Its name.
@@ -98,12 +106,17 @@ class Dataset(ABC):
             protocol: Says how LR images are made.
 
         Returns:
-            uint8 `(H // scale, W // scale, 3)` and `(H // scale * scale, W // scale * scale, 3)`.
+            `(H // scale, W // scale, 3)`, uint8 or float64 (see `Protocol.lr_image`), and uint8
+            `(H // scale * scale, W // scale * scale, 3)`; both without the last axis where a protocol takes luma alone.
         """
         hr = self.hr(image)
-        return _cached_lr(self.cache, hr, scale, protocol), protocol.mod_crop(hr, scale)
+        if protocol.lr_rounding != "none" and protocol.lr_channels == "rgb":
+            return _cached_lr(self.cache, hr, scale, protocol), protocol.reference(hr, scale)
+        # No PNG holds floats, and files that do are so large that making the image again is as fast as reading them.
+        grey = protocol.lr_channels == "y" and self.is_grey(image)
+        return protocol.lr_image(hr, scale, grey=grey), protocol.reference(hr, scale, grey=grey)
 
-    def lr(self, image: str, scale: int, protocol: Protocol) -> Image:
+    def lr(self, image: str, scale: int, protocol: Protocol) -> npt.NDArray[Any]:
         """Return the LR image that the protocol makes of an HR image, from the cache where it was made before."""
         return self.pair(image, scale, protocol)[0]
 
@@ -124,7 +137,7 @@ class Dataset(ABC):
             )
 
 
-def _cached_lr(cache: Cache, hr: Image, scale: int, protocol: Protocol) -> Image:
+def _cached_lr(cache: Cache, hr: Image, scale: int, protocol: Protocol) -> npt.NDArray[Any]:
     key = hashlib.sha256(f"{pixels_sha256(hr)} x{scale} {protocol.lr_digest}".encode()).hexdigest()
     path = cache.lr_path(key)
     lr = _read_verified(path)
@@ -150,38 +163,49 @@ def _read_verified(path: Path) -> Image | None:
 
 
 def open_dataset(name: str | Path) -> Dataset:
-    """Return a registered data set, or the images of a folder.
+    """Return a registered data set, or the images of a folder, or those that a text file lists.
 
     Args:
-        name: A registered name, or a folder: of HR images, or with `HR` and `LR_bicubic/X2`, ... in it. A relative
-            folder is looked for here, then in the folders that the environment variable `SRBENCH_DATA` lists: a suite
-            can name data by what it is called, wherever it lies.
+        name: A registered name; or a folder: of HR images, or with `HR` and `LR_bicubic/X2`, ... in it; or a list of
+            images and folders, `NAME.txt` (see `ListDataset`). What is relative is looked for here, then in the folders
+            that the environment variable `SRBENCH_DATA` lists: a suite can name data by what it is called, wherever it
+            lies. Some lists come with sr-bench, e.g. `t91-bsds200.txt`.
 
     Raises:
         UnknownNameError: If it is neither; the message suggests the nearest name.
         DataError: If the folder holds no images, or LR images without HR images.
     """
     from srbench.data.folders import FolderDataset
+    from srbench.data.lists import ListDataset
     from srbench.registry import get_dataset, list_datasets
 
     known = list_datasets()
     if str(name) in known:
         return get_dataset(str(name))
-    path = _find_folder(Path(name).expanduser())
+    path = _find(Path(name).expanduser())
     if path.is_dir():
         taken = {other.lower() for other in known}
         return FolderDataset(
             path,
             name=f"{path.resolve().name}-folder" if path.resolve().name.lower() in taken else None,
         )
+    if path.is_file() and path.suffix == ".txt":
+        return ListDataset(path)
     if path.exists():
-        raise DataError(f"'{name}' is a file; a data set is a folder of images, or one of: {', '.join(known)}")
+        raise DataError(
+            f"'{name}' is a file; a data set is a folder of images, a list of them in a .txt file, or one of: "
+            f"{', '.join(known)}"
+        )
     raise UnknownNameError(
         f"unknown data set '{name}', and no folder of that name here or in SRBENCH_DATA"
         f"{suggest(str(name), known, noun='known')}"
     )
 
 
-def _find_folder(path: Path) -> Path:
-    places = [Path(place).expanduser() for place in os.environ.get("SRBENCH_DATA", "").split(os.pathsep) if place]
-    return next((place / path for place in (Path(), *places) if (place / path).is_dir()), path)
+def _find(path: Path) -> Path:
+    from srbench.data.lists import data_folders, packaged_lists
+
+    if path.suffix == ".txt":
+        places = (Path(), *data_folders(), packaged_lists())
+        return next((place / path for place in places if (place / path).is_file()), path)
+    return next((place / path for place in (Path(), *data_folders()) if (place / path).is_dir()), path)

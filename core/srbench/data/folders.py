@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from srbench.data.datasets import Dataset
-from srbench.data.images import decode_rgb, is_image_file, pixels_sha256, read_rgb
+from srbench.data.images import decode_rgb, is_grey_file, is_image_file, pixels_sha256, read_rgb
 from srbench.errors import DataError, StoreError
 from srbench.storage import sha256_bytes
 
@@ -66,6 +66,11 @@ class FolderDataset(Dataset):
         """Return an HR image: uint8 RGB `(H, W, 3)`."""
         self._check(image)
         return read_rgb(self._hr[image])
+
+    def is_grey(self, image: str) -> bool:
+        """Say whether an image's file holds grey levels, not RGB."""
+        self._check(image)
+        return is_grey_file(self._hr[image])
 
     def pixel_hashes(self) -> dict[str, str]:
         """Return each image's pixel hash; only files whose content was not seen before are decoded.

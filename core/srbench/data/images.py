@@ -13,7 +13,7 @@ import numpy.typing as npt
 from srbench.errors import DataError
 from srbench.storage import write_atomic
 
-__all__ = ["IMAGE_SUFFIXES", "is_image_file", "pixels_sha256", "read_rgb", "write_png"]
+__all__ = ["IMAGE_SUFFIXES", "is_grey_file", "is_image_file", "pixels_sha256", "read_rgb", "write_png"]
 
 IMAGE_SUFFIXES = frozenset({".bmp", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp"})
 
@@ -36,6 +36,21 @@ _ADVICE = {
 def is_image_file(path: Path) -> bool:
     """Say whether a name ends like an image's and is not hidden."""
     return path.suffix.lower() in IMAGE_SUFFIXES and not path.name.startswith(".")
+
+
+def is_grey_file(path: Path | str) -> bool:
+    """Say whether an image file holds grey levels, or black and white, rather than colours; read its header only.
+
+    Raises:
+        DataError: If it cannot be read as an image.
+    """
+    from PIL import Image as Pillow
+
+    try:
+        with Pillow.open(path) as picture:
+            return picture.mode in ("1", "L")
+    except OSError as error:
+        raise DataError(f"cannot read '{path}' as an image: {error}") from error
 
 
 def read_rgb(path: Path | str) -> Image:
@@ -116,10 +131,10 @@ def pixels_sha256(image: Image) -> str:
 
 
 def write_png(image: Image, path: Path | str, *, text: dict[str, str] | None = None) -> None:
-    """Write an RGB image as PNG, whole or not at all.
+    """Write an RGB or grey image as PNG, whole or not at all.
 
     Args:
-        image: uint8 `(H, W, 3)`.
+        image: uint8 `(H, W, 3)` or `(H, W)`.
         path: Where to; folders are made.
         text: Notes to keep in the file.
 

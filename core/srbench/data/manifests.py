@@ -30,6 +30,7 @@ class ManifestFile(NamedTuple):
         width: Pixels.
         height: Pixels.
         pixels_sha256: Hash of the decoded image: what identifies it, since the same images circulate re-encoded.
+        mode: `RGB`, or `L` for a file of grey levels.
     """
 
     image: str
@@ -39,6 +40,7 @@ class ManifestFile(NamedTuple):
     width: int
     height: int
     pixels_sha256: str
+    mode: str = "RGB"
 
 
 class ManifestDataset(Dataset):
@@ -66,6 +68,7 @@ class ManifestDataset(Dataset):
                 width=entry["width"],
                 height=entry["height"],
                 pixels_sha256=entry["pixels_sha256"],
+                mode=entry.get("mode", "RGB"),
             )
             for entry in manifest["files"]
         }
@@ -86,6 +89,11 @@ class ManifestDataset(Dataset):
             for image, file in self.files.items()
             if cache.image_path(file.pixels_sha256) is None and not cache.has(file.sha256)
         ]
+
+    def is_grey(self, image: str) -> bool:
+        """Say whether the published file holds grey levels; needs no image."""
+        self._check(image)
+        return self.files[image].mode == "L"
 
     def hr(self, image: str) -> Image:
         """Return an HR image, uint8 RGB `(H, W, 3)`, its pixels verified; it is downloaded where it is missing."""

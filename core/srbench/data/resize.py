@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from srbench.errors import ConfigError
 
-__all__ = ["Padding", "Rounding", "imresize"]
+__all__ = ["Padding", "Rounding", "contributions", "imresize"]
 
 Padding = Literal["symmetric", "replicate"]
 Rounding = Literal["per_pass", "once", "none"]
@@ -70,7 +70,7 @@ def imresize(
     work = image
     # Python's sort is stable: equal factors leave the rows first.
     for axis in sorted((0, 1), key=lambda axis: factors[axis]):
-        weights, taps = _contributions(image.shape[axis], shape[axis], factors[axis], padding)
+        weights, taps = contributions(image.shape[axis], shape[axis], factors[axis], padding)
         work = _apply(work, weights, taps, axis)
         if rounding == "per_pass":
             work = _to_uint8(work)
@@ -108,7 +108,7 @@ def _cubic(x: Floats) -> Floats:
 
 
 @lru_cache(maxsize=64)
-def _contributions(size: int, out_size: int, factor: float, padding: str) -> tuple[Floats, npt.NDArray[np.intp]]:
+def contributions(size: int, out_size: int, factor: float, padding: str) -> tuple[Floats, npt.NDArray[np.intp]]:
     """Return weights and source indices, both `(taps, out_size)`, of one pass along an axis of `size` pixels."""
     stretch = min(factor, 1.0)
     width = 4.0 / stretch

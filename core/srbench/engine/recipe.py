@@ -80,7 +80,7 @@ class Recipe(BaseModel):
         weight_decay: Adam's L2 penalty.
         scheduler: What happens to the learning rate: `type` is `none`, `MultiStepRestartLR` or
             `CosineAnnealingRestartLR`.
-        loss: A pixel loss of basicsr.
+        loss: A pixel loss of basicsr; Charbonnier's is sqrt(x^2 + 1e-6) for images in 0..1, as LapSRN has it.
         ema_decay: Decay of the exponential moving average of the weights, which is then what is evaluated and saved;
             0 keeps none.
         seed: Decides the initial weights and every draw.

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 
 from srbench.leaderboard.statistics import SeedNoise
+from srbench.record_cost import joined_cost
 from srbench.results import Cell, Record, canonical_json
 
 __all__ = ["joined_record", "replicas_by_model", "seed_note", "setting"]
@@ -73,6 +74,7 @@ def joined_record(records: Sequence[Record]) -> Record:
                     "seconds": sum(training.seconds for training in trainings),
                 }
             ),
+            "cost": joined_cost([record.cost for record in records]),
             "created": max(record.created for record in records),
         }
     )

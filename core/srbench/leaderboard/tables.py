@@ -8,7 +8,7 @@ from collections.abc import Iterable
 import pandas as pd
 
 from srbench.leaderboard.boards import Board, Entry, Results
-from srbench.leaderboard.naming import style
+from srbench.leaderboard.costs import has_costs, shown_cost
 from srbench.leaderboard.reported import TITLE, ReportedTable
 from srbench.leaderboard.statistics import Interval
 from srbench.reported import ReportedFigure
@@ -40,7 +40,8 @@ def figures(results: Results) -> pd.DataFrame:
     everything = pd.DataFrame(rows)
     if "error" not in everything:
         everything["error"] = None
-    counts = ["rank", "scale", "images", "params_unique", "params_deployed", "params_stored", "iterations"]
+    counts = [name for name in map(str, everything) if name.startswith(("macs_", "activations_"))]
+    counts += ["rank", "scale", "images", "params_unique", "params_deployed", "params_stored", "iterations"]
     for name in [*counts, "checks_passed", "checks_run"]:
         # Integers stay integers beside missing values.
         missing = pd.array([pd.NA] * len(everything), dtype="Int64")
@@ -120,6 +121,15 @@ def _figure_row(board: Board, section: str, entry: Entry, label: str) -> dict[st
         "created": record.created,
         "key": record.key,
     }
+    if (cost := record.cost) is not None and cost.macs is not None:
+        row |= {
+            "macs_1280x720": cost.macs,
+            "macs_executed": cost.macs_executed,
+            "macs_synthesis": cost.synthesis,
+            "activations_1280x720": cost.activations,
+            "macs_256x256": cost.macs_256,
+            "activations_256x256": cost.activations_256,
+        }
     return row
 
 
@@ -138,7 +148,8 @@ def ranking_table(results: Results) -> pd.DataFrame:
     """
     rows = []
     for board in results.boards:
-        baseline = max((entry.overall for entry in board.baselines), default=math.nan)
+        best = max if board.first.higher_is_better else min
+        baseline = best((entry.overall for entry in board.baselines), default=math.nan)
         for section, entries in _sections(board):
             for entry in entries:
                 record, standing = entry.record, entry.standing
@@ -153,6 +164,9 @@ def ranking_table(results: Results) -> pd.DataFrame:
                     "method": record.method,
                     "params_unique": record.params_unique,
                     "params_deployed": record.params_deployed,
+                    "macs": shown_cost(entry).macs,
+                    "macs_executed": shown_cost(entry).executed,
+                    "macs_synthesis": shown_cost(entry).synthesis,
                     "mean": entry.overall,
                     "to_best": to_best.mean,
                     "to_best_low": to_best.low,
@@ -165,7 +179,7 @@ def ranking_table(results: Results) -> pd.DataFrame:
                         row[f"{metric}@{dataset.label}"] = value.interval.mean if value else math.nan
                 rows.append(row)
     table = pd.DataFrame(rows)
-    for name in ("rank", "params_unique", "params_deployed"):
+    for name in ("rank", "params_unique", "params_deployed", "macs", "macs_executed", "macs_synthesis"):
         if name in table:
             table[name] = table[name].astype("Int64")
     return table
@@ -187,7 +201,7 @@ def markdown_text(results: Results) -> str:
         for group in board.groups:
             lines += [f"### {group.title}", "", *_markdown_table(board, group.entries), ""]
             if not math.isnan(group.resolution):
-                first = style(board.metrics[0])
+                first = board.first
                 least = f"{group.resolution:.{first.fine}f} {first.unit}".rstrip()
                 lines += [f"Smallest difference that these images resolve: about {least}. {EQUAL_RANKS}", ""]
             if group.seed_note:
@@ -220,20 +234,23 @@ def _markdown_reported(table: ReportedTable) -> list[str]:
 
 
 def _markdown_table(board: Board, entries: list[Entry]) -> list[str]:
-    first = style(board.metrics[0])
-    names = [f"{style(metric).title} {dataset.label}" for dataset in board.datasets for metric in board.metrics]
-    header = ["Rank", "Model", "Parameters (deployed)", *map(_cell, names), "To first [95%]", "Checks"]
-    lines = ["| " + " | ".join(header) + " |", "|---:|---|---:|" + "---:|" * (len(names) + 2)]
+    first = board.first
+    names = [f"{board.style(metric).heading} {dataset.label}" for dataset in board.datasets for metric in board.metrics]
+    costs = ["MACs"] if has_costs([board]) else []
+    header = ["Rank", "Model", "Parameters (deployed)", *costs, *map(_cell, names), "To first [95%]", "Checks"]
+    lines = ["| " + " | ".join(header) + " |", "|---:|---|---:|" + "---:|" * (len(costs) + len(names) + 2)]
     for entry in entries:
         cells = ["–" if entry.rank is None else str(entry.rank), _cell(entry.label)]
         unique, deployed = entry.record.params_unique, entry.record.params_deployed
         cells.append(
             "–" if unique is None else f"{unique:,}" + ("" if deployed in (None, unique) else f" ({deployed:,})")
         )
+        if costs:
+            cells.append(_cell("; ".join(shown_cost(entry).texts)))
         for dataset in board.datasets:
             for metric in board.metrics:
                 value = entry.values.get((dataset.label, metric))
-                cells.append("–" if value is None else f"{value.interval.mean:.{style(metric).decimals}f}")
+                cells.append("–" if value is None else f"{value.interval.mean:.{board.style(metric).decimals}f}")
         cells.append(_to_best(entry, first.fine))
         passed, run = entry.checks
         cells.append(f"{passed}/{run}" if run else "–")

@@ -26,10 +26,12 @@ class SiteGroup:
     Attributes:
         name: A key for the shared module, unique within the network.
         sites: The sites, in the network's order.
+        sources: Sites whose layers the shared module uses and that stay as they are.
     """
 
     name: str
     sites: tuple[SharingSite, ...]
+    sources: tuple[SharingSite, ...] = ()
 
 
 class SharingMethod:
@@ -69,7 +71,7 @@ class SharingMethod:
 
         Args:
             group: The sites.
-            modules: Path -> the module there now, whose shape, weights and bias policy may be used.
+            modules: Path -> the module there now, of sites and sources, whose shape, weights and bias may be used.
             tasks: The scales of a multi-scale network, each with coefficients of its own.
 
         Raises:
@@ -80,7 +82,7 @@ class SharingMethod:
     def replace(
         self, site: SharingSite, module: nn.Module, shared: nn.Module | None, tasks: tuple[int, ...]
     ) -> nn.Module:
-        """Return the module that takes the place of `module` at a site."""
+        """Return the module that takes the place of `module` at a site; `tasks` are the scales that come by there."""
         raise NotImplementedError
 
     def applied(self, model: Backbone) -> None:
@@ -100,6 +102,13 @@ class SharingMethod:
     def synthesis_macs(self, site: SharingSite, module: nn.Module) -> int:
         """Return the multiply-accumulates per forward that making the weights takes and folding removes."""
         return 0
+
+    def executed_macs(self, model: Backbone, lr: Tensor, scale: int | None) -> list[int] | None:
+        """Return what inference executes for each image of a batch, where the method's masks skip some of the work.
+
+        `Backbone.executed_macs` says what counts. Default: None, nothing is skipped.
+        """
+        return None
 
     def require_sites(self, groups: Sequence[SiteGroup], backbone: str) -> None:
         """Refuse a network without a site that the method takes.

@@ -124,7 +124,7 @@ def test_one_value_that_is_no_number_is_an_error(dataset: FolderDataset, value: 
 
 
 def test_a_wrong_size_is_an_error_that_names_both(dataset: FolderDataset) -> None:
-    with pytest.raises(DataError, match=r"44x29 pixels of 'hr/image0', where scale 2 asks for 44x30"):
+    with pytest.raises(DataError, match=r"'hr/image0': the model made 44x29 pixels, where scale 2 asks for 44x30"):
         evaluate(Nearest(lambda image: image[..., :-1, :]), dataset, 2, MATLAB, METRICS)
     with pytest.raises(DataError, match=r"shape \(1, 3, H, W\), got \(1, 1, 30, 44\)"):
         evaluate(Nearest(lambda image: image[:, :1]), dataset, 2, MATLAB, METRICS)

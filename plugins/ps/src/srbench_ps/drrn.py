@@ -6,13 +6,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from srbench.architecture import Architecture
 from srbench.backbone import Backbone
 from srbench.errors import ConfigError
 from srbench.registry import register_backbone
 from srbench.sites import SharingSite
 from srbench.surgery import tie
 
-__all__ = ["DRRN", "drrn_b1u9"]
+__all__ = ["DRRN", "drrn_b1u9", "drrn_b1u25"]
 
 # BT.601 on 0..255 and back, in the authors' rounding: their networks were trained with these digits.
 _TO_YCBCR = ((65.481, 128.553, 24.966), (-37.797, -74.203, 112.0), (112.0, -93.786, -18.214))
@@ -61,6 +62,16 @@ class DRRN(Backbone):
         if any(scale < 2 for scale in scales):
             raise ConfigError(f"DRRN enlarges by 2 or more; got scale {', '.join(map(str, scales))}")
         super().__init__(scales)
+        # Pixels of the enlarged image; two LR pixels more for the bicubic kernel.
+        self.receptive_field = -(-(2 * num_unit + 2) // min(scales)) + 2
+        self.architecture = Architecture(
+            depth=2 * num_unit + 2,
+            filters=num_feat,
+            upsampling="pre",
+            multi_scale=True,
+            global_skip=True,
+            local_skips=True,
+        )
         self.entry = nn.Conv2d(1, num_feat, 3, padding=1)
         self.units = nn.ModuleList(ResidualUnit(num_feat) for _ in range(num_unit))
         self.exit = nn.Conv2d(num_feat, 1, 3, padding=1)
@@ -109,3 +120,9 @@ class DRRN(Backbone):
 def drrn_b1u9(scales: tuple[int, ...]) -> DRRN:
     """Build DRRN with 9 residual units, 20 layers deep (297,345 parameters, at every scale)."""
     return DRRN(scales)
+
+
+@register_backbone
+def drrn_b1u25(scales: tuple[int, ...]) -> DRRN:
+    """Build DRRN with 25 residual units, 52 layers deep, and the very parameters of `drrn_b1u9` (297,345)."""
+    return DRRN(scales, num_unit=25)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor
 
+from srbench.architecture import Architecture
 from srbench.backbone import Backbone
 from srbench.engine import archs
 from srbench.errors import ConfigError
@@ -44,6 +45,9 @@ class RCAN(archs.RCAN, Backbone):  # type: ignore[misc]  # basicsr has no types
         )
         self.scales = scales
         self.num_group, self.num_block = num_group, num_block
+        # Each group ends in a convolution, and so do all of them; the first and the last one, and the up-sampler's.
+        depth = num_group * (2 * num_block + 1) + 3 + (2 if scales[0] == 4 else 1)
+        self.architecture = Architecture(depth=depth, filters=num_feat, local_skips=True)
         # basicsr keeps the mean as a plain attribute, which `to(device)` and `deepcopy` to the meta device would miss.
         mean: Tensor = self.mean  # type: ignore[assignment]  # a plain attribute until here
         del self.mean

@@ -9,6 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from srbench.architecture import Architecture
 from srbench.backbone import Backbone
 from srbench.errors import ConfigError
 from srbench.mean_shift import mean_shift
@@ -128,6 +129,10 @@ class SRFBN(Backbone):
         self.sub_mean, self.add_mean = mean_shift(-1, _VALUE_RANGE), mean_shift(1, _VALUE_RANGE)
         self.conv_in = Activated(nn.Conv2d(3, 4 * num_feat, 3, padding=1))
         self.feat_in = Activated(nn.Conv2d(4 * num_feat, num_feat, 1))
+        self.receptive_field = 1 + num_step * num_group * _reach(scales[0], 0) + _reach(scales[0], 1)
+        # A step has four convolutions in each group but the first, which merges nothing, and one at either end.
+        depth = 2 + num_step * 4 * num_group + 2
+        self.architecture = Architecture(depth=depth, filters=num_feat, global_skip=True, local_skips=True)
         self.steps = nn.ModuleList(TimeStep(num_feat, num_group, scales[0]) for _ in range(num_step))
         for module in self.modules():
             if isinstance(module, Conv) and module.weight.requires_grad:  # all but the mean shifts
@@ -137,21 +142,27 @@ class SRFBN(Backbone):
         tie(self, self.sharing_sites())
 
     def sharing_sites(self) -> list[SharingSite]:
-        """Return the convolutions of all time steps: one bank of the down-sampling ones, steps tied."""
+        """Return the convolutions of all time steps: one bank of the down-sampling ones, steps tied.
+
+        What a group enlarges with and what it makes small with have one shape: they may be each other's adjoint.
+        """
         sites = []
         for number, step in enumerate(self.steps):
             assert isinstance(step, TimeStep)  # a module list forgets its type
             for path, kind, group in step.layers():
                 layer = path.removesuffix(".conv")
+                down = layer.startswith("downs.")
                 sites.append(
                     SharingSite(
                         f"steps.{number}.{path}",
                         kind=kind,
-                        bank="downs" if layer.startswith("downs") else None,
+                        bank="downs" if down else None,
                         tie=layer.replace(".", "_"),
                         step=(number,) if group is None else (number, group),
                         companions=() if layer == path else (f"steps.{number}.{layer}.act",),
                         bias="none",
+                        place=int(down),
+                        adjoint="projections" if down or layer.startswith("ups.") else None,
                     )
                 )
         return sites
@@ -177,6 +188,22 @@ class SRFBN(Backbone):
         """Return the SR image of the last time step."""
         image: Tensor = outputs[-1]
         return image
+
+
+def _reach(scale: int, after: int) -> int:
+    """Return how many LR pixels an up-sampling convolution reaches, together with what comes after it.
+
+    Args:
+        scale: The scale.
+        after: Half the width of the convolution on large features after it: 0 for a down-sampling one of the same
+            kernel, which makes them small again.
+    """
+    kernel_size, padding = _KERNEL_SIZE[scale], 2
+    # Large pixels that one LR pixel is made of, and LR pixels that a large one is made of.
+    first, last = (-padding, kernel_size - 1 - padding) if not after else (-after, scale - 1 + after)
+    lowest = -((kernel_size - 1 - padding - first) // scale)
+    highest = (last + padding) // scale
+    return max(-lowest, highest)
 
 
 @register_backbone

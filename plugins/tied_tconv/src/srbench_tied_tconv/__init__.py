@@ -1,1 +1,1 @@
-"""Tied transposed convolution (CMS-LapSRN), and the Laplacian networks LapSRN and MS-LapSRN."""
+"""Tied transposed convolution, and the Laplacian pyramid networks."""

@@ -11,9 +11,10 @@ from srbench.backbone import Backbone
 from srbench.errors import ConfigError
 from srbench.registry import register_backbone
 from srbench.sites import BlockSpec, SharingSite
-from srbench_zoo.parts import ContrastAttention, pixel_shuffle_tail, single_scale
+from srbench_zoo.attention import ContrastAttention
+from srbench_zoo.parts import pixel_shuffle_tail, single_scale
 
-__all__ = ["IMDN", "DistillationBlock", "imdn"]
+__all__ = ["IMDN", "DistillationBlock", "imdn", "imdn_tiny"]
 
 _SLOPE = 0.05
 _CONVS = ("conv1", "conv2", "conv3", "conv4")
@@ -111,3 +112,9 @@ class IMDN(Backbone):
 def imdn(scales: tuple[int, ...]) -> IMDN:
     """Build IMDN: 6 blocks of 64 features (694,404 / 703,059 / 715,176 parameters at x2 / x3 / x4)."""
     return IMDN(scales)
+
+
+@register_backbone
+def imdn_tiny(scales: tuple[int, ...]) -> IMDN:
+    """Build a tiny IMDN, 2 blocks of 16 features, for quick runs and tests; not a published network."""
+    return IMDN(scales, num_feat=16, num_block=2, reduction=4)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-import torch
+from fractions import Fraction
+from math import ceil
+
 from torch import Tensor, nn
 
 from srbench.errors import ConfigError
 
-__all__ = ["ContrastAttention", "pixel_shuffle_tail", "single_scale"]
+__all__ = ["bicubic_reach", "initialise_he", "pixel_shuffle_tail", "shuffle_reach", "single_scale", "with_mean_buffer"]
 
 
 def single_scale(network: str, scales: tuple[int, ...], known: tuple[int, ...] = (2, 3, 4)) -> int:
@@ -28,30 +30,40 @@ def pixel_shuffle_tail(num_feat: int, scale: int) -> nn.Sequential:
     return nn.Sequential(nn.Conv2d(num_feat, 3 * scale**2, 3, padding=1), nn.PixelShuffle(scale))
 
 
-class ContrastAttention(nn.Module):
-    """Scale channels by weights made of their contrast: standard deviation plus mean, over the whole image.
+def initialise_he(model: nn.Module) -> None:
+    """Draw the trainable convolutions' weights as He et al. (ICCV 2015) do, and set their biases to 0."""
+    for module in model.modules():
+        if isinstance(module, nn.Conv2d) and module.weight.requires_grad:
+            nn.init.kaiming_normal_(module.weight)
+            if module.bias is not None:
+                nn.init.zeros_(module.bias)
 
-    Hui et al., ACM MM 2019, section 3.2.
+
+def with_mean_buffer(model: nn.Module) -> None:
+    """Register basicsr's mean colour as a buffer: as the plain attribute that it is, `to(device)` would miss it."""
+    mean: Tensor = model.mean  # type: ignore[assignment]  # a plain attribute until here
+    del model.mean
+    model.register_buffer("mean", mean, persistent=False)
+
+
+def bicubic_reach(pixels: int, scale: int) -> int:
+    """Return how many LR pixels a neighbourhood of HR pixels of a bicubically enlarged image reaches, each way.
 
     Args:
-        num_feat: Channels.
-        reduction: How many times fewer channels there are between the two 1x1 convolutions.
+        pixels: How far the neighbourhood goes in HR pixels, from any pixel of the LR pixel in its middle.
+        scale: The scale.
     """
+    # The farthest HR pixel lies this far from the LR pixel's middle, and the kernel looks at less than 2 beyond it.
+    return ceil((pixels - Fraction(1, 2)) / scale + Fraction(1, 2)) + 1
 
-    def __init__(self, num_feat: int, reduction: int = 16) -> None:
-        super().__init__()
-        self.weigh = nn.Sequential(
-            nn.Conv2d(num_feat, num_feat // reduction, 1),
-            nn.ReLU(),
-            nn.Conv2d(num_feat // reduction, num_feat, 1),
-            nn.Sigmoid(),
-        )
 
-    def forward(self, x: Tensor) -> Tensor:
-        """Return features `(N, C, H, W)`."""
-        mean = x.mean((2, 3), keepdim=True)
-        variance = (x - mean).square().mean((2, 3), keepdim=True)
-        # A channel that is constant over the image has no contrast, and the root would have no gradient there.
-        positive = variance > 0
-        contrast = torch.where(positive, torch.where(positive, variance, 1.0).sqrt(), 0.0)
-        return x * self.weigh(contrast + mean)  # type: ignore[no-any-return]
+def shuffle_reach(factors: tuple[int, ...], pixels: int) -> int:
+    """Return how many LR pixels away an up-sampler looks that has a 3x3 convolution before each pixel shuffle.
+
+    Args:
+        factors: Of the pixel shuffles, in their order.
+        pixels: How many HR pixels away the layers after it look.
+    """
+    for factor in reversed(factors):
+        pixels = ceil(Fraction(pixels, factor)) + 1
+    return pixels

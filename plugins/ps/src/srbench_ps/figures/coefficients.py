@@ -57,8 +57,7 @@ def _draw(name: str, path: str, matrices: Mapping[int, npt.NDArray[np.float64]])
 
     import numpy as np
 
-    from srbench.figures import DIVERGING
-    from srbench_ps.figures.grid import Sheet
+    from srbench.figures import DIVERGING, Sheet
 
     limit = max(float(np.abs(matrix).max()) for matrix in matrices.values())
     tiles, filters = next(iter(matrices.values())).shape

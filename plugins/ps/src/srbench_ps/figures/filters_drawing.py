@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from srbench.figures import DIVERGING
-from srbench_ps.figures.grid import Sheet
+from srbench.figures import DIVERGING, Sheet
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -157,8 +157,7 @@ def _series(points: Iterable[Point]) -> Mapping[str, list[Point]]:
 
 
 def _draw(panels: Sequence[Panel], scale: int) -> Figure:
-    from srbench.figures import COLORS
-    from srbench_ps.figures.grid import Sheet
+    from srbench.figures import COLORS, Sheet
 
     labels = list(dict.fromkeys(label for panel in panels for label in _series(panel.points)))
     width, height = 3.7, 3.1

@@ -155,8 +155,7 @@ def _row(network: Backbone, hr: npt.NDArray[np.uint8], crop: Crop, task: int, pr
 
 
 def _draw(name: str, source: str, scales: Sequence[int], rows: Sequence[Row]) -> Figure:
-    from srbench.figures import COLORS
-    from srbench_ps.figures.grid import Sheet
+    from srbench.figures import COLORS, Sheet
 
     side = _side(rows[0].pictures[0].shape[1])
     step = side + 0.3125

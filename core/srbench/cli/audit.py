@@ -1,0 +1,181 @@
+"""`srbench audit`: what a network shares, and what it would weigh without."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from srbench.cost.audit import Audit, TensorUse
+
+__all__ = ["audit"]
+
+
+def audit(
+    model: Annotated[
+        str, typer.Argument(help="Model name: `BACKBONE[+METHOD[(key=value,...)]][.TAG]`.", metavar="MODEL")
+    ],
+    scale: Annotated[int | None, typer.Option(help="What is deployed for one scale.", min=1)] = None,
+    scales: Annotated[
+        str | None, typer.Option(help="The whole network for several scales, e.g. 2,3,4.", metavar="A,B")
+    ] = None,
+    json: Annotated[
+        str | None, typer.Option(metavar="FILE|-", help="Write the result as JSON to a file, or to standard output: -.")
+    ] = None,
+) -> None:
+    """Say which layers use which tensors, how often each is executed, and what the network would weigh unshared.
+
+    Example: `srbench audit drrn_b1u9+ps.author --scale 2`
+
+    Example: `srbench audit carn+ps --scales 2,3,4`
+    """
+    from srbench.cli.output import check_json_target, write_json
+    from srbench.errors import ConfigError, SharingError
+    from srbench.registry import canonical_name
+
+    if json is not None:
+        check_json_target(json)
+    name = canonical_name(model)
+    if (scale is None) == (scales is None):
+        raise ConfigError("give either --scale 2 or --scales 2,3,4")
+    wanted = (scale,) if scale is not None else _numbers(scales or "")
+
+    from srbench.cost.audit import audit as audited
+    from srbench.counting import count_parameters
+    from srbench.factory import create_model
+
+    found = audited(create_model(name, scales=wanted, pretrained=False, seed=0))
+    dense: dict[int, int] = {}
+    try:
+        for one in wanted:
+            dense[one] = count_parameters(create_model(f"{name.backbone}+dense", scale=one, seed=0))
+    except SharingError:
+        dense = {}  # a backbone without sites has one form only
+    if json is not None:
+        write_json(_payload(found, dense, f"{name.backbone}+dense"), json)
+    if json != "-":
+        _show(found, dense, f"{name.backbone}+dense")
+
+
+def _numbers(text: str) -> tuple[int, ...]:
+    from srbench.errors import ConfigError
+
+    parts = [part.strip() for part in text.split(",")]
+    if not all(part.isdecimal() and int(part) for part in parts):
+        raise ConfigError(f"--scales is a list such as 2,3,4; got '{text}'")
+    return tuple(dict.fromkeys(int(part) for part in parts))
+
+
+def _show(found: Audit, dense: dict[int, int], dense_name: str) -> None:
+    from srbench.cli.output import print_table
+
+    at = ", ".join(f"x{scale}" for scale in found.scales)
+    rows = [list(row) for row in _shared_rows(found)]
+    if rows:
+        print_table(
+            f"{found.model} at {at}: what serves more than one layer, or runs more than once",
+            ["shared", "used by", "numbers", "layers each", "executions each"],
+            rows,
+            left=2,
+        )
+    else:
+        typer.echo(f"{found.model} at {at}: no tensor serves two layers, and no layer runs twice")
+    print_table("numbers", ["", *(f"x{scale}" for scale in found.scales)], _summary(found, dense, dense_name))
+    _others(found)
+    if found.depth > 1:
+        from srbench.cost.audit import compact_paths
+
+        typer.echo(f"recursion depth {found.depth}: {compact_paths(found.deepest)} is one layer")
+    else:
+        typer.echo("recursion depth 1: no layer runs again with the same weights")
+
+
+def _summary(found: Audit, dense: dict[int, int], dense_name: str) -> list[list[str]]:
+    same = [""] * (len(found.scales) - 1)
+    rows = [
+        ["unique: each tensor once" + (", all scales" if same else ""), f"{found.unique:,}", *same],
+        ["stored in the state dict" + (", all scales" if same else ""), f"{found.stored:,}", *same],
+        ["executed: each use counted", *(f"{found.executed[scale]:,}" for scale in found.scales)],
+        ["unshared: each use with its own", *(f"{found.unshared[scale]:,}" for scale in found.scales)],
+    ]
+    if dense:
+        rows.append([f"dense form ({dense_name})", *(f"{dense[scale]:,}" for scale in found.scales)])
+    return rows
+
+
+def _shared_rows(found: Audit) -> Iterable[tuple[str, str, str, str, str]]:
+    """Yield one line for tensors that are shared alike: their names, users, numbers, layers and executions."""
+    from srbench.cost.audit import compact_paths
+
+    groups: dict[tuple[Any, ...], list[TensorUse]] = {}
+    for tensor in found.tensors:
+        if not tensor.repeated:
+            continue
+        module = tensor.name.rpartition(".")[0]
+        form = tuple(dict.fromkeys(re.sub(r"\d+", "#", path) for path in tensor.layers))
+        used = (len(tensor.layers), tuple(tensor.executions.values()))
+        groups.setdefault((re.sub(r"\d+", "#", module), form, used), []).append(tensor)
+    for tensors in groups.values():
+        names = list(dict.fromkeys(tensor.name.rpartition(".")[0] for tensor in tensors))
+        layers = list(dict.fromkeys(path for tensor in tensors for path in tensor.layers))
+        counts = list(dict.fromkeys(tensors[0].executions.values()))
+        yield (
+            compact_paths(names),
+            compact_paths(layers),
+            f"{sum(tensor.numbers for tensor in tensors):,}",
+            str(len(tensors[0].layers)),
+            "/".join(map(str, counts)),
+        )
+
+
+def _others(found: Audit) -> None:
+    """Print what is not shared: by all scales, by one scale, by one use, or not used at all."""
+    several = len(found.scales) > 1
+    kinds = {
+        "used by one layer, once" + (", at every scale" if several else ""): lambda used: (
+            len(used) == len(found.scales)
+        ),
+        "used by one layer, once, at some scales": lambda used: 0 < len(used) < len(found.scales),
+        "not used by the forward pass": lambda used: not used,
+    }
+    for kind, fits in kinds.items():
+        members = [
+            tensor
+            for tensor in found.tensors
+            if not tensor.repeated and fits([count for count in tensor.executions.values() if count])
+        ]
+        if members:
+            numbers = sum(tensor.numbers for tensor in members)
+            typer.echo(f"{kind}: {len(members)} tensors, {numbers:,} numbers")
+
+
+def _payload(found: Audit, dense: dict[int, int], dense_name: str) -> dict[str, Any]:
+    def by_scale(values: dict[int, int]) -> dict[str, int]:
+        return {str(scale): value for scale, value in values.items()}
+
+    return {
+        "model": found.model,
+        "scales": list(found.scales),
+        "unique": found.unique,
+        "stored": found.stored,
+        "executed": by_scale(found.executed),
+        "unshared": by_scale(found.unshared),
+        "dense_model": dense_name if dense else None,
+        "dense": by_scale(dense) if dense else None,
+        "recursion_depth": found.depth,
+        "deepest": list(found.deepest),
+        "tensors": [
+            {
+                "name": tensor.name,
+                "shape": list(tensor.shape),
+                "numbers": tensor.numbers,
+                "layers": list(tensor.layers),
+                "executions": by_scale(tensor.executions),
+                "shared": tensor.shared,
+            }
+            for tensor in found.tensors
+        ],
+    }

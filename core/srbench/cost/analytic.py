@@ -1,0 +1,62 @@
+"""Count layers a second way: from what a layer is and the shapes that go in and out, not from its operators."""
+
+from __future__ import annotations
+
+from math import prod
+
+from torch import nn
+
+from srbench.cost.operators import Execution
+from srbench.cost.rules import CONVOLUTION, PRODUCT
+from srbench.errors import CostError
+
+__all__ = ["check", "layer_macs"]
+
+_DESCRIPTION = ("in_channels", "out_channels", "kernel_size", "groups")
+
+
+def layer_macs(layer: nn.Module, inputs: tuple[int, ...], outputs: tuple[int, ...]) -> int | None:
+    """Return the multiply-accumulates of a layer by its formula; None for a module that it does not fit.
+
+    A convolution of `k_h * k_w` kernels from `i` to `o` channels in `g` groups takes `i * o * k_h * k_w / g` for each
+    position of its output, a transposed one for each position of its input; a linear layer `i * o` for each row. Layers
+    that take their weights from elsewhere, such as those of a sharing method, count by the same attributes.
+
+    Args:
+        layer: The module.
+        inputs: Shape of its input `(N, C, H, W)`, or `(..., i)`.
+        outputs: Shape of its output.
+    """
+    if isinstance(layer, nn.Linear):
+        return prod(inputs[:-1]) * layer.in_features * layer.out_features
+    if len(inputs) != 4 or not all(hasattr(layer, name) for name in _DESCRIPTION):
+        return None
+    transposed = isinstance(layer, nn.ConvTranspose2d) or bool(getattr(layer, "transposed", False))
+    height, width = (inputs if transposed else outputs)[2:]
+    channels = layer.in_channels * layer.out_channels // layer.groups  # type: ignore[operator]  # numbers, as found
+    return int(inputs[0] * height * width * prod(layer.kernel_size) * channels)  # type: ignore[arg-type]
+
+
+def check(execution: Execution) -> int:
+    """Compare the operators of each layer with its formula; return how many of the MACs the formulas cover.
+
+    Raises:
+        CostError: A layer's operators take more or less than its formula says.
+    """
+    counted: dict[int, int] = {}
+    for call in execution.calls:
+        if call.kind in (CONVOLUTION, PRODUCT) and not call.synthesis:
+            counted[call.number] = counted.get(call.number, 0) + call.count
+    covered = 0
+    for path, number, layer, inputs, outputs in execution.layers:
+        expected = layer_macs(layer, inputs, outputs)
+        # A module that hands its work to others of its own is counted through these.
+        if expected is None or number not in counted:
+            continue
+        if counted[number] != expected:
+            raise CostError(
+                f"the layer '{path}' executes {counted[number]:,} multiply-accumulates, and by its attributes it "
+                f"should be {expected:,}; its in_channels, out_channels, kernel_size or groups say another thing"
+            )
+        covered += expected
+    return covered

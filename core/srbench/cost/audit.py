@@ -1,0 +1,198 @@
+"""Who shares what: which layers use which tensors, how often, and what the network would weigh without sharing."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from itertools import product
+
+from srbench.backbone import Backbone, SharedUser
+from srbench.cost.operators import Call, Execution, on_meta, run
+from srbench.counting import count_parameters, count_stored
+from srbench.methods.dense import Dense
+from srbench.surgery import apply_method, fold
+
+__all__ = ["Audit", "TensorUse", "audit", "compact_paths"]
+
+_SIDE = 48  # of the LR image: enough for any pooling or window, and how often a layer runs does not depend on it
+
+
+@dataclass(frozen=True)
+class TensorUse:
+    """One parameter and the layers that use it.
+
+    Attributes:
+        name: In the state dict.
+        shape: Its shape.
+        numbers: How many numbers it holds.
+        layers: Paths of the layers that read it, in the order of their first execution.
+        executions: Scale -> how many executions of layers read it in one forward pass.
+    """
+
+    name: str
+    shape: tuple[int, ...]
+    numbers: int
+    layers: tuple[str, ...]
+    executions: dict[int, int]
+
+    @property
+    def repeated(self) -> bool:
+        """Return whether it serves more than one layer, or more than one execution in a forward pass."""
+        return len(self.layers) > 1 or max(self.executions.values(), default=0) > 1
+
+    @property
+    def shared(self) -> bool:
+        """Return whether it serves more than one layer, execution or scale."""
+        return self.repeated or sum(count > 0 for count in self.executions.values()) > 1
+
+
+@dataclass(frozen=True)
+class Audit:
+    """What a network shares.
+
+    Attributes:
+        model: Its name.
+        scales: Those that it is built for.
+        tensors: Every parameter, those that nothing reads included.
+        unique: Numbers in its parameters, each tensor once.
+        stored: Numbers that its state dict holds.
+        executed: Scale -> numbers of weights and biases that one forward pass applies, each execution counted.
+        unshared: Scale -> parameters where each use of a layer has its own.
+        depth: The most that one layer, with all its weights the same, is executed in one forward pass.
+        deepest: The layers that are that one.
+    """
+
+    model: str
+    scales: tuple[int, ...]
+    tensors: tuple[TensorUse, ...]
+    unique: int
+    stored: int
+    executed: dict[int, int]
+    unshared: dict[int, int]
+    depth: int
+    deepest: tuple[str, ...]
+
+
+def audit(model: Backbone) -> Audit:
+    """Find out what a network shares, by watching a forward pass at each of its scales.
+
+    Raises:
+        CostError: It executes an operator that has no rule, or cannot run without values.
+    """
+    shapes = on_meta(model)
+    users = {path for path, module in shapes.named_modules() if isinstance(module, SharedUser)}
+    layers: dict[str, dict[str, None]] = {}
+    executions: dict[str, dict[int, int]] = {}
+    executed: dict[int, int] = {}
+    depth = 0
+    deepest: tuple[str, ...] = ()
+    for scale in model.scales:
+        execution = run(shapes, scale, _SIDE, _SIDE)
+        readers = _readers(execution, users)
+        for names, path, _ in readers:
+            for name in names:
+                layers.setdefault(name, {})[path] = None
+                counts = executions.setdefault(name, {})
+                counts[scale] = counts.get(scale, 0) + 1
+        executed[scale] = sum(call.weights for call in execution.calls if not call.synthesis)
+        count, found = _most_repeated(readers)
+        if count > depth:
+            depth, deepest = count, found
+    tensors = tuple(
+        TensorUse(
+            name=name,
+            shape=tuple(parameter.shape),
+            numbers=parameter.numel(),
+            layers=tuple(layers.get(name, ())),
+            executions={scale: executions.get(name, {}).get(scale, 0) for scale in model.scales},
+        )
+        for name, parameter in shapes.named_parameters()
+    )
+    return Audit(
+        model=str(model.model_name) if model.model_name is not None else type(model).__name__,
+        scales=model.scales,
+        tensors=tensors,
+        unique=count_parameters(model),
+        stored=count_stored(model),
+        executed=executed,
+        unshared={scale: count_parameters(_unshared(shapes, scale)) for scale in model.scales},
+        depth=depth,
+        deepest=deepest,
+    )
+
+
+def _unshared(shapes: Backbone, scale: int) -> Backbone:
+    folded = fold(shapes, scale)
+    return apply_method(folded, Dense()) if folded.sharing_sites() else folded
+
+
+Reader = tuple[tuple[str, ...], str, bool]
+
+
+def _readers(execution: Execution, users: set[str]) -> list[Reader]:
+    """Return for each execution of a layer the parameters that it reads, its path, and whether it convolves."""
+    by_number: dict[int, list[Call]] = {}
+    for call in execution.calls:
+        by_number.setdefault(call.number, []).append(call)
+    found = []
+    for calls in by_number.values():
+        names = tuple(dict.fromkeys(name for call in calls for name in call.parameters))
+        if names:
+            found.append((names, _layer(calls[0].modules, users), any(not call.synthesis for call in calls)))
+    return found
+
+
+def _layer(modules: Sequence[str], users: set[str]) -> str:
+    """Return the path of the layer at work: where it stands in the network, not where what it shares is registered."""
+    for path, inner in zip(reversed(modules[:-1]), reversed(modules[1:]), strict=True):
+        if path in users and not inner.startswith(f"{path}."):
+            return path
+    return modules[-1] if modules else ""
+
+
+def _most_repeated(readers: Iterable[Reader]) -> tuple[int, tuple[str, ...]]:
+    counts: Counter[frozenset[str]] = Counter()
+    paths: dict[frozenset[str], dict[str, None]] = {}
+    for names, path, _ in readers:
+        key = frozenset(names)
+        counts[key] += 1
+        paths.setdefault(key, {})[path] = None
+    if not counts:
+        return 0, ()
+    key, count = counts.most_common(1)[0]
+    return count, tuple(paths[key])
+
+
+def compact_paths(paths: Iterable[str]) -> str:
+    """Return paths in short: numbers that run through a range are written once.
+
+    Example:
+        >>> compact_paths(["units.0.conv1", "units.0.conv2", "units.1.conv1", "units.1.conv2"])
+        'units.0-1.conv1-2'
+    """
+    by_form: dict[tuple[str, ...], list[tuple[int, ...]]] = {}
+    for path in paths:
+        parts = re.split(r"(\d+)", path)
+        by_form.setdefault(tuple(parts[::2]), []).append(tuple(int(number) for number in parts[1::2]))
+    return ", ".join(_compact(form, numbers) for form, numbers in by_form.items())
+
+
+def _compact(form: tuple[str, ...], numbers: list[tuple[int, ...]]) -> str:
+    choices = [sorted(set(column)) for column in zip(*numbers, strict=True)]
+    if set(product(*choices)) == set(numbers):
+        shown = [*map(_range, choices), ""]
+        return "".join(text + number for text, number in zip(form, shown, strict=True))
+    # Not all combinations are there: one group for each first number.
+    first = dict.fromkeys(row[0] for row in numbers)
+    if len(first) == 1:
+        rest = _compact(form[1:], [row[1:] for row in numbers])
+        return f"{form[0]}{next(iter(first))}{rest}"
+    return ", ".join(_compact(form, [row for row in numbers if row[0] == number]) for number in first)
+
+
+def _range(numbers: list[int]) -> str:
+    if len(numbers) > 1 and numbers == list(range(numbers[0], numbers[-1] + 1)):
+        return f"{numbers[0]}-{numbers[-1]}"
+    return str(numbers[0]) if len(numbers) == 1 else "{" + ",".join(map(str, numbers)) + "}"

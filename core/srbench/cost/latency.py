@@ -1,0 +1,208 @@
+"""How long networks take, measured so that two figures can be compared.
+
+All networks are timed in one process in turns, in an order drawn anew each round: whatever slows the machine down meets
+them alike. Rounds are pairs, so differences are judged by resampling rounds.
+"""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from srbench.cost.machine import describe
+from srbench.errors import ConfigError, CostError
+
+__all__ = ["TIE", "Comparison", "Latencies", "Timing", "compare", "measure"]
+
+# A difference smaller than this is a tie however sure it is: where arrays happen to lie in memory moves a time as much.
+TIE = 0.02
+WARM_UP = 3
+LEAST_ROUNDS, MOST_ROUNDS = 7, 101
+_RESAMPLED = 2000
+_CONFIDENCE = 0.99
+
+
+@dataclass(frozen=True)
+class Timing:
+    """The times of one network.
+
+    Attributes:
+        seconds: One forward pass for each round, in their order.
+    """
+
+    seconds: tuple[float, ...]
+
+    @property
+    def median(self) -> float:
+        """Return the median in seconds."""
+        return float(np.median(self.seconds))
+
+    @property
+    def quartiles(self) -> tuple[float, float]:
+        """Return the first and the third quartile in seconds: half of all times lie between."""
+        low, high = np.quantile(self.seconds, [0.25, 0.75])
+        return float(low), float(high)
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """How many times as long one network takes as another.
+
+    Attributes:
+        ratio: Of the medians.
+        low: Lower end of its 99% interval.
+        high: Upper end.
+    """
+
+    ratio: float
+    low: float
+    high: float
+
+    @property
+    def tie(self) -> bool:
+        """Return whether the two cannot be told apart: the interval reaches to within 2% of 1."""
+        return self.low <= 1 + TIE and self.high >= 1 - TIE
+
+    @property
+    def verdict(self) -> str:
+        """Return `tie`, `slower` or `faster`."""
+        return "tie" if self.tie else "slower" if self.ratio > 1 else "faster"
+
+
+@dataclass(frozen=True)
+class Latencies:
+    """What was measured, and on what.
+
+    Attributes:
+        timings: One for each network, in their order.
+        shape: Of the LR batch, `(N, 3, h, w)`.
+        threads: CPU threads of torch.
+        warm_up: Rounds that do not count.
+        before: The machine at the start (`machine.describe`).
+        after: The same at the end.
+    """
+
+    timings: tuple[Timing, ...]
+    shape: tuple[int, ...]
+    threads: int
+    device: str
+    warm_up: int
+    before: dict[str, Any]
+    after: dict[str, Any]
+
+    @property
+    def rounds(self) -> int:
+        """Return how many times each network was timed."""
+        return len(self.timings[0].seconds)
+
+
+def measure(
+    models: Sequence[nn.Module],
+    lr: Tensor,
+    *,
+    threads: int | None = None,
+    seconds: float = 20.0,
+    seed: int = 0,
+    progress: Callable[[int, float], None] | None = None,
+) -> Latencies:
+    """Time forward passes of several networks in turns.
+
+    Rounds go on until the time is used up, but there are at least 7 and at most 101.
+
+    Args:
+        models: Networks in evaluation mode, on the device of `lr`.
+        lr: LR images `(N, 3, h, w)`.
+        threads: CPU threads of torch; as they are if not given.
+        seconds: How long to go on, the warm-up left out.
+        seed: Of the order within the rounds.
+        progress: Is told the round and how much of the work is done, 0..1.
+
+    Raises:
+        ConfigError: There is no network, or a number of threads or seconds makes no sense.
+        CostError: A network fails on these images.
+    """
+    if not models:
+        raise ConfigError("there is no network to time; give at least one")
+    if threads is not None and threads < 1:
+        raise ConfigError(f"threads={threads} is not a whole number of at least 1")
+    if not seconds > 0:
+        raise ConfigError(f"seconds={seconds} is not a time; give a number above 0")
+    order, device = random.Random(seed), lr.device
+    before, used = describe(str(device)), torch.get_num_threads()
+    times: list[list[float]] = [[] for _ in models]
+    try:
+        if threads is not None:
+            torch.set_num_threads(threads)
+        with torch.inference_mode():
+            _warm_up(models, lr)
+            start = time.perf_counter()
+            for number in range(MOST_ROUNDS):
+                spent = time.perf_counter() - start
+                if progress is not None:
+                    progress(number, min(1.0, max(spent / seconds, number / MOST_ROUNDS)))
+                if number >= LEAST_ROUNDS and spent >= seconds:
+                    break
+                for index in order.sample(range(len(models)), len(models)):
+                    times[index].append(_timed(models[index], lr))
+        after = describe(str(device))
+        return Latencies(
+            timings=tuple(Timing(tuple(several)) for several in times),
+            shape=tuple(lr.shape),
+            threads=torch.get_num_threads(),
+            device=str(device),
+            warm_up=WARM_UP,
+            before=before,
+            after=after,
+        )
+    finally:
+        torch.set_num_threads(used)
+
+
+def _warm_up(models: Sequence[nn.Module], lr: Tensor) -> None:
+    for _ in range(WARM_UP):
+        for model in models:
+            try:
+                _timed(model, lr)
+            except RuntimeError as error:
+                shape = "x".join(map(str, lr.shape))
+                first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+                raise CostError(f"a network cannot be timed: it fails on an LR batch of {shape} ({first})") from error
+
+
+def _timed(model: nn.Module, lr: Tensor) -> float:
+    # A GPU works on after the call returns: wait before and after.
+    _wait(lr)
+    start = time.perf_counter()
+    model(lr)
+    _wait(lr)
+    return time.perf_counter() - start
+
+
+def _wait(lr: Tensor) -> None:
+    if lr.device.type == "cuda":
+        torch.cuda.synchronize(lr.device)
+
+
+def compare(one: Timing, other: Timing, *, seed: int = 0) -> Comparison:
+    """Say how many times as long `one` takes as `other`, with an interval from resampled rounds (bootstrap).
+
+    Raises:
+        ConfigError: They were not timed in the same rounds.
+    """
+    if len(one.seconds) != len(other.seconds):
+        raise ConfigError(
+            f"times of {len(one.seconds)} and of {len(other.seconds)} rounds cannot be compared; time both together"
+        )
+    pairs = np.array([one.seconds, other.seconds])
+    chosen = np.random.default_rng(seed).integers(0, pairs.shape[1], (_RESAMPLED, pairs.shape[1]))
+    medians = np.median(pairs[:, chosen], axis=-1)
+    tail = (1 - _CONFIDENCE) / 2
+    low, high = np.quantile(medians[0] / medians[1], [tail, 1 - tail])
+    return Comparison(one.median / other.median, float(low), float(high))

@@ -1,0 +1,95 @@
+"""What a time was taken on: device, threads, and the state of the clocks as far as the system tells it."""
+
+from __future__ import annotations
+
+import os
+import platform
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+
+__all__ = ["describe", "processor_name"]
+
+_CPU = Path("/sys/devices/system/cpu")
+_UNKNOWN = "not told by the system"
+
+
+def processor_name() -> str:
+    """Return the processor's name."""
+    lines = _lines(Path("/proc/cpuinfo"))
+    named = next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), "")
+    return named or platform.processor() or platform.machine()
+
+
+def describe(device: str) -> dict[str, Any]:
+    """Return the device, its clocks now, and what else may move a time; what cannot be read says so.
+
+    Args:
+        device: `cpu`, `cuda` or `cuda:N`.
+    """
+    import torch
+
+    found: dict[str, Any] = {
+        "device": torch.cuda.get_device_name(device) if device.startswith("cuda") else processor_name(),
+        "torch": str(torch.__version__),
+        "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
+        "governor": _governors(),
+        "clock_mhz": _clocks(),
+        "turbo": _turbo(),
+        "load": round(os.getloadavg()[0], 2) if hasattr(os, "getloadavg") else _UNKNOWN,
+    }
+    if device.startswith("cuda"):
+        found["gpu"] = _gpu(torch.device(device).index or 0)
+    return found
+
+
+def _lines(path: Path) -> list[str]:
+    try:
+        return path.read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return []
+
+
+def _of_cpus(name: str) -> list[str]:
+    return [line for path in sorted(_CPU.glob(f"cpu[0-9]*/cpufreq/{name}")) for line in _lines(path)]
+
+
+def _governors() -> str:
+    return ", ".join(sorted(set(_of_cpus("scaling_governor")))) or _UNKNOWN
+
+
+def _clocks() -> str:
+    clocks = [round(int(value) / 1000) for value in _of_cpus("scaling_cur_freq") if value.isdigit()]
+    if not clocks:
+        lines = [line.partition(":")[2] for line in _lines(Path("/proc/cpuinfo")) if line.startswith("cpu MHz")]
+        clocks = [round(float(value)) for value in lines]
+    if not clocks:
+        return _UNKNOWN
+    return f"{min(clocks)}" if min(clocks) == max(clocks) else f"{min(clocks)} to {max(clocks)}"
+
+
+def _turbo() -> str:
+    for name, on in (("intel_pstate/no_turbo", "0"), ("cpufreq/boost", "1")):
+        if lines := _lines(_CPU / name):
+            return "on" if lines[0].strip() == on else "off"
+    return _UNKNOWN
+
+
+def _gpu(index: int) -> dict[str, str]:
+    """Return the clocks of a GPU as `nvidia-smi` tells them."""
+    import torch
+
+    wanted = ("clocks.sm", "clocks.max.sm", "clocks.mem", "temperature.gpu", "power.draw", "persistence_mode")
+    command = shutil.which("nvidia-smi")
+    if command is None:
+        return {"clocks": _UNKNOWN}
+    # nvidia-smi counts all cards, torch the visible ones: the identifier is the same for both.
+    uuid = getattr(torch.cuda.get_device_properties(index), "uuid", None)
+    card = f"GPU-{uuid}" if uuid is not None else str(index)
+    query = [command, f"--query-gpu={','.join(wanted)}", "--format=csv,noheader", f"--id={card}"]
+    try:
+        done = subprocess.run(query, capture_output=True, text=True, timeout=10, check=True)
+    except (OSError, subprocess.SubprocessError):
+        return {"clocks": _UNKNOWN}
+    return dict(zip(wanted, (value.strip() for value in done.stdout.strip().split(",")), strict=False))

@@ -1,0 +1,79 @@
+"""A text file that lists images as a data set."""
+
+from __future__ import annotations
+
+import os
+from importlib import resources
+from pathlib import Path
+
+from srbench.data.folders import FolderDataset
+from srbench.data.images import is_image_file
+from srbench.errors import DataError
+
+__all__ = ["ListDataset"]
+
+
+class ListDataset(FolderDataset):
+    """Take the images that a text file lists, from one folder or several.
+
+    Each line is an image file, or a folder of which all images are meant, relative to the list's own folder or to one
+    of those that the environment variable `SRBENCH_DATA` lists; `#` begins a comment. So a training set that papers put
+    together from others (T91 and the training half of BSDS500) is one file, and no image is copied.
+    """
+
+    def __init__(self, path: Path | str) -> None:
+        """Look for the files; images are read when they are asked for.
+
+        Raises:
+            DataError: The list cannot be read or is empty, or a line names nothing that is there, or two images have
+                one name.
+        """
+        self.path = Path(path).expanduser()
+        try:
+            lines = self.path.read_text(encoding="utf-8").splitlines()
+        except (OSError, UnicodeDecodeError) as error:
+            reason = error.strerror if isinstance(error, OSError) else "it is not text"
+            raise DataError(f"cannot read the list of images '{path}': {reason}") from None
+        self.name = self.path.stem
+        self.hr_folder = self.path.parent
+        self._lr = {}
+        places = [self.path.parent, *data_folders()]
+        files: list[Path] = []
+        missing = []
+        for number, line in enumerate(lines, 1):
+            entry = line.partition("#")[0].strip()
+            if not entry:
+                continue
+            found = next((place / entry for place in places if (place / entry).exists()), None)
+            if found is None:
+                missing.append(f"'{entry}' (line {number})")
+            elif found.is_dir():
+                files += sorted(file for file in found.iterdir() if file.is_file() and is_image_file(file))
+            else:
+                files.append(found)
+        if missing:
+            listed = ", ".join(missing[:3]) + (f" and {len(missing) - 3} more" if len(missing) > 3 else "")
+            raise DataError(
+                f"the list '{path}' names {listed}, which {'is' if len(missing) == 1 else 'are'} neither in "
+                f"'{self.path.parent}' nor in a folder of SRBENCH_DATA; put the folder that holds the images there"
+            )
+        self._hr = {}
+        for file in files:
+            if file.stem in self._hr:
+                raise DataError(
+                    f"the list '{path}' names '{self._hr[file.stem]}' and '{file}', which would be the same image: "
+                    "keep one of them"
+                )
+            self._hr[file.stem] = file
+        if not self._hr:
+            raise DataError(f"the list '{path}' names no image")
+
+
+def packaged_lists() -> Path:
+    """Return the folder of the lists that come with sr-bench."""
+    return Path(str(resources.files("srbench.suites"))) / "lists"
+
+
+def data_folders() -> list[Path]:
+    """Return the folders that the environment variable `SRBENCH_DATA` lists."""
+    return [Path(place).expanduser() for place in os.environ.get("SRBENCH_DATA", "").split(os.pathsep) if place]

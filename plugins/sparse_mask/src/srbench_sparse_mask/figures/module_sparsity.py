@@ -1,0 +1,119 @@
+"""`srbench figure module-sparsity`: how sparse the masks of each module are, network by network."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    import numpy as np
+    import numpy.typing as npt
+    from matplotlib.figure import Figure
+
+    from srbench.backbone import Backbone
+
+__all__ = ["module_sparsity"]
+
+
+def module_sparsity(
+    model: Annotated[str, typer.Argument(help="A network with sparse masks.")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="The file.", metavar="FILE.png|FILE.svg")] = Path(
+        "module-sparsity.png"
+    ),
+    weights: Annotated[
+        list[Path] | None, typer.Option(help="A checkpoint instead of a tag's weights; may be given several times.")
+    ] = None,
+    data: Annotated[str, typer.Option(help="A data set, or a folder of HR images.", metavar="NAME|DIR")] = (
+        "embedded-test"
+    ),
+    image: Annotated[
+        str | None, typer.Option(help="The images, separated by commas.", show_default="all of the data set")
+    ] = None,
+    input_scale: Annotated[int, typer.Option(help="How many times smaller the input images are made.", min=1)] = 2,
+    protocol: Annotated[str, typer.Option(help="How LR images are made.")] = "matlab-y",
+    threads: Annotated[int | None, typer.Option(help="Threads of torch on the CPU.", min=1)] = None,
+) -> None:
+    """Show the sparsity of each module for networks of several scales, all of which see the same images.
+
+    Figure VI of SMSR's supplement: the larger the scale, the less the masks leave out.
+
+    Example: `srbench figure module-sparsity smsr.author --data Set5`
+
+    Example: `srbench figure module-sparsity smsr_tiny --weights x2.safetensors --weights x3.safetensors --weights
+    x4.safetensors`
+    """
+    from srbench.data.datasets import open_dataset
+    from srbench.figures import check_target, drawing, save
+    from srbench.protocols import get_protocol
+    from srbench_sparse_mask.figures.images import about_weights, find_images, joined
+
+    check_target(output)
+    found, dataset = get_protocol(protocol), open_dataset(data)
+    names = dataset.image_names() if image is None else [name for _, name in find_images(image, data)]
+
+    import torch
+
+    from srbench.loading import load_network
+    from srbench_sparse_mask.figures.recording import require_masks
+
+    if threads is not None:
+        torch.set_num_threads(threads)
+    files: list[Path | None] = [*weights] if weights else [None]
+    networks = [load_network(model, file) for file in files]
+    for network in networks:
+        require_masks(network)
+    lrs = [dataset.lr(name, input_scale, found) for name in names]
+    measured: dict[str, npt.NDArray[np.float64]] = {}
+    for number, network in enumerate(networks):
+        label = f"x{network.scales[0]}"
+        measured[label if label not in measured else f"{label} ({number + 1})"] = _sparsity(network, lrs)
+    name = str(networks[0].model_name)
+    sources = dict.fromkeys(about_weights(name, file) for file in files)
+    shown = f"{len(names)} images of {dataset.name}" if image is None else ", ".join(names)
+    about = joined((f"{shown}, made {input_scale} times smaller", *sources))
+    with drawing():
+        save(_draw(name, about, measured), output)
+    typer.echo(f"{output}")
+
+
+def _sparsity(network: Backbone, lrs: list[npt.NDArray[np.uint8]]) -> npt.NDArray[np.float64]:
+    """Return the sparsity of each module, averaged over images."""
+    import numpy as np
+
+    from srbench_sparse_mask.figures.recording import run_recorded
+
+    scale = network.scales[0]
+    view = network.at_scale(scale).eval()
+    return np.mean([[module.sparsity for module in run_recorded(view, lr, scale)] for lr in lrs], axis=0)  # type: ignore[no-any-return]
+
+
+def _draw(name: str, about: str, measured: Mapping[str, npt.NDArray[np.float64]]) -> Figure:
+    import numpy as np
+
+    from srbench.figures import COLORS, Sheet
+
+    modules = max(len(values) for values in measured.values())
+    width = max(0.5 + 0.75 * modules, 4.6)
+    sheet = Sheet(width + 0.9, 3.5, f"Sparsity of the modules of {name}")
+    # A long line is broken between its parts.
+    lines = about.split("; ")
+    for number, line in enumerate(lines):
+        sheet.text(0.12, 0.42 + 0.16 * number, line, color="0.35", size=8)
+    top = 0.6 + 0.16 * len(lines)
+    axes = sheet.axes(0.65, top, width, 3.5 - top - 0.5)
+    bar = 0.8 / len(measured)
+    for number, (label, values) in enumerate(measured.items()):
+        places = np.arange(len(values)) + (number - (len(measured) - 1) / 2) * bar
+        axes.bar(places, values, width=bar * 0.92, color=COLORS[number % len(COLORS)], label=label)
+        for place, value in zip(places, values, strict=True):
+            axes.text(place, value + 0.01, f"{value:.2f}", ha="center", va="bottom", size=6.5)
+    axes.set(xticks=range(modules), xticklabels=[f"module {number + 1}" for number in range(modules)], ylim=(0, 1))
+    axes.set_ylabel("sparsity")
+    axes.tick_params(length=2, width=0.4)
+    if len(measured) > 1:
+        axes.legend(loc="upper right", ncols=len(measured), frameon=False)
+    return sheet.figure

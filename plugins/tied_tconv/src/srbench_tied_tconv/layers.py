@@ -1,0 +1,128 @@
+"""Transposed convolutions that own no kernel: they are the adjoint of a convolution, or of a mixture of several."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from srbench.backbone import Backbone, SharedUser, Use
+from srbench.errors import SharingError
+
+__all__ = ["AdjointConv", "untie"]
+
+
+class AdjointConv(SharedUser):
+    """A transposed convolution with the weights of convolutions, unmodified, and with a bias of its own.
+
+    A kernel `(out, in, k, k)` of a convolution goes into `conv_transpose2d` as it is, which then maps `out` channels to
+    `in`: without the bias, that is the adjoint of the convolution with that kernel and this layer's stride and padding
+    (docs/tied_tconv.md). With several convolutions the kernel is their mixture with the weights `softmax(logits)`, all
+    equal at first.
+
+    Args:
+        layer: The transposed convolution that it replaces; gives stride, padding and bias.
+        convs: The convolutions, by path.
+        path: The layer's path, for messages.
+
+    Raises:
+        SharingError: The shapes do not match; all that do not are listed.
+    """
+
+    def __init__(self, layer: nn.ConvTranspose2d, convs: Sequence[tuple[str, nn.Conv2d]], path: str) -> None:
+        _check_shapes(layer, convs, path)
+        super().__init__(convs[0][1])
+        self._referred = tuple(conv for _, conv in convs)
+        self.stride, self.padding, self.output_padding = layer.stride, layer.padding, layer.output_padding
+        self.groups, self.dilation = layer.groups, layer.dilation
+        self.bias = None if layer.bias is None else nn.Parameter(layer.bias.detach().clone())
+        self.logits = nn.Parameter(layer.weight.new_zeros(len(convs))) if len(convs) > 1 else None
+
+    @property
+    def weight(self) -> Tensor:
+        """The kernel `(in, out, k, k)`, as `conv_transpose2d` wants it."""
+        kernels = [conv.weight for conv in self._referred]
+        if self.logits is None:
+            kernel = kernels[0]
+            assert isinstance(kernel, Tensor)  # of a convolution
+            return kernel
+        shares = self.logits.softmax(0)
+        return torch.stack([share * kernel for share, kernel in zip(shares, kernels, strict=True)]).sum(0)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return `(N, out, H, W)` of features `(N, in, h, w)`."""
+        return F.conv_transpose2d(
+            x,
+            self.weight,
+            self.bias,
+            self.stride,
+            self.padding,  # type: ignore[arg-type]
+            self.output_padding,
+            self.groups,
+            self.dilation,
+        )
+
+    @torch.no_grad()
+    def untied(self) -> nn.ConvTranspose2d:
+        """Return the plain transposed convolution that computes the same."""
+        weight = self.weight
+        layer = nn.ConvTranspose2d(
+            weight.shape[0],
+            weight.shape[1] * self.groups,
+            (weight.shape[2], weight.shape[3]),
+            self.stride,  # type: ignore[arg-type]
+            self.padding,  # type: ignore[arg-type]
+            self.output_padding,  # type: ignore[arg-type]
+            self.groups,
+            self.bias is not None,
+            self.dilation,  # type: ignore[arg-type]
+        ).to(weight)
+        layer.weight.copy_(weight)
+        if self.bias is not None and layer.bias is not None:
+            layer.bias.copy_(self.bias)
+        return layer
+
+    def extra_repr(self) -> str:
+        """Describe the layer for `print(model)`."""
+        size = "x".join(map(str, self.weight.shape))
+        return f"{size} of {len(self._referred)} convolution(s), stride={self.stride}"
+
+
+def untie(model: Backbone) -> None:
+    """Give every tied transposed convolution a kernel of its own, in place; the network computes the same.
+
+    Transposed convolutions that are one layer natively stay one.
+    """
+    plain: dict[int, nn.ConvTranspose2d] = {}
+    for key, module in list(model.shared.items()):
+        if isinstance(module, AdjointConv):
+            plain[id(module)] = model.shared[key] = module.untied()
+    for path, module in list(model.named_modules()):
+        if isinstance(module, Use) and id(module.shared_module) in plain:
+            parent, _, name = path.rpartition(".")
+            setattr(model.get_submodule(parent), name, Use(plain[id(module.shared_module)]))
+        elif isinstance(module, AdjointConv):
+            parent, _, name = path.rpartition(".")
+            setattr(model.get_submodule(parent), name, module.untied())
+    model.method = None
+
+
+def _check_shapes(layer: nn.ConvTranspose2d, convs: Sequence[tuple[str, nn.Conv2d]], path: str) -> None:
+    wanted = (layer.in_channels, layer.out_channels // layer.groups, *layer.kernel_size)
+    faults = [
+        f"'{name}' has {_shape(conv.weight.shape)}"
+        + ("" if conv.groups == layer.groups else f" in {conv.groups} groups")
+        for name, conv in convs
+        if tuple(conv.weight.shape) != wanted or conv.groups != layer.groups
+    ]
+    if faults:
+        raise SharingError(
+            f"the transposed convolution '{path}' needs a kernel of {_shape(wanted)} (input x output x height x width)"
+            f"{'' if layer.groups == 1 else f' in {layer.groups} groups'}, and {'; '.join(faults)} (output x input)"
+        )
+
+
+def _shape(sizes: Sequence[int]) -> str:
+    return "x".join(map(str, sizes))

@@ -1,0 +1,55 @@
+"""SRVGGNetCompact (Wang et al., Real-ESRGAN, ICCVW 2021) on basicsr's own class."""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+from srbench.architecture import Architecture
+from srbench.backbone import Backbone
+from srbench.engine import archs
+from srbench.registry import register_backbone
+from srbench.sites import SharingSite
+from srbench_zoo.parts import single_scale
+
+__all__ = ["SRVGG", "srvgg"]
+
+
+class SRVGG(archs.SRVGGNetCompact, Backbone):  # type: ignore[misc]  # basicsr has no types
+    """basicsr's chain of convolutions, which add detail to the image enlarged by nearest neighbours.
+
+    Args:
+        scales: One scale of 2, 3, 4.
+        num_feat: Features.
+        num_conv: Convolutions between the first and the last.
+
+    Raises:
+        ConfigError: Several scales, or another scale.
+    """
+
+    def __init__(self, scales: tuple[int, ...], num_feat: int, num_conv: int) -> None:
+        scale = single_scale("SRVGGNetCompact", scales)
+        archs.SRVGGNetCompact.__init__(self, 3, 3, num_feat=num_feat, num_conv=num_conv, upscale=scale)
+        self.scales = scales
+        self.convs = range(2, 2 * num_conv + 2, 2)  # basicsr keeps convolutions and activations in turns, in one list
+        self.architecture = Architecture(depth=num_conv + 2, filters=num_feat, global_skip=True)
+        self.receptive_field = num_conv + 2
+
+    def sharing_sites(self) -> list[SharingSite]:
+        """Return the convolutions between the first and the last, with their activations: one bank, one tie class."""
+        return [
+            SharingSite(
+                f"body.{n}", kind="conv", bank="body", tie="conv", step=(n // 2,), companions=(f"body.{n + 1}",)
+            )
+            for n in self.convs
+        ]
+
+    def forward(self, lr: Tensor, scale: int | None = None) -> Tensor:
+        """Return SR images `(N, 3, s*h, s*w)` of LR images `(N, 3, h, w)` in 0..1."""
+        self.select_scale(scale)
+        return archs.SRVGGNetCompact.forward(self, lr)  # type: ignore[no-any-return]
+
+
+@register_backbone
+def srvgg(scales: tuple[int, ...]) -> SRVGG:
+    """Build SRVGGNetCompact: 18 layers of 64 features (600,652 / 609,307 / 621,424 parameters at x2 / x3 / x4)."""
+    return SRVGG(scales, num_feat=64, num_conv=16)

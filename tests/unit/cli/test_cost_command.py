@@ -1,0 +1,117 @@
+"""`srbench cost` and `srbench audit`: what they print, write and refuse."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner
+
+from srbench.cli.app import app
+from srbench.errors import ConfigError, CostError, SRBenchError, UnknownNameError
+
+
+def run(*args: object) -> str:
+    result = CliRunner().invoke(app, [*map(str, args)], terminal_width=200)
+    if result.exception is not None and not isinstance(result.exception, SystemExit):
+        raise result.exception
+    assert result.exit_code == 0, result.output
+    return result.output
+
+
+def lines(output: str) -> dict[str, list[str]]:
+    """Return the rows of a table: name -> cells."""
+    rows = [line.strip("│ ").split("│") for line in output.splitlines() if line.startswith("│")]
+    return {row[0].strip(): [cell.strip() for cell in row[1:]] for row in rows}
+
+
+def test_cost_prints_a_column_for_each_model() -> None:
+    rows = lines(run("cost", "carn", "drrn_b1u9+ps.author", "--scale", 2))
+    assert rows["parameters"] == ["964,187", "300,261"]
+    assert rows["parameters when folded"] == ["964,187", "2,656,641"]
+    assert rows["MACs, 1280x720 out"] == ["222.83 G", "2,448.26 G"]
+    assert rows["of convolutions"][1] in ("2,448.24 G", "696.39 G")
+    assert rows["MACs of making weights"] == ["–", "47.8 M"]
+
+
+def test_cost_as_json(tmp_path: Path) -> None:
+    run("cost", "edsr_baseline", "--scale", 4, "--json", tmp_path / "cost.json")
+    found = json.loads((tmp_path / "cost.json").read_text())
+    model: dict[str, Any] = found["models"][0]
+    assert (found["schema_version"], found["scale"], found["folded"]) == (1, 4, False)
+    assert model["model"] == "edsr_baseline"
+    assert model["output_1280x720"]["macs"] == model["output_1280x720"]["analytic"] == 114_230_476_800
+    assert (model["output_1280x720"]["lr_height"], model["output_1280x720"]["lr_width"]) == (180, 320)
+    assert (model["params"], model["stored"], model["not_counted"]) == (1_517_571, 1_517_571, None)
+
+
+def test_a_folded_network_makes_no_weights() -> None:
+    assert "making weights" in run("cost", "edsr_tiny+ps", "--scale", 2)
+    output = run("cost", "edsr_tiny+ps", "--scale", 2, "--fold")
+    assert "making weights" not in output
+    assert lines(output)["parameters"] == ["31,043"]
+
+
+def test_times_are_printed_with_what_they_were_taken_on(tmp_path: Path) -> None:
+    options = ("--latency", "--seconds", 0.1, "--threads", 1, "--lr-size", "16x12")
+    output = run("cost", "edsr_tiny", "edsr_tiny", "--scale", 2, *options)
+    rows = lines(output)
+    assert rows["so it is"][0] == "first"
+    assert rows["so it is"][1] in ("tie", "faster", "slower")
+    assert "rounds in turns after 3 to warm up" in output
+    assert "1 thread of" in output
+    assert "clock, MHz: " in output
+    assert "governor: " in output
+    found = json.loads(run("cost", "edsr_tiny", "--scale", 2, *options, "--json", "-"))
+    assert found["measured_on"] == {"lr_height": 12, "lr_width": 16}
+    assert len(found["models"][0]["latency"]["seconds"]) == found["timing"]["rounds"] >= 7
+
+
+def test_a_model_that_cannot_be_counted_is_named_beside_the_others() -> None:
+    output = run("cost", "edsr_tiny", "bicubic", "--scale", 2)
+    assert lines(output)["parameters"] == ["31,043", "–"]
+    assert "bicubic: the operators of 'bicubic' cannot be counted" in output
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error", "said"),
+    [
+        (("cost", "edsr_tinny", "--scale", 2), UnknownNameError, "did you mean 'edsr_tiny'"),
+        (("cost", "bicubic", "--scale", 2), CostError, "computes outside torch"),
+        (("cost", "edsr_tiny", "--scale", 2, "--lr-size", "12"), ConfigError, "width x height in pixels, .* got '12'"),
+        (("cost", "edsr_tiny", "--scale", 2, "--lr-size", "0x3"), ConfigError, "got '0x3'"),
+        (("cost", "edsr_tiny", "--scale", 2, "--data", "Set5"), ConfigError, "--data needs a model with weights"),
+        (("cost", "edsr_tiny", "--scale", 7), ConfigError, "EDSR is a network for one scale of 2, 3, 4"),
+        (("audit", "edsr_tiny"), ConfigError, "give either --scale 2 or --scales 2,3,4"),
+        (("audit", "edsr_tiny", "--scale", 2, "--scales", "2,3"), ConfigError, "give either --scale 2 or"),
+        (("audit", "carn", "--scales", "2,x"), ConfigError, "--scales is a list such as 2,3,4; got '2,x'"),
+    ],
+)
+def test_what_is_wrong_is_said(arguments: tuple[object, ...], error: type[SRBenchError], said: str) -> None:
+    with pytest.raises(error, match=said):
+        run(*arguments)
+
+
+def test_audit_prints_who_shares_what() -> None:
+    rows = lines(run("audit", "drrn_b1u9+ps.author", "--scale", 2))
+    assert rows["shared.ps_units"] == ["units.0-8.conv1-2", "294,912", "18", "18"]
+    assert rows["unique: each tensor once"] == ["300,261"]
+    assert rows["unshared: each use with its own"] == rows["dense form (drrn_b1u9+dense)"] == ["2,656,641"]
+
+
+def test_audit_of_a_recursive_network_says_how_deep_it_is() -> None:
+    output = run("audit", "edsr_tiny+recursive", "--scale", 2)
+    assert lines(output)["shared.recursive_conv1-2"] == ["body.0-3.conv1-2", "4,640", "4", "4"]
+    assert "recursion depth 4: body.0-3.conv1 is one layer" in output
+    assert "no tensor serves two layers" in run("audit", "edsr_tiny", "--scale", 2)
+
+
+def test_audit_as_json(tmp_path: Path) -> None:
+    run("audit", "drrn_b1u9+ps.author", "--scales", "2,3,4", "--json", tmp_path / "audit.json")
+    found = json.loads((tmp_path / "audit.json").read_text())
+    assert (found["unique"], found["recursion_depth"]) == (306_093, 1)
+    assert found["executed"] == found["unshared"] == found["dense"] == dict.fromkeys("234", 2_656_641)
+    bank = next(tensor for tensor in found["tensors"] if tensor["name"] == "shared.ps_units.filters")
+    assert (len(bank["layers"]), bank["executions"], bank["shared"]) == (18, {"2": 18, "3": 18, "4": 18}, True)

@@ -1,0 +1,97 @@
+"""Audits: who uses a tensor, how often, and what the network would weigh without sharing."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from srbench.backbone import Backbone
+from srbench.cost.audit import TensorUse, audit, compact_paths
+from srbench.factory import create_model
+
+
+def used(name: str, scales: tuple[int, ...] = (2,)) -> dict[str, TensorUse]:
+    return {tensor.name: tensor for tensor in audit(create_model(name, scales=scales, seed=0)).tensors}
+
+
+def test_drrn_ps_has_one_bank_for_18_layers_and_coefficients_for_each_scale() -> None:
+    found = audit(create_model("drrn_b1u9+ps(ratio=1/9)", scales=(2, 3, 4), seed=0))
+    shared = [tensor for tensor in found.tensors if tensor.repeated]
+    assert [(tensor.name, tensor.shape) for tensor in shared] == [("shared.ps_units.filters", (18, 16384))]
+    assert compact_paths(shared[0].layers) == "units.0-8.conv1-2"
+    assert shared[0].executions == {2: 18, 3: 18, 4: 18}
+    by_scale = [tensor for tensor in found.tensors if not tensor.shared]
+    assert len(by_scale) == 54  # FACTS: 9 units x 2 layers x 3 scales
+    assert (found.unique, found.stored, found.depth) == (306_093, 306_093, 1)
+    # Entry and exit with biases, and 18 kernels of 128 x 128 x 3 x 3.
+    dense = 1152 + 128 + 1152 + 1 + 18 * 147_456
+    assert found.executed == found.unshared == dict.fromkeys((2, 3, 4), dense)
+
+
+def test_drrn_is_two_layers_nine_deep() -> None:
+    found = audit(create_model("drrn_b1u9", scale=2, seed=0))
+    assert (found.depth, compact_paths(found.deepest)) == (9, "units.0-8.conv1")
+    assert found.executed == found.unshared == {2: 2_656_641}
+
+
+def test_srfbn_runs_its_layers_in_each_of_four_steps() -> None:
+    found = audit(create_model("srfbn_s", scale=2, seed=0))
+    repeated = [tensor for tensor in found.tensors if tensor.repeated]
+    assert {tuple(tensor.executions.values()) for tensor in repeated} == {(4,)}
+    assert found.depth == 4
+    # The mean is added to each step's image by one frozen layer, which is no site: 3 more uses of its 12 numbers.
+    assert found.executed[2] == found.unshared[2] + 3 * 12
+
+
+@pytest.mark.parametrize(
+    ("name", "depth", "unique", "unshared"),
+    [
+        ("edsr_tiny", 1, 31_043, 31_043),
+        ("edsr_tiny+recursive", 4, 17_123, 31_043),
+        ("edsr_tiny+ps(ratio=1/4)", 1, 18_515, 31_043),
+        ("edsr_tiny+dsconv", 1, 15_939, 15_939),
+        ("edsr_baseline+recursive", 16, 262_019, 1_369_859),
+    ],
+)
+def test_numbers_of_edsr(name: str, depth: int, unique: int, unshared: int) -> None:
+    found = audit(create_model(name, scale=2, seed=0))
+    assert (found.depth, found.unique, found.unshared[2], found.executed[2]) == (depth, unique, unshared, unshared)
+
+
+class Twice(Backbone):
+    """A layer that the constructor shares without a site, a functional use of a weight, and one that nothing uses."""
+
+    def __init__(self) -> None:
+        super().__init__((1,))
+        self.conv = nn.Conv2d(3, 3, 1, bias=False)
+        self.idle = nn.Parameter(torch.zeros(5))
+
+    def forward(self, lr: Tensor, scale: int | None = None) -> Tensor:
+        return self.conv(F.conv2d(self.conv(lr), self.conv.weight.transpose(0, 1)))
+
+
+def test_uses_without_a_site_are_seen() -> None:
+    found = audit(Twice())
+    by_name = {tensor.name: tensor for tensor in found.tensors}
+    assert by_name["conv.weight"].layers == ("conv", "")
+    assert by_name["conv.weight"].executions == {1: 3}
+    assert by_name["idle"].layers == ()
+    assert not by_name["idle"].shared
+    assert (found.unique, found.executed[1], found.unshared[1], found.depth) == (14, 27, 14, 3)
+
+
+@pytest.mark.parametrize(
+    ("paths", "short"),
+    [
+        (["a"], "a"),
+        (["units.0.conv1", "units.0.conv2", "units.1.conv1", "units.1.conv2"], "units.0-1.conv1-2"),
+        (["a.0", "a.2", "a.5"], "a.{0,2,5}"),
+        (["a.0.b.0", "a.0.b.1", "a.1.b.0"], "a.0.b.0-1, a.1.b.0"),
+        (["a.0", "b.0", "a.1"], "a.0-1, b.0"),
+        ([], ""),
+    ],
+)
+def test_paths_in_short(paths: list[str], short: str) -> None:
+    assert compact_paths(paths) == short

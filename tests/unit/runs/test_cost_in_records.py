@@ -1,0 +1,35 @@
+"""A run counts what its models cost, and says why where it cannot."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from srbench.cost.counts import cost_of
+from srbench.factory import create_model
+from srbench.results import Record, RunStore
+
+
+def test_a_record_holds_the_cost_of_what_one_scale_deploys(
+    suite_file: Callable[..., Path], nursery: Any, tmp_path: Path
+) -> None:
+    suite = suite_file(models=("bicubic", "edsr_tiny+ps"), tests=1)
+    assert nursery.run("run", "--suite", suite, "--out", tmp_path / "run", "--jobs", "1") == 0, nursery.said()
+    records = {cell.record.backbone: cell.record for cell in RunStore(tmp_path / "run").cells()}
+    cost, expected = records["edsr_tiny"].cost, cost_of(create_model("edsr_tiny+ps", scale=2, seed=0))
+    assert cost is not None
+    assert (cost.macs, cost.macs_256) == (expected.hd.macs, expected.ntire.macs)
+    assert (cost.activations, cost.activations_256) == (expected.hd.activations, expected.ntire.activations)
+    assert (cost.synthesis, cost.macs_executed, cost.not_counted) == (expected.hd.synthesis, None, "")
+    bicubic = records["bicubic"].cost
+    assert bicubic is not None
+    assert bicubic.macs is None
+    assert "computes outside torch" in bicubic.not_counted
+    assert "MACs" in (tmp_path / "run" / "leaderboard" / "leaderboard.md").read_text()
+
+
+def test_a_record_of_before_is_read_as_one_without_cost() -> None:
+    fields = {"key": "0" * 64, "status": "ok", "model": "m", "backbone": "m", "scale": 2, "dataset": "d"}
+    fields |= {"dataset_hash": "h", "protocol": "p", "protocol_digest": "h", "tier": "trained", "created": "2024"}
+    assert Record(**fields).cost is None  # type: ignore[arg-type]
