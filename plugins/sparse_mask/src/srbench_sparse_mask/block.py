@@ -86,7 +86,8 @@ class MaskedConv(nn.Module):
     def __init__(self, conv: nn.Conv2d, index: int) -> None:
         super().__init__()
         self.conv: nn.Module = conv
-        self.channels = conv.out_channels
+        self.in_channels, self.channels = conv.in_channels, conv.out_channels
+        self.taps = conv.kernel_size[0] * conv.kernel_size[1]
         self.index = index
         self.masks: BlockMasks | None = None
 
@@ -95,7 +96,12 @@ class MaskedConv(nn.Module):
         if self.masks is None:
             return cast(Tensor, self.conv(x))
         spatial, dense_in, dense_out = self.masks.of(self.index, x)
-        if self.masks.block.path == "sparse" and self.masks.temperature is None and isinstance(self.conv, nn.Conv2d):
+        if (
+            self.masks.block.path == "sparse"
+            and not x.is_meta
+            and self.masks.temperature is None
+            and isinstance(self.conv, nn.Conv2d)
+        ):
             return self._sparse(self.conv, x, dense_in, dense_out)
         # A convolution that another method has replaced may have no kernel to take channels of.
         if self.masks.temperature is None and dense_out.shape[0] == 1 and isinstance(self.conv, nn.Conv2d):

@@ -122,6 +122,10 @@ class SMSR(Backbone):
         """Return the method that the network's masks follow: the one applied, or else its own."""
         return self.method if isinstance(self.method, SparseMask) else self.native
 
+    def executed_macs(self, lr: Tensor, scale: int | None = None) -> list[int] | None:
+        """Return the multiply-accumulates that the masks leave, for each image of a batch."""
+        return self.masks().executed_macs(self, lr, scale)
+
     def auxiliary_loss(self) -> Tensor | None:
         """Return the weighted mean active share of the masks."""
         return self.masks().auxiliary_loss(self)
@@ -143,7 +147,7 @@ class SMSR(Backbone):
         scale = self.select_scale(scale)
         shifted = self.sub_mean(lr * _VALUE_RANGE)
         first = self.head(shifted)
-        if not self.training and infers_sparsely(self):
+        if not self.training and not lr.is_meta and infers_sparsely(self):
             merged = torch.cat([sparse_features(self, image, number) for number, image in enumerate(first.split(1))])
         else:
             merged = self.merged(first)
