@@ -104,7 +104,9 @@ class MaskedConv(nn.Module):
         ):
             return self._sparse(self.conv, x, dense_in, dense_out)
         # A convolution that another method has replaced may have no kernel to take channels of.
-        if self.masks.temperature is None and dense_out.shape[0] == 1 and isinstance(self.conv, nn.Conv2d):
+        # And a graph that is exported cannot depend on how many channels are dense.
+        hard = self.masks.temperature is None and dense_out.shape[0] == 1 and not torch.compiler.is_exporting()
+        if hard and isinstance(self.conv, nn.Conv2d):
             return self._hard(self.conv, x, spatial, dense_in, dense_out)
         return self._soft(x, spatial, dense_in, dense_out)
 

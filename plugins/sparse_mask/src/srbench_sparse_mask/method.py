@@ -87,16 +87,13 @@ class SparseMask(SharingMethod):
         """
         groups: list[SiteGroup] = []
         for bank in super().groups(sites):
-            if self.spatial == "gradient":
-                groups.append(bank)
-                continue
             spans = {self._span(site) for site in bank.sites}
             if len(spans) > 1 or len(bank.sites) % max(spans):
                 raise SharingError(
                     f"n_layers={self.n_layers} does not divide the {len(bank.sites)} blocks of '{bank.name}' evenly: "
                     f"a spatial mask would span {max(spans)} of them; give another n_layers"
                 )
-            span = spans.pop()
+            span = len(bank.sites) if self.spatial == "gradient" else spans.pop()
             groups += [
                 SiteGroup(
                     bank.name if span == len(bank.sites) else f"{bank.name}_{first}", bank.sites[first : first + span]
