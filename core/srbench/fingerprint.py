@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from srbench import plugins
+from srbench.inference import DEFAULT, InferenceOptions
 from srbench.naming import ModelName
 from srbench.results import canonical_json
 
@@ -136,6 +137,7 @@ def cell_key(
     protocol_digest: str,
     metrics: Sequence[str],
     code: str,
+    inference: InferenceOptions = DEFAULT,
     numerics: Mapping[str, Any] = NUMERICS,
 ) -> str:
     """Return the SHA-256 of everything that decides a cell's result.
@@ -149,6 +151,7 @@ def cell_key(
         protocol_digest: Hash of the protocol.
         metrics: Names of the metrics.
         code: Digest of the code of the core and of the plugins involved.
+        inference: How the network is run.
         numerics: Switches that change what is computed.
     """
     return _key(
@@ -162,8 +165,8 @@ def cell_key(
             "protocol": protocol_digest,
             "metrics": sorted(metrics),
             "code": code,
-            "dtype": DTYPE,
-            "numerics": dict(numerics),
+            "dtype": inference.record_dtype,
+            "numerics": {**numerics, **inference.chosen},
         }
     )
 

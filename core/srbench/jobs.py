@@ -7,6 +7,7 @@ import platform
 import tempfile
 import time
 import traceback
+import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,9 +16,10 @@ from typing import TYPE_CHECKING, Any
 from srbench import __version__, fingerprint
 from srbench.crops import crop_box
 from srbench.errors import CostError, SRBenchError
+from srbench.inference import TilingWarning
 from srbench.plan import CellPlan, ModelPlan
 from srbench.record_cost import CostFigures
-from srbench.results import Record, Training, now, slugify
+from srbench.results import MetricKind, Record, Training, now, slugify
 
 if TYPE_CHECKING:
     import numpy as np
@@ -147,13 +149,13 @@ def _record(model: ModelPlan, cell: CellPlan, **values: Any) -> Record:
         seed=None if model.training is None else model.training.seed,
         dataset=cell.data.name,
         dataset_hash=cell.data.content_hash,
-        protocol=cell.protocol,
+        protocol=cell.shown_protocol,
         protocol_digest=cell.protocol_digest,
         tier=model.tier,
         plugins=model.plugins,
         code_digest=model.code_digest,
-        dtype=fingerprint.DTYPE,
-        numerics=dict(fingerprint.NUMERICS),
+        dtype=cell.inference.record_dtype,
+        numerics={**fingerprint.NUMERICS, **cell.inference.chosen},
         versions=_versions(),
         created=now(),
         **values,
@@ -287,7 +289,7 @@ def _sharing_outputs(cells: Sequence[CellPlan]) -> list[CellPlan]:
     from srbench.protocols import get_protocol
 
     def needs(cell: CellPlan) -> tuple[object, ...]:
-        return cell.data.source, cell.scale, cell.metrics, get_protocol(cell.protocol).lr_digest
+        return cell.data.source, cell.scale, cell.metrics, cell.inference, get_protocol(cell.protocol).lr_digest
 
     return [cell for cell in cells if needs(cell) == needs(cells[0])]
 
@@ -304,13 +306,14 @@ def _evaluate(job: Job, cells: Sequence[CellPlan], state: dict[str, Any], emit: 
     dataset = open_dataset(data.source)
     protocols = [get_protocol(cell.protocol) for cell in cells]
     metrics = [get_metric(name) for name in cells[0].metrics]
-    label = f"{data.name}, {' + '.join(protocol.name for protocol in protocols)}"
+    label = f"{data.name}, {' + '.join(cell.shown_protocol for cell in cells)}"
     if len(job.model.measured) > 1:
         label = f"x{scale}, {label}"
     emit(Progress("evaluate", 0, data.images, label))
     started = time.perf_counter()
     crops: list[dict[str, NDArray[np.uint8]]] = [{} for _ in cells]
-    with tempfile.TemporaryDirectory(prefix="srbench-") as folder:
+    with tempfile.TemporaryDirectory(prefix="srbench-") as folder, warnings.catch_warnings():
+        warnings.simplefilter("ignore", TilingWarning)  # what it says is in the record
         tables = evaluate(
             network,
             dataset,
@@ -321,6 +324,7 @@ def _evaluate(job: Job, cells: Sequence[CellPlan], state: dict[str, Any], emit: 
             threads=job.threads,
             progress=lambda _, done, total: emit(Progress("evaluate", done, total, label)),
             save_images=Path(folder) if dataset.redistributable else None,
+            inference=cells[0].inference,
         )
         if dataset.redistributable:
             crops = [_crops(Path(folder, protocol.name), dataset, protocol, scale) for protocol in protocols]
@@ -335,6 +339,11 @@ def _evaluate(job: Job, cells: Sequence[CellPlan], state: dict[str, Any], emit: 
             status="ok",
             images=len(table),
             metrics={name: float(table[name].mean()) for name in columns},
+            metric_kinds={
+                metric.name: MetricKind(unit=metric.unit, higher_is_better=metric.higher_is_better)
+                for metric in metrics
+            },
+            tile_error=table.attrs["tile_error"],
             redistributable=dataset.redistributable,
             licence=_licences(dataset),
             **_known(state) | {"cost": cost},

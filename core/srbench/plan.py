@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from srbench import fingerprint
 from srbench.errors import ConfigError, DataError, SRBenchError, suggest
+from srbench.inference import DEFAULT, InferenceOptions
 from srbench.naming import ModelName
 from srbench.results import KEY_LENGTH, RunStore, Tier, slugify
 from srbench.storage import sha256_file
@@ -45,8 +46,10 @@ class CellPlan:
     """One model on one data set at one scale under one protocol.
 
     Attributes:
+        protocol_digest: Of the protocol and the inference options.
         directory: The cell's directory in the store.
         failed: Whether an earlier run tried and failed.
+        inference: How the network is run.
     """
 
     key: str
@@ -58,6 +61,12 @@ class CellPlan:
     metrics: tuple[str, ...]
     directory: str
     failed: bool = False
+    inference: InferenceOptions = DEFAULT
+
+    @property
+    def shown_protocol(self) -> str:
+        """Return the protocol's name with the inference options, under which figures are stored and shown."""
+        return self.inference.label(self.protocol)
 
 
 @dataclass(frozen=True)
@@ -291,13 +300,17 @@ def _plan_model(
                 place,
                 several_seeds=len(seeds) > 1,
             )
-            cells = _plan_cells(model, data, protocols, suite.metrics)
+            cells = _plan_cells(model, data, protocols, suite.metrics, suite.inference)
             models.append(replace(model, cells=tuple(cells)))
     return models
 
 
 def _plan_cells(
-    model: ModelPlan, data: Sequence[DataPlan], protocols: Sequence[Protocol], metrics: tuple[str, ...]
+    model: ModelPlan,
+    data: Sequence[DataPlan],
+    protocols: Sequence[Protocol],
+    metrics: tuple[str, ...],
+    inference: InferenceOptions,
 ) -> Iterator[CellPlan]:
     name = str(model.name)
     for scale in model.measured:
@@ -312,10 +325,12 @@ def _plan_cells(
                     protocol_digest=protocol.digest,
                     metrics=metrics,
                     code=model.code_digest,
+                    inference=inference,
                 )
-                slug = slugify(f"{name}-x{scale}-{item.name}-{protocol.name}")
+                slug = slugify(f"{name}-x{scale}-{item.name}-{inference.label(protocol.name)}")
                 directory = f"{slug}-{key[:KEY_LENGTH]}"
-                yield CellPlan(key, name, scale, item, protocol.name, protocol.digest, metrics, directory)
+                digest = inference.digest(protocol.digest)
+                yield CellPlan(key, name, scale, item, protocol.name, digest, metrics, directory, inference=inference)
 
 
 def _plan_training(

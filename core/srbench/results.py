@@ -46,7 +46,18 @@ if TYPE_CHECKING:
     import pandas as pd
     from numpy.typing import NDArray
 
-__all__ = ["Cell", "Record", "RunInfo", "RunStore", "Tier", "Training", "canonical_json", "now", "slugify"]
+__all__ = [
+    "Cell",
+    "MetricKind",
+    "Record",
+    "RunInfo",
+    "RunStore",
+    "Tier",
+    "Training",
+    "canonical_json",
+    "now",
+    "slugify",
+]
 
 SCHEMA_VERSION = 1
 KEY_LENGTH = 12  # hexadecimal digits of a cell's key in its directory's name
@@ -107,6 +118,13 @@ class Training(_Schema):
     seconds: float
 
 
+class MetricKind(_Schema):
+    """Say how a metric's figures are read: its unit, and which way is better."""
+
+    unit: str = ""
+    higher_is_better: bool = True
+
+
 class Record(_Schema):
     """Hold what was measured for one model on one data set at one scale under one protocol.
 
@@ -119,13 +137,15 @@ class Record(_Schema):
         images: Number of images.
         tier: `reported` (a paper's figure), `reproduced` (authors' weights, measured here), `trained` (both here).
         metrics: Means over the images: `psnr_y` in dB, `ssim_y` in 0..1.
+        metric_kinds: How they are read, so that a leaderboard needs no plugin; empty where it was not recorded.
         params_unique: Parameters of the network, each tensor once.
         params_deployed: The same, of the view that serves one scale.
         params_stored: Numbers in its checkpoint.
         cost: Multiply-accumulates and the like; None in records of before they were counted.
         checks: Conformance check -> `passed`, `failed: why` or `skipped: why`.
         plugins: Distributions that the model comes from -> version; `code_digest` is the hash of their code.
-        numerics: Switches that change what is computed, such as TF32.
+        numerics: Switches that change what is computed, such as TF32, and inference options that are not the default.
+        tile_error: In tiles: what these change, measured on a part of one image; None for whole images.
         versions: Of srbench, torch, numpy and python; recorded, not part of the key.
         created: ISO 8601, UTC.
         redistributable: Whether crops of the images may be shown; `licence` says under what.
@@ -151,6 +171,7 @@ class Record(_Schema):
     protocol_digest: str
     tier: Tier
     metrics: dict[str, float] = {}
+    metric_kinds: dict[str, MetricKind] = {}
     params_unique: int | None = None
     params_deployed: int | None = None
     params_stored: int | None = None
@@ -162,6 +183,7 @@ class Record(_Schema):
     code_digest: str = ""
     dtype: str = "float32"
     numerics: dict[str, str | bool | int] = {}
+    tile_error: dict[str, Any] | None = None
     versions: dict[str, str] = {}
     created: str
     redistributable: bool = False

@@ -16,8 +16,10 @@ from typing import Any, Protocol
 from srbench import __version__
 from srbench.errors import ConfigError, SRBenchError, StoreError
 from srbench.executor import Crash, Executor, InProcess, Workers
+from srbench.inference import InferenceOptions
 from srbench.jobs import Finished, Full, Job, Progress, failed_record, perform
 from srbench.plan import ModelPlan, Plan, make_plan, pending, run_directory
+from srbench.protocols import Protocol as Settings
 from srbench.protocols import get_protocol
 from srbench.results import Record, RunInfo, RunStore, now
 from srbench.suite import Suite
@@ -148,11 +150,19 @@ def _info(suite: Suite, store: RunStore) -> RunInfo:
         description=suite.description,
         budget=suite.chosen_budget,
         definition=suite.definition(),
-        explanations={protocol.digest: protocol.explain() for protocol in map(get_protocol, suite.protocols)},
+        explanations={
+            suite.inference.digest(protocol.digest): _explanation(protocol, suite.inference)
+            for protocol in map(get_protocol, suite.protocols)
+        },
         reported=suite.reported_figures(),
         srbench=__version__,
         created=known.created if known is not None else now(),
     )
+
+
+def _explanation(protocol: Settings, inference: InferenceOptions) -> str:
+    said = "".join(f"\n- {sentence}" for sentence in inference.explain())
+    return protocol.explain() + (f"\n\nHow networks were run:\n{said}" if said else "")
 
 
 def _forget_superseded(plan: Plan, store: RunStore) -> None:
@@ -186,7 +196,8 @@ def _preflight(todo: Sequence[ModelPlan], told: Observer, *, fetch: bool) -> Non
     """
     from srbench.data.datasets import open_dataset
     from srbench.factory import create_model
-    from srbench.registry import tagged_source
+    from srbench.metrics import prepare
+    from srbench.registry import get_metric, tagged_source
 
     for model in todo:
         told.note(f"checking {model.label}")
@@ -200,6 +211,8 @@ def _preflight(todo: Sequence[ModelPlan], told: Observer, *, fetch: bool) -> Non
             raise type(error)(f"{model.place}: {error}") from error
     if not fetch:
         return
+    for name in sorted({metric for model in todo for cell in model.cells for metric in cell.metrics}):
+        prepare(get_metric(name))
     sources = {cell.data.source for model in todo for cell in model.cells}
     sources.update(model.training.data.source for model in todo if model.training is not None)
     for source in sorted(sources):

@@ -12,6 +12,7 @@ seeds: [0, 1]
 datasets: [embedded-test]
 protocol: matlab-y
 metrics: [psnr_y, ssim_y]
+inference: {self_ensemble: true}
 train:
   data: embedded-train
   iterations: 2000
@@ -30,6 +31,7 @@ from pydantic import Field, PrivateAttr, StrictBool, StrictStr, ValidationError
 
 from srbench import yaml_lines
 from srbench.errors import ConfigError, SRBenchError, UnknownNameError, suggest
+from srbench.inference import DEFAULT, InferenceOptions
 from srbench.reported import ReportedFigure, read_reported
 from srbench.suite_parts import (
     MODEL_KEYS,
@@ -64,6 +66,7 @@ class Suite(Schema):
         datasets: Names of data sets, or folders of HR images.
         protocols: Names of protocols; in YAML `protocol: NAME` or a list.
         metrics: Names of metrics.
+        inference: How networks are run, as a mapping of options; whole images in float32 where not given.
         train: How models without weights are trained; needed if there are any.
         seeds: Every model without weights is trained once with each; the recipe's own seed where not given.
         multi_scale: Whether a model without weights is one network for all scales, trained for them together.
@@ -81,6 +84,7 @@ class Suite(Schema):
     datasets: Annotated[tuple[Name, ...], Field(min_length=1)]
     protocols: Annotated[Names, Field(alias="protocol")] = ("matlab-y",)
     metrics: Annotated[tuple[Name, ...], Field(min_length=1)] = ("psnr_y", "ssim_y")
+    inference: InferenceOptions = DEFAULT
     train: TrainSpec | None = None
     seeds: Seeds | None = None
     multi_scale: StrictBool = False
@@ -299,11 +303,13 @@ def _parsed(document: yaml_lines.Document, base: Path | None) -> Suite:
 
 
 def _keys_at(place: yaml_lines.Place) -> list[str]:
-    """Return the keys that are known at a place: in a model, a budget, a table of reported figures, or at the top."""
+    """Return the keys that are known at a place: in one of the parts that have keys of their own, or at the top."""
     if len(place) > 2 and place[0] == "budgets":
         return list(BudgetSpec.model_fields)
     if len(place) > 1 and place[0] == "models":
         return list(MODEL_KEYS)
+    if len(place) > 1 and place[0] == "inference":
+        return list(InferenceOptions.model_fields)
     if len(place) > 1 and place[0] == "reported":
         return list(ReportedSpec.model_fields)
     return [field.alias or name for name, field in Suite.model_fields.items()]

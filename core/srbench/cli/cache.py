@@ -24,7 +24,7 @@ def add(
     """Add images and weights from disk, so that nothing needs to be downloaded.
 
     Files are recognised by their hash, images by their pixels as well: other encodings of a test set will do. Files
-    that no data set or tag needs are left out.
+    that no data set, tag or metric needs are left out.
 
     Example: `srbench cache add ~/datasets/Set5/HR ~/Downloads/drrnps.pth`
     """
@@ -80,6 +80,7 @@ def list_(json: Json = None) -> None:
     from srbench.cache import Cache
     from srbench.cli.output import print_table, write_json
     from srbench.data.catalogue import manifest_datasets
+    from srbench.metrics.files import metric_files
     from srbench.weights import all_sources
 
     cache = Cache()
@@ -88,6 +89,9 @@ def list_(json: Json = None) -> None:
         for dataset in manifest_datasets()
     }
     weights = {f"{source.model} ({source.name})": cache.has(source.sha256) for source in all_sources()}
+    metrics = {
+        f"{name} ({file.name})": cache.has(file.sha256) for name, files in metric_files().items() for file in files
+    }
     usage = cache.usage()
     if json is not None:
         write_json(
@@ -95,6 +99,7 @@ def list_(json: Json = None) -> None:
                 "cache": str(cache.root),
                 "datasets": {name: {"cached": have, "images": of} for name, (have, of) in datasets.items()},
                 "weights": weights,
+                "metrics": metrics,
                 "usage": {kind: {"files": count, "bytes": size} for kind, (count, size) in usage.items()},
             },
             json,
@@ -103,6 +108,7 @@ def list_(json: Json = None) -> None:
         return
     rows = [["data set", name, f"{have} of {of} images"] for name, (have, of) in datasets.items()]
     rows += [["weights", name, "yes" if there else "no"] for name, there in weights.items()]
+    rows += [["metric", name, "yes" if there else "no"] for name, there in metrics.items()]
     rows += [["files", kind, f"{count} files, {size / 1e6:.1f} MB"] for kind, (count, size) in usage.items()]
     print_table(f"Cache {cache.root}", ["kind", "name", "there"], rows, left=2)
 

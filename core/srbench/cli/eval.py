@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
@@ -27,6 +28,24 @@ def evaluate_command(
     ),
     device: Annotated[str, typer.Option(help="Where the network runs: cpu, cuda, cuda:1.")] = "cpu",
     threads: Annotated[int | None, typer.Option(help="Threads of torch on the CPU.", min=1)] = None,
+    tile: Annotated[
+        int | None, typer.Option(help="Cut LR images into tiles of so many pixels, a multiple of 8.", metavar="PIXELS")
+    ] = None,
+    tile_overlap: Annotated[
+        int | None,
+        typer.Option(
+            help="LR pixels that tiles overlap on each side; the network's receptive field if not given.",
+            metavar="PIXELS",
+        ),
+    ] = None,
+    self_ensemble: Annotated[
+        bool, typer.Option("--self-ensemble", help="Average over the eight flips and rotations.")
+    ] = False,
+    dtype: Annotated[str, typer.Option(help="Numbers of weights and features: fp32, fp16 or bf16.")] = "fp32",
+    channels_last: Annotated[
+        bool, typer.Option("--channels-last", help="Lay features out with channels last in memory.")
+    ] = False,
+    compile_: Annotated[bool, typer.Option("--compile", help="Run through torch.compile.")] = False,
     save_images: Annotated[Path | None, typer.Option(help="Folder for the SR images.", metavar="DIR")] = None,
     json: Annotated[
         str | None, typer.Option(metavar="FILE|-", help="Write the result as JSON to a file, or to standard output: -.")
@@ -35,6 +54,8 @@ def evaluate_command(
     """Evaluate a model on a data set under a protocol.
 
     Example: `srbench eval drrn_b1u9+ps.author --scale 2 --data Set5 --protocol matlab-y`
+
+    Example: `srbench eval carn_m.author --scale 4 --data Set14 --protocol matlab-y --tile 64 --self-ensemble`
     """
     import sys
 
@@ -44,6 +65,7 @@ def evaluate_command(
     from srbench.cli.output import check_json_target, print_table, write_json
     from srbench.data.datasets import open_dataset
     from srbench.errors import ConfigError
+    from srbench.inference import TilingWarning, options_from
     from srbench.protocols import get_protocol
     from srbench.registry import canonical_name, get_metric, tagged_source
     from srbench.storage import sha256_file
@@ -51,6 +73,14 @@ def evaluate_command(
 
     # What is cheap to check comes first, torch last.
     found_protocol = get_protocol(protocol)
+    inference = options_from(
+        tile=tile,
+        tile_overlap=tile_overlap,
+        self_ensemble=self_ensemble,
+        dtype=dtype,
+        channels_last=channels_last,
+        compile=compile_,
+    )
     wanted = dict.fromkeys(name.strip() for name in metrics.split(","))  # each once
     found_metrics = [get_metric(name) for name in wanted if name]
     if json is not None:
@@ -70,6 +100,7 @@ def evaluate_command(
     import torch
 
     from srbench.engine.evaluate import evaluate
+    from srbench.engine.inference import TileError
     from srbench.factory import create_model
 
     where = _device(device)
@@ -91,7 +122,9 @@ def evaluate_command(
             "give --weights FILE, or a tag (`srbench list models`)"
         )
 
-    with Progress(console=Console(stderr=True), transient=True, disable=not sys.stderr.isatty()) as bar:
+    progress = Progress(console=Console(stderr=True), transient=True, disable=not sys.stderr.isatty())
+    with warnings.catch_warnings(), progress as bar:
+        warnings.simplefilter("ignore", TilingWarning)  # what it says is said below
         task = bar.add_task(f"{model} x{scale} on {dataset.name}", total=len(dataset.image_names()))
         frame = evaluate(
             network,
@@ -104,8 +137,11 @@ def evaluate_command(
             progress=lambda _image, done, total: bar.update(task, completed=done, total=total),
             save_images=save_images,
             lr="shipped" if lr == "shipped" else "generated",
+            inference=inference,
         )
 
+    if (measured := frame.attrs["tile_error"]) is not None:
+        typer.echo(f"srbench: {TileError(**measured).sentence(str(name))}", err=True)
     means = {metric.name: float(frame[metric.name].mean()) for metric in found_metrics}
     if json is not None:
         import srbench
@@ -115,8 +151,10 @@ def evaluate_command(
             "scale": scale,
             "dataset": dataset.name,
             "dataset_hash": dataset.content_hash(),
-            "protocol": found_protocol.name,
-            "protocol_digest": found_protocol.digest,
+            "protocol": inference.label(found_protocol.name),
+            "protocol_digest": inference.digest(found_protocol.digest),
+            "inference": inference.model_dump(),
+            "tile_error": frame.attrs["tile_error"],
             "lr": lr,
             "weights_sha256": weights_sha256,
             "metrics": means,
@@ -138,7 +176,7 @@ def evaluate_command(
     rows = [[str(row["image"]), *cells(row), f"{row['forward_seconds']:.3f}"] for row in records]
     rows.append(["mean", *cells(means), ""])
     print_table(
-        f"{model} x{scale} on {dataset.name} under {found_protocol.name}, LR {lr}",
+        f"{model} x{scale} on {dataset.name} under {inference.label(found_protocol.name)}, LR {lr}",
         ["image", *heads, "forward, s"],
         rows,
     )

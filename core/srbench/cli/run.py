@@ -145,6 +145,10 @@ def _show(report: RunReport, pages: Path | None) -> None:
         console.print(
             f"        traceback in {report.run_dir / 'cells' / record.directory_name / 'record.json'}", markup=False
         )
+    for record in report.done:
+        if record.tile_error is not None and not record.tile_error["bounded"]:
+            changed = f"at most {record.tile_error['largest']:.1e} of the range"
+            console.print(f"tiles change {record.model} on {record.dataset}, measured: {changed}", markup=False)
     if not report.todo:
         console.print(f"nothing to do: all {report.before} cells are finished in {report.run_dir}", markup=False)
     if pages is not None:
@@ -175,7 +179,7 @@ def _show_plan(console: Any, report: RunReport) -> None:
                 training = "done" if trained else f"{model.training.iterations} iterations, {model.training.data.name}"
             if model.training is not None and model.several_seeds:
                 training += f", seed {model.training.seed}"
-            columns = (cell.data.name, str(cell.data.images), cell.protocol, training, state)
+            columns = (cell.data.name, str(cell.data.images), cell.shown_protocol, training, state)
             table.add_row(str(model.name), f"x{cell.scale}", *columns)
     console.print(table)
     suite = report.plan.suite
@@ -208,7 +212,7 @@ def _write_json(target: str, report: RunReport) -> None:
                 "scale": cell.scale,
                 "seed": None if model.training is None else model.training.seed,
                 "dataset": cell.data.name,
-                "protocol": cell.protocol,
+                "protocol": cell.shown_protocol,
                 "state": _state(cell.key, finished, open_keys, report.dry),
                 "record": finished.get(cell.key),
             }

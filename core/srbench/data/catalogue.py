@@ -1,4 +1,4 @@
-"""What the cache can be given: every file that a data set or a tag is known to need."""
+"""What the cache can be given: every file that a data set, a tag or a metric is known to need."""
 
 from __future__ import annotations
 
@@ -53,10 +53,12 @@ def known_images() -> dict[str, str]:
 
 
 def known_files() -> dict[str, str]:
-    """Return what each file hash is: the weights of a tag, or an image's published file."""
+    """Return what each file hash is: the weights of a tag, a file of a metric, or an image's published file."""
+    from srbench.metrics.files import metric_files
     from srbench.weights import all_sources
 
     files = {file.sha256: f"{data.name}/{image}" for data in manifest_datasets() for image, file in data.files.items()}
+    files |= {file.sha256: f"metric {name} ({file.name})" for name, of in metric_files().items() for file in of}
     # Several tags may read one file; it is called by the first.
     return files | {source.sha256: f"weights {source.model} ({source.name})" for source in reversed(all_sources())}
 
@@ -92,7 +94,7 @@ def add_paths(paths: Iterable[Path], cache: Cache, progress: Callable[[Path], No
                 continue
             what = images.get(pixels, what)
         if what is None:
-            report.skipped.append((path, "is not known to any data set or tag"))
+            report.skipped.append((path, "is not known to any data set, tag or metric"))
             continue
         digest = cache.keep(content)
         if pixels is not None:

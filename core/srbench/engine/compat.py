@@ -25,12 +25,35 @@ import types
 
 from srbench.errors import PluginError
 
-__all__ = ["load_basicsr"]
+__all__ = ["load_basicsr", "load_torchvision"]
 
 _NOT_NEEDED = "Evaluation of networks that do not use basicsr, and leaderboards, work without it."
 
 # torch forgets the schemas of a library object that is garbage-collected.
 _schemas: list[object] = []
+
+
+def load_torchvision(purpose: str) -> None:
+    """Import torchvision, beside a CPU-only torch too.
+
+    Args:
+        purpose: What needs it, for the message.
+
+    Raises:
+        PluginError: It is missing or cannot be imported.
+    """
+    try:
+        importlib.import_module("torchvision")
+    except ModuleNotFoundError as error:
+        raise PluginError(
+            f"{purpose} needs torchvision, and importing it failed: {error}. Install the torchvision that goes with "
+            "this torch."
+        ) from error
+    except RuntimeError as error:
+        if "torchvision::" not in str(error):
+            raise PluginError(f"{purpose} needs torchvision, and importing it failed: {error}.") from error
+        _define_torchvision_schemas()
+        importlib.import_module("torchvision")
 
 
 def load_basicsr() -> None:
@@ -66,17 +89,9 @@ def load_basicsr() -> None:
 
 def _import_torchvision() -> None:
     try:
-        importlib.import_module("torchvision")
-    except ModuleNotFoundError as error:
-        raise PluginError(
-            f"basicsr needs torchvision, and importing it failed: {error}. Install the torchvision that goes "
-            f"with this torch. {_NOT_NEEDED}"
-        ) from error
-    except RuntimeError as error:
-        if "torchvision::" not in str(error):
-            raise PluginError(f"basicsr needs torchvision, and importing it failed: {error}. {_NOT_NEEDED}") from error
-        _define_torchvision_schemas()
-        importlib.import_module("torchvision")
+        load_torchvision("basicsr")
+    except PluginError as error:
+        raise PluginError(f"{error} {_NOT_NEEDED}") from error
     name = "torchvision.transforms.functional_tensor"
     if name not in sys.modules and importlib.util.find_spec(name) is None:
         functional = importlib.import_module("torchvision.transforms.functional")

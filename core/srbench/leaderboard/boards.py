@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 import re
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 
 from srbench.errors import SRBenchError, StoreError
-from srbench.leaderboard.naming import short_names, style
+from srbench.leaderboard.naming import STYLES, Style, short_names, style
 from srbench.leaderboard.replicas import joined_record, replicas_by_model, seed_note
 from srbench.leaderboard.reported import TITLE, ReportedTable, reported_tables
 from srbench.leaderboard.statistics import (
@@ -145,6 +145,7 @@ class Board:
 
     Attributes:
         metrics: Names of the metrics; the first decides the ranks.
+        styles: Metric -> how it is written, and which way is better.
         baselines: Entries without parameters, which are shown but not ranked.
     """
 
@@ -155,6 +156,16 @@ class Board:
     metrics: list[str]
     groups: list[Group]
     baselines: list[Entry]
+    styles: dict[str, Style]
+
+    def style(self, metric: str) -> Style:
+        """Return how a metric is written here."""
+        return self.styles[metric]
+
+    @property
+    def first(self) -> Style:
+        """Return how the metric that decides the ranks is written."""
+        return self.style(self.metrics[0])
 
     @property
     def anchor(self) -> str:
@@ -272,7 +283,8 @@ def summary(error: str | None) -> str:
 def _board(scale: int, protocol: str, digest: str, cells: list[Cell], failures: list[Failure]) -> Board:
     datasets = _datasets(cells)
     labels = {(dataset.name, dataset.hash): dataset.label for dataset in datasets}
-    metrics = _metrics(cells)
+    styles = _styles(cells)
+    metrics = list(styles)
     entries: dict[tuple[str, str], Entry] = {}
     kept, left_out = replicas_by_model(cells)
     failures += [_left_out(cell.record) for cell in left_out]
@@ -290,13 +302,13 @@ def _board(scale: int, protocol: str, digest: str, cells: list[Cell], failures: 
             if dataset.label in entry.records
         ]
         entry.overall = float(np.mean(means)) if len(means) == len(datasets) else math.nan
-    baselines = sorted((entry for entry in entries.values() if entry.is_baseline), key=_order)
+    baselines = sorted((entry for entry in entries.values() if entry.is_baseline), key=_order(styles[metrics[0]]))
     groups = []
     for tier, title in TIERS.items():
         members = [entry for entry in entries.values() if entry.record.tier == tier and not entry.is_baseline]
         if members:
-            groups.append(_group(tier, title, members, datasets, metrics))
-    return Board(scale, protocol, digest, datasets, metrics, groups, baselines)
+            groups.append(_group(tier, title, members, datasets, styles))
+    return Board(scale, protocol, digest, datasets, metrics, groups, baselines, styles)
 
 
 def _left_out(record: Record) -> Failure:
@@ -346,10 +358,11 @@ def _datasets(cells: Iterable[Cell]) -> list[DatasetInfo]:
     ]
 
 
-def _metrics(cells: Iterable[Cell]) -> list[str]:
-    names = {name for cell in cells for name in cell.record.metrics}
-    usual = ("psnr_y", "ssim_y")
-    return [name for name in usual if name in names] + sorted(names.difference(usual))
+def _styles(cells: Iterable[Cell]) -> dict[str, Style]:
+    """Return how each metric is written, the usual ones first."""
+    kinds = {name: cell.record.metric_kinds.get(name) for cell in cells for name in cell.record.metrics}
+    names = [name for name in STYLES if name in kinds] + sorted(set(kinds).difference(STYLES))
+    return {name: style(name, kinds[name]) for name in names}
 
 
 def _over_seeds(table: pd.DataFrame) -> pd.DataFrame:
@@ -357,13 +370,20 @@ def _over_seeds(table: pd.DataFrame) -> pd.DataFrame:
     return table.drop(columns="seed", errors="ignore").groupby("image", sort=True).mean(numeric_only=True)
 
 
-def _order(entry: Entry) -> tuple[int, float, str]:
-    # Unranked entries last; NaN does not compare, so it is replaced.
-    overall = -math.inf if math.isnan(entry.overall) else entry.overall
-    return (entry.rank or 10**9, -overall, entry.record.model)
+def _order(first: Style) -> Callable[[Entry], tuple[int, float, str]]:
+    """Return the key by which entries are sorted, best first."""
+
+    def key(entry: Entry) -> tuple[int, float, str]:
+        # Unranked entries last; NaN does not compare, so it is replaced.
+        overall = -math.inf if math.isnan(entry.overall) else entry.overall * first.sign
+        return (entry.rank or 10**9, -overall, entry.record.model)
+
+    return key
 
 
-def _group(tier: str, title: str, members: list[Entry], datasets: list[DatasetInfo], metrics: list[str]) -> Group:
+def _group(tier: str, title: str, members: list[Entry], datasets: list[DatasetInfo], styles: dict[str, Style]) -> Group:
+    metrics = list(styles)
+    first = styles[metrics[0]]
     rankable = {entry.record.model: entry for entry in members if _paired(entry, members, datasets, metrics[0])}
     scores = {
         name: [entry.images[dataset.label][metrics[0]].to_numpy(np.float64) for dataset in datasets]
@@ -372,15 +392,15 @@ def _group(tier: str, title: str, members: list[Entry], datasets: list[DatasetIn
     counts = {name: max(len(entry.seeds), 1) for name, entry in rankable.items()}
     noise = pooled_noise([_overall_of_each_training(entry, datasets, metrics[0]) for entry in rankable.values()])
     _add_noise(members, datasets, metrics)
-    standings = tie_groups(scores, noise, counts)
+    standings = tie_groups(scores, noise, counts, higher_is_better=first.higher_is_better)
     for name, entry in rankable.items():
         entry.standing = standings[name]
-    ordered = sorted(members, key=_order)
+    ordered = sorted(members, key=_order(first))
     if standings:
         noises = _noises(members, datasets, metrics)
         for entry in ordered:
             _compare(entry, ordered[0], noises)
-    note = seed_note(noise, [len(entry.seeds) for entry in members], style(metrics[0]).unit)
+    note = seed_note(noise, [len(entry.seeds) for entry in members], first.unit)
     return Group(tier, title, ordered, resolution(scores, noise, counts), note)
 
 

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from srbench.leaderboard.boards import Board, Entry, Group
-from srbench.leaderboard.naming import style
 
 __all__ = ["Chart", "chart"]
 
@@ -94,12 +93,14 @@ def chart(board: Board, group: Group, label: str, *, width: int, height: int) ->
     apart, not how much the images differ.
     """
     metric = board.metrics[0]
-    how = style(metric)
+    how = board.first
+    # Up is better whichever way the figures run: all below is drawn with this sign, and written without it.
+    sign = how.sign
     shown: list[tuple[Entry, float, float]] = []
     for entry in group.entries:
         value = entry.values.get((label, metric))
         if value and math.isfinite(value.interval.mean) and entry.record.params_unique:
-            shown.append((entry, float(entry.record.params_unique), value.interval.mean))
+            shown.append((entry, float(entry.record.params_unique), sign * value.interval.mean))
     if not shown:
         return None
     left, right, top, bottom = 68.0, width - 18.0, 18.0, height - 44.0
@@ -109,12 +110,12 @@ def chart(board: Board, group: Group, label: str, *, width: int, height: int) ->
     margin = max(0.09 * (x_high - x_low), 0.12)
     x_low, x_high = x_low - margin, x_high + margin
 
-    bars = [_bar(entry, label, metric) for entry, _, _ in shown]
+    bars = [_bar(entry, label, metric, sign) for entry, _, _ in shown]
     ends = [end for bar in bars if bar for end in bar] + [y for _, _, y in shown]
     y_low, y_high = min(ends), max(ends)
     span = max(y_high - y_low, LEAST_SPAN * 10.0**-how.decimals)
     levels = [
-        (entry.label, entry.values[label, metric].interval.mean)
+        (entry.label, sign * entry.values[label, metric].interval.mean)
         for entry in board.baselines
         if (label, metric) in entry.values and math.isfinite(entry.values[label, metric].interval.mean)
     ]
@@ -135,7 +136,7 @@ def chart(board: Board, group: Group, label: str, *, width: int, height: int) ->
     lines = []
     for name, level in levels:
         outside = level not in inside
-        text = f"{name} {level:.{how.decimals}f} {how.unit}".rstrip() + (" ↓ below this axis" if outside else "")
+        text = f"{name} {sign * level:.{how.decimals}f} {how.unit}".rstrip() + (" ↓ below this axis" if outside else "")
         lines.append(Line(round(bottom - 8 if outside else to_y(level), 2), text, outside))
     series = series_of(board)
     places = [(to_x(x), to_y(y)) for _, x, y in shown]
@@ -159,7 +160,9 @@ def chart(board: Board, group: Group, label: str, *, width: int, height: int) ->
             high=round(to_y(bar[1]), 2) if bar else None,
             series=series[entry.record.method or "plain"],
             name=name,
-            tooltip=f"{entry.record.model}: {x_value:,.0f} parameters, {y_value:.{how.fine}f} {how.unit}".rstrip(),
+            tooltip=(
+                f"{entry.record.model}: {x_value:,.0f} parameters, {sign * y_value:.{how.fine}f} {how.unit}".rstrip()
+            ),
             label=label,
         )
         for (entry, x_value, y_value), bar, (x, y), name, label in zip(shown, bars, places, names, labels, strict=True)
@@ -172,20 +175,21 @@ def chart(board: Board, group: Group, label: str, *, width: int, height: int) ->
         top=top,
         bottom=bottom,
         x_ticks=[Tick(round(to_x(value), 2), _count(value)) for value in _log_ticks(x_low, x_high, width)],
-        y_ticks=[Tick(round(to_y(value), 2), text) for value, text in _ticks(y_low, y_high, 5)],
+        y_ticks=[Tick(round(to_y(value), 2), text) for value, text in _ticks(y_low, y_high, 5, sign)],
         points=points,
         lines=lines,
         front="M" + "L".join(f"{x:.2f} {y:.2f}" for x, y in [*front, (right, front[-1][1])]),
-        y_title=f"{how.title} in {how.unit}" if how.unit else how.title,
+        y_title=(f"{how.title} in {how.unit}" if how.unit else how.title) + (", best at the top" if sign < 0 else ""),
     )
 
 
-def _bar(entry: Entry, label: str, metric: str) -> tuple[float, float] | None:
+def _bar(entry: Entry, label: str, metric: str, sign: int) -> tuple[float, float] | None:
     value = entry.values[label, metric]
     if value.to_best is None or math.isnan(value.to_best.low) or value.to_best.low == value.to_best.high:
         return None
     first = value.interval.mean - value.to_best.mean
-    return first + value.to_best.low, first + value.to_best.high
+    low, high = sorted((sign * (first + value.to_best.low), sign * (first + value.to_best.high)))
+    return low, high
 
 
 def _around(x: float, y: float) -> Box:
@@ -251,14 +255,16 @@ def _front(places: list[tuple[float, float]]) -> list[tuple[float, float]]:
     return corners
 
 
-def _ticks(low: float, high: float, wanted: int) -> list[tuple[float, str]]:
-    """Return about `wanted` round values between two, with as many decimals as they need."""
+def _ticks(low: float, high: float, wanted: int, sign: int = 1) -> list[tuple[float, str]]:
+    """Return about `wanted` round values between two, written times the sign, with as many decimals as they need."""
     raw = (high - low) / wanted
     power = math.floor(math.log10(raw))
     step = min((factor * 10**power for factor in (1, 2, 2.5, 5, 10)), key=lambda step: abs(step - raw))
     decimals = max(0, -power + (1 if math.isclose(step / 10**power, 2.5) else 0))
     first = math.ceil(low / step)
-    return [(index * step, f"{index * step:.{decimals}f}") for index in range(first, math.floor(high / step) + 1)]
+    return [
+        (index * step, f"{sign * index * step:.{decimals}f}") for index in range(first, math.floor(high / step) + 1)
+    ]
 
 
 def _log_ticks(low: float, high: float, width: int) -> list[float]:

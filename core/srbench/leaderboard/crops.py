@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from srbench.leaderboard.boards import Board, Entry
-from srbench.leaderboard.naming import style
+from srbench.leaderboard.naming import Style
 
 __all__ = ["Picture", "Strip", "crop_strips"]
 
@@ -51,7 +51,7 @@ def crop_strips(board: Board) -> list[Strip]:
                 picture = _picture(entry, dataset.label, image, SR) if entry in having else None
                 if picture is None:
                     continue
-                shown.append(_described(entry, dataset.label, image, board.metrics[0], picture))
+                shown.append(_described(entry, dataset.label, image, board.metrics[0], board.first, picture))
             if shown:
                 first = [Picture("Original (HR)", "", *original, "hr")] if original else []
                 strips.append(Strip(image, dataset.label, first + shown))
@@ -65,9 +65,8 @@ def _names(entry: Entry, label: str) -> list[str]:
     return [Path(name).name.removesuffix(SR) for name in record.crops if name.endswith(SR)]
 
 
-def _described(entry: Entry, label: str, image: str, metric: str, picture: tuple[str, int, int]) -> Picture:
+def _described(entry: Entry, label: str, image: str, metric: str, how: Style, picture: tuple[str, int, int]) -> Picture:
     table = entry.images[label]
-    how = style(metric)
     detail = ""
     if image in table.index and metric in table:
         detail = f"{float(table[metric].loc[image]):.{how.decimals}f} {how.unit}".rstrip()

@@ -6,30 +6,49 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from srbench.results import Record
+from srbench.results import MetricKind, Record
 
 __all__ = ["Style", "short_names", "style"]
 
 
 @dataclass(frozen=True)
 class Style:
-    """How a metric is written: its title, its unit, its decimals, and those of a difference."""
+    """How a metric is written: its title, its unit, its decimals, those of a difference, and which way is better."""
 
     title: str
     unit: str
     decimals: int
     fine: int
+    higher_is_better: bool = True
+
+    @property
+    def heading(self) -> str:
+        """Return the title with a mark where, against the habit, lower is better."""
+        return self.title if self.higher_is_better else f"{self.title} ↓"
+
+    @property
+    def sign(self) -> int:
+        """Return 1 where higher is better, else -1: a figure times its sign is better the higher it is."""
+        return 1 if self.higher_is_better else -1
 
 
+# In the order in which metrics are shown; the first that a board has decides its ranks.
 STYLES = {
     "psnr_y": Style("PSNR", "dB", 2, 3),
     "ssim_y": Style("SSIM", "", 4, 4),
+    "psnr_rgb": Style("PSNR (RGB)", "dB", 2, 3),
+    "ssim_rgb": Style("SSIM (RGB)", "", 4, 4),
+    "lpips": Style("LPIPS", "", 4, 4, higher_is_better=False),
+    "niqe": Style("NIQE", "", 3, 3, higher_is_better=False),
 }
 
 
-def style(metric: str) -> Style:
-    """Return how a metric is written; one that is not known here is written by its own name, with four decimals."""
-    return STYLES.get(metric, Style(metric, "", 4, 4))
+def style(metric: str, kind: MetricKind | None = None) -> Style:
+    """Return how a metric is written; one that is not known here by its own name, as its kind says."""
+    if metric in STYLES:
+        return STYLES[metric]
+    kind = kind or MetricKind()
+    return Style(metric, kind.unit, 2 if kind.unit == "dB" else 4, 3 if kind.unit == "dB" else 4, kind.higher_is_better)
 
 
 def short_names(records: Sequence[Record]) -> dict[str, str]:

@@ -16,7 +16,6 @@ from srbench.leaderboard.boards import Board, Results
 from srbench.leaderboard.chart import chart, series_of
 from srbench.leaderboard.costs import has_costs, shown_cost
 from srbench.leaderboard.crops import crop_strips
-from srbench.leaderboard.naming import style
 from srbench.leaderboard.statistics import FEW_IMAGES, Interval
 
 __all__ = ["html_text", "index_text"]
@@ -48,6 +47,10 @@ def html_text(results: Results) -> str:
             title=results.title,
             boards=boards,
             facts=_facts(results),
+            firsts=_list(dict.fromkeys(board.first.title for board in results.boards)) or "PSNR",
+            lower=_list(
+                dict.fromkeys(how.title for board in results.boards for how in board.styles.values() if how.sign < 0)
+            ),
             few_images=FEW_IMAGES,
             script=Markup(_asset("sort.js")),
             script_hash=_hash(_asset("sort.js")),
@@ -87,7 +90,6 @@ def _environment() -> Environment:
         "signed": _signed,
         "count": lambda value: "–" if value is None else f"{value:,}",
         "breakable": _breakable,
-        "style": style,
         "sort_value": lambda value: "" if value is None or math.isnan(value) else repr(round(float(value), 10)),
         "shown_cost": shown_cost,
         "is_nan": math.isnan,

@@ -180,21 +180,27 @@ def _differences(scores: Scores, pairs: Sequence[tuple[str, str]]) -> list[Array
 
 
 def tie_groups(
-    scores: Scores, noise: SeedNoise = NO_NOISE, trainings: Mapping[str, int] | None = None
+    scores: Scores,
+    noise: SeedNoise = NO_NOISE,
+    trainings: Mapping[str, int] | None = None,
+    *,
+    higher_is_better: bool = True,
 ) -> dict[str, Standing]:
     """Rank models into groups of ties.
 
     The best mean leads the first group; every model whose paired interval of the difference to it includes 0 joins. The
     best of the others leads the next group, and so on. Ranks are those of competitions: after two models of rank 1
-    comes rank 3. A model that ties may so stand before one with a higher mean that does not.
+    comes rank 3. A model that ties may so stand before one with a better mean that does not.
 
     Args:
-        scores: per model, one array of per-image values for each data set (higher is better), images in the same order.
+        scores: per model, one array of per-image values for each data set, images in the same order.
         noise: the noise of training, which widens every interval of a difference.
         trainings: per model, over how many trainings its values are averaged (default: one).
+        higher_is_better: which mean is the best; differences are value minus the first's either way.
     """
     means = {name: float(np.mean([part.mean() for part in parts])) for name, parts in scores.items()}
-    waiting = sorted(scores, key=lambda name: (-means[name], name))
+    sign = -1 if higher_is_better else 1
+    waiting = sorted(scores, key=lambda name: (sign * means[name], name))
     if not waiting:
         return {}
     best = waiting[0]

@@ -9,7 +9,6 @@ import pandas as pd
 
 from srbench.leaderboard.boards import Board, Entry, Results
 from srbench.leaderboard.costs import has_costs, shown_cost
-from srbench.leaderboard.naming import style
 from srbench.leaderboard.reported import TITLE, ReportedTable
 from srbench.leaderboard.statistics import Interval
 from srbench.reported import ReportedFigure
@@ -149,7 +148,8 @@ def ranking_table(results: Results) -> pd.DataFrame:
     """
     rows = []
     for board in results.boards:
-        baseline = max((entry.overall for entry in board.baselines), default=math.nan)
+        best = max if board.first.higher_is_better else min
+        baseline = best((entry.overall for entry in board.baselines), default=math.nan)
         for section, entries in _sections(board):
             for entry in entries:
                 record, standing = entry.record, entry.standing
@@ -201,7 +201,7 @@ def markdown_text(results: Results) -> str:
         for group in board.groups:
             lines += [f"### {group.title}", "", *_markdown_table(board, group.entries), ""]
             if not math.isnan(group.resolution):
-                first = style(board.metrics[0])
+                first = board.first
                 least = f"{group.resolution:.{first.fine}f} {first.unit}".rstrip()
                 lines += [f"Smallest difference that these images resolve: about {least}. {EQUAL_RANKS}", ""]
             if group.seed_note:
@@ -234,8 +234,8 @@ def _markdown_reported(table: ReportedTable) -> list[str]:
 
 
 def _markdown_table(board: Board, entries: list[Entry]) -> list[str]:
-    first = style(board.metrics[0])
-    names = [f"{style(metric).title} {dataset.label}" for dataset in board.datasets for metric in board.metrics]
+    first = board.first
+    names = [f"{board.style(metric).heading} {dataset.label}" for dataset in board.datasets for metric in board.metrics]
     costs = ["MACs"] if has_costs([board]) else []
     header = ["Rank", "Model", "Parameters (deployed)", *costs, *map(_cell, names), "To first [95%]", "Checks"]
     lines = ["| " + " | ".join(header) + " |", "|---:|---|---:|" + "---:|" * (len(costs) + len(names) + 2)]
@@ -250,7 +250,7 @@ def _markdown_table(board: Board, entries: list[Entry]) -> list[str]:
         for dataset in board.datasets:
             for metric in board.metrics:
                 value = entry.values.get((dataset.label, metric))
-                cells.append("–" if value is None else f"{value.interval.mean:.{style(metric).decimals}f}")
+                cells.append("–" if value is None else f"{value.interval.mean:.{board.style(metric).decimals}f}")
         cells.append(_to_best(entry, first.fine))
         passed, run = entry.checks
         cells.append(f"{passed}/{run}" if run else "–")

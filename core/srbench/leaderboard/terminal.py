@@ -11,7 +11,6 @@ from rich.text import Text
 
 from srbench.leaderboard.boards import Board, Entry, Group, Results
 from srbench.leaderboard.costs import has_costs, shown_cost
-from srbench.leaderboard.naming import style
 
 __all__ = ["print_results"]
 
@@ -28,7 +27,7 @@ def print_results(results: Results, console: Console | None = None) -> None:
         for group in board.groups or [Group("baseline", "Without parameters", [], math.nan)]:
             console.print(_table(board, group, wide=wide))
             if not math.isnan(group.resolution):
-                first = style(board.metrics[0])
+                first = board.first
                 least = f"{group.resolution:.{first.fine}f} {first.unit}".rstrip()
                 console.print(Text(f"Equal ranks are ties. These images resolve about {least}.", style="dim"))
             if group.seed_note:
@@ -53,9 +52,9 @@ def _table(board: Board, group: Group, *, wide: bool) -> Table:
     if wide:
         for dataset in board.datasets:
             for metric in board.metrics:
-                table.add_column(Text(f"{style(metric).title}\n{dataset.label}"), justify="right")
+                table.add_column(Text(f"{board.style(metric).heading}\n{dataset.label}"), justify="right")
     else:
-        name = style(board.metrics[0]).title + (", mean" if len(board.datasets) > 1 else "")
+        name = board.first.heading + (", mean" if len(board.datasets) > 1 else "")
         table.add_column(Text(name), justify="right", no_wrap=True)
     table.add_column("to first", justify="right", no_wrap=True)
     for entry in [*group.entries, *board.baselines]:
@@ -67,14 +66,14 @@ def _table(board: Board, group: Group, *, wide: bool) -> Table:
 def _cells(board: Board, entry: Entry, *, wide: bool) -> list[str]:
     cells = ["–" if entry.rank is None else str(entry.rank), entry.label]
     cells.append("–" if entry.record.params_unique is None else f"{entry.record.params_unique:,}")
-    first = style(board.metrics[0])
+    first = board.first
     if wide and has_costs([board]):
         cells.append("\n".join(shown_cost(entry).texts[:2]))
     if wide:
         for dataset in board.datasets:
             for metric in board.metrics:
                 value = entry.values.get((dataset.label, metric))
-                cells.append("–" if value is None else f"{value.interval.mean:.{style(metric).decimals}f}")
+                cells.append("–" if value is None else f"{value.interval.mean:.{board.style(metric).decimals}f}")
     else:
         cells.append("–" if math.isnan(entry.overall) else f"{entry.overall:.{first.decimals}f}")
     if entry.standing is None:

@@ -9,10 +9,9 @@ import numpy as np
 import numpy.typing as npt
 
 from srbench.color import BT601_WEIGHTS
-from srbench.errors import DataError
-from srbench.metrics import check_pair, crop
+from srbench.metrics import check_images, check_pair, check_values, crop
 
-__all__ = ["PSNRY", "psnr"]
+__all__ = ["PSNRRGB", "PSNRY", "psnr"]
 
 # Lines compared together, so that their float64 difference stays in the cache.
 _STRIP = 16
@@ -37,9 +36,11 @@ def psnr(
         dB; infinity for equal images.
 
     Raises:
-        DataError: If the shapes differ or nothing is left between the borders.
+        DataError: If the shapes differ, nothing is left between the borders, or values are outside 0..data_range.
     """
     check_pair(a, b, crop_border)
+    check_values("psnr", a, data_range)
+    check_values("psnr", b, data_range)
     difference = crop(a, crop_border).astype(np.float64) - crop(b, crop_border)
     return _decibel(float(np.mean(difference * difference)), data_range)
 
@@ -57,12 +58,10 @@ class PSNRY:
 
     def __call__(self, sr: npt.NDArray[np.uint8], hr: npt.NDArray[np.uint8], crop_border: int) -> float:
         """Return dB for uint8 RGB images `(H, W, 3)`, or for images of luma itself `(H, W)`."""
-        check_pair(sr, hr, crop_border)
+        check_images(self.name, sr, hr, crop_border, luma=True)
         if sr.ndim == 2:
             return psnr(sr, hr, crop_border=crop_border)
         # Luma is linear, so the luma of the difference is enough.
-        if sr.ndim != 3 or sr.shape[2] != 3 or sr.dtype != np.uint8 or hr.dtype != np.uint8:
-            raise DataError(f"psnr_y compares uint8 RGB images (H, W, 3), got {sr.dtype} {sr.shape} and {hr.dtype}")
         a, b = crop(sr, crop_border), crop(hr, crop_border)
         weights = np.asarray(BT601_WEIGHTS) / 255.0
         total = 0.0
@@ -73,3 +72,22 @@ class PSNRY:
             luma = difference.astype(np.float64) @ weights
             total += float(luma @ luma)
         return _decibel(total / (a.shape[0] * a.shape[1]), 255.0)
+
+
+class PSNRRGB:
+    """PSNR over the three channels of RGB together, peak 255."""
+
+    name = "psnr_rgb"
+    unit = "dB"
+    higher_is_better = True
+
+    def __call__(self, sr: npt.NDArray[np.uint8], hr: npt.NDArray[np.uint8], crop_border: int) -> float:
+        """Return dB for uint8 RGB images `(H, W, 3)`."""
+        check_images(self.name, sr, hr, crop_border)
+        a, b = crop(sr, crop_border), crop(hr, crop_border)
+        total = 0
+        for start in range(0, a.shape[0], _STRIP):
+            lines = slice(start, start + _STRIP)
+            difference = np.subtract(a[lines], b[lines], dtype=np.int16).astype(np.int64).ravel()
+            total += int(difference @ difference)
+        return _decibel(total / a.size, 255.0)

@@ -10,9 +10,9 @@ import numpy.typing as npt
 
 from srbench.color import rgb_to_y
 from srbench.errors import DataError
-from srbench.metrics import check_pair, crop
+from srbench.metrics import check_images, check_pair, check_values, crop
 
-__all__ = ["SSIMY", "gaussian_window", "ssim"]
+__all__ = ["SSIMRGB", "SSIMY", "gaussian_window", "ssim"]
 
 Floats = npt.NDArray[np.float64]
 
@@ -62,15 +62,23 @@ def ssim(
         sigma: Its standard deviation in pixels.
 
     Raises:
-        DataError: If the shapes differ, are not `(H, W)`, or the window does not fit.
+        DataError: If the shapes differ, are not `(H, W)`, the window does not fit, or values are outside 0..data_range.
 
     Source: Z. Wang et al., "Image quality assessment: from error visibility to structural similarity", 2004, eq. 13.
     """
     check_pair(a, b, crop_border, least=window_size)
     if a.ndim != 2:
         raise DataError(f"ssim compares single-channel images (H, W), got shape {a.shape}")
-    x = crop(a, crop_border).astype(np.float64, copy=False)
-    y = crop(b, crop_border).astype(np.float64, copy=False)
+    check_values("ssim", a, data_range)
+    check_values("ssim", b, data_range)
+    return _mean_ssim(crop(a, crop_border), crop(b, crop_border), data_range, window_size, sigma)
+
+
+def _mean_ssim(
+    a: npt.NDArray[Any], b: npt.NDArray[Any], data_range: float = 255.0, window_size: int = 11, sigma: float = 1.5
+) -> float:
+    x = a.astype(np.float64, copy=False)
+    y = b.astype(np.float64, copy=False)
     band = _band(window_size, sigma)
     margin = window_size - 1
     height, width = x.shape[0] - margin, x.shape[1] - margin
@@ -134,7 +142,21 @@ class SSIMY:
 
     def __call__(self, sr: npt.NDArray[np.uint8], hr: npt.NDArray[np.uint8], crop_border: int) -> float:
         """Return the mean SSIM, at most 1, of uint8 RGB images `(H, W, 3)`, or of images of luma itself `(H, W)`."""
-        check_pair(sr, hr, crop_border, least=11)
+        check_images(self.name, sr, hr, crop_border, least=11, luma=True)
         if sr.ndim == 2:
-            return ssim(sr, hr, crop_border=crop_border)
-        return ssim(rgb_to_y(crop(sr, crop_border)), rgb_to_y(crop(hr, crop_border)))
+            return _mean_ssim(crop(sr, crop_border), crop(hr, crop_border))
+        return _mean_ssim(rgb_to_y(crop(sr, crop_border)), rgb_to_y(crop(hr, crop_border)))
+
+
+class SSIMRGB:
+    """Mean of the SSIM of the three channels of RGB: 11x11 Gaussian of sigma 1.5, valid region, data range 255."""
+
+    name = "ssim_rgb"
+    unit = ""
+    higher_is_better = True
+
+    def __call__(self, sr: npt.NDArray[np.uint8], hr: npt.NDArray[np.uint8], crop_border: int) -> float:
+        """Return the mean SSIM of uint8 RGB images `(H, W, 3)`, at most 1."""
+        check_images(self.name, sr, hr, crop_border, least=11)
+        a, b = crop(sr, crop_border), crop(hr, crop_border)
+        return sum(_mean_ssim(a[..., channel], b[..., channel]) for channel in range(3)) / 3

@@ -242,7 +242,7 @@ def test_unknown_and_damaged_files_are_left_out_with_a_reason(
     assert report.added == []
     reasons = {path.name: why for path, why in report.skipped}
     assert "damaged" in reasons["broken.png"]
-    assert reasons["holiday.png"] == reasons["notes.txt"] == "is not known to any data set or tag"
+    assert reasons["holiday.png"] == reasons["notes.txt"] == "is not known to any data set, tag or metric"
     assert files_under(empty_cache) == []
 
 

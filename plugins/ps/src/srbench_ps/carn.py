@@ -110,6 +110,8 @@ class CARN(Backbone):
             raise ConfigError(f"CARN enlarges by 2, 3 or 4; got scale {', '.join(map(str, scales))}")
         super().__init__(scales)
         self.efficient = groups is not None
+        # The entry, two 3x3 convolutions in each residual block, and two for the up-sampler and the exit.
+        self.receptive_field = 1 + 2 * num_block * num_unit + 2
         unit = 4 if self.efficient else 3  # a residual block's convolutions, and the one that merges
         depth = num_block * (num_unit * unit + 1) + 2 + max(len(_FACTORS[scale]) for scale in scales)
         self.architecture = Architecture(depth=depth, filters=num_feat, multi_scale=True, local_skips=True)

@@ -62,6 +62,8 @@ class DRRN(Backbone):
         if any(scale < 2 for scale in scales):
             raise ConfigError(f"DRRN enlarges by 2 or more; got scale {', '.join(map(str, scales))}")
         super().__init__(scales)
+        # Pixels of the enlarged image; two LR pixels more for the bicubic kernel.
+        self.receptive_field = -(-(2 * num_unit + 2) // min(scales)) + 2
         self.architecture = Architecture(
             depth=2 * num_unit + 2,
             filters=num_feat,

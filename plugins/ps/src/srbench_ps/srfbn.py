@@ -129,6 +129,7 @@ class SRFBN(Backbone):
         self.sub_mean, self.add_mean = mean_shift(-1, _VALUE_RANGE), mean_shift(1, _VALUE_RANGE)
         self.conv_in = Activated(nn.Conv2d(3, 4 * num_feat, 3, padding=1))
         self.feat_in = Activated(nn.Conv2d(4 * num_feat, num_feat, 1))
+        self.receptive_field = 1 + num_step * num_group * _reach(scales[0], 0) + _reach(scales[0], 1)
         # A step has four convolutions in each group but the first, which merges nothing, and one at either end.
         depth = 2 + num_step * 4 * num_group + 2
         self.architecture = Architecture(depth=depth, filters=num_feat, global_skip=True, local_skips=True)
@@ -187,6 +188,22 @@ class SRFBN(Backbone):
         """Return the SR image of the last time step."""
         image: Tensor = outputs[-1]
         return image
+
+
+def _reach(scale: int, after: int) -> int:
+    """Return how many LR pixels an up-sampling convolution reaches, together with what comes after it.
+
+    Args:
+        scale: The scale.
+        after: Half the width of the convolution on large features after it: 0 for a down-sampling one of the same
+            kernel, which makes them small again.
+    """
+    kernel_size, padding = _KERNEL_SIZE[scale], 2
+    # Large pixels that one LR pixel is made of, and LR pixels that a large one is made of.
+    first, last = (-padding, kernel_size - 1 - padding) if not after else (-after, scale - 1 + after)
+    lowest = -((kernel_size - 1 - padding - first) // scale)
+    highest = (last + padding) // scale
+    return max(-lowest, highest)
 
 
 @register_backbone

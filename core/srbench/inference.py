@@ -1,0 +1,122 @@
+"""Inference options: how a network is run when it is measured. Importing this module needs no torch."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from typing import Annotated, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, StrictBool, StrictInt, ValidationError, model_validator
+
+from srbench.errors import ConfigError
+
+__all__ = ["ALIGNMENT", "DEFAULT", "DTYPES", "InferenceOptions", "TilingWarning", "options_from"]
+
+# Tiles begin at multiples of this many LR pixels, so that a network that halves its features inside, once or thrice,
+# sees each tile on the grid on which it sees the whole image.
+ALIGNMENT = 8
+
+# The name in options -> the name in records.
+DTYPES = {"fp32": "float32", "fp16": "float16", "bf16": "bfloat16"}
+
+
+class TilingWarning(UserWarning):
+    """Tiles overlap less than a network's receptive field, or nobody knows how far that reaches."""
+
+
+class InferenceOptions(BaseModel):
+    """Say how a network is run; the default is whole images in float32.
+
+    Every option but the default's is part of a result's key and of the digest that its figures are shown under: most
+    change figures visibly, the memory format and compilation in their last bits.
+
+    Attributes:
+        tile: Side in LR pixels of the squares that an image is cut into, a multiple of 8; None runs whole images.
+        tile_overlap: LR pixels that each tile sees beyond its square on each side. None means the network's receptive
+            field, with which tiles and whole images agree; 16 where the network declares none.
+        self_ensemble: Average the outputs of the eight flips and rotations of an image.
+        dtype: Numbers that weights and features are held in: `fp32`, `fp16` or `bf16`.
+        channels_last: Lay features out with channels last in memory.
+        compile: Run through `torch.compile`.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    tile: Annotated[StrictInt, Field(ge=2 * ALIGNMENT, multiple_of=ALIGNMENT)] | None = None
+    tile_overlap: Annotated[StrictInt, Field(ge=0, le=1024)] | None = None
+    self_ensemble: StrictBool = False
+    dtype: Literal["fp32", "fp16", "bf16"] = "fp32"
+    channels_last: StrictBool = False
+    compile: StrictBool = False
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if self.tile_overlap is not None and self.tile is None:
+            raise ValueError("tile_overlap is how far tiles overlap, and there is no tile; give tile, e.g. 64")
+        return self
+
+    @property
+    def chosen(self) -> dict[str, str | bool | int]:
+        """Return the options that are not the default's, by name; with a tile, its overlap too."""
+        values: dict[str, str | bool | int] = self.model_dump(exclude_defaults=True)
+        if self.tile is not None:
+            values.setdefault("tile_overlap", "receptive field")
+        return values
+
+    @property
+    def record_dtype(self) -> str:
+        """Return the name that records have for the dtype: `float32`, `float16` or `bfloat16`."""
+        return DTYPES[self.dtype]
+
+    def digest(self, protocol_digest: str) -> str:
+        """Return what figures under a protocol, got with these options, are grouped by; by default its own digest."""
+        if not self.chosen:
+            return protocol_digest
+        value = {"protocol": protocol_digest, "inference": self.chosen}
+        return hashlib.sha256(json.dumps(value, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
+
+    def label(self, protocol: str) -> str:
+        """Return a protocol's name with the options after it: `matlab-y+self-ensemble+bf16`."""
+        parts = [protocol]
+        if self.tile is not None:
+            parts.append(f"tile{self.tile}" + (f"/{self.tile_overlap}" if self.tile_overlap is not None else ""))
+        parts += [
+            name.replace("_", "-") for name in ("self_ensemble", "channels_last", "compile") if getattr(self, name)
+        ]
+        if self.dtype != "fp32":
+            parts.append(self.dtype)
+        return "+".join(parts)
+
+    def explain(self) -> list[str]:
+        """Return a sentence for each option that is not the default's."""
+        said = []
+        if self.tile is not None:
+            overlap = "the network's receptive field" if self.tile_overlap is None else f"{self.tile_overlap} LR pixels"
+            said.append(f"The LR image is cut into tiles of {self.tile}x{self.tile} pixels; each sees {overlap} more.")
+        if self.self_ensemble:
+            said.append("The SR image is the mean of the outputs for the eight flips and rotations of the LR image.")
+        if self.dtype != "fp32":
+            said.append(f"Weights and features are held in {self.record_dtype}.")
+        if self.channels_last:
+            said.append("Features are laid out with channels last, which may change the last bits.")
+        if self.compile:
+            said.append("The network is compiled by torch.compile, which may change the last bits.")
+        return said
+
+
+DEFAULT = InferenceOptions()
+
+
+def options_from(**values: object) -> InferenceOptions:
+    """Make options of values that a user gave, by name.
+
+    Raises:
+        ConfigError: A value is not right.
+    """
+    try:
+        return InferenceOptions.model_validate(values)
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = ".".join(map(str, first["loc"]))
+        said = first["msg"].removeprefix("Value error, ")
+        raise ConfigError(f"inference option '{name}': {said}, got {first['input']!r}" if name else said) from None
