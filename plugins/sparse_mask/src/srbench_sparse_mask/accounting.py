@@ -15,7 +15,7 @@ from srbench.cost.operators import on_meta
 from srbench.errors import ConfigError
 from srbench_sparse_mask.block import BlockMasks, MaskedBlock, masked_blocks
 
-__all__ = ["ImageWork", "ModuleWork", "account", "executed_macs", "recorded_masks"]
+__all__ = ["ImageWork", "ModuleWork", "account", "executed_macs", "module_work", "recorded_masks"]
 
 
 @dataclass(frozen=True)
@@ -91,13 +91,15 @@ def account(model: Backbone, lr: Tensor, scale: int | None = None) -> list[Image
     dense = work_at(on_meta(model), scale, lr.shape[2], lr.shape[3]).macs
     pixels = lr.shape[2] * lr.shape[3]
     return [
-        ImageWork(tuple(_module_work(path, masks) for path, masks in zip(found, image, strict=True)), dense, pixels)
+        ImageWork(tuple(module_work(path, masks) for path, masks in zip(found, image, strict=True)), dense, pixels)
         for image in zip(*found.values(), strict=True)
     ]
 
 
-def executed_macs(model: Backbone, lr: Tensor, scale: int | None = None) -> list[int]:
-    """Return what inference executes for each image of a batch (`Backbone.executed_macs`)."""
+def executed_macs(model: Backbone, lr: Tensor, scale: int | None = None) -> list[int] | None:
+    """Return what inference executes for each image of a batch (`Backbone.executed_macs`); None with masks off."""
+    if all(block.path == "dense" for _, block in masked_blocks(model)):
+        return None
     return [work.executed for work in account(model, lr, scale)]
 
 
@@ -125,7 +127,12 @@ def recorded_masks(model: Backbone) -> Iterator[dict[str, list[BlockMasks]]]:
             block.recorder = before[path]
 
 
-def _module_work(path: str, masks: BlockMasks) -> ModuleWork:
+def module_work(path: str, masks: BlockMasks) -> ModuleWork:
+    """Count one pass of one image through a block.
+
+    Where a spatial mask is off, a convolution takes the dense channels of its input to the dense ones of its output
+    only, and the layer that gathers the block's parts finds zeros in their sparse channels.
+    """
     block = masks.block
     dense = [share[0] > 0.5 for share in masks.dense]
     on = [int(spatial.sum()) for spatial in masks.spatial]

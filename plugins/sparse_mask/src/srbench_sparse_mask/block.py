@@ -96,17 +96,15 @@ class MaskedConv(nn.Module):
         if self.masks is None:
             return cast(Tensor, self.conv(x))
         spatial, dense_in, dense_out = self.masks.of(self.index, x)
-        if (
-            self.masks.block.path == "sparse"
-            and not x.is_meta
-            and self.masks.temperature is None
-            and isinstance(self.conv, nn.Conv2d)
-        ):
+        hard = self.masks.temperature is None
+        if hard and x.is_meta:
+            return cast(Tensor, self.conv(x) * spatial)  # costs alone: what the masks will be is not known
+        if hard and isinstance(self.conv, nn.Conv2d) and self.masks.block.path == "sparse":
             return self._sparse(self.conv, x, dense_in, dense_out)
-        # A convolution that another method has replaced may have no kernel to take channels of.
-        # And a graph that is exported cannot depend on how many channels are dense.
-        hard = self.masks.temperature is None and dense_out.shape[0] == 1 and not torch.compiler.is_exporting()
-        if hard and isinstance(self.conv, nn.Conv2d):
+        # A convolution that another method has replaced may have no kernel to take channels of, and a graph that is
+        # exported cannot depend on how many of them are dense.
+        split = dense_out.shape[0] == 1 and not torch.compiler.is_exporting()
+        if hard and split and isinstance(self.conv, nn.Conv2d):
             return self._hard(self.conv, x, spatial, dense_in, dense_out)
         return self._soft(x, spatial, dense_in, dense_out)
 
@@ -141,8 +139,6 @@ class MaskedConv(nn.Module):
     @staticmethod
     def _hard(conv: nn.Conv2d, x: Tensor, spatial: Tensor, dense_in: Tensor | None, dense_out: Tensor) -> Tensor:
         full = cast(Tensor, conv(x))
-        if x.is_meta:
-            return full * spatial  # sizes and costs alone: what the masks will be is not known
         if dense_in is None:
             return full * (spatial + dense_out[:, :, None, None]).clamp(max=1)
         masked = full * spatial
