@@ -12,8 +12,11 @@ from torch import Tensor, nn
 
 from srbench.backbone import Backbone
 from srbench.cost.counts import Cost, cost_of, declared_synthesis, work_at
+from srbench.cost.executed import executed_on
 from srbench.cost.operators import on_meta, run
+from srbench.data.datasets import open_dataset
 from srbench.factory import create_model
+from srbench.protocols import get_protocol
 from srbench.surgery import fold
 
 
@@ -194,3 +197,38 @@ def test_operators_agree_with_fvcore_to_the_unit(name: str, scale: int) -> None:
     # What they do not see, none here, would be counted beside.
     assert {operator for operator, count in ours.items() if count} == {o for o, count in theirs.items() if count}
     assert prod(size) < theirs.total() == ours.total()
+
+
+@pytest.mark.parametrize(("scale", "giga"), [(2, 223.8), (3, 100.4), (4, 57.2)])
+def test_smsr_computed_densely(scale: int, giga: float) -> None:
+    # FACTS, "MACs at 1280x720 output"; the masks' predictors included.
+    assert round(costs("smsr", scale).hd.macs / 1e9, 1) == giga
+
+
+@pytest.mark.usefixtures("filled_cache")
+def test_smsr_executes_half_of_it_on_set5() -> None:
+    # FACTS, SMSR: "Executed MACs, mean over Set5, at 1280x720: 111.8 G against 223.8 G dense".
+    model = create_model("smsr.author", scale=2)
+    counts = executed_on(model, open_dataset("Set5"), 2, get_protocol("matlab-y"))
+    assert counts is not None
+    assert round(sum(counts.values()) / len(counts) / 1e9, 1) == 111.8
+
+
+@pytest.mark.parametrize(
+    ("name", "scale", "giga"),
+    [
+        # Printed in the networks' papers, or in those of their successors.
+        ("imdn", 2, 158.8),
+        ("imdn", 4, 40.9),
+        ("vdsr", 2, 612.6),
+        ("drcn", 2, 17974.3),
+        ("drrn_b1u25", 2, 6796.9),
+        ("pan", 2, 70.5),
+        ("pan", 4, 28.2),
+        ("rlfn", 4, 29.8),
+        ("msrresnet", 4, 146.1),
+        ("srresnet", 4, 112.1),
+    ],
+)
+def test_figures_that_papers_print(name: str, scale: int, giga: float) -> None:
+    assert round(float(costs(name, scale).hd.convolution) / 1e9, 1) == giga

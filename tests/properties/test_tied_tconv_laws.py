@@ -121,6 +121,25 @@ def test_in_srfbn_what_enlarges_is_the_adjoint_of_what_makes_small(
             assert_adjoint(layer, layer.bias, without_bias, x, down.weight)
 
 
+@settings(max_examples=20)
+@given(
+    num_in=st.integers(1, 4), num_out=st.integers(1, 4), height=st.integers(1, 6), width=st.integers(1, 6), seed=SEEDS
+)
+def test_it_transposes_the_block_s_own_convolution_on_features_spread_out(
+    num_in: int, num_out: int, height: int, width: int, seed: int
+) -> None:
+    """Law: U x = C1* (Z x), C1 the block's convolution as it stands, Z x with x at odd rows and columns, 0 between."""
+    model = apply_method(made(Funnel, seed, num_in, num_out), TiedTConv(conv=1))
+    x = random_like((2, num_out, height, width), seed)
+    spread = x.new_zeros(2, num_out, 2 * height, 2 * width)
+    spread[..., 1::2, 1::2] = x
+    layer, conv = layer_at(model, "up.conv"), model.get_submodule("conv")
+    assert isinstance(layer, AdjointConv)
+    assert isinstance(conv, nn.Conv2d)
+    expected = F.conv_transpose2d(spread, conv.weight, layer.bias, conv.stride, conv.padding)
+    torch.testing.assert_close(model.get_submodule("up")(x), expected, rtol=1e-10, atol=1e-12)
+
+
 def test_another_padding_is_another_map() -> None:
     """The near miss that no shape shows: padding=1, output_padding=1 cuts off the first row and column instead."""
     model = apply_method(made(Funnel, 3, 4, 4), TiedTConv(conv=1))

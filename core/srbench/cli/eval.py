@@ -14,7 +14,11 @@ __all__ = ["evaluate_command"]
 
 def evaluate_command(
     model: Annotated[
-        str, typer.Argument(help="Model name: `BACKBONE[+METHOD[(key=value,...)]][.TAG]`.", metavar="MODEL")
+        str,
+        typer.Argument(
+            help="Model name: `BACKBONE[+METHOD[(key=value,...)]][.TAG]`; or a checkpoint that spandrel recognises.",
+            metavar="MODEL",
+        ),
     ],
     scale: Annotated[int, typer.Option(help="How many times larger the SR image is.", min=1)],
     data: Annotated[str, typer.Option(help="A data set's name, or a folder of HR images.", metavar="NAME|DIR")],
@@ -56,6 +60,8 @@ def evaluate_command(
     Example: `srbench eval drrn_b1u9+ps.author --scale 2 --data Set5 --protocol matlab-y`
 
     Example: `srbench eval carn_m.author --scale 4 --data Set14 --protocol matlab-y --tile 64 --self-ensemble`
+
+    Example: `srbench eval checkpoint.pth --scale 4 --data folder/of/images --protocol matlab-y`
     """
     import sys
 
@@ -68,6 +74,7 @@ def evaluate_command(
     from srbench.inference import TilingWarning, options_from
     from srbench.protocols import get_protocol
     from srbench.registry import canonical_name, get_metric, tagged_source
+    from srbench.spandrel_bridge import checkpoint_named, load_checkpoint
     from srbench.storage import sha256_file
     from srbench.weights import load_into, saved_for
 
@@ -94,7 +101,10 @@ def evaluate_command(
         dataset.shipped_lr(dataset.image_names()[0], scale)  # raises where there are none, before any work
     if not found_metrics:
         raise ConfigError("there is no metric to compute; give at least one, e.g. --metrics psnr_y")
-    name = canonical_name(model)
+    checkpoint = checkpoint_named(model)
+    if checkpoint is not None and weights is not None:
+        raise ConfigError(f"'{model}' is a checkpoint itself; leave out --weights {weights}")
+    name = canonical_name(model) if checkpoint is None else None
     there = saved_for(weights) if weights is not None else None
 
     import torch
@@ -105,7 +115,11 @@ def evaluate_command(
 
     where = _device(device)
     weights_sha256: str | None = None
-    if weights is not None:
+    if name is None:
+        assert checkpoint is not None
+        network = load_checkpoint(checkpoint, scale)
+        weights_sha256 = sha256_file(checkpoint)
+    elif weights is not None:
         # A multi-scale network is loaded whole, and what the scale deploys is taken from it.
         scales = there.scales if there is not None and scale in there.scales else (scale,)
         network = create_model(name, scales=scales, pretrained=False)
@@ -147,7 +161,7 @@ def evaluate_command(
         import srbench
 
         payload = {
-            "model": str(name),
+            "model": str(name or model),
             "scale": scale,
             "dataset": dataset.name,
             "dataset_hash": dataset.content_hash(),

@@ -1,4 +1,4 @@
-"""`srbench list`: what is installed, read from metadata, without importing any of it."""
+"""`srbench list`: what is installed, read from metadata, without importing any of it but for `--table`."""
 
 from __future__ import annotations
 
@@ -25,6 +25,14 @@ class Kind(enum.StrEnum):
 def list_(
     kind: Annotated[Kind, typer.Argument(help=f"What to list: {', '.join(Kind)}.", metavar="KIND")] = Kind.MODELS,
     pattern: Annotated[str, typer.Argument(help='A glob pattern such as `"*ps*"`.', metavar="PATTERN")] = "",
+    table: Annotated[
+        bool,
+        typer.Option(
+            "--table",
+            help="Describe models by size, depth, filters, reconstruction and skips. Makes each of them: some seconds.",
+        ),
+    ] = False,
+    scale: Annotated[int, typer.Option(help="The scale that --table speaks of.", min=2)] = 4,
     json: Annotated[
         str | None, typer.Option(metavar="FILE|-", help="Write the result as JSON to a file, or to standard output: -.")
     ] = None,
@@ -32,7 +40,12 @@ def list_(
     """List models, backbones, methods, data sets, suites, protocols or metrics.
 
     Example: `srbench list models "*ps*"`
+
+    Example: `srbench list models --table --scale 2`
     """
+    if table:
+        _print_models(kind, pattern, scale, json)
+        return
     names = _names(kind, pattern)
     if json is not None:
         from srbench.cli.output import write_json
@@ -61,3 +74,77 @@ def _names(kind: Kind, pattern: str) -> list[str]:
         Kind.METRICS: registry.list_metrics,
     }
     return listing[kind](pattern)
+
+
+def _print_models(kind: Kind, pattern: str, scale: int, json: str | None) -> None:
+    """Print the table of models, or write it as JSON.
+
+    Raises:
+        ConfigError: Something else than models or backbones is listed.
+    """
+    import dataclasses
+
+    from srbench.errors import ConfigError
+
+    if kind not in (Kind.MODELS, Kind.BACKBONES):
+        raise ConfigError(f"--table describes models or backbones; {kind.value} have no such table")
+    names = _names(kind, pattern)
+    if not pattern:
+        names = [name for name in names if "+" not in name and "." not in name]
+
+    from srbench.cli.output import check_json_target, print_table, write_json
+
+    if json is not None:
+        check_json_target(json)
+
+    from srbench.model_table import model_rows
+
+    rows = model_rows(names, scale)
+    if json is not None:
+        write_json(
+            {
+                "kind": kind.value,
+                "pattern": pattern,
+                "scale": scale,
+                "models": [dataclasses.asdict(row) for row in rows],
+            },
+            json,
+        )
+    if json == "-":
+        return
+    mark = {True: "yes", False: ""}
+    cells = []
+    for row in rows:
+        counts = [f"{count:,}" for count in (row.parameters, row.deployed) if count is not None]
+        about = row.architecture
+        cells.append(
+            [
+                row.model,
+                *(counts or ["-", "-"]),
+                *(
+                    ["", "", "", "", "", "", ""]
+                    if about is None
+                    else [
+                        str(about.depth),
+                        str(about.filters),
+                        about.upsampling,
+                        about.reconstruction,
+                        mark[about.multi_scale],
+                        mark[about.global_skip],
+                        mark[about.local_skips],
+                    ]
+                ),
+            ]
+        )
+    columns = ["parameters", f"at x{scale}", "depth", "filters", "upsampling", "reconstruction"]
+    print_table(f"Models at x{scale}", ["model", *columns, "multi-scale", "global skip", "local skips"], cells)
+    typer.echo(
+        "parameters: each number once, biases too; of a multi-scale network those of its scales together. "
+        "depth: layers on the longest path."
+    )
+    if not pattern:
+        typer.echo('Models of a method have the same table: give a pattern, such as "edsr*".')
+    if missing := [row for row in rows if row.absent]:
+        typer.echo(
+            f"{len(missing)} of {len(rows)} do not exist at x{scale}, e.g. {missing[0].model}: {missing[0].absent}"
+        )

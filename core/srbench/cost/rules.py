@@ -108,25 +108,32 @@ _RULES: dict[str, Rule] = {
 
 # Known, and no multiply-accumulates by the convention of papers and of fvcore alike.
 _FREE = """
-    abs abs_ add add_ addcdiv addcmul alias any arange argmax argmin as_strided atan2 avg_pool2d bernoulli
-    bitwise_and bitwise_not bitwise_or bitwise_xor cat ceil celu clamp clamp_ clamp_max clamp_max_ clamp_min
-    clamp_min_ clone col2im constant_pad_nd copy copy_ cos cumsum detach detach_ diag diag_embed diagonal div div_
-    elu elu_ empty empty_like empty_permuted empty_strided eq eq_ erf exp expand expm1 exponential_ eye fill fill_
-    flip floor floor_ floor_divide fmod frac full full_like gather ge ge_ gelu gelu_ glu gt gt_ hardsigmoid
-    hardsigmoid_ hardswish hardswish_ hardtanh hardtanh_ im2col index index_add index_copy index_put index_put_
-    index_select isfinite isinf isnan le le_ leaky_relu leaky_relu_ lerp lift_fresh lift_fresh_copy linspace log
-    log10 log1p log2 log_ logical_and logical_not logical_or logical_xor logsumexp lt lt_ masked_fill masked_fill_
-    masked_scatter max max_pool2d_with_indices maximum mean min minimum mish mul mul_ native_dropout ne ne_ neg
-    neg_ new_empty new_empty_strided new_full new_ones new_zeros norm linalg_vector_norm ones ones_like permute
-    pixel_shuffle pixel_unshuffle pow pow_ prod rand rand_like randn randn_like reciprocal reciprocal_
-    reflection_pad2d relu relu_ remainder repeat replication_pad2d resize_ roll round round_ rrelu_with_noise rsqrt
-    rsqrt_ rsub scalar_tensor scatter scatter_ select select_scatter selu sgn sigmoid sigmoid_ sign silu silu_ sin
-    slice slice_scatter softplus sort split split_with_sizes sqrt sqrt_ squeeze squeeze_ std std_mean sub sub_ sum
-    t tan tanh tanh_ topk tril tril_ triu triu_ transpose unbind unfold unsafe_split unsafe_split_with_sizes
-    unsqueeze unsqueeze_ upsample_bicubic2d uniform_ normal_ var var_mean view view_as_complex view_as_real where
-    zero_ zeros zeros_like _adaptive_avg_pool3d _local_scalar_dense _log_softmax _prelu_kernel _reshape_alias
-    _softmax _to_copy _unsafe_view _upsample_bicubic2d_aa _upsample_bilinear2d_aa _unsafe_index _unsafe_index_put
-    _weight_norm_interface _safe_softmax channel_shuffle native_channel_shuffle real imag conj
+    _adaptive_avg_pool3d _local_scalar_dense _log_softmax _prelu_kernel _reshape_alias _safe_softmax _softmax
+    _to_copy _unsafe_index _unsafe_index_put _unsafe_view _upsample_bicubic2d_aa _upsample_bilinear2d_aa
+    _upsample_nearest_exact2d _weight_norm_interface abs abs_ acos acosh adaptive_max_pool2d add add_ addcdiv
+    addcmul alias amax amin aminmax any arange argmax argmin as_strided asin asinh atan atan2 atanh avg_pool2d
+    avg_pool3d bernoulli bitwise_and bitwise_not bitwise_not_ bitwise_or bitwise_xor bucketize cat ceil celu
+    channel_shuffle chunk clamp clamp_ clamp_max clamp_max_ clamp_min clamp_min_ clone col2im conj constant_pad_nd
+    copy copy_ cos cosh count_nonzero cummax cumprod cumsum detach detach_ diag diag_embed diagonal div div_ elu
+    elu_ empty empty_like empty_permuted empty_strided eq eq_ erf erfc exp exp2 exp_ expand expand_as expm1
+    exponential_ eye fill fill_ flip floor floor_ floor_divide fmod frac frexp full full_like gather ge ge_ gelu
+    gelu_ glu gt gt_ hardshrink hardsigmoid hardsigmoid_ hardswish hardswish_ hardtanh hardtanh_ heaviside hstack
+    hypot im2col imag index index_add index_copy index_fill index_put index_put_ index_select isfinite isin isinf
+    isnan le le_ leaky_relu leaky_relu_ lerp lift_fresh lift_fresh_copy linalg_vector_norm linspace log log10 log1p
+    log2 log_ log_sigmoid_forward logaddexp logical_and logical_and_ logical_not logical_not_ logical_or
+    logical_or_ logical_xor logsumexp lt lt_ masked_fill masked_fill_ masked_scatter max max_pool2d_with_indices
+    max_pool3d_with_indices maximum mean median meshgrid min minimum mish mul mul_ nan_to_num nanmedian narrow
+    native_channel_shuffle native_dropout ne ne_ neg neg_ new_empty new_empty_strided new_full new_ones new_zeros
+    norm normal_ ones ones_like permute pixel_shuffle pixel_unshuffle pow pow_ prod rand rand_like randn randn_like
+    real reciprocal reciprocal_ reflection_pad1d reflection_pad2d reflection_pad3d relu relu_ remainder renorm
+    repeat replication_pad1d replication_pad2d replication_pad3d reshape resize_ roll rot90 round round_
+    rrelu_with_noise rsqrt rsqrt_ rsub scalar_tensor scatter scatter_ scatter_add scatter_reduce searchsorted
+    select select_scatter selu sgn sigmoid sigmoid_ sign silu silu_ sin sinh slice slice_scatter softplus
+    softshrink sort split split_with_sizes sqrt sqrt_ square squeeze squeeze_ stack std std_mean sub sub_ sum t
+    take take_along_dim tan tanh tanh_ threshold threshold_ tile topk transpose tril tril_ tril_indices triu triu_
+    triu_indices trunc trunc_ unbind unfold uniform_ unsafe_split unsafe_split_with_sizes unsqueeze unsqueeze_
+    unsqueeze_copy upsample_bicubic2d upsample_linear1d upsample_nearest1d var var_mean view view_as
+    view_as_complex view_as_real vstack where xlogy zero_ zeros zeros_like
 """
 _RULES |= {f"aten::{name}": (FREE, _nothing) for name in _FREE.split()}
 

@@ -13,6 +13,7 @@ from srbench.testing.checks import Subject
 from srbench_zoo.attention import ContrastAttention, SpatialAttention
 from srbench_zoo.drcn import DRCN
 from srbench_zoo.ecbsr import ECBSR, EdgeBlock
+from srbench_zoo.mdsr import MDSR
 from srbench_zoo.swinir import SwinIR
 
 
@@ -111,6 +112,25 @@ def test_swinir_on_images_of_whole_windows_is_not_extended(seed: int) -> None:
     mirrored = torch.cat([mirrored, mirrored.flip(3)[:, :, :, :3]], 3)
     with torch.no_grad():
         assert torch.equal(model(lr), model(mirrored)[:, :, :14, :10])
+
+
+@settings(max_examples=6)
+@given(blocks=st.integers(1, 3), scale=st.sampled_from([2, 3, 4]), seed=st.integers(0, 2**16))
+def test_mdsr_sees_as_far_as_it_declares(blocks: int, scale: int, seed: int) -> None:
+    """Law: an LR pixel's SR pixels depend on the receptive field and on nothing beyond; the full depth is too large."""
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        model = MDSR((2, 3, 4), num_feat=2, num_block=blocks).double()
+    for parameter in model.parameters():
+        parameter.data.abs_()  # no dead ReLU and no two paths that cancel
+    view = model.at_scale(scale)
+    field, side = view.receptive_field, 2 * view.receptive_field + 5
+    lr = torch.rand(1, 3, side, side, dtype=torch.float64, requires_grad=True)
+    middle = side // 2
+    own = slice(middle * scale, (middle + 1) * scale)
+    (gradient,) = torch.autograd.grad(view(lr)[:, :, own, own].sum(), lr)
+    used = (gradient != 0).any(1)[0].any(0).nonzero().flatten()
+    assert (int(used.min()), int(used.max())) == (middle - field, middle + field)
 
 
 def test_drcn_shifts_its_loss_from_the_predictions_to_the_image() -> None:

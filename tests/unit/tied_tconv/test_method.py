@@ -73,6 +73,8 @@ def test_the_paper_s_depths_are_those_of_the_networks() -> None:
         architecture = create_model(name, scale=4).architecture
         assert architecture is not None
         assert (architecture.depth, architecture.filters, architecture.reconstruction) == (depth, 64, "progressive")
+        # Table 1 of the paper: multi-scale training and local skip connections, of the last two.
+        assert architecture.multi_scale == architecture.local_skips == name.startswith("ms_")
 
 
 def test_every_level_s_image_comes_out() -> None:

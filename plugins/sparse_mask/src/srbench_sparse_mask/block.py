@@ -86,6 +86,8 @@ class MaskedConv(nn.Module):
         if self.masks is None:
             return cast(Tensor, self.conv(x))
         spatial, dense_in, dense_out = self.masks.of(self.index, x)
+        if x.is_meta and self.masks.temperature is None:
+            return cast(Tensor, self.conv(x) * spatial)  # costs alone: what the masks will be is not known
         # A convolution that another method has replaced may have no kernel to take channels of.
         if self.masks.temperature is None and dense_out.shape[0] == 1 and isinstance(self.conv, nn.Conv2d):
             return self._hard(self.conv, x, spatial, dense_in, dense_out)
@@ -100,8 +102,6 @@ class MaskedConv(nn.Module):
     @staticmethod
     def _hard(conv: nn.Conv2d, x: Tensor, spatial: Tensor, dense_in: Tensor | None, dense_out: Tensor) -> Tensor:
         full = cast(Tensor, conv(x))
-        if x.is_meta:
-            return full * spatial  # sizes and costs alone: what the masks will be is not known
         if dense_in is None:
             return full * (spatial + dense_out[:, :, None, None]).clamp(max=1)
         masked = full * spatial

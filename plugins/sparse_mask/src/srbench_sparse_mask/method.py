@@ -165,6 +165,12 @@ class SparseMask(SharingMethod):
         for _, block in masked_blocks(model):
             block.temperature = temperature_at(iteration, total)
 
+    def executed_macs(self, model: Backbone, lr: Tensor, scale: int | None) -> list[int] | None:
+        """Return the multiply-accumulates that the masks leave for each image."""
+        from srbench_sparse_mask.accounting import executed_macs
+
+        return executed_macs(model, lr, scale)
+
     def require_sites(self, groups: Sequence[SiteGroup], backbone: str) -> None:
         """Refuse a network without blocks.
 

@@ -121,6 +121,10 @@ class SMSR(Backbone):
         """Return the method that the network's masks follow: the one applied, or else its own."""
         return self.method if isinstance(self.method, SparseMask) else self.native
 
+    def executed_macs(self, lr: Tensor, scale: int | None = None) -> list[int] | None:
+        """Return the multiply-accumulates that the masks leave for each image."""
+        return self.masks().executed_macs(self, lr, scale)
+
     def auxiliary_loss(self) -> Tensor | None:
         """Return the weighted mean active share of the masks."""
         return self.masks().auxiliary_loss(self)

@@ -58,9 +58,14 @@ class LaplacianPyramid(LumaBackbone):
         num_conv: Convolutions on the way through a level.
         num_feat: Features.
 
+    Attributes:
+        for_all_scales: Whether its authors train one network for all scales.
+
     Raises:
         ConfigError: Another scale.
     """
+
+    for_all_scales: bool = False
 
     def __init__(self, scales: tuple[int, ...], num_conv: int, num_feat: int) -> None:
         if any(scale not in (2, 4, 8) for scale in scales):
@@ -82,7 +87,7 @@ class LaplacianPyramid(LumaBackbone):
             depth=2 + num_level * (self.num_conv + 1),
             filters=self.num_feat,
             reconstruction="progressive",
-            multi_scale=len(self.scales) > 1,
+            multi_scale=self.for_all_scales,
             global_skip=True,
             local_skips=self.has_local_skips,
         )

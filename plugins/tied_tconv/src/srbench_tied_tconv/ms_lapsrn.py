@@ -91,6 +91,8 @@ class MSLapSRN(LaplacianPyramid):
         ConfigError: Another scale.
     """
 
+    for_all_scales = True
+
     def __init__(
         self,
         scales: tuple[int, ...],
