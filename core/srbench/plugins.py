@@ -32,6 +32,7 @@ EXTRAS: dict[str, dict[str, tuple[str, ...]]] = {
         "figures": ("coefficients", "filters", "size-quality", "wrong-scale"),
     },
     "sparse-mask": {
+        "commands": ("sparsity",),
         "methods": ("sparse_mask",),
         "backbones": ("msrresnet", "smsr", "smsr_tiny", "srresnet", "srresnet_bn", "srresnet_tiny"),
         "figures": ("feature-sparsity", "features", "masks", "module-sparsity"),

@@ -1,81 +1,121 @@
-"""What masks leave of the work: by hand on small masks, none where all is on, and never more than everything."""
+"""Executed multiply-accumulates are counted from masks; the command that shows them."""
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
+
 import pytest
 import torch
-from hypothesis import given, settings
-from hypothesis import strategies as st
-from torch import nn
+from torch import Tensor, nn
+from typer.testing import CliRunner
 
-from srbench.backbone import Backbone
-from srbench.cost.counts import work_at
-from srbench.cost.operators import on_meta
+from srbench.cli.app import app
+from srbench.cost.counts import cost_of
+from srbench.cost.executed import executed_on
+from srbench.data.datasets import open_dataset
+from srbench.errors import ConfigError
 from srbench.factory import create_model
-from srbench_sparse_mask.accounting import skipped
-from srbench_sparse_mask.block import BlockMasks, masked_blocks
+from srbench.protocols import get_protocol
+from srbench.weights import save_state
+from srbench_sparse_mask.accounting import account
+from srbench_sparse_mask.block import MaskedBlock, masked_blocks
+from srbench_sparse_mask.smsr import SMSR
 from srbench_sparse_mask.surgery import with_path
 
 
-def dense_macs(model: Backbone, height: int, width: int) -> int:
-    return work_at(on_meta(model), 2, height, width).macs
+class Given(nn.Module):
+    """Masks as given."""
+
+    value: Tensor
+
+    def __init__(self, value: Tensor) -> None:
+        super().__init__()
+        self.register_buffer("value", value)
+
+    def forward(self, x: Tensor, temperature: float | None = None) -> Tensor:
+        return self.value
 
 
-def test_a_block_by_hand() -> None:
-    model = create_model("smsr_tiny", scale=2, seed=0)
-    _, block = next(iter(masked_blocks(model)))
-    spatial = torch.ones(1, 1, 5, 6)
-    spatial[..., :3, :] = 0  # 18 positions off
-    dense = [torch.zeros(1, 16) for _ in range(4)]
-    dense[0][0, :3] = 1
-    dense[1][0, :2] = 1
-    masks = BlockMasks(block, dense, None, [spatial])
-    # 16 -> 3 of 16 -> 16, 3 -> 2, 2 -> 0 and 0 -> 0 are left of each 16 -> 16, and 5 of 64 -> 16 where all is gathered.
-    left = 9 * (16 * 3 + 3 * 2) + 16 * 5
-    assert skipped(masks) == 18 * (9 * 4 * 16 * 16 + 16 * 64 - left)
-    assert skipped(BlockMasks(block, dense, None, [torch.ones(1, 1, 5, 6)])) == 0
-    assert skipped(BlockMasks(block, [torch.ones(1, 16)] * 4, None, [spatial])) == 0
+def counted_by_hand(block: MaskedBlock, spatial: Tensor, dense: Tensor) -> int:
+    """Count product by product: an output channel at a position takes an input channel there, or does not."""
+    layers = dense.view(4, -1)
+    on, positions, total = int(spatial.sum()), spatial.numel(), 0
+    for layer in range(4):
+        for output in layers[layer]:
+            for inputs in torch.ones_like(layers[0]) if layer == 0 else layers[layer - 1]:
+                total += 9 * (positions if output and inputs else on)
+    for inputs in dense:
+        total += layers.shape[1] * (positions if inputs else on)
+    return total
 
 
-@settings(max_examples=10)
-@given(
-    st.sampled_from(["smsr_tiny", "imdn_tiny+sparse_mask(n_layers=2)", "srresnet_tiny+sparse_mask(channel=dynamic)"]),
-    st.integers(0, 2**16),
-    st.tuples(st.integers(9, 16), st.integers(9, 16)),
-)
-def test_what_is_left_is_no_more_than_everything_and_the_image_decides(
-    name: str, seed: int, size: tuple[int, int]
-) -> None:
-    """Law: what is executed is no more than the dense count; images of a batch count by themselves."""
-    model = create_model(name, scale=2, seed=seed).train()
-    lr = torch.rand(2, 3, *size, generator=torch.Generator().manual_seed(seed))
-    together = model.executed_macs(lr)
-    assert model.training
-    assert together is not None
-    assert together == [count for image in lr.split(1) for count in model.executed_macs(image) or []]
-    assert all(0 < count <= dense_macs(model, *size) for count in together)
-
-
-@pytest.mark.parametrize("name", ["smsr_tiny", "imdn_tiny+sparse_mask"])
-def test_masks_that_are_on_everywhere_leave_everything(name: str) -> None:
-    model = create_model(name, scale=2, seed=0)
+def test_modules_are_counted_product_by_product(seed: int) -> None:
+    torch.manual_seed(seed)
+    model = SMSR((2,), num_feat=4, num_module=2).eval()
+    wanted = []
     for _, block in masked_blocks(model):
-        for mask in block.spatial:
-            last = mask.layers[-1]
-            assert isinstance(last, nn.ConvTranspose2d)
-            nn.init.zeros_(last.weight)
-            with torch.no_grad():
-                last.bias.copy_(torch.tensor([-1.0, 1.0]))  # off, on
-    assert model.executed_macs(torch.rand(1, 3, 9, 8)) == [dense_macs(model, 9, 8)]
+        spatial, dense = (torch.rand(1, 1, 5, 6) < 0.4).float(), (torch.rand(1, 16) < 0.3).float()
+        block.spatial, block.channel = nn.ModuleList([Given(spatial)]), Given(dense)
+        wanted.append(counted_by_hand(block, spatial, dense[0]))
+    work = account(model, torch.rand(1, 3, 5, 6))[0]
+    assert [module.executed for module in work.modules] == wanted
 
 
-def test_the_sparse_path_and_the_masked_one_have_the_same_masks() -> None:
-    model = create_model("smsr_tiny", scale=2, seed=1)
-    lr = torch.rand(2, 3, 12, 14, generator=torch.Generator().manual_seed(0))
-    assert with_path(model, "sparse").executed_macs(lr) == model.executed_macs(lr)
-    assert with_path(model, "dense").executed_macs(lr) is None
+@pytest.mark.parametrize("name", ["smsr_tiny", "imdn+sparse_mask", "srresnet_tiny+sparse_mask(channel=dynamic)"])
+@pytest.mark.parametrize("path", ["masked_dense", "sparse"])
+def test_masks_that_are_on_leave_the_dense_count_and_off_leave_the_rest(name: str, path: str, seed: int) -> None:
+    model = with_path(create_model(name, scale=2, seed=seed), path)
+    lr = torch.rand(2, 3, 6, 8, generator=torch.Generator().manual_seed(seed))
+    for on in (1.0, 0.0):
+        for _, block in masked_blocks(model):
+            block._referred = ()
+            block.spatial = nn.ModuleList(
+                Given(torch.full((1, 1, 6, 8), on)) for _ in range(max(len(block.spatial), 1))
+            )
+            total = sum(layer.channels for layer in block.layers())
+            block.channel = Given(torch.zeros(1, total))
+        works = account(model, lr)
+        assert len(works) == 2
+        for work in works:
+            masked = sum(module.full for module in work.modules)
+            assert work.executed == (work.dense if on else work.dense - masked)
+            assert work.sparsity == pytest.approx(1 - on)
+            assert 0 < masked < work.dense
 
 
-def test_a_masked_network_with_shared_filters_costs_what_its_dense_form_does() -> None:
-    shared, plain = (create_model(name, scale=2, seed=0) for name in ("smsr_tiny+ps", "smsr_tiny"))
-    assert dense_macs(shared, 12, 12) == dense_macs(plain, 12, 12)
+def test_a_network_without_masks_is_refused() -> None:
+    with pytest.raises(ConfigError, match=r"has no sparse masks; give a model such as smsr\.author"):
+        account(create_model("edsr_tiny", scale=2), torch.rand(1, 3, 4, 4))
+
+
+def test_cost_reads_the_same_counts(seed: int) -> None:
+    model = create_model("smsr_tiny", scale=2, seed=seed).eval()
+    found = executed_on(model, open_dataset("embedded-test"), 2, get_protocol("matlab-y"))
+    assert found is not None
+    assert all(0 < macs <= cost_of(model).hd.macs * 1.001 for macs in found.values())
+
+
+def test_the_command_shows_images_modules_and_work(tmp_path: Path, seed: int) -> None:
+    model = create_model("smsr_tiny", scale=2, seed=seed)
+    save_state(model, tmp_path / "weights.safetensors")
+    options = ["smsr_tiny", "--weights", str(tmp_path / "weights.safetensors"), "--data", "embedded-test"]
+    result = CliRunner().invoke(app, ["sparsity", *options, "--json", str(tmp_path / "found.json")])
+    assert result.exit_code == 0, result.output
+    names = open_dataset("embedded-test").image_names()
+    assert all(name in result.output for name in [*names, "mean", "body.2", "executed, G"])
+    found = json.loads((tmp_path / "found.json").read_text())
+    assert [image["image"] for image in found["images"]] == names
+    assert found["sparsity"] == pytest.approx(sum(image["sparsity"] for image in found["images"]) / len(names))
+    assert found["dense_macs"] == pytest.approx(cost_of(model).hd.macs, rel=2e-3)
+    one = CliRunner().invoke(app, ["sparsity", *options, "--images", names[0], "--json", "-"])
+    assert [image["image"] for image in json.loads(one.stdout)["images"]] == names[:1]
+
+
+def test_the_command_refuses_networks_without_masks_and_unknown_images(tmp_path: Path) -> None:
+    save_state(create_model("edsr_tiny", scale=2, seed=0), tmp_path / "edsr.safetensors")
+    options = ["sparsity", "edsr_tiny", "--weights", str(tmp_path / "edsr.safetensors"), "--data", "embedded-test"]
+    result = CliRunner().invoke(app, options)
+    assert isinstance(result.exception, ConfigError)
+    result = CliRunner().invoke(app, [*options, "--images", "kamera"])
+    assert "did you mean 'camera'" in str(result.exception)

@@ -149,11 +149,14 @@ def test_images_are_found_by_name_and_free_ones_first() -> None:
 
 
 def test_a_figure_says_that_a_training_is_our_own(tmp_path: Path) -> None:
-    training = {"result": {"iterations": 2000, "data": "bsds400"}}
+    training: dict[str, dict[str, object]] = {"result": {"iterations": 2000, "data": "bsds400"}}
     (tmp_path / "training.json").write_text(json.dumps(training))
     assert about_weights("smsr_tiny", tmp_path / "weights.safetensors") == (
         "own small training: 2,000 iterations on bsds400"
     )
+    training["result"]["starting_weights_sha256"] = "0" * 64
+    (tmp_path / "training.json").write_text(json.dumps(training))
+    assert about_weights("smsr", tmp_path / "weights.safetensors").endswith("on bsds400, started from other weights")
     (tmp_path / "training.json").write_text("{}")
     assert about_weights("smsr_tiny", tmp_path / "weights.safetensors") == "weights: weights.safetensors"
     assert about_weights("smsr.author", None) == "the authors' weights"

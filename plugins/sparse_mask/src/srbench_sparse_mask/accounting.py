@@ -1,10 +1,10 @@
-"""How much of a masked network's work is left, counted from the masks of given images."""
+"""What masks leave out: sparsity of each module, and the multiply-accumulates that are executed, counted from masks."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import cast
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
@@ -12,85 +12,173 @@ from torch import Tensor, nn
 from srbench.backbone import Backbone
 from srbench.cost.counts import work_at
 from srbench.cost.operators import on_meta
-from srbench_sparse_mask.block import BlockMasks, masked_blocks
+from srbench.errors import ConfigError
+from srbench_sparse_mask.block import BlockMasks, MaskedBlock, masked_blocks
 
-__all__ = ["executed_macs", "skipped"]
+__all__ = ["ImageWork", "ModuleWork", "account", "executed_macs", "module_work", "recorded_masks"]
+
+
+@dataclass(frozen=True)
+class ModuleWork:
+    """What a block with masks does for one image.
+
+    Attributes:
+        path: Where it is.
+        active: Share of positions where its spatial mask is on.
+        dense: Channels that each of its convolutions computes everywhere.
+        sparsity: Share of positions and channels that is left out, 0..1.
+        executed: Multiply-accumulates of its masked convolutions, and of the layer that gathers them, under the masks.
+        full: Those without masks.
+    """
+
+    path: str
+    active: float
+    dense: tuple[int, ...]
+    sparsity: float
+    executed: int
+    full: int
+
+
+@dataclass(frozen=True)
+class ImageWork:
+    """What a network does for one image.
+
+    Attributes:
+        modules: Its blocks with masks, in the order of execution.
+        dense: Multiply-accumulates of the whole network with all masks on, the masks' prediction included.
+        pixels: LR pixels.
+    """
+
+    modules: tuple[ModuleWork, ...]
+    dense: int
+    pixels: int
+
+    @property
+    def sparsity(self) -> float:
+        """Mean of the modules' sparsity, as the authors of SMSR report it."""
+        return sum(module.sparsity for module in self.modules) / len(self.modules)
+
+    @property
+    def executed(self) -> int:
+        """Multiply-accumulates that the masks leave: what is never skipped included, the masks' prediction too."""
+        return self.dense - sum(module.full - module.executed for module in self.modules)
 
 
 @torch.no_grad()
-def executed_macs(model: Backbone, lr: Tensor, scale: int | None = None) -> list[int] | None:
-    """Return the multiply-accumulates that the masks leave for each image; None for a network whose masks are off.
+def account(model: Backbone, lr: Tensor, scale: int | None = None) -> list[ImageWork]:
+    """Run a network on LR images and count what its masks leave of the work.
 
     Args:
-        model: A network with masks; its mode stays as it is.
-        lr: LR images `(N, 3, h, w)` in 0..1.
-        scale: As in `forward`.
+        model: A network with masks; it is run in evaluation mode and comes back in the mode in which it was.
+        lr: `(N, 3, h, w)` in 0..1.
+        scale: As in the network's `forward`.
+
+    Returns:
+        One for each image.
+
+    Raises:
+        ConfigError: The network has no masks.
     """
+    scale = model.select_scale(scale)
+    training = model.training
+    model.eval()
+    try:
+        with recorded_masks(model) as found:
+            for image in lr.split(1):
+                model(image, scale)
+    finally:
+        model.train(training)
+    dense = work_at(on_meta(model), scale, lr.shape[2], lr.shape[3]).macs
+    pixels = lr.shape[2] * lr.shape[3]
+    return [
+        ImageWork(tuple(module_work(path, masks) for path, masks in zip(found, image, strict=True)), dense, pixels)
+        for image in zip(*found.values(), strict=True)
+    ]
+
+
+def executed_macs(model: Backbone, lr: Tensor, scale: int | None = None) -> list[int] | None:
+    """Return what inference executes for each image of a batch (`Backbone.executed_macs`); None with masks off."""
     if all(block.path == "dense" for _, block in masked_blocks(model)):
         return None
-    scale = model.select_scale(scale)
-    dense = work_at(on_meta(model), scale, *lr.shape[2:]).macs
-    counts = []
-    for image in lr.split(1):
-        with _recorded(model) as passes:
-            model(image, scale)
-        counts.append(dense - round(sum(map(skipped, passes))))
-    return counts
+    return [work.executed for work in account(model, lr, scale)]
 
 
 @contextmanager
-def _recorded(model: Backbone) -> Iterator[list[BlockMasks]]:
-    passes: list[BlockMasks] = []
-    blocks = [block for _, block in masked_blocks(model)]
-    before, training = [block.recorder for block in blocks], model.training
-    model.eval()
+def recorded_masks(model: Backbone) -> Iterator[dict[str, list[BlockMasks]]]:
+    """Keep the masks of every pass, by the path of the block.
+
+    Raises:
+        ConfigError: The network has no masks.
+    """
+    blocks = dict(masked_blocks(model))
+    if not blocks:
+        raise ConfigError(
+            f"'{model.model_name or type(model).__name__}' has no sparse masks; give a model such as smsr.author or "
+            "srresnet+sparse_mask"
+        )
+    found: dict[str, list[BlockMasks]] = {path: [] for path in blocks}
+    before = {path: block.recorder for path, block in blocks.items()}
+    for path, block in blocks.items():
+        block.recorder = found[path]
     try:
-        for block in blocks:
-            block.recorder = passes
-        yield passes
+        yield found
     finally:
-        for block, recorder in zip(blocks, before, strict=True):
-            block.recorder = recorder
-        model.train(training)
+        for path, block in blocks.items():
+            block.recorder = before[path]
 
 
-def skipped(masks: BlockMasks) -> float:
-    """Return the multiply-accumulates that hard masks save in one pass of one image through a block.
+def module_work(path: str, masks: BlockMasks) -> ModuleWork:
+    """Count one pass of one image through a block.
 
     Where a spatial mask is off, a convolution takes the dense channels of its input to the dense ones of its output
     only, and the layer that gathers the block's parts finds zeros in their sparse channels.
     """
     block = masks.block
-    saved = 0.0
-    gathered = _gathered(masks)
+    dense = [share[0] > 0.5 for share in masks.dense]
+    on = [int(spatial.sum()) for spatial in masks.spatial]
+    positions = masks.spatial[0].numel()
+    executed = full = 0
     for index, layer in enumerate(block.layers()):
         stage, place = divmod(index, block.stage_length)
-        spatial = masks.spatial[stage]
-        off = float((1 - spatial).sum())
-        dense = masks.dense[index][0]
-        conv = cast(nn.Conv2d, layer.conv)  # or a layer in its place, with the same attributes
-        inputs = conv.in_channels
-        dense_in = inputs if place == 0 else float(masks.dense[index - 1][0, block.splits[index - 1] :].sum())
-        area = conv.kernel_size[0] * conv.kernel_size[1]
-        saved += off * area * (inputs * conv.out_channels - dense_in * float(dense.sum()))
-        if gathered is not None:
-            outputs, leaves = gathered
-            parts = dense[: leaves[index]]
-            saved += off * outputs * (len(parts) - float(parts.sum()))
-    return saved
+        always = layer.in_channels if place == 0 else int(dense[index - 1][block.splits[index - 1] :].sum())
+        executed += layer.taps * _work(
+            always, layer.in_channels, int(dense[index].sum()), layer.channels, positions, on[stage]
+        )
+        full += layer.taps * layer.in_channels * layer.channels * positions
+    if (gather := _gather(block)) is not None and (seen := _gathered(block, dense, on, gather.in_channels)) is not None:
+        for always, among, active in seen:
+            executed += gather.out_channels * (always * positions + (among - always) * active)
+            full += gather.out_channels * among * positions
+    return ModuleWork(
+        path,
+        active=sum(on) / (positions * len(on)),
+        dense=tuple(int(layer.sum()) for layer in dense),
+        sparsity=1 - float(masks.active()[0]),
+        executed=executed,
+        full=full,
+    )
 
 
-def _gathered(masks: BlockMasks) -> tuple[int, list[int]] | None:
-    """Return the outputs of the layer that gathers the parts, and how many channels of each layer it sees.
+def _work(dense_in: int, inputs: int, dense_out: int, outputs: int, positions: int, active: int) -> int:
+    """Return the products of channels: dense ones make dense ones everywhere, all others only where the mask is on."""
+    everywhere = dense_in * dense_out
+    return everywhere * positions + (inputs * outputs - everywhere) * active
 
-    None where there is no such layer, or it is not a pointwise convolution of just these channels.
-    """
-    block = masks.block
-    layers = block.layers()
+
+def _gather(block: MaskedBlock) -> nn.Conv2d | None:
+    """Return the 1x1 convolution that merges a block's parts; None where there is none to be found."""
     if not block.parts.gather:
         return None
-    gather = block.block.get_submodule(block.parts.gather)
-    leaves = [split or layer.channels for split, layer in zip(block.splits, layers, strict=True)]
-    if not isinstance(gather, nn.Conv2d) or gather.kernel_size != (1, 1) or gather.in_channels != sum(leaves):
-        return None
-    return gather.out_channels, leaves
+    layers = [m for m in block.block.get_submodule(block.parts.gather).modules() if isinstance(m, nn.Conv2d)]
+    return layers[-1] if layers and layers[-1].kernel_size == (1, 1) else None
+
+
+def _gathered(
+    block: MaskedBlock, dense: Sequence[Tensor], on: Sequence[int], wanted: int
+) -> list[tuple[int, int, int]] | None:
+    """Return dense channels, all channels and active positions of each part that the gathering layer sees."""
+    seen = []
+    for index, (share, split) in enumerate(zip(dense, block.splits, strict=True)):
+        part = share[:split] if any(block.splits) else share
+        seen.append((int(part.sum()), len(part), on[index // block.stage_length]))
+    return seen if sum(among for _, among, _ in seen) == wanted else None

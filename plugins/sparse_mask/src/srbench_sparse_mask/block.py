@@ -8,12 +8,13 @@ from dataclasses import dataclass, field
 from typing import Any, cast
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from srbench.backbone import SharedUser
 from srbench.sites import BlockSpec
 from srbench_sparse_mask.masks import SharedMask
+from srbench_sparse_mask.rows import Positions
+from srbench_sparse_mask.sparse import DENSEST, dense_part, sparse_conv
 
 __all__ = ["PATHS", "BlockMasks", "MaskedBlock", "MaskedConv", "masked_blocks"]
 
@@ -35,6 +36,7 @@ class BlockMasks:
     dense: list[Tensor]
     temperature: float | None
     spatial: list[Tensor] = field(default_factory=list)
+    _positions: list[Positions] = field(default_factory=list)
 
     def of(self, index: int, x: Tensor) -> tuple[Tensor, Tensor | None, Tensor]:
         """Return what masks a convolution: the spatial mask, dense shares of its input (None: all) and output.
@@ -50,6 +52,13 @@ class BlockMasks:
             return self.spatial[stage], None, self.dense[index]
         # Of the layer before, those that did not leave the block (BlockSpec.splits).
         return self.spatial[stage], self.dense[index - 1][:, self.block.splits[index - 1] :], self.dense[index]
+
+    def positions(self, index: int) -> Positions:
+        """Return where the mask of a convolution is on; worked out once for each stage."""
+        stage = index // self.block.stage_length
+        if stage == len(self._positions):
+            self._positions.append(Positions(self.spatial[stage]))
+        return self._positions[stage]
 
     def active(self) -> Tensor:
         """Return the mean active share of channels and positions, of each image: `(N,)`."""
@@ -77,7 +86,8 @@ class MaskedConv(nn.Module):
     def __init__(self, conv: nn.Conv2d, index: int) -> None:
         super().__init__()
         self.conv: nn.Module = conv
-        self.channels = conv.out_channels
+        self.in_channels, self.channels = conv.in_channels, conv.out_channels
+        self.taps = conv.kernel_size[0] * conv.kernel_size[1]
         self.index = index
         self.masks: BlockMasks | None = None
 
@@ -86,12 +96,39 @@ class MaskedConv(nn.Module):
         if self.masks is None:
             return cast(Tensor, self.conv(x))
         spatial, dense_in, dense_out = self.masks.of(self.index, x)
-        if x.is_meta and self.masks.temperature is None:
+        hard = self.masks.temperature is None
+        if hard and x.is_meta:
             return cast(Tensor, self.conv(x) * spatial)  # costs alone: what the masks will be is not known
-        # A convolution that another method has replaced may have no kernel to take channels of.
-        if self.masks.temperature is None and dense_out.shape[0] == 1 and isinstance(self.conv, nn.Conv2d):
+        if hard and isinstance(self.conv, nn.Conv2d) and self.masks.block.path == "sparse":
+            return self._sparse(self.conv, x, dense_in, dense_out)
+        # A convolution that another method has replaced may have no kernel to take channels of, and a graph that is
+        # exported cannot depend on how many of them are dense.
+        split = dense_out.shape[0] == 1 and not torch.compiler.is_exporting()
+        if hard and split and isinstance(self.conv, nn.Conv2d):
             return self._hard(self.conv, x, spatial, dense_in, dense_out)
         return self._soft(x, spatial, dense_in, dense_out)
+
+    def _sparse(self, conv: nn.Conv2d, x: Tensor, dense_in: Tensor | None, dense_out: Tensor) -> Tensor:
+        assert self.masks is not None
+        spatial = self.masks.spatial[self.index // self.masks.block.stage_length]
+        if dense_out.shape[0] > 1:  # each image has channels of its own
+            images = zip(x.split(1), spatial.split(1), dense_out, strict=True)
+            parts = [
+                self._one(conv, image, mask, Positions(mask), None if dense_in is None else dense_in[number], here)
+                for number, (image, mask, here) in enumerate(images)
+            ]
+            return torch.cat(parts)
+        positions = self.masks.positions(self.index)
+        return self._one(conv, x, spatial, positions, None if dense_in is None else dense_in[0], dense_out[0])
+
+    @staticmethod
+    def _one(
+        conv: nn.Conv2d, x: Tensor, spatial: Tensor, positions: Positions, dense_in: Tensor | None, dense_out: Tensor
+    ) -> Tensor:
+        if positions.share > DENSEST:
+            shares = None if dense_in is None else dense_in[None]
+            return MaskedConv._hard(conv, x, spatial, shares, dense_out[None])
+        return sparse_conv(conv, x, positions, dense_in, dense_out)
 
     def _soft(self, x: Tensor, spatial: Tensor, dense_in: Tensor | None, dense_out: Tensor) -> Tensor:
         full = self.conv(x)
@@ -108,21 +145,9 @@ class MaskedConv(nn.Module):
         outputs = dense_out[0].nonzero()[:, 0]
         if not len(outputs):
             return masked
-        inputs = dense_in[0].nonzero()[:, 0]
-        weight, bias = conv.weight[outputs], conv.bias
-        dense = (
-            F.conv2d(x[:, inputs], weight[:, inputs], None if bias is None else bias[outputs], padding=conv.padding)
-            if len(inputs)
-            else _constant(x, bias, outputs)
-        )
+        dense = dense_part(conv, x, dense_in[0], outputs)
         masked[:, outputs] += dense * (1 - spatial)
         return masked
-
-
-def _constant(x: Tensor, bias: Tensor | None, outputs: Tensor) -> Tensor:
-    """Return what convolutions give of no input channels: their biases."""
-    zeros = x.new_zeros(1, len(outputs), 1, 1)
-    return zeros if bias is None else zeros + bias[outputs][:, None, None]
 
 
 class MaskedBlock(SharedUser):
@@ -136,6 +161,8 @@ class MaskedBlock(SharedUser):
         stage_length: Convolutions that share a spatial mask.
         temperature: Of the Gumbel softmax in training.
         path: How inference computes: one of `PATHS`.
+        recorder: Where each pass leaves its masks; None: nowhere.
+        prepared: What the sparse path keeps of the weights, and of which.
 
     Args:
         block: The block; it is copied.
@@ -170,6 +197,7 @@ class MaskedBlock(SharedUser):
         self.temperature = 1.0
         self.path = "masked_dense"
         self.recorder: list[BlockMasks] | None = None
+        self.prepared: tuple[Any, Any] | None = None
         self._active: list[Tensor] = []
 
     def __getattr__(self, name: str) -> Any:
@@ -211,7 +239,11 @@ class MaskedBlock(SharedUser):
         """Return what the block makes of features `(N, C, h, w)`, masked."""
         if self.path == "dense":
             return cast(Tensor, self.block(x))
-        masks, layers = self.masks(x), self.layers()
+        return self.run(x, self.masks(x))
+
+    def run(self, x: Tensor, masks: BlockMasks) -> Tensor:
+        """Return what the block makes of features `(N, C, h, w)` under given masks; missing ones are predicted."""
+        layers = self.layers()
         for layer in layers:
             layer.masks = masks
         try:
@@ -225,13 +257,17 @@ class MaskedBlock(SharedUser):
             self.recorder.append(masks)
         return out
 
+    def plainly_masked(self) -> bool:
+        """Say whether one spatial mask serves all convolutions, and these are plain: no other method's."""
+        return self.stage_length == len(self.convs) and all(type(layer.conv) is nn.Conv2d for layer in self.layers())
+
     def take_active(self) -> list[Tensor]:
         """Return the active shares `(N,)` of the training passes since the last call, and forget them."""
         active, self._active = self._active, []
         return active
 
     def __getstate__(self) -> dict[str, object]:
-        return {**self.__dict__, "_active": [], "recorder": None}  # a copy has been through no pass
+        return {**self.__dict__, "_active": [], "prepared": None, "recorder": None}  # a copy has been through no pass
 
 
 def masked_blocks(model: nn.Module) -> Iterator[tuple[str, MaskedBlock]]:

@@ -87,16 +87,13 @@ class SparseMask(SharingMethod):
         """
         groups: list[SiteGroup] = []
         for bank in super().groups(sites):
-            if self.spatial == "gradient":
-                groups.append(bank)
-                continue
             spans = {self._span(site) for site in bank.sites}
             if len(spans) > 1 or len(bank.sites) % max(spans):
                 raise SharingError(
                     f"n_layers={self.n_layers} does not divide the {len(bank.sites)} blocks of '{bank.name}' evenly: "
                     f"a spatial mask would span {max(spans)} of them; give another n_layers"
                 )
-            span = spans.pop()
+            span = len(bank.sites) if self.spatial == "gradient" else spans.pop()
             groups += [
                 SiteGroup(
                     bank.name if span == len(bank.sites) else f"{bank.name}_{first}", bank.sites[first : first + span]
@@ -166,7 +163,7 @@ class SparseMask(SharingMethod):
             block.temperature = temperature_at(iteration, total)
 
     def executed_macs(self, model: Backbone, lr: Tensor, scale: int | None) -> list[int] | None:
-        """Return the multiply-accumulates that the masks leave for each image."""
+        """Return the multiply-accumulates that the masks leave, for each image of a batch."""
         from srbench_sparse_mask.accounting import executed_macs
 
         return executed_macs(model, lr, scale)

@@ -12,8 +12,9 @@ from srbench.errors import ConfigError
 from srbench.mean_shift import mean_shift
 from srbench.registry import register_backbone
 from srbench.sites import BlockSpec, SharingSite
+from srbench_sparse_mask.engine import sparse_features
 from srbench_sparse_mask.method import SparseMask
-from srbench_sparse_mask.surgery import mask_natively
+from srbench_sparse_mask.surgery import infers_sparsely, mask_natively
 
 __all__ = ["SMM", "SMSR", "ChannelAttention", "smsr", "smsr_tiny"]
 
@@ -63,7 +64,7 @@ class SMM(nn.Module):
         """Return features `(N, C, h, w)`."""
         collected, features = [], x
         for conv in self.convs:
-            features = F.relu(conv(features))
+            features = F.relu_(conv(features))
             collected.append(features)
         return self.attention(self.collect(torch.cat(collected, 1))) + x  # type: ignore[no-any-return]
 
@@ -122,7 +123,7 @@ class SMSR(Backbone):
         return self.method if isinstance(self.method, SparseMask) else self.native
 
     def executed_macs(self, lr: Tensor, scale: int | None = None) -> list[int] | None:
-        """Return the multiply-accumulates that the masks leave for each image."""
+        """Return the multiply-accumulates that the masks leave, for each image of a batch."""
         return self.masks().executed_macs(self, lr, scale)
 
     def auxiliary_loss(self) -> Tensor | None:
@@ -133,16 +134,24 @@ class SMSR(Backbone):
         """Follow the schedules of temperature and regularisation."""
         self.masks().on_step(self, iteration, total)
 
-    def forward(self, lr: Tensor, scale: int | None = None) -> Tensor:
-        """Return SR images `(N, 3, s*h, s*w)` of LR images `(N, 3, h, w)` in 0..1."""
-        scale = self.select_scale(scale)
-        shifted = self.sub_mean(lr * _VALUE_RANGE)
-        first = features = self.head(shifted)
+    def merged(self, features: Tensor) -> Tensor:
+        """Return what the modules, and the layer that merges their outputs, make of features `(N, C, h, w)`."""
         collected = []
         for module in self.body:
             features = module(features)
             collected.append(features)
-        residual = self.tail(self.collect(torch.cat(collected, 1)) + first)
+        return self.collect[0](torch.cat(collected, 1))  # type: ignore[no-any-return]
+
+    def forward(self, lr: Tensor, scale: int | None = None) -> Tensor:
+        """Return SR images `(N, 3, s*h, s*w)` of LR images `(N, 3, h, w)` in 0..1."""
+        scale = self.select_scale(scale)
+        shifted = self.sub_mean(lr * _VALUE_RANGE)
+        first = self.head(shifted)
+        if not self.training and not lr.is_meta and infers_sparsely(self):
+            merged = torch.cat([sparse_features(self, image, number) for number, image in enumerate(first.split(1))])
+        else:
+            merged = self.merged(first)
+        residual = self.tail(self.collect[1:](merged) + first)
         enlarged = F.interpolate(shifted, scale_factor=scale, mode="bicubic", align_corners=False)
         return self.add_mean(residual + enlarged) / _VALUE_RANGE  # type: ignore[no-any-return]
 

@@ -25,7 +25,7 @@ from srbench_sparse_mask.masks import (
 if TYPE_CHECKING:
     from srbench_sparse_mask.method import SparseMask
 
-__all__ = ["mask_natively", "masked", "shared_mask", "show_images", "with_path"]
+__all__ = ["infers_sparsely", "mask_natively", "masked", "shared_mask", "show_images", "with_path"]
 
 B = TypeVar("B", bound=Backbone)
 
@@ -117,6 +117,11 @@ def mask_natively(model: Backbone, method: SparseMask) -> None:
             parent, _, name = site.path.rpartition(".")
             module = masked(method, site, model.get_submodule(site.path), None)
             setattr(model.get_submodule(parent), name, module)
+
+
+def infers_sparsely(model: Backbone) -> bool:
+    """Say whether a network has masks and takes the sparse path."""
+    return any(block.path == "sparse" for _, block in masked_blocks(model))
 
 
 def with_path(model: B, path: str) -> B:

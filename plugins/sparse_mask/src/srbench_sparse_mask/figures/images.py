@@ -66,9 +66,10 @@ def about_weights(model: str, weights: Path | None) -> str:
     try:
         training = json.loads((weights.parent / "training.json").read_text(encoding="utf-8"))["result"]
         iterations, data = int(training["iterations"]), str(training["data"])
+        start = ", started from other weights" if training.get("starting_weights_sha256") else ""
     except (OSError, ValueError, KeyError, TypeError):
         return f"weights: {weights.name}"
-    return f"own small training: {iterations:,} iterations on {data}"
+    return f"own small training: {iterations:,} iterations on {data}{start}"
 
 
 def joined(parts: Sequence[str]) -> str:

@@ -97,7 +97,7 @@ def _draw(name: str, about: str, measured: Mapping[str, npt.NDArray[np.float64]]
     from srbench.figures import COLORS, Sheet
 
     modules = max(len(values) for values in measured.values())
-    width = max(0.5 + 0.75 * modules, 4.6)
+    width = max(0.5 + (0.45 + 0.15 * len(measured)) * modules, 4.6)
     sheet = Sheet(width + 0.9, 3.5, f"Sparsity of the modules of {name}")
     # A long line is broken between its parts.
     lines = about.split("; ")
@@ -110,7 +110,7 @@ def _draw(name: str, about: str, measured: Mapping[str, npt.NDArray[np.float64]]
         places = np.arange(len(values)) + (number - (len(measured) - 1) / 2) * bar
         axes.bar(places, values, width=bar * 0.92, color=COLORS[number % len(COLORS)], label=label)
         for place, value in zip(places, values, strict=True):
-            axes.text(place, value + 0.01, f"{value:.2f}", ha="center", va="bottom", size=6.5)
+            axes.text(place, value + 0.01, f"{value:.2f}", ha="center", va="bottom", size=6)
     axes.set(xticks=range(modules), xticklabels=[f"module {number + 1}" for number in range(modules)], ylim=(0, 1))
     axes.set_ylabel("sparsity")
     axes.tick_params(length=2, width=0.4)
