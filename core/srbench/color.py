@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from srbench.errors import DataError
 
-__all__ = ["BT601_OFFSET", "BT601_WEIGHTS", "rgb_to_y"]
+__all__ = ["BT601_OFFSET", "BT601_WEIGHTS", "ONE_THREAD", "rgb_to_y"]
 
 BT601_WEIGHTS = (65.481, 128.553, 24.966)
 """What R, G and B in 0..1 add to Y (ITU-R BT.601, studio range)."""
@@ -19,6 +19,10 @@ BT601_OFFSET = 16.0
 
 # Lines converted together, so that their float64 copy stays in the cache.
 _STRIP = 32
+
+# Pixels whose luma one matrix product takes. For larger ones OpenBLAS wakes a thread for each core, which costs more
+# than it saves, and a hundred times as much beside a network that keeps the cores busy.
+ONE_THREAD = 3072
 
 
 def rgb_to_y(image: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
@@ -45,10 +49,9 @@ def rgb_to_y(image: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
         lines = image[start : start + _STRIP]
         floats = strip[: len(lines)]
         floats[:] = lines
-        np.matmul(
-            floats.reshape(-1, 3),
-            weights,
-            out=luma[start : start + len(lines)].reshape(-1),
-        )
+        pixels, found = floats.reshape(-1, 3), luma[start : start + len(lines)].reshape(-1)
+        for first in range(0, len(pixels), ONE_THREAD):
+            few = slice(first, first + ONE_THREAD)
+            np.matmul(pixels[few], weights, out=found[few])
     luma += BT601_OFFSET
     return luma

@@ -14,6 +14,7 @@ from srbench.cli.contributed import CommandGroup
 from srbench.cli.cost import cost
 from srbench.cli.eval import evaluate_command
 from srbench.cli.explain import explain
+from srbench.cli.export import export
 from srbench.cli.train import train
 from srbench.errors import ConfigError
 
@@ -68,6 +69,7 @@ app.command("cost")(cost)
 app.command("audit")(audit)
 app.command("list")(list_command.list_)
 app.command("explain")(explain)
+app.command("export")(export)
 app.add_typer(data.app, name="data")
 app.add_typer(cache.app, name="cache")
 app.add_typer(leaderboard.app, name="leaderboard")

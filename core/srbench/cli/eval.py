@@ -155,7 +155,7 @@ def evaluate_command(
         )
 
     if (measured := frame.attrs["tile_error"]) is not None:
-        typer.echo(f"srbench: {TileError(**measured).sentence(str(name))}", err=True)
+        typer.echo(f"srbench: {TileError(**measured).sentence(str(name or model))}", err=True)
     means = {metric.name: float(frame[metric.name].mean()) for metric in found_metrics}
     if json is not None:
         import srbench

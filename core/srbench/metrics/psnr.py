@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from srbench.color import BT601_WEIGHTS
+from srbench.color import BT601_WEIGHTS, ONE_THREAD
 from srbench.metrics import check_images, check_pair, check_values, crop
 
 __all__ = ["PSNRRGB", "PSNRY", "psnr"]
@@ -69,8 +69,10 @@ class PSNRY:
             lines = slice(start, start + _STRIP)
             # int16 holds -255..255 exactly.
             difference = np.subtract(a[lines], b[lines], dtype=np.int16).reshape(-1, 3)
-            luma = difference.astype(np.float64) @ weights
-            total += float(luma @ luma)
+            floats = difference.astype(np.float64)
+            for first in range(0, len(floats), ONE_THREAD):
+                luma = floats[first : first + ONE_THREAD] @ weights
+                total += float(luma @ luma)
         return _decibel(total / (a.shape[0] * a.shape[1]), 255.0)
 
 

@@ -19,6 +19,8 @@ Floats = npt.NDArray[np.float64]
 # Output lines and columns that one small matrix product filters. Found by trial: smaller blocks spend the time on
 # calls, larger ones on the zeros of the band.
 _BLOCK = 32
+# Columns of the first pass's products: with more, OpenBLAS would wake a thread for each core (see `srbench.color`).
+_COLUMNS = 192
 
 
 def gaussian_window(size: int = 11, sigma: float = 1.5) -> Floats:
@@ -97,11 +99,9 @@ def _mean_ssim(
         source[2] += source[3]
         np.multiply(source[0], source[1], out=source[3])
         for moment in range(4):
-            np.matmul(
-                band[:lines, : lines + margin],
-                source[moment],
-                out=columns[moment, :lines],
-            )
+            for left in range(0, x.shape[1], _COLUMNS):
+                some = slice(left, left + _COLUMNS)
+                np.matmul(band[:lines, : lines + margin], source[moment, :, some], out=columns[moment, :lines, some])
             for left in range(0, width, _BLOCK):
                 count = min(_BLOCK, width - left)
                 np.matmul(

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import copy
+import subprocess
+import sys
 
 import pytest
 import torch
@@ -179,3 +181,13 @@ def test_masked_dense_can_be_exported(seed: int) -> None:
     with torch.no_grad():
         exported = torch.export.export(model, (lr,), strict=False).module()
         assert torch.allclose(exported(lr), model(lr), atol=1e-6)
+
+
+def test_the_package_offers_paths_and_counts_and_imports_no_torch_for_it() -> None:
+    code = (
+        "import sys, srbench_sparse_mask as m; assert 'torch' not in sys.modules; "
+        "assert m.with_path.__name__ == 'with_path' and m.account.__name__ == 'account'; "
+        "assert not hasattr(m, 'path')"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr

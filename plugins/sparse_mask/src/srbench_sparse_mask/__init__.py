@@ -1,1 +1,27 @@
-"""Sparse masks (SMSR) for sr-bench, and the backbone of the paper."""
+"""Sparse masks (SMSR) for sr-bench, and backbones to put them on.
+
+`with_path` chooses how a network with masks infers; `account` counts what its masks leave of the work. Both are
+imported, and torch with them, when they are first used.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from srbench_sparse_mask.accounting import account as account
+    from srbench_sparse_mask.surgery import with_path as with_path
+
+__all__ = ["account", "with_path"]
+
+
+def __getattr__(name: str) -> Any:
+    if name == "account":
+        from srbench_sparse_mask.accounting import account
+
+        return account
+    if name == "with_path":
+        from srbench_sparse_mask.surgery import with_path
+
+        return with_path
+    raise AttributeError(f"module 'srbench_sparse_mask' has no attribute '{name}'")
