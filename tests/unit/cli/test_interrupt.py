@@ -104,7 +104,7 @@ def test_ctrl_c_ends_a_command_with_a_sentence_and_status_130(
         (("run", "--suite"), 2, "--suite"),
         (("run", "--suiet", "x"), 2, "--suite"),
         (("rnu",), 2, "run"),
-        (("explain",), 2, "matlab-y or truncate-y"),
+        (("explain",), 2, "lapsrn-double or matlab-y or ntire"),
         (("list", "modells"), 2, "models"),
         (("list", "models"), 0, "bicubic"),
     ],
