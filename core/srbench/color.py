@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from srbench.errors import DataError
 
-__all__ = ["BT601_OFFSET", "BT601_WEIGHTS", "ONE_THREAD", "rgb_to_y"]
+__all__ = ["BT601_OFFSET", "BT601_WEIGHTS", "ONE_THREAD", "luma_lines", "rgb_to_y"]
 
 BT601_WEIGHTS = (65.481, 128.553, 24.966)
 """What R, G and B in 0..1 add to Y (ITU-R BT.601, studio range)."""
@@ -41,17 +41,18 @@ def rgb_to_y(image: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
     """
     if image.ndim != 3 or image.shape[2] != 3:
         raise DataError(f"luma is taken of an RGB image of shape (H, W, 3), got shape {image.shape}")
-    weights = np.asarray(BT601_WEIGHTS) / 255.0
     height, width = image.shape[:2]
     luma = np.empty((height, width))
-    strip = np.empty((_STRIP, width, 3))
     for start in range(0, height, _STRIP):
-        lines = image[start : start + _STRIP]
-        floats = strip[: len(lines)]
-        floats[:] = lines
-        pixels, found = floats.reshape(-1, 3), luma[start : start + len(lines)].reshape(-1)
-        for first in range(0, len(pixels), ONE_THREAD):
-            few = slice(first, first + ONE_THREAD)
-            np.matmul(pixels[few], weights, out=found[few])
-    luma += BT601_OFFSET
+        luma_lines(image[start : start + _STRIP], luma[start : start + _STRIP])
     return luma
+
+
+def luma_lines(lines: npt.NDArray[Any], out: npt.NDArray[np.float64]) -> None:
+    """Write the BT.601 luma of a few lines `(n, W, 3)`, as `rgb_to_y` defines it, to a contiguous array `(n, W)`."""
+    weights = np.asarray(BT601_WEIGHTS) / 255.0
+    pixels, found = lines.astype(np.float64).reshape(-1, 3), out.reshape(-1)
+    for first in range(0, len(pixels), ONE_THREAD):
+        few = slice(first, first + ONE_THREAD)
+        np.matmul(pixels[few], weights, out=found[few])
+    out += BT601_OFFSET

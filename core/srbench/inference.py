@@ -10,11 +10,14 @@ from pydantic import BaseModel, ConfigDict, Field, StrictBool, StrictInt, Valida
 
 from srbench.errors import ConfigError
 
-__all__ = ["ALIGNMENT", "DEFAULT", "DTYPES", "InferenceOptions", "TilingWarning", "options_from"]
+__all__ = ["ALIGNMENT", "DEFAULT", "DTYPES", "TILE_ROUNDING", "InferenceOptions", "TilingWarning", "options_from"]
 
 # Tiles begin at multiples of this many LR pixels, so that a network that halves its features inside, once or thrice,
 # sees each tile on the grid on which it sees the whole image.
 ALIGNMENT = 8
+
+# What tiles may change where their overlap covers the network's receptive field, in parts of the range: rounding.
+TILE_ROUNDING = 1e-5
 
 # The name in options -> the name in records.
 DTYPES = {"fp32": "float32", "fp16": "float16", "bf16": "bfloat16"}

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from srbench.errors import ConfigError
-from srbench.inference import ALIGNMENT, InferenceOptions, TilingWarning
+from srbench.inference import ALIGNMENT, TILE_ROUNDING, InferenceOptions, TilingWarning
 
 __all__ = ["Configured", "TileError", "configured", "overlap_of", "self_ensemble", "tile_error", "tiled"]
 
@@ -229,6 +229,11 @@ class TileError:
     mean: float
     region: tuple[int, int]
 
+    @property
+    def rounding_only(self) -> bool:
+        """Say whether the difference is no more than that of rounding."""
+        return self.largest <= TILE_ROUNDING  # NaN is not
+
     def sentence(self, name: str) -> str:
         """Say it in words."""
         why = (
@@ -237,6 +242,8 @@ class TileError:
             else f"an overlap of {self.overlap} LR pixels does not cover its receptive field"
             + ("" if self.declared else ", which has no bound or none that is known")
         )
+        if self.bounded and not self.rounding_only:
+            why += ", as it is declared, and it is declared too small"
         width, height = self.region
         return (
             f"tiles of '{name}': {why}; against the whole of {width}x{height} LR pixels they differ by at most "
@@ -248,7 +255,7 @@ def tile_error(model: nn.Module, lr: Tensor, scale: int, options: InferenceOptio
     """Measure what tiles change, on the middle of an LR image; None where nothing is cut.
 
     The part is two tiles with their overlaps wide and high, so that no tile sees more than a quarter of it. Warns where
-    the overlap does not cover the network's receptive field, or the network declares none.
+    the overlap does not cover the network's receptive field, the network declares none, or one that proves too small.
 
     Args:
         model: The network, on the image's device, in evaluation mode.
@@ -275,7 +282,7 @@ def tile_error(model: nn.Module, lr: Tensor, scale: int, options: InferenceOptio
         float(difference.mean()),
         (width, height),
     )
-    if not error.bounded:
+    if not (error.bounded and error.rounding_only):
         name = str(getattr(model, "model_name", None) or type(model).__name__)
         warnings.warn(error.sentence(name), TilingWarning, stacklevel=2)
     return error

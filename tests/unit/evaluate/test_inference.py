@@ -153,6 +153,15 @@ def test_tiles_of_real_networks_agree_to_1e_5_of_the_range(filled_cache: Path, n
     assert error.largest <= 1e-5
 
 
+def test_a_receptive_field_declared_too_small_is_warned_of(dataset: FolderDataset) -> None:
+    model = Blur(20)
+    model.receptive_field = 2
+    with pytest.warns(TilingWarning, match=r"it is declared too small; against .* at most \d\.\de-0"):
+        table = evaluate(model, dataset, 2, MATLAB, [PSNRY()], inference=InferenceOptions(tile=16))
+    assert table.attrs["tile_error"]["bounded"]
+    assert table.attrs["tile_error"]["largest"] > 1e-3
+
+
 def test_a_network_without_a_bound_is_warned_of_and_its_error_measured(dataset: FolderDataset) -> None:
     options = InferenceOptions(tile=16)
     with pytest.warns(
