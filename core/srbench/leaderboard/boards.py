@@ -228,8 +228,15 @@ def read_results(run_dir: str | Path) -> Results:
             good.setdefault((record.scale, record.protocol, record.protocol_digest), []).append(cell)
         else:
             failures.append(problem)
-    boards = [_board(*key, good[key], failures) for key in sorted(good)]
-    return Results(store.info(), boards, sorted(failures, key=lambda failure: (failure.cell, failure.dataset)))
+    info = store.info()
+    boards = [_board(*key, good[key], failures, _suite_datasets(info)) for key in sorted(good)]
+    return Results(info, boards, sorted(failures, key=lambda failure: (failure.cell, failure.dataset)))
+
+
+def _suite_datasets(info: RunInfo | None) -> list[str]:
+    """Return the names of the suite's data sets in its order, as far as the run says them."""
+    named = [] if info is None else info.definition.get("datasets", [])
+    return [name for name in named if isinstance(name, str)] if isinstance(named, list) else []
 
 
 def _damaged(store: RunStore, cells: Iterable[Cell]) -> list[Failure]:
@@ -280,8 +287,10 @@ def summary(error: str | None) -> str:
     return re.sub(r"^srbench\.errors\.\w+: ", "", (named or lines)[-1].strip())
 
 
-def _board(scale: int, protocol: str, digest: str, cells: list[Cell], failures: list[Failure]) -> Board:
-    datasets = _datasets(cells)
+def _board(
+    scale: int, protocol: str, digest: str, cells: list[Cell], failures: list[Failure], order: list[str]
+) -> Board:
+    datasets = _datasets(cells, order)
     labels = {(dataset.name, dataset.hash): dataset.label for dataset in datasets}
     styles = _styles(cells)
     metrics = list(styles)
@@ -341,11 +350,13 @@ def _of_each_training(table: pd.DataFrame, metric: str) -> list[float]:
     return [float(mean) for mean in table.groupby("seed")[metric].mean()]
 
 
-def _datasets(cells: Iterable[Cell]) -> list[DatasetInfo]:
+def _datasets(cells: Iterable[Cell], order: list[str]) -> list[DatasetInfo]:
+    """Return the data sets, those that `order` names first and in its order, the others by name."""
     found: dict[tuple[str, str], Record] = {}
     for cell in cells:
         found.setdefault((cell.record.dataset, cell.record.dataset_hash), cell.record)
     count = Counter(name for name, _ in found)
+    place = {name: index for index, name in enumerate(order)}
     return [
         DatasetInfo(
             label=name if count[name] == 1 else f"{name} [{digest[:6]}]",
@@ -354,7 +365,9 @@ def _datasets(cells: Iterable[Cell]) -> list[DatasetInfo]:
             images=max(record.images, 0),
             licence=record.licence,
         )
-        for (name, digest), record in sorted(found.items())
+        for (name, digest), record in sorted(
+            found.items(), key=lambda item: (place.get(item[0][0], len(place)), *item[0])
+        )
     ]
 
 

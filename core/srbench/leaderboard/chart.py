@@ -1,24 +1,75 @@
-"""The picture of parameters against quality, as numbers that the template draws as inline SVG."""
+"""Pictures of what a model costs against its quality, as numbers that the template draws as inline SVG."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import pairwise
 
 from srbench.leaderboard.boards import Board, Entry, Group
+from srbench.leaderboard.costs import in_units, shown_cost
 
-__all__ = ["Chart", "chart"]
+__all__ = ["SIZE", "WORK", "Axis", "Chart", "chart", "worth_drawing"]
 
 CHARACTER = 6.7  # width of a character of a label in units of the picture, on the generous side
 LINE = 14.0  # height of a label
 LEAST_SPAN = 10  # of the axis, in units of the last decimal shown
 RADIUS = 6.0
+# A line of a model without parameters is drawn where it lies within so many times the models' own range of quality. Farther
+# off, it would press them all together.
+NEAR = 0.6
+# Costs are worth a picture where the largest is so many times the smallest.
+LEAST_RATIO = 1.05
 # What it costs a label to cover a unit of area of each, in the units of `_place`: a hidden model is worst.
 OVER_MARK, OVER_TEXT, OVER_LINE = 8.0, 3.0, 1.5
 SERIES = 6  # colours and shapes in the style sheet
 
 Box = tuple[float, float, float, float]
+
+
+@dataclass(frozen=True)
+class Axis:
+    """What a model costs: a logarithmic horizontal axis.
+
+    Attributes:
+        name: What it counts, e.g. `MACs`.
+        heading: Of the pictures.
+        title: Written below the axis.
+        few: How fewer of it are called: `that many parameters`.
+        cost: Returns the cost of a model; None where it is not known.
+        text: Writes a cost, with its unit.
+    """
+
+    name: str
+    heading: str
+    title: str
+    few: str
+    cost: Callable[[Entry], int | None]
+    text: Callable[[float], str]
+
+
+def _work(entry: Entry) -> int | None:
+    cost = shown_cost(entry)
+    return cost.macs if cost.executed is None else cost.executed
+
+
+SIZE = Axis(
+    "parameters",
+    "Size against quality",
+    "parameters, each tensor once (logarithmic)",
+    "that many parameters",
+    lambda entry: entry.record.params_unique or None,
+    lambda value: f"{value:,.0f} parameters",
+)
+WORK = Axis(
+    "MACs",
+    "Work against quality",
+    "MACs of a 1280x720 image (logarithmic)",
+    "so much work; work is what masks leave, where that was counted",
+    _work,
+    lambda value: f"{in_units(value)} MACs",
+)
 
 
 @dataclass(frozen=True)
@@ -77,6 +128,7 @@ class Chart:
     points: list[Point]
     lines: list[Line]
     front: str
+    x_title: str
     y_title: str
 
 
@@ -86,7 +138,13 @@ def series_of(board: Board) -> dict[str, int]:
     return {name: index % SERIES for index, name in enumerate(names)}
 
 
-def chart(board: Board, group: Group, label: str, *, width: int, height: int) -> Chart | None:
+def worth_drawing(board: Board, axis: Axis) -> bool:
+    """Say whether any tier has models whose costs differ."""
+    costs = [[axis.cost(entry) or 0 for entry in group.entries] for group in board.groups]
+    return any(max(known) >= LEAST_RATIO * min(known) for some in costs if len(known := [c for c in some if c]) > 1)
+
+
+def chart(board: Board, group: Group, label: str, *, width: int, height: int, axis: Axis = SIZE) -> Chart | None:
     """Lay out the picture of one tier on one data set; None where no model has both figures.
 
     Bars are the paired 95% interval of the difference to the tier's first model: how well the models can be told
@@ -99,8 +157,9 @@ def chart(board: Board, group: Group, label: str, *, width: int, height: int) ->
     shown: list[tuple[Entry, float, float]] = []
     for entry in group.entries:
         value = entry.values.get((label, metric))
-        if value and math.isfinite(value.interval.mean) and entry.record.params_unique:
-            shown.append((entry, float(entry.record.params_unique), sign * value.interval.mean))
+        cost = axis.cost(entry)
+        if value and math.isfinite(value.interval.mean) and cost:
+            shown.append((entry, float(cost), sign * value.interval.mean))
     if not shown:
         return None
     left, right, top, bottom = 68.0, width - 18.0, 18.0, height - 44.0
@@ -120,7 +179,7 @@ def chart(board: Board, group: Group, label: str, *, width: int, height: int) ->
         if (label, metric) in entry.values and math.isfinite(entry.values[label, metric].interval.mean)
     ]
     # A line far below would press all models together at the top: it is then only named, at the foot.
-    inside = [level for _, level in levels if y_low - 2.5 * span <= level <= y_high + 2.5 * span]
+    inside = [level for _, level in levels if y_low - NEAR * span <= level <= y_high + NEAR * span]
     y_low, y_high = min([y_low, *inside]), max([y_high, *inside])
     # One point, or several that are nearly equal, are not to look far apart: an axis spans at least this much.
     span = max(y_high - y_low, LEAST_SPAN * 10.0**-how.decimals)
@@ -160,9 +219,7 @@ def chart(board: Board, group: Group, label: str, *, width: int, height: int) ->
             high=round(to_y(bar[1]), 2) if bar else None,
             series=series[entry.record.method or "plain"],
             name=name,
-            tooltip=(
-                f"{entry.record.model}: {x_value:,.0f} parameters, {sign * y_value:.{how.fine}f} {how.unit}".rstrip()
-            ),
+            tooltip=(f"{entry.record.model}: {axis.text(x_value)}, {sign * y_value:.{how.fine}f} {how.unit}".rstrip()),
             label=label,
         )
         for (entry, x_value, y_value), bar, (x, y), name, label in zip(shown, bars, places, names, labels, strict=True)
@@ -179,6 +236,7 @@ def chart(board: Board, group: Group, label: str, *, width: int, height: int) ->
         points=points,
         lines=lines,
         front="M" + "L".join(f"{x:.2f} {y:.2f}" for x, y in [*front, (right, front[-1][1])]),
+        x_title=axis.title,
         y_title=(f"{how.title} in {how.unit}" if how.unit else how.title) + (", best at the top" if sign < 0 else ""),
     )
 
@@ -201,11 +259,17 @@ def _overlap(a: Box, b: Box) -> float:
 
 
 def _brief(entries: list[Entry]) -> list[str]:
-    """Return labels: where all models are of one backbone, only what it was combined with."""
-    start = f"{entries[0].record.backbone}+"
-    if len(entries) > 1 and all(entry.label.startswith(start) for entry in entries):
-        return [entry.label.removeprefix(start) for entry in entries]
-    return [entry.label for entry in entries]
+    """Return labels without what they all share: a backbone that it was combined with, the tag of the weights."""
+    labels = [entry.label for entry in entries]
+    if len(labels) < 2:
+        return labels
+    first = entries[0].record
+    start, end = f"{first.backbone}+", f".{first.tag}" if first.tag else ""
+    if all(label.startswith(start) for label in labels):
+        labels = [label.removeprefix(start) for label in labels]
+    if end and all(label.endswith(end) for label in labels):
+        labels = [label.removesuffix(end) for label in labels]
+    return labels
 
 
 def _place(
@@ -245,7 +309,7 @@ def _candidates() -> list[tuple[float, float, str]]:
 
 
 def _front(places: list[tuple[float, float]]) -> list[tuple[float, float]]:
-    """Return the corners of the steps that join the models that no other beats at fewer parameters."""
+    """Return the corners of the steps that join the models that no other beats at a lower cost."""
     corners: list[tuple[float, float]] = []
     for x, y in sorted(places):
         if not corners:

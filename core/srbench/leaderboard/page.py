@@ -13,7 +13,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
 
 from srbench.leaderboard.boards import Board, Results
-from srbench.leaderboard.chart import chart, series_of
+from srbench.leaderboard.chart import SIZE, WORK, Axis, chart, series_of, worth_drawing
 from srbench.leaderboard.costs import has_costs, shown_cost
 from srbench.leaderboard.crops import crop_strips
 from srbench.leaderboard.statistics import FEW_IMAGES, Interval
@@ -30,7 +30,11 @@ def html_text(results: Results) -> str:
         {
             "board": board,
             "methods": series_of(board),
-            "figures": _figures(board),
+            "pictures": [
+                {"axis": axis, "figures": figures}
+                for axis in (SIZE, WORK)
+                if (axis is SIZE or worth_drawing(board, axis)) and (figures := _figures(board, axis))
+            ],
             "strips": crop_strips(board),
             "explanation": results.info.explanations.get(board.digest, "") if results.info else "",
             "few": min((dataset.images for dataset in board.datasets), default=0) < FEW_IMAGES,
@@ -128,14 +132,14 @@ def _breakable(text: str) -> Markup:
     return result
 
 
-def _figures(board: Board) -> list[dict[str, object]]:
-    """Return the pictures, each for wide and for narrow screens: its text must not shrink with it."""
+def _figures(board: Board, axis: Axis) -> list[dict[str, object]]:
+    """Return the pictures over one axis, each for wide and for narrow screens: its text must not shrink with it."""
     places = [(group, dataset.label) for group in board.groups for dataset in board.datasets]
     figures: list[dict[str, object]] = []
     for group, label in places:
         width, height = WIDE if len(places) == 1 else HALF
-        wide = chart(board, group, label, width=width, height=height)
-        narrow = chart(board, group, label, width=NARROW[0], height=NARROW[1])
+        wide = chart(board, group, label, width=width, height=height, axis=axis)
+        narrow = chart(board, group, label, width=NARROW[0], height=NARROW[1], axis=axis)
         if wide is not None and narrow is not None:
             figures.append({"group": group, "dataset": label, "wide": wide, "narrow": narrow})
     return figures

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from srbench.errors import StoreError
-from srbench.leaderboard import ranking
+from srbench.leaderboard import build, ranking
 from srbench.leaderboard.boards import Entry, Results, read_results, summary
 from srbench.leaderboard.naming import short_names
 from srbench.results import Record, RunStore, Training
@@ -216,3 +216,14 @@ class TestShortNames:
     def test_names_that_would_collide_stay_whole(self) -> None:
         records = [self.record("net+ps(a)", {}), self.record("net+ps(b)", {})]
         assert short_names(records) == {"net+ps(a)": "net+ps(a)", "net+ps(b)": "net+ps(b)"}
+
+
+def test_data_sets_stand_in_the_suites_order_and_others_after_them(make_store: MakeStore, add_cell: AddCell) -> None:
+    store = make_store(definition={"datasets": ["Set5", "Set14"]})
+    for name in ("Another", "Set14", "Set5"):
+        add_cell(store, "net", [30.0, 31.0], dataset=name, dataset_hash=f"{name:0<64}")
+    [board] = read_results(store.path).boards
+    assert [dataset.name for dataset in board.datasets] == ["Set5", "Set14", "Another"]
+    table = build(store.path, store.path / "out")
+    markdown = next(path for path in table if path.suffix == ".md").read_text(encoding="utf-8")
+    assert markdown.index("PSNR Set5") < markdown.index("PSNR Set14") < markdown.index("PSNR Another")

@@ -9,8 +9,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from srbench.leaderboard.boards import read_results
-from srbench.leaderboard.chart import Chart, _log_ticks, _ticks, chart
+from srbench.leaderboard.chart import WORK, Chart, _log_ticks, _ticks, chart, worth_drawing
+from srbench.record_cost import CostFigures
 from srbench.results import RunStore
+
+IMAGES = [20.0, 24, 28, 32, 36, 30, 26, 22]
 
 
 def demo_chart(store: RunStore, width: int = 800, height: int = 400) -> Chart | None:
@@ -50,12 +53,13 @@ def test_labels_do_not_cover_each_other(demo: RunStore, add_cell: Callable[..., 
 
 def test_baseline_is_a_line_and_far_below_only_a_note(demo: RunStore, add_cell: Callable[..., Path]) -> None:
     [line] = demo_chart(demo).lines
-    assert not line.outside
-    assert line.name == "bicubic 25.25 dB"
-    add_cell(demo, "bicubic", [2.0] * 8, params_unique=0, tier="reproduced", key="z" * 64)
-    [line] = demo_chart(demo).lines
     assert line.outside
-    assert "below this axis" in line.name
+    assert line.name == "bicubic 25.25 dB ↓ below this axis"
+    near = [19.5, 23.5, 27.5, 31.5, 35.5, 29.5, 25.5, 21.5]
+    add_cell(demo, "bicubic", near, params_unique=0, tier="reproduced", key="z" * 64)
+    [line] = demo_chart(demo).lines
+    assert not line.outside
+    assert line.name == "bicubic 26.75 dB"
 
 
 def test_first_model_has_no_bar(demo: RunStore) -> None:
@@ -70,6 +74,34 @@ def test_one_model_alone_is_drawn(make_store: Callable[..., RunStore], add_cell:
     [point] = demo_chart(store).points
     assert math.isfinite(point.x)
     assert math.isfinite(point.y)
+
+
+def test_work_is_what_masks_leave_and_drawn_only_where_it_differs(
+    demo: RunStore, add_cell: Callable[..., Path]
+) -> None:
+    assert not worth_drawing(read_results(demo.path).boards[0], WORK)  # no record says what its model costs
+    add_cell(demo, "net+d", IMAGES, cost=CostFigures(macs=100_000_000))
+    add_cell(demo, "net+e", IMAGES, cost=CostFigures(macs=104_000_000))
+    assert not worth_drawing(read_results(demo.path).boards[0], WORK)
+    add_cell(demo, "net+f", IMAGES, cost=CostFigures(macs=200_000_000, macs_executed=50_000_000))
+    board = read_results(demo.path).boards[0]
+    assert worth_drawing(board, WORK)
+    picture = chart(board, board.groups[0], "A", width=800, height=400, axis=WORK)
+    points = {point.name: point for point in picture.points}
+    assert points["f"].x < points["d"].x < points["e"].x
+    assert "50.0 M MACs" in points["f"].tooltip
+    assert set(points) == {"d", "e", "f"}
+
+
+def test_labels_leave_out_the_tag_that_all_share(
+    make_store: Callable[..., RunStore], add_cell: Callable[..., Path]
+) -> None:
+    store = make_store()
+    for name in ("one", "two"):
+        add_cell(store, f"{name}.author", IMAGES, backbone=name, tag="author", tier="reproduced")
+    assert {point.name for point in demo_chart(store).points} == {"one", "two"}
+    add_cell(store, "three.other", IMAGES, backbone="three", tag="other", tier="reproduced")
+    assert {point.name for point in demo_chart(store).points} == {"one.author", "two.author", "three.other"}
 
 
 def test_no_parameters_means_no_picture(make_store: Callable[..., RunStore], add_cell: Callable[..., Path]) -> None:
