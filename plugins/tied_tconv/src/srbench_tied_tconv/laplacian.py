@@ -80,8 +80,8 @@ class LaplacianPyramid(LumaBackbone):
     def _describe(self) -> None:
         """Say what follows from the number of levels."""
         num_level = self.num_level
-        # In the pixels of a level's input: its convolutions, the up-convolution, one of twice the size that predicts.
-        reach = sum(Fraction(self.num_conv + 2, 2**level) for level in range(num_level))
+        # In the pixels of a level's input: its convolutions and the up-convolution; at the end one that predicts.
+        reach = sum(Fraction(self.num_conv + 1, 2**level) for level in range(num_level)) + Fraction(1, 2**num_level)
         self.receptive_field = 1 + math.ceil(reach)
         self.architecture = Architecture(
             depth=2 + num_level * (self.num_conv + 1),
