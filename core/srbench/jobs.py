@@ -15,11 +15,12 @@ from typing import TYPE_CHECKING, Any
 
 from srbench import __version__, fingerprint
 from srbench.crops import crop_box
-from srbench.errors import CostError, SRBenchError
+from srbench.errors import CostError, SRBenchError, WeightsError
 from srbench.inference import TilingWarning
 from srbench.plan import CellPlan, ModelPlan
 from srbench.record_cost import CostFigures
 from srbench.results import MetricKind, Record, Training, now, slugify
+from srbench.storage import sha256_file
 
 if TYPE_CHECKING:
     import numpy as np
@@ -217,6 +218,12 @@ def _prepare(job: Job, state: dict[str, Any], emit: Emit) -> None:
         )
         network = create_model(model.name, scales=model.scales)
         load_into(network, result.weights)
+    elif model.weights is not None:
+        state["weights_sha256"] = sha256_file(model.weights)
+        if state["weights_sha256"] != model.weights_sha256:
+            raise WeightsError(f"'{model.weights}' was changed after the run began; run the suite again")
+        network = create_model(model.name, scales=model.scales)
+        load_into(network, model.weights)
     else:
         state["weights_sha256"] = model.weights_sha256
         network = create_model(model.name, scales=model.scales)

@@ -111,7 +111,8 @@ class ModelPlan:
         scales: Those that the network is built for.
         tier: How its weights came to be.
         training: None for a model with weights, or with none to train.
-        weights_sha256: Of the published weights; None for others.
+        weights_sha256: Of the published weights, or of the file; None for others.
+        weights: The file with the weights, where the suite names one.
         code_digest: Hash of the code behind the numbers.
         plugins: Distributions that the model and the metrics come from -> version.
         place: Where the suite's file names the model, for messages.
@@ -128,6 +129,7 @@ class ModelPlan:
     plugins: dict[str, str]
     place: str
     cells: tuple[CellPlan, ...] = field(default=())
+    weights: Path | None = None
     several_seeds: bool = False
 
     @property
@@ -270,9 +272,12 @@ def _plan_model(
     measured = suite.scales_of(entry)
     # The scales that networks are built for, each with those of them that are measured.
     networks: list[tuple[tuple[int, ...], tuple[int, ...]]] = [((scale,), (scale,)) for scale in measured]
-    tagged = None
-    trains = name.tag is None and name.backbone not in BASELINES
-    if name.tag is not None:
+    tagged = file = None
+    trains = name.tag is None and entry.weights is None and name.backbone not in BASELINES
+    if entry.weights is not None:
+        file = suite.resolve_file(entry.weights)
+        networks = [_network_of(file, suite, entry, measured)]
+    elif name.tag is not None:
         tagged = tagged_source(name)
         for scale in measured:
             if scale not in tagged.scales:
@@ -283,6 +288,12 @@ def _plan_model(
         networks = [(tuple(tagged.serving(scale).scales), (scale,)) for scale in measured]
     elif trains and suite.trained_together(entry):
         networks = [(measured, measured)]
+
+    def digest(scale: int) -> str | None:
+        if file is not None:
+            return sha256_file(file)
+        return None if tagged is None else str(tagged.serving(scale).sha256)
+
     seeds: tuple[int | None, ...] = suite.seeds if trains and suite.seeds is not None else (None,)
     models = []
     for scales, wanted in networks:
@@ -294,15 +305,39 @@ def _plan_model(
                 scales,
                 "trained" if trains else "reproduced",
                 training,
-                None if tagged is None else tagged.serving(wanted[0]).sha256,
+                digest(wanted[0]),
                 code,
                 plugins,
                 place,
+                weights=file,
                 several_seeds=len(seeds) > 1,
             )
             cells = _plan_cells(model, data, protocols, suite.metrics, suite.inference)
             models.append(replace(model, cells=tuple(cells)))
     return models
+
+
+def _network_of(
+    file: Path, suite: Suite, entry: ModelEntry, measured: tuple[int, ...]
+) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """Return the scales that a checkpoint's network is built for, and those of them that are measured."""
+    from srbench.weights import saved_for
+
+    about = saved_for(file)
+    if about is None:
+        if len(measured) > 1 and not suite.trained_together(entry):
+            raise ConfigError(
+                f"'{file}' does not say which scales its network serves, and {_scales(measured)} are measured; give "
+                "the model's `scale`, or `multi_scale: true` if it serves them all"
+            )
+        return measured, measured
+    served = tuple(scale for scale in measured if scale in about.scales)
+    if not served or (entry.scales is not None and served != measured):
+        raise ConfigError(
+            f"the weights in '{file}' are for {_scales(about.scales)}, and the suite asks for {_scales(measured)}; "
+            "take other weights or another suite"
+        )
+    return about.scales, served
 
 
 def _plan_cells(

@@ -198,6 +198,7 @@ def _preflight(todo: Sequence[ModelPlan], told: Observer, *, fetch: bool) -> Non
     from srbench.factory import create_model
     from srbench.metrics import prepare
     from srbench.registry import get_metric, tagged_source
+    from srbench.weights import load_into
 
     for model in todo:
         told.note(f"checking {model.label}")
@@ -205,6 +206,8 @@ def _preflight(todo: Sequence[ModelPlan], told: Observer, *, fetch: bool) -> Non
             network = create_model(model.name, scales=model.scales, pretrained=False)
             for scale in model.measured:
                 network.at_scale(scale)
+            if model.weights is not None:
+                load_into(network, model.weights)
             if fetch and model.name.tag is not None:
                 tagged_source(model.name).serving(model.measured[0]).file()
         except SRBenchError as error:

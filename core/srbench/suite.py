@@ -22,7 +22,8 @@ budgets:
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import re
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
@@ -52,6 +53,10 @@ __all__ = ["ModelEntry", "Suite", "TrainSpec", "load_suite"]
 
 
 BudgetName = Annotated[StrictStr, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=40)]
+
+
+# A model's name has an equals sign within its parentheses only: `edsr_tiny+ps(ratio=1/4)=weights.safetensors`.
+_ADDITION = re.compile(r"(?P<model>[^=()]+(?:\([^()]*\)[^=()]*)?)(?:=(?P<file>.+))?")
 
 
 class Suite(Schema):
@@ -96,6 +101,8 @@ class Suite(Schema):
     _document: yaml_lines.Document | None = PrivateAttr(default=None)
     _base: Path | None = PrivateAttr(default=None)
     _chosen_budget: str = PrivateAttr(default="")
+    # How many models were added to those of the file, at the end.
+    _added: int = PrivateAttr(default=0)
     # Keys whose value stands elsewhere in the file: in the chosen budget.
     _moved: frozenset[str] = PrivateAttr(default=frozenset())
 
@@ -115,6 +122,8 @@ class Suite(Schema):
 
     def where(self, *place: str | int) -> str:
         """Return `FILE, line N` of a key or item, for messages; the suite's name if it came from no file."""
+        if len(place) > 1 and place[0] == "models" and int(place[1]) >= len(self.models) - self._added:
+            return f"the added model '{self.models[int(place[1])].model}'"
         place = self.place(*place)
         return self._document.where(*place) if self._document is not None else f"suite '{self.name}'"
 
@@ -133,6 +142,11 @@ class Suite(Schema):
             if path.is_dir() or (path.suffix == ".txt" and path.is_file()):
                 return str(path)
         return dataset
+
+    def resolve_file(self, file: str) -> Path:
+        """Return a file named in the suite: relative to the suite's file where that exists, else to here."""
+        beside = self._base / file if self._base is not None else Path(file)
+        return beside if beside.is_file() else Path(file)
 
     def training(self, entry: ModelEntry) -> TrainSpec | None:
         """Return how one model is trained: the suite's settings, with its own in their place.
@@ -227,6 +241,26 @@ class Suite(Schema):
         )
         return self.model_copy(update={"train": TrainSpec.model_validate({**base, "data": data}), "models": models})
 
+    def with_models(self, additions: Iterable[str]) -> Suite:
+        """Return the suite with more models: `MODEL`, or `MODEL=FILE` with a checkpoint.
+
+        Raises:
+            ConfigError: An addition is neither.
+        """
+        added = []
+        for text in additions:
+            found = _ADDITION.fullmatch(text.strip())
+            if found is None:
+                raise ConfigError(f"'{text}' is no model to add; give MODEL, or MODEL=FILE with a checkpoint")
+            try:
+                added.append(ModelEntry(model=found["model"], weights=found["file"]))
+            except ValidationError as error:
+                said = error.errors()[0]["msg"].removeprefix("Value error, ")
+                raise ConfigError(f"'{text}' cannot be added: {said}") from error
+        larger = self.model_copy(update={"models": self.models + tuple(added)})
+        larger._added = self._added + len(added)
+        return larger
+
     def scales_of(self, entry: ModelEntry) -> tuple[int, ...]:
         """Return the scales at which a model is measured.
 
@@ -244,8 +278,12 @@ class Suite(Schema):
         return self.multi_scale if entry.multi_scale is None else entry.multi_scale
 
     def definition(self) -> dict[str, Any]:
-        """Return the suite as plain values, in the form that its file has."""
-        return self.model_dump(mode="json", by_alias=True, exclude_defaults=True)
+        """Return the suite as plain values, in the form that its file has; of a checkpoint's path, its name."""
+        values = self.model_dump(mode="json", by_alias=True, exclude_defaults=True)
+        for entry in values["models"]:
+            if "weights" in entry:
+                entry["weights"] = Path(entry["weights"]).name
+        return values
 
 
 def load_suite(name_or_path: str | Path) -> Suite:

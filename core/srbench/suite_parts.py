@@ -2,9 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Self
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, StrictBool, StrictInt, StrictStr
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    StrictBool,
+    StrictInt,
+    StrictStr,
+    model_validator,
+)
 
 from srbench import naming
 from srbench.errors import SRBenchError, suggest
@@ -74,18 +84,33 @@ class ModelEntry(Schema):
     Attributes:
         model: The name: `BACKBONE[+METHOD[(key=value,...)]][.TAG]`.
         train: Settings that replace those of the suite's `train` for this model.
+        weights: A checkpoint that is measured instead of training the model: its path, from the suite's file or from
+            where the run is started.
         multi_scale: Whether one network is trained for all the suite's scales; as the suite says where not given.
         scales: Scales at which this model is measured, of the suite's; all of them where not given.
     """
 
     model: Name
     train: dict[StrictStr, Any] | None = None
+    weights: Name | None = None
     multi_scale: StrictBool | None = None
     scales: Annotated[Scales | None, Field(alias="scale")] = None
 
+    @model_validator(mode="after")
+    def _one_origin(self) -> Self:
+        if self.weights is None:
+            return self
+        if self.train is not None:
+            raise ValueError(f"'{self.model}' has weights, '{self.weights}', and settings to train it with; keep one")
+        if naming.parse(self.model).tag is not None:
+            raise ValueError(
+                f"'{self.model}' names its weights by a tag, and '{self.weights}' is another file; leave out one"
+            )
+        return self
+
 
 _NAME_KEYS = ("backbone", "method", "args", "tag")
-MODEL_KEYS = ("model", *_NAME_KEYS, "train", "multi_scale", "scale")
+MODEL_KEYS = ("model", *_NAME_KEYS, "train", "weights", "multi_scale", "scale")
 
 
 def _model_entry(value: object) -> object:

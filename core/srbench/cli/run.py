@@ -32,6 +32,13 @@ def run(
             metavar="NAME|DIR|LIST",
         ),
     ] = None,
+    add: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Measure this model too: with the weights of its tag, or of a file. May be given several times.",
+            metavar="MODEL[=FILE]",
+        ),
+    ] = None,
     models: Annotated[
         str | None, typer.Option(help='Only models that match, e.g. `"edsr*"` (quoted).', metavar="GLOB")
     ] = None,
@@ -70,6 +77,8 @@ def run(
     Example: `srbench run --suite ps-table1-x2 --budget small`
 
     Example: `srbench run --suite efficient-x2 --datasets Set5,Set14 --models "drrn*" --dry-run`
+
+    Example: `srbench run --suite efficient-x2 --datasets Set5,Set14 --add "carn+ps=my_weights.safetensors"`
     """
     from srbench.cli.output import check_json_target
     from srbench.cli.progress import RunProgress
@@ -83,6 +92,8 @@ def run(
         loaded = loaded.at_budget(budget)
     if train_data is not None:
         loaded = loaded.trained_on(train_data)
+    if add:
+        loaded = loaded.with_models(add)
     with RunProgress() as observer:
         report = run_suite(
             loaded,

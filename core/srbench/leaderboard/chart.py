@@ -259,17 +259,16 @@ def _overlap(a: Box, b: Box) -> float:
 
 
 def _brief(entries: list[Entry]) -> list[str]:
-    """Return labels without what they all share: a backbone that it was combined with, the tag of the weights."""
+    """Return labels without the tags of weights and a backbone that all share, where they still tell models apart."""
     labels = [entry.label for entry in entries]
-    if len(labels) < 2:
-        return labels
-    first = entries[0].record
-    start, end = f"{first.backbone}+", f".{first.tag}" if first.tag else ""
-    if all(label.startswith(start) for label in labels):
+    start = f"{entries[0].record.backbone}+"
+    if len(labels) > 1 and all(label.startswith(start) for label in labels):
         labels = [label.removeprefix(start) for label in labels]
-    if end and all(label.endswith(end) for label in labels):
-        labels = [label.removesuffix(end) for label in labels]
-    return labels
+    bare = [
+        label.removesuffix(f".{entry.record.tag}") if entry.record.tag else label
+        for label, entry in zip(labels, entries, strict=True)
+    ]
+    return [short if bare.count(short) == 1 else label for short, label in zip(bare, labels, strict=True)]
 
 
 def _place(
