@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 import sys
 import time
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -22,6 +24,20 @@ __all__ = ["RunProgress"]
 _STEPS = {"check": "checking", "train": "training", "evaluate": "evaluating"}
 
 
+@dataclass
+class _Said:
+    """What was last told of a model's step, and what the time that it has left is reckoned from.
+
+    A step on one data set after another begins anew with each.
+    """
+
+    step: str
+    last: float
+    began: float
+    before: int
+    done: int = 0
+
+
 class RunProgress:
     """Show a run on standard error, so that standard output holds results only."""
 
@@ -35,8 +51,7 @@ class RunProgress:
         self.cells: TaskID | None = None
         self.total = self.count = 0
         self.started_at = time.monotonic()
-        # Per model: its step, when that was last said, when it began and with how much done.
-        self.said: dict[str, tuple[str, float, float, int]] = {}
+        self.said: dict[str, _Said] = {}
 
     def __enter__(self) -> RunProgress:
         from rich.progress import (
@@ -98,7 +113,8 @@ class RunProgress:
             return
         name = f"{_STEPS[progress.step]} {model.label}"
         task = self.tasks.get(model.label)
-        if task is None or self.bars.tasks[self.bars.task_ids.index(task)].description != name:
+        shown = None if task is None else self.bars.tasks[self.bars.task_ids.index(task)]
+        if task is None or shown is None or shown.description != name or progress.done < shown.completed:
             if task is not None:
                 self.bars.remove_task(task)
             task = self.tasks[model.label] = self.bars.add_task(name, total=progress.total or None, detail="")
@@ -107,15 +123,18 @@ class RunProgress:
     def _say(self, label: str, progress: Progress) -> None:
         """Print a line at each step's start and every half minute, with the time that the step has left."""
         now = time.monotonic()
-        step, last, began, before = self.said.get(label, ("", 0.0, now, progress.done))
-        if progress.step == step and now - last < 30:
+        said = self.said.get(label)
+        begins = said is None or progress.step != said.step
+        if said is None or begins or progress.done < said.done:  # fewer done than before: another data set's images
+            last = said.last if said is not None and not begins else -math.inf
+            said = self.said[label] = _Said(progress.step, last, began=now, before=progress.done)
+        said.done = progress.done
+        if now - said.last < 30:
             return
-        if progress.step != step:
-            began, before = now, progress.done
-        self.said[label] = (progress.step, now, began, before)
+        said.last = now
         count = f" {progress.done}/{progress.total}" if progress.total else ""
-        if progress.done > before and progress.total:
-            seconds = round((now - began) / (progress.done - before) * (progress.total - progress.done))
+        if progress.done > said.before and progress.total:
+            seconds = round((now - said.began) / (progress.done - said.before) * (progress.total - progress.done))
             count += f", {seconds // 60}:{seconds % 60:02d} left"
         self.console.print(f"  {_STEPS[progress.step]} {label}{count} {progress.detail}".rstrip(), markup=False)
 

@@ -179,7 +179,7 @@ def evaluate(
                         network.warm_up(_batch(lr_image, device), scale)
                 output, seconds = super_resolve(network, lr_image, scale, device)
                 pending.append(pool.submit(score, image, output, hr, seconds))
-                while len(pending) > _AHEAD:
+                while pending and (len(pending) > _AHEAD or pending[0].done()):
                     finish_one()
             while pending:
                 finish_one()
