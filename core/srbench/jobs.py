@@ -221,7 +221,7 @@ def _prepare(job: Job, state: dict[str, Any], emit: Emit) -> None:
     elif model.weights is not None:
         state["weights_sha256"] = sha256_file(model.weights)
         if state["weights_sha256"] != model.weights_sha256:
-            raise WeightsError(f"'{model.weights}' was changed after the run began; run the suite again")
+            raise WeightsError(f"'{model.weights.name}' was changed after the run began; run the suite again")
         network = create_model(model.name, scales=model.scales)
         load_into(network, model.weights)
     else:

@@ -242,7 +242,7 @@ class Suite(Schema):
         return self.model_copy(update={"train": TrainSpec.model_validate({**base, "data": data}), "models": models})
 
     def with_models(self, additions: Iterable[str]) -> Suite:
-        """Return the suite with more models: `MODEL`, or `MODEL=FILE` with a checkpoint.
+        """Return the suite with more models: `MODEL`, or `MODEL=FILE` with a checkpoint, relative to here.
 
         Raises:
             ConfigError: An addition is neither.
@@ -253,7 +253,9 @@ class Suite(Schema):
             if found is None:
                 raise ConfigError(f"'{text}' is no model to add; give MODEL, or MODEL=FILE with a checkpoint")
             try:
-                added.append(ModelEntry(model=found["model"], weights=found["file"]))
+                # From where the run is started, whatever lies beside the suite's file.
+                file = None if found["file"] is None else str(Path(found["file"]).expanduser().absolute())
+                added.append(ModelEntry(model=found["model"], weights=file))
             except ValidationError as error:
                 said = error.errors()[0]["msg"].removeprefix("Value error, ")
                 raise ConfigError(f"'{text}' cannot be added: {said}") from error
@@ -278,12 +280,18 @@ class Suite(Schema):
         return self.multi_scale if entry.multi_scale is None else entry.multi_scale
 
     def definition(self) -> dict[str, Any]:
-        """Return the suite as plain values, in the form that its file has; of a checkpoint's path, its name."""
-        values = self.model_dump(mode="json", by_alias=True, exclude_defaults=True)
-        for entry in values["models"]:
-            if "weights" in entry:
-                entry["weights"] = Path(entry["weights"]).name
+        """Return the suite as plain values, in the form that its file has; of absolute paths, the last part only."""
+        values: dict[str, Any] = _without_paths(self.model_dump(mode="json", by_alias=True, exclude_defaults=True))
         return values
+
+
+def _without_paths(value: Any) -> Any:
+    """Return plain values with the last part of every absolute path: where it lies says nothing about a result."""
+    if isinstance(value, dict):
+        return {key: _without_paths(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_without_paths(item) for item in value]
+    return Path(value).name if isinstance(value, str) and Path(value).is_absolute() else value
 
 
 def load_suite(name_or_path: str | Path) -> Suite:

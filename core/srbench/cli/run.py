@@ -159,7 +159,7 @@ def _show(report: RunReport, pages: Path | None) -> None:
         )
     for record in report.done:
         tiles = record.tile_error
-        if tiles is not None and not (tiles["bounded"] and tiles["largest"] <= TILE_ROUNDING):
+        if tiles is not None and (not tiles["bounded"] or tiles["largest"] > TILE_ROUNDING):
             changed = f"at most {tiles['largest']:.1e} of the range"
             console.print(f"tiles change {record.model} on {record.dataset}, measured: {changed}", markup=False)
     if not report.todo:

@@ -230,9 +230,9 @@ class TileError:
     region: tuple[int, int]
 
     @property
-    def rounding_only(self) -> bool:
-        """Say whether the difference is no more than that of rounding."""
-        return self.largest <= TILE_ROUNDING  # NaN is not
+    def declared_too_small(self) -> bool:
+        """Say whether more than rounding differs, although the overlap covers the declared receptive field."""
+        return self.bounded and self.largest > TILE_ROUNDING
 
     def sentence(self, name: str) -> str:
         """Say it in words."""
@@ -242,7 +242,7 @@ class TileError:
             else f"an overlap of {self.overlap} LR pixels does not cover its receptive field"
             + ("" if self.declared else ", which has no bound or none that is known")
         )
-        if self.bounded and not self.rounding_only:
+        if self.declared_too_small:
             why += ", as it is declared, and it is declared too small"
         width, height = self.region
         return (
@@ -282,7 +282,7 @@ def tile_error(model: nn.Module, lr: Tensor, scale: int, options: InferenceOptio
         float(difference.mean()),
         (width, height),
     )
-    if not (error.bounded and error.rounding_only):
+    if not error.bounded or error.declared_too_small:
         name = str(getattr(model, "model_name", None) or type(model).__name__)
         warnings.warn(error.sentence(name), TilingWarning, stacklevel=2)
     return error

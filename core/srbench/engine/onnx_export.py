@@ -25,7 +25,7 @@ from srbench.surgery import fold
 __all__ = ["CHECKED", "TOLERANCE", "Export", "export_onnx"]
 
 # LR height and width of the images that the file is checked with: neither is that it is exported with.
-CHECKED = ((24, 40), (48, 32))
+CHECKED = ((24, 40), (48, 32), (13, 17))
 _EXPORTED = (32, 48)
 TOLERANCE = 1e-4  # of the range 0..1: the two runtimes sum in another order
 
@@ -73,7 +73,7 @@ def export_onnx(model: Backbone, scale: int, path: Path) -> Export:
 
     Input `lr` is RGB `(N, 3, h, w)` in 0..1, output `sr` is `(N, 3, s*h, s*w)`, not clamped. A network for luma
     (`accepts_luma`) takes and gives luma, `(N, 1, h, w)` in 16/255..235/255. The file is written only if onnxruntime
-    gives what torch gives, on photographs of two other sizes than the one it was exported with.
+    gives what torch gives, on photographs of three other sizes than the one it was exported with.
 
     Raises:
         PluginError: The extra `onnx` is not installed.

@@ -234,9 +234,10 @@ def read_results(run_dir: str | Path) -> Results:
 
 
 def _suite_datasets(info: RunInfo | None) -> list[str]:
-    """Return the names of the suite's data sets in its order, as far as the run says them."""
+    """Return the suite's data sets by name, in its order, as far as the run says them; of a path, its last part."""
     named = [] if info is None else info.definition.get("datasets", [])
-    return [name for name in named if isinstance(name, str)] if isinstance(named, list) else []
+    names = [name for name in named if isinstance(name, str)] if isinstance(named, list) else []
+    return [Path(name).stem if name.endswith(".txt") else Path(name).name for name in names]
 
 
 def _damaged(store: RunStore, cells: Iterable[Cell]) -> list[Failure]:
@@ -321,7 +322,12 @@ def _board(
 
 
 def _left_out(record: Record) -> Failure:
-    reason = f"seed {record.identity[2]} was trained otherwise than the latest; run the suite again"
+    reason = (
+        f"it was measured with other weights than the latest, SHA-256 {(record.weights_sha256 or '')[:8]}"
+        if record.training is None
+        else f"seed {record.identity[2]} was trained otherwise than the latest"
+    )
+    reason += "; run the suite again"
     return Failure(record.model, reason, record.dataset, record.scale, record.protocol)
 
 

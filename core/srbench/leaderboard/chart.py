@@ -106,7 +106,7 @@ class Point:
 
 @dataclass(frozen=True)
 class Line:
-    """A model without parameters, as a horizontal line; `outside` if it lies below the axis."""
+    """A model without parameters, as a horizontal line; only named, at the foot or the top, if `outside` the axis."""
 
     y: float
     name: str
@@ -195,8 +195,11 @@ def chart(board: Board, group: Group, label: str, *, width: int, height: int, ax
     lines = []
     for name, level in levels:
         outside = level not in inside
-        text = f"{name} {sign * level:.{how.decimals}f} {how.unit}".rstrip() + (" ↓ below this axis" if outside else "")
-        lines.append(Line(round(bottom - 8 if outside else to_y(level), 2), text, outside))
+        text = f"{name} {sign * level:.{how.decimals}f} {how.unit}".rstrip()
+        if outside:
+            text += " ↑ above this axis" if level > y_high else " ↓ below this axis"
+        place = to_y(level) if not outside else top + LINE if level > y_high else bottom - 8
+        lines.append(Line(round(place, 2), text, outside))
     series = series_of(board)
     places = [(to_x(x), to_y(y)) for _, x, y in shown]
     front = _front(places)

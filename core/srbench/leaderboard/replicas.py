@@ -1,4 +1,4 @@
-"""Trainings that differ in the seed only: when records are such, and their common record."""
+"""Networks that differ in the seed of their training only: when records are such, and their common record."""
 
 from __future__ import annotations
 
@@ -14,10 +14,13 @@ __all__ = ["joined_record", "replicas_by_model", "seed_note", "setting"]
 
 
 def setting(record: Record) -> str:
-    """Return all of a training that the seed leaves the same, as one text; empty for a model that was not trained."""
+    """Return all that decides a network but the seed of its training, as one text.
+
+    Of weights from a file, whose model's name says nothing of them, it is their hash; empty for those of a tag.
+    """
     training = record.training
     if training is None:
-        return ""
+        return "" if record.tag is not None else record.weights_sha256 or ""
     recipe = {key: value for key, value in training.recipe.items() if key != "seed"}
     return canonical_json([recipe, training.iterations, training.data_hash, sorted(record.scales)])
 
@@ -25,8 +28,8 @@ def setting(record: Record) -> str:
 def replicas_by_model(cells: Iterable[Cell]) -> tuple[list[dict[tuple[str, str], list[Cell]]], list[Cell]]:
     """Return for each model and tier: name and hash of a data set -> cells, one for each seed; then what is left out.
 
-    Only seeds that every data set of the model has are averaged. Of trainings that differ in more than the seed the
-    latest kind counts, and the others are left out.
+    Only seeds that every data set of the model has are averaged. Of trainings that differ in more than the seed, and of
+    files with weights, the latest counts, and the others are left out.
     """
     models: dict[tuple[str, str], list[Cell]] = {}
     for cell in sorted(cells, key=lambda cell: (cell.record.model, cell.record.tier, cell.record.created)):

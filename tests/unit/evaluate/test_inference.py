@@ -162,6 +162,15 @@ def test_a_receptive_field_declared_too_small_is_warned_of(dataset: FolderDatase
     assert table.attrs["tile_error"]["largest"] > 1e-3
 
 
+def test_the_error_of_tiles_is_measured_on_the_first_image_that_is_cut(tmp_path: Path) -> None:
+    generator = np.random.default_rng(0)
+    for name, side in (("a", 24), ("b", 96)):
+        write_png(generator.integers(0, 256, (side, side, 3), dtype=np.uint8), tmp_path / f"{name}.png")
+    with pytest.warns(TilingWarning, match="has no bound"):
+        table = evaluate(Mean(), FolderDataset(tmp_path), 2, MATLAB, [PSNRY()], inference=InferenceOptions(tile=16))
+    assert table.attrs["tile_error"]["region"] == [48, 48] or table.attrs["tile_error"]["region"] == (48, 48)
+
+
 def test_a_network_without_a_bound_is_warned_of_and_its_error_measured(dataset: FolderDataset) -> None:
     options = InferenceOptions(tile=16)
     with pytest.warns(

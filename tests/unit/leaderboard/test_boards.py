@@ -219,7 +219,7 @@ class TestShortNames:
 
 
 def test_data_sets_stand_in_the_suites_order_and_others_after_them(make_store: MakeStore, add_cell: AddCell) -> None:
-    store = make_store(definition={"datasets": ["Set5", "Set14"]})
+    store = make_store(definition={"datasets": ["some/where/Set5", "lists/Set14.txt"]})
     for name in ("Another", "Set14", "Set5"):
         add_cell(store, "net", [30.0, 31.0], dataset=name, dataset_hash=f"{name:0<64}")
     [board] = read_results(store.path).boards
@@ -227,3 +227,21 @@ def test_data_sets_stand_in_the_suites_order_and_others_after_them(make_store: M
     table = build(store.path, store.path / "out")
     markdown = next(path for path in table if path.suffix == ".md").read_text(encoding="utf-8")
     assert markdown.index("PSNR Set5") < markdown.index("PSNR Set14") < markdown.index("PSNR Another")
+
+
+def test_figures_of_two_files_with_weights_are_never_in_one_row(make_store: MakeStore, add_cell: AddCell) -> None:
+    store = make_store()
+    given = {"tier": "reproduced", "training": None, "dataset_hash": "a" * 64}
+    old, new = "1" * 64, "2" * 64
+    for dataset in ("A", "B"):
+        add_cell(
+            store, "net", [30.0, 31.0], dataset=dataset, weights_sha256=old, key=f"{dataset:0<64}".lower(), **given
+        )
+    later = "2025-01-01T00:00:00+00:00"
+    add_cell(store, "net", [20.0, 21.0], dataset="C", weights_sha256=new, created=later, key="c" * 64, **given)
+    results = read_results(store.path)
+    [entry] = [entry for board in results.boards for entry in board.entries]
+    assert set(entry.records) == {"C"}
+    assert entry.record.weights_sha256 == new
+    assert len(results.failures) == 2
+    assert "other weights than the latest, SHA-256 11111111; run the suite again" in results.failures[0].reason

@@ -55,11 +55,22 @@ def test_baseline_is_a_line_and_far_below_only_a_note(demo: RunStore, add_cell: 
     [line] = demo_chart(demo).lines
     assert line.outside
     assert line.name == "bicubic 25.25 dB ↓ below this axis"
+    assert line.y > demo_chart(demo).bottom - 20
     near = [19.5, 23.5, 27.5, 31.5, 35.5, 29.5, 25.5, 21.5]
     add_cell(demo, "bicubic", near, params_unique=0, tier="reproduced", key="z" * 64)
     [line] = demo_chart(demo).lines
     assert not line.outside
     assert line.name == "bicubic 26.75 dB"
+
+
+def test_baseline_far_above_is_a_note_at_the_top(demo: RunStore, add_cell: Callable[..., Path]) -> None:
+    above = [value + 9 for value in IMAGES]
+    add_cell(demo, "bicubic", above, params_unique=0, tier="reproduced", key="z" * 64)
+    picture = demo_chart(demo)
+    [line] = picture.lines
+    assert line.outside
+    assert line.name == "bicubic 36.25 dB ↑ above this axis"
+    assert line.y < picture.top + 20
 
 
 def test_first_model_has_no_bar(demo: RunStore) -> None:

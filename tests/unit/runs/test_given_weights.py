@@ -19,6 +19,7 @@ from srbench.protocols import get_protocol
 from srbench.registry import get_metric
 from srbench.results import RunStore
 from srbench.runner import run
+from srbench.storage import sha256_file
 from srbench.suite import load_suite
 from srbench.weights import save_state
 
@@ -104,7 +105,7 @@ def test_a_file_from_elsewhere_is_taken_for_the_only_scale(suite_file: SuiteFile
         ("edsr_tiny+recursive=mine.safetensors", "the weights .*mine.safetensors' are those of 'edsr_tiny'"),
         ("edsr_tinny=mine.safetensors", "added model 'edsr_tinny'.*did you mean 'edsr_tiny'"),
         ("edsr_tiny=damaged.safetensors", "damaged.safetensors"),
-        ("carn_m.author=mine.safetensors", "by a tag, and 'mine.safetensors' is another file"),
+        ("carn_m.author=mine.safetensors", "by a tag, and '.*mine.safetensors' is another file"),
         ("bicubic", "the model 'bicubic', which .*small.yaml, line 4 names already"),
         ("=mine.safetensors", "no model to add; give MODEL, or MODEL=FILE"),
         ("edsr_tiny+ps(ratio=1/4", "no model to add"),
@@ -123,6 +124,36 @@ def test_what_cannot_be_added_is_said_before_anything_is_written(
         run(suite.with_models([addition]), tmp_path / "run", jobs=1)
     assert "\n" not in str(caught.value)
     assert not (tmp_path / "run").exists()
+
+
+def test_a_file_that_is_added_is_the_one_here_not_the_one_beside_the_suite(
+    suite_file: SuiteFile, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = suite_file(models=("bicubic",), tests=1)
+    save(tmp_path / "mine.safetensors", seed=1)
+    (tmp_path / "here").mkdir()
+    mine = save(tmp_path / "here" / "mine.safetensors", seed=2)
+    monkeypatch.chdir(tmp_path / "here")
+    monkeypatch.setenv("HOME", str(tmp_path / "here"))
+    for text in ("edsr_tiny=mine.safetensors", "edsr_tiny=~/mine.safetensors"):
+        [_, model] = make_plan(load_suite(path).with_models([text])).models
+        assert model.weights_sha256 == sha256_file(mine)
+
+
+def test_no_path_of_a_machine_is_kept(suite_file: SuiteFile, tmp_path: Path) -> None:
+    save(tmp_path / "mine.safetensors")
+    entry = f"{{model: edsr_tiny, weights: {tmp_path}/mine.safetensors}}"
+    path = suite_file(models=(entry,), tests=1, extra=f"budgets: {{less: {{models: [{entry}]}}}}\n")
+    text = (
+        path.read_text(encoding="utf-8")
+        .replace("- test0", f"- {tmp_path}/test0")
+        .replace("data: train", f"data: {tmp_path}/train")
+    )
+    path.write_text(text, encoding="utf-8")
+    suite = load_suite(path)
+    assert str(tmp_path) not in json.dumps(suite.definition())
+    assert suite.definition()["datasets"] == ["test0"]
+    assert suite.at_budget("less").models[0].weights == f"{tmp_path}/mine.safetensors"
 
 
 def test_weights_and_a_training_do_not_go_together(suite_file: SuiteFile) -> None:
@@ -147,4 +178,4 @@ def test_a_file_that_changes_while_the_run_waits_is_a_failed_cell(
     report = run(suite, tmp_path / "run", jobs=1)
     assert report.exit_status == 1
     assert WeightsError.__name__ in (report.failed[0].error or "")
-    assert "was changed after the run began" in (report.failed[0].error or "")
+    assert "'mine.safetensors' was changed after the run began" in (report.failed[0].error or "")

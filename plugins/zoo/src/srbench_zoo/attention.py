@@ -66,8 +66,10 @@ class SpatialAttention(nn.Module):
         """Return features `(N, C, H, W)`; small ones are extended by their edges to 15 pixels for the attention."""
         inner = self.entry(x)
         height, width = x.shape[2:]
-        missing = (0, max(0, self._LEAST - width), 0, max(0, self._LEAST - height))
-        seen = F.pad(inner, missing, mode="replicate") if any(missing) else inner
+        missing = (0, torch.sym_max(0, self._LEAST - width), 0, torch.sym_max(0, self._LEAST - height))
+        # In an exported network sizes are symbols: asked whether anything is missing, it would keep one size's answer.
+        symbols = any(isinstance(size, torch.SymInt) for size in (height, width))
+        seen = F.pad(inner, missing, mode="replicate") if symbols or any(missing) else inner
         context = self.context(F.max_pool2d(self.reduce(seen), kernel_size=7, stride=3))
         context = F.interpolate(context, (height, width), mode="bilinear", align_corners=False)
         return x * torch.sigmoid(self.exit(context + self.skip(inner)))
