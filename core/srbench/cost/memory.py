@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -19,6 +20,7 @@ from srbench.errors import CostError
 __all__ = ["peak_on_cpu", "peak_on_cuda"]
 
 _STATUS = Path("/proc/self/status")
+_SENTENCE = re.compile(r"^srbench\.errors\.\w+: ")  # an error of this package says all by itself
 
 
 def peak_on_cuda(model: object, lr: object) -> int:
@@ -92,7 +94,7 @@ def peak_on_cpu(
     )
     if done.returncode:
         last = (done.stderr.strip().splitlines() or [f"exit status {done.returncode}"])[-1]
-        raise CostError(f"the peak memory of '{name}' could not be measured: {last}")
+        raise CostError(f"the peak memory of '{name}' could not be measured: {_SENTENCE.sub('', last)}")
     return int(done.stdout.split()[-1])
 
 
