@@ -19,6 +19,8 @@ __all__ = ["cost"]
 
 Row = tuple[str, list[str]]
 
+_MOST_PIXELS = 2**16  # of a side of an LR image: no network here takes more, and sizes in bytes stay numbers of C
+
 
 def cost(
     models: Annotated[
@@ -58,6 +60,7 @@ def cost(
     """
     from srbench.cli.eval import _device
     from srbench.cli.output import check_json_target, write_json
+    from srbench.cost.machine import check_threads
     from srbench.errors import ConfigError
     from srbench.registry import canonical_name
 
@@ -65,21 +68,34 @@ def cost(
         check_json_target(json)
     names = [canonical_name(name) for name in models]
     width, height = _size(lr_size)
+    if threads is not None:
+        check_threads(threads)
     if data is not None and all(name.tag is None for name in names):
         raise ConfigError("--data needs a model with weights: name a tag (`srbench list models`)")
 
+    from srbench.cost.executed import skips_work
     from srbench.factory import create_model
     from srbench.surgery import fold as folded
 
     device = _device(device)
-    networks = []
+    measured = latency or memory
+    networks, random_masks = [], []
     for name in names:
+        network = create_model(name, scale=scale, pretrained=False, seed=0).eval()
+        masks = skips_work(network)
+        if masks and name.tag is None and data is not None:
+            raise ConfigError(
+                f"--data needs a model with weights, and '{name}' has random ones, which decide what its masks skip; "
+                "name a tag (`srbench list models`) or leave it out"
+            )
         # Weights decide nothing here but which parts masks skip.
-        network = create_model(name, scale=scale, pretrained=data is not None and name.tag is not None, seed=0).eval()
+        if masks and name.tag is not None and (measured or data is not None):
+            network = create_model(name, scale=scale, pretrained=True).eval()
         networks.append(folded(network, scale) if fold else network)
+        random_masks.append(measured and masks and name.tag is None)
     costs, reasons = _count(networks, models)
     executed = [_executed(network, data, scale) if data is not None else None for network in networks]
-    timed = _time(networks, (height, width), seconds, threads, device) if latency else None
+    timed = _time(networks, scale, (height, width), seconds, threads, device) if latency else None
     peaks = (
         [
             _peak(network, str(name), scale, (height, width), threads, device, fold)
@@ -89,17 +105,24 @@ def cost(
         else None
     )
     if json is not None:
-        payload = _payload(models, scale, fold, costs, reasons, data, executed, timed, peaks, (height, width))
+        payload = _payload(
+            models, scale, fold, costs, reasons, data, executed, timed, peaks, (height, width), random_masks
+        )
         write_json(payload, json)
     if json != "-":
-        _show(models, scale, fold, costs, reasons, executed, timed, peaks, (height, width))
+        _show(models, scale, fold, costs, reasons, executed, timed, peaks, (height, width), random_masks)
 
 
 def _size(text: str) -> tuple[int, int]:
     from srbench.errors import ConfigError
 
     width, times, height = text.partition("x")
-    if not times or not width.isdecimal() or not height.isdecimal() or not int(width) or not int(height):
+    if not times or not width.isdecimal() or not height.isdecimal():
+        raise ConfigError(f"--lr-size is width x height in pixels, such as 128x128; got '{text}'")
+    # Python reads no number of thousands of digits.
+    if max(len(width), len(height)) > 9 or max(int(width), int(height)) > _MOST_PIXELS:
+        raise ConfigError(f"--lr-size is at most {_MOST_PIXELS:,} pixels a side; got '{text}'")
+    if not int(width) or not int(height):
         raise ConfigError(f"--lr-size is width x height in pixels, such as 128x128; got '{text}'")
     return int(width), int(height)
 
@@ -116,10 +139,10 @@ def _count(networks: Sequence[Backbone], models: Sequence[str]) -> tuple[list[Co
             costs.append(cost_of(network))
             reasons.append("")
         except CostError as error:
-            if len(models) == 1:
-                raise
             costs.append(None)
             reasons.append(str(error))
+    if not any(costs):
+        raise CostError("; ".join(dict.fromkeys(reasons)))
     return costs, reasons
 
 
@@ -135,14 +158,13 @@ def _executed(network: Backbone, data: str, scale: int) -> dict[str, float] | No
 
 
 def _time(
-    networks: Sequence[Backbone], size: tuple[int, int], seconds: float, threads: int | None, device: str
+    networks: Sequence[Backbone], scale: int, size: tuple[int, int], seconds: float, threads: int | None, device: str
 ) -> Latencies:
-    import torch
-
+    from srbench.cost.images import photograph
     from srbench.cost.latency import measure
 
     # A network named twice is built twice: an A/A comparison compares two of them.
-    lr = torch.rand(1, 3, *size, generator=torch.Generator().manual_seed(0)).to(device)
+    lr = photograph(scale, *size, device)
     with _progress("timing") as tell:
         return measure(
             [network.to(device) for network in networks],
@@ -158,11 +180,16 @@ def _peak(
 ) -> int:
     import torch
 
+    from srbench.cost.executed import skips_work
+    from srbench.cost.images import photograph
     from srbench.cost.memory import peak_on_cpu, peak_on_cuda
+    from srbench.registry import canonical_name
 
     if device != "cpu":
-        return peak_on_cuda(network.to(device), torch.rand(1, 3, *size).to(device))
-    return peak_on_cpu(name, scale, *size, threads=threads or torch.get_num_threads(), folded=fold)
+        return peak_on_cuda(network.to(device), photograph(scale, *size, device))
+    pretrained = canonical_name(name).tag is not None and skips_work(network)
+    threads = threads or torch.get_num_threads()
+    return peak_on_cpu(name, scale, *size, threads=threads, folded=fold, pretrained=pretrained)
 
 
 @contextmanager
@@ -189,6 +216,7 @@ def _show(
     timed: Latencies | None,
     peaks: Sequence[int] | None,
     size: tuple[int, int],
+    random_masks: Sequence[bool],
 ) -> None:
     from srbench.cli.output import print_table
 
@@ -203,6 +231,10 @@ def _show(
     for model, reason in zip(models, reasons, strict=True):
         if reason:
             typer.echo(f"{model}: {reason}")
+    for model in dict.fromkeys(model for model, random in zip(models, random_masks, strict=True) if random):
+        typer.echo(
+            f"{model}: measured with random weights, so its masks skip what no trained network would; name a tag"
+        )
     if timed is not None:
         _show_machine(timed)
 
@@ -295,6 +327,7 @@ def _payload(
     timed: Latencies | None,
     peaks: Sequence[int] | None,
     size: tuple[int, int],
+    random_masks: Sequence[bool],
 ) -> dict[str, Any]:
     from srbench.cost.latency import compare
 
@@ -309,6 +342,7 @@ def _payload(
         item["executed_macs"] = found
         item["executed_macs_mean"] = sum(found.values()) / len(found) if found else None
         item["peak_bytes_measured"] = peaks[index] if peaks is not None else None
+        item["random_masks"] = random_masks[index]
         if timed is not None:
             timing = timed.timings[index]
             against = compare(timing, timed.timings[0])

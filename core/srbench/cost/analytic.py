@@ -20,7 +20,8 @@ def layer_macs(layer: nn.Module, inputs: tuple[int, ...], outputs: tuple[int, ..
 
     A convolution of `k_h * k_w` kernels from `i` to `o` channels in `g` groups takes `i * o * k_h * k_w / g` for each
     position of its output, a transposed one for each position of its input; a linear layer `i * o` for each row. Layers
-    that take their weights from elsewhere, such as those of a sharing method, count by the same attributes.
+    that take their weights from elsewhere, such as those of a sharing method, count by the same attributes. A kernel of
+    one number is a square one.
 
     Args:
         layer: The module.
@@ -29,12 +30,16 @@ def layer_macs(layer: nn.Module, inputs: tuple[int, ...], outputs: tuple[int, ..
     """
     if isinstance(layer, nn.Linear):
         return prod(inputs[:-1]) * layer.in_features * layer.out_features
-    if len(inputs) != 4 or not all(hasattr(layer, name) for name in _DESCRIPTION):
+    entering, leaving, kernel, groups = (getattr(layer, name, None) for name in _DESCRIPTION)
+    kernel = (kernel, kernel) if isinstance(kernel, int) else kernel
+    if len(inputs) != 4 or len(outputs) != 4 or not isinstance(kernel, list | tuple):
+        return None
+    # A module of another kind may have attributes of these names too.
+    if not all(isinstance(value, int) and value > 0 for value in (entering, leaving, groups, *kernel)):
         return None
     transposed = isinstance(layer, nn.ConvTranspose2d) or bool(getattr(layer, "transposed", False))
     height, width = (inputs if transposed else outputs)[2:]
-    channels = layer.in_channels * layer.out_channels // layer.groups  # type: ignore[operator]  # numbers, as found
-    return int(inputs[0] * height * width * prod(layer.kernel_size) * channels)  # type: ignore[arg-type]
+    return int(inputs[0] * height * width * prod(kernel) * (entering * leaving // groups))  # type: ignore[operator]
 
 
 def check(execution: Execution) -> int:
@@ -49,9 +54,9 @@ def check(execution: Execution) -> int:
             counted[call.number] = counted.get(call.number, 0) + call.count
     covered = 0
     for path, number, layer, inputs, outputs in execution.layers:
-        expected = layer_macs(layer, inputs, outputs)
-        # A module that hands its work to others of its own is counted through these.
-        if expected is None or number not in counted:
+        # A module that hands its work to others of its own is counted through these, whatever its attributes say.
+        expected = layer_macs(layer, inputs, outputs) if number in counted else None
+        if expected is None:
             continue
         if counted[number] != expected:
             raise CostError(

@@ -10,9 +10,9 @@ from itertools import product
 
 from srbench.backbone import Backbone, SharedUser
 from srbench.cost.operators import Call, Execution, on_meta, run
+from srbench.cost.rules import CONVOLUTION, PRODUCT
 from srbench.counting import count_parameters, count_stored
-from srbench.methods.dense import Dense
-from srbench.surgery import apply_method, fold
+from srbench.surgery import fold
 
 __all__ = ["Audit", "TensorUse", "audit", "compact_paths"]
 
@@ -59,7 +59,7 @@ class Audit:
         unique: Numbers in its parameters, each tensor once.
         stored: Numbers that its state dict holds.
         executed: Scale -> numbers of weights and biases that one forward pass applies, each execution counted.
-        unshared: Scale -> parameters where each use of a layer has its own.
+        unshared: Scale -> parameters where each execution of a layer has its own; those that nothing reads count once.
         depth: The most that one layer, with all its weights the same, is executed in one forward pass.
         deepest: The layers that are that one.
     """
@@ -117,31 +117,51 @@ def audit(model: Backbone) -> Audit:
         unique=count_parameters(model),
         stored=count_stored(model),
         executed=executed,
-        unshared={scale: count_parameters(_unshared(shapes, scale)) for scale in model.scales},
+        unshared={scale: _unshared(shapes, scale) for scale in model.scales},
         depth=depth,
         deepest=deepest,
     )
 
 
-def _unshared(shapes: Backbone, scale: int) -> Backbone:
+def _unshared(shapes: Backbone, scale: int) -> int:
+    """Count the parameters of the folded network, each as often as executions of layers read it, and at least once.
+
+    Folded, a layer whose kernel is made holds the kernel itself, so that it counts and not the bank it is made from.
+    """
     folded = fold(shapes, scale)
-    return apply_method(folded, Dense()) if folded.sharing_sites() else folded
+    users = {path for path, module in folded.named_modules() if isinstance(module, SharedUser)}
+    uses = Counter(name for names, _, _ in _readers(run(folded, scale, _SIDE, _SIDE), users) for name in names)
+    return sum(parameter.numel() * max(1, uses[name]) for name, parameter in folded.named_parameters())
 
 
 Reader = tuple[tuple[str, ...], str, bool]
 
 
 def _readers(execution: Execution, users: set[str]) -> list[Reader]:
-    """Return for each execution of a layer the parameters that it reads, its path, and whether it convolves."""
+    """Return for each execution of a layer the parameters that it reads, its path, and whether it convolves.
+
+    A module that applies one weight several times in one execution, by functions, is as many layers as it does so.
+    """
     by_number: dict[int, list[Call]] = {}
     for call in execution.calls:
         by_number.setdefault(call.number, []).append(call)
     found = []
     for calls in by_number.values():
-        names = tuple(dict.fromkeys(name for call in calls for name in call.parameters))
+        path = _layer(calls[0].modules, users)
+        again = _applied_again(calls)
+        found += [(call.parameters, path, True) for call in again]
+        apart = {name for call in again for name in call.parameters}
+        names = tuple(dict.fromkeys(name for call in calls for name in call.parameters if name not in apart))
         if names:
-            found.append((names, _layer(calls[0].modules, users), any(not call.synthesis for call in calls)))
+            found.append((names, path, any(not call.synthesis for call in calls)))
     return found
+
+
+def _applied_again(calls: Sequence[Call]) -> list[Call]:
+    """Return the calls of one execution whose weights others of its convolutions and products apply too."""
+    applied = [call for call in calls if call.kind in (CONVOLUTION, PRODUCT) and not call.synthesis]
+    counts = Counter(name for call in applied for name in call.parameters)
+    return [call for call in applied if any(counts[name] > 1 for name in call.parameters)]
 
 
 def _layer(modules: Sequence[str], users: set[str]) -> str:

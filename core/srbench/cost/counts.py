@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
-from math import ceil, floor
+from math import ceil, floor, prod
 
 from srbench.backbone import Backbone
 from srbench.cost import analytic
@@ -93,14 +93,17 @@ def cost_of(model: Backbone, scale: int | None = None) -> Cost:
     scale = model.select_scale(scale)
     view = model if model.scales == (scale,) else model.at_scale(scale)
     shapes = on_meta(view)
+    hd, ntire = _one_account(
+        _work(shapes, scale, *lr_size(scale)), _work(shapes, scale, Fraction(NTIRE_SIDE), Fraction(NTIRE_SIDE))
+    )
     return Cost(
         model=str(model.model_name) if model.model_name is not None else type(model).__name__,
         scale=scale,
         params=count_parameters(view),
         stored=count_stored(view),
         folded=count_parameters(fold(shapes, scale)),
-        hd=work_at(shapes, scale, *lr_size(scale)),
-        ntire=work_at(shapes, scale, Fraction(NTIRE_SIDE), Fraction(NTIRE_SIDE)),
+        hd=hd,
+        ntire=ntire,
     )
 
 
@@ -109,7 +112,7 @@ def work_at(shapes: Backbone, scale: int, height: Fraction | int, width: Fractio
 
     No image has 426 2/3 columns. What it would take is read off the straight line between 426 and 427 columns (and so
     for rows): exact for a network whose work grows with the area, and a mean of the two for one that pads, pools or
-    strides.
+    strides. What sees no image counts as synthesis here, though it grow with the size: one size does not tell.
 
     Args:
         shapes: A network of `operators.on_meta`.
@@ -120,9 +123,17 @@ def work_at(shapes: Backbone, scale: int, height: Fraction | int, width: Fractio
     Raises:
         CostError: As for `cost_of`; also where operators and the layers' formulas disagree.
     """
-    height, width = Fraction(height), Fraction(width)
+    return _work(shapes, scale, Fraction(height), Fraction(width))[0]
+
+
+# What made weights: the module at work and the kind of operator -> multiply-accumulates, and elements of the outputs.
+_Made = dict[tuple[str, str], tuple[Fraction, Fraction]]
+
+
+def _work(shapes: Backbone, scale: int, height: Fraction, width: Fraction) -> tuple[Work, _Made]:
     total = dict.fromkeys(("convolution", "product", "other", "synthesis", "analytic", "activations"), Fraction())
     peak = Fraction()
+    made: _Made = {}
     for rows, row_share in _neighbours(height):
         for columns, column_share in _neighbours(width):
             execution = run(shapes, scale, rows, columns)
@@ -130,7 +141,35 @@ def work_at(shapes: Backbone, scale: int, height: Fraction | int, width: Fractio
             for name, value in _counts(execution, shapes).items():
                 total[name] += share * value
             peak += share * execution.peak_bytes
-    return Work(height, width, peak_bytes=peak, **total)
+            for call in execution.calls:
+                if call.synthesis and call.kind in (CONVOLUTION, PRODUCT):
+                    key = (call.modules[-1] if call.modules else "", call.kind)
+                    count, elements = made.get(key, (Fraction(), Fraction()))
+                    made[key] = (count + share * call.count, elements + share * prod(call.output))
+    return Work(height, width, peak_bytes=peak, **total), made
+
+
+def _one_account(*works: tuple[Work, _Made]) -> list[Work]:
+    """Return the same network's work at several sizes, what sees no image but grows with it as part of the MACs.
+
+    Weights are made once whatever the size; features of a grid of coordinates, say, are not.
+    """
+    keys = {key for _, made in works for key in made}
+    growing = [key for key in keys if len({made.get(key) for _, made in works}) > 1]
+    found = []
+    for work, made in works:
+        for key in growing:
+            count, elements = made.get(key, (Fraction(), Fraction()))
+            convolves = key[1] == CONVOLUTION
+            work = replace(
+                work,
+                convolution=work.convolution + (count if convolves else 0),
+                product=work.product + (0 if convolves else count),
+                synthesis=work.synthesis - count,
+                activations=work.activations + (elements if convolves else 0),
+            )
+        found.append(work)
+    return found
 
 
 def _neighbours(size: Fraction) -> list[tuple[int, Fraction]]:

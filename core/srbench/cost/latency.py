@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from srbench.cost.machine import describe
+from srbench.cost.machine import check_threads, describe
 from srbench.errors import ConfigError, CostError
 
 __all__ = ["TIE", "Comparison", "Latencies", "Timing", "compare", "measure"]
@@ -130,8 +130,8 @@ def measure(
     """
     if not models:
         raise ConfigError("there is no network to time; give at least one")
-    if threads is not None and threads < 1:
-        raise ConfigError(f"threads={threads} is not a whole number of at least 1")
+    if threads is not None:
+        check_threads(threads)
     if not seconds > 0:
         raise ConfigError(f"seconds={seconds} is not a time; give a number above 0")
     order, device = random.Random(seed), lr.device

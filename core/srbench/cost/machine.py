@@ -9,10 +9,23 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
-__all__ = ["describe", "processor_name"]
+from srbench.errors import ConfigError
+
+__all__ = ["MOST_THREADS", "check_threads", "describe", "processor_name"]
 
 _CPU = Path("/sys/devices/system/cpu")
 _UNKNOWN = "not told by the system"
+MOST_THREADS = 1024  # far more end a process while it starts them, without an error that could be told
+
+
+def check_threads(threads: int) -> None:
+    """Check a number of CPU threads.
+
+    Raises:
+        ConfigError: It is no whole number from 1 to 1,024.
+    """
+    if not isinstance(threads, int) or isinstance(threads, bool) or not 1 <= threads <= MOST_THREADS:
+        raise ConfigError(f"threads={threads} is not a whole number of at least 1 and at most {MOST_THREADS:,}")
 
 
 def processor_name() -> str:

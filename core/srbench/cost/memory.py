@@ -9,15 +9,18 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
 
+from srbench.cost.machine import check_threads
 from srbench.errors import CostError
 
 __all__ = ["peak_on_cpu", "peak_on_cuda"]
 
 _STATUS = Path("/proc/self/status")
+_SENTENCE = re.compile(r"^srbench\.errors\.\w+: ")  # an error of this package says all by itself
 
 
 def peak_on_cuda(model: object, lr: object) -> int:
@@ -26,38 +29,61 @@ def peak_on_cuda(model: object, lr: object) -> int:
     Args:
         model: A network in evaluation mode on the GPU.
         lr: LR images `(N, 3, h, w)` there.
+
+    Raises:
+        CostError: The network fails on these images, or the GPU's memory does not hold what it needs.
     """
     import torch
 
     assert isinstance(model, torch.nn.Module)
     assert isinstance(lr, torch.Tensor)
-    with torch.inference_mode():
-        model(lr)  # what libraries set up once is no part of it
-        torch.cuda.synchronize(lr.device)
-        before = torch.cuda.memory_allocated(lr.device)
-        torch.cuda.reset_peak_memory_stats(lr.device)
-        model(lr)
-        torch.cuda.synchronize(lr.device)
-        return int(torch.cuda.max_memory_allocated(lr.device) - before)
+    try:
+        with torch.inference_mode():
+            model(lr)  # what libraries set up once is no part of it
+            torch.cuda.synchronize(lr.device)
+            before = torch.cuda.memory_allocated(lr.device)
+            torch.cuda.reset_peak_memory_stats(lr.device)
+            model(lr)
+            torch.cuda.synchronize(lr.device)
+            return int(torch.cuda.max_memory_allocated(lr.device) - before)
+    except RuntimeError as error:  # too little memory is one
+        shape = "x".join(map(str, lr.shape))
+        first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        raise CostError(
+            f"the peak memory could not be measured: the network fails on an LR batch of {shape} ({first}); give a "
+            "smaller image with --lr-size"
+        ) from error
 
 
-def peak_on_cpu(name: str, scale: int, height: int, width: int, *, threads: int = 1, folded: bool = False) -> int:
+def peak_on_cpu(
+    name: str,
+    scale: int,
+    height: int,
+    width: int,
+    *,
+    threads: int = 1,
+    folded: bool = False,
+    pretrained: bool = False,
+) -> int:
     """Return the bytes by which a fresh process grows at its peak in a forward pass on one LR image, after a tiny one.
 
     Args:
-        name: The model's name; its weights do not matter and are not loaded.
+        name: The model's name.
         scale: The scale.
         height: LR pixels.
         width: LR pixels.
         threads: CPU threads of torch.
         folded: Measure the folded network.
+        pretrained: Load the weights of the name's tag: they matter where masks decide what is computed.
 
     Raises:
+        ConfigError: The number of threads makes no sense.
         CostError: This system does not tell a process's peak, or the process failed (with too little memory, say).
     """
     if not _STATUS.exists():
         raise CostError("the peak memory of a forward pass on the CPU can be measured on Linux only")
-    task = json.dumps([name, scale, height, width, threads, folded])
+    check_threads(threads)
+    task = json.dumps([name, scale, height, width, threads, folded, pretrained])
     environment = {**os.environ, "OMP_NUM_THREADS": str(threads), "MKL_NUM_THREADS": str(threads)}
     done = subprocess.run(
         [sys.executable, "-m", "srbench.cost.memory", task],
@@ -68,7 +94,7 @@ def peak_on_cpu(name: str, scale: int, height: int, width: int, *, threads: int 
     )
     if done.returncode:
         last = (done.stderr.strip().splitlines() or [f"exit status {done.returncode}"])[-1]
-        raise CostError(f"the peak memory of '{name}' could not be measured: {last}")
+        raise CostError(f"the peak memory of '{name}' could not be measured: {_SENTENCE.sub('', last)}")
     return int(done.stdout.split()[-1])
 
 
@@ -81,19 +107,20 @@ def _resident(field: str) -> int:
 def _child(task: str) -> None:
     import torch
 
+    from srbench.cost.images import photograph
     from srbench.factory import create_model
     from srbench.surgery import fold
 
-    name, scale, height, width, threads, folded = json.loads(task)
+    name, scale, height, width, threads, folded, pretrained = json.loads(task)
     torch.set_num_threads(threads)
-    model = create_model(name, scale=scale, pretrained=False, seed=0).eval()
+    model = create_model(name, scale=scale, pretrained=pretrained, seed=0).eval()
     model = fold(model, scale) if folded else model
     with torch.inference_mode():
-        model(torch.rand(1, 3, 16, 16))
+        model(photograph(scale, 16, 16))
         before = _resident("VmRSS")
         # A peak before this one, as of loading torch, must not hide it.
         Path("/proc/self/clear_refs").write_text("5", encoding="utf-8")
-        model(torch.rand(1, 3, height, width))
+        model(photograph(scale, height, width))
         print(_resident("VmHWM") - before)
 
 

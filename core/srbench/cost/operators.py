@@ -17,6 +17,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.multiprocessing.reductions import StorageWeakRef
+from torch.nn.parameter import is_lazy
 from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 
@@ -90,8 +91,15 @@ class Execution:
 
 
 def on_meta(model: Backbone) -> Backbone:
-    """Return a copy of a network in evaluation mode whose tensors have shapes only."""
-    return copy.deepcopy(model).to("meta").eval()
+    """Return a copy of a network in evaluation mode whose tensors have shapes only; what modules share stays shared."""
+    # `Module.to` makes a parameter anew for each module that holds it, so the copy is made with those of shapes only.
+    memo: dict[int, Any] = {
+        id(parameter): nn.Parameter(torch.empty_like(parameter, device="meta"), parameter.requires_grad)
+        for parameter in model.parameters()
+        if not is_lazy(parameter)
+    }
+    memo |= {id(buffer): torch.empty_like(buffer, device="meta") for buffer in model.buffers() if not is_lazy(buffer)}
+    return copy.deepcopy(model, memo).to("meta").eval()
 
 
 def run(model: Backbone, scale: int, height: int, width: int, batch: int = 1) -> Execution:

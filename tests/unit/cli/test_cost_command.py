@@ -11,6 +11,7 @@ from typer.testing import CliRunner
 
 from srbench.cli.app import app
 from srbench.errors import ConfigError, CostError, SRBenchError, UnknownNameError
+from srbench.factory import create_model
 
 
 def run(*args: object) -> str:
@@ -83,6 +84,27 @@ def test_a_model_that_cannot_be_counted_is_named_beside_the_others() -> None:
         (("cost", "edsr_tiny", "--scale", 2, "--lr-size", "12"), ConfigError, "width x height in pixels, .* got '12'"),
         (("cost", "edsr_tiny", "--scale", 2, "--lr-size", "0x3"), ConfigError, "got '0x3'"),
         (("cost", "edsr_tiny", "--scale", 2, "--data", "Set5"), ConfigError, "--data needs a model with weights"),
+        (
+            ("cost", "smsr", "smsr.author", "--scale", 2, "--data", "embedded-test"),
+            ConfigError,
+            "--data needs a model with weights, and 'smsr' has random ones",
+        ),
+        (("cost", "bicubic", "bicubic", "--scale", 2), CostError, "computes outside torch"),
+        (
+            ("cost", "edsr_tiny", "--scale", 2, "--latency", "--lr-size", "1000000x1000000"),
+            ConfigError,
+            "at most 65,536 pixels a side; got '1000000x1000000'",
+        ),
+        (
+            ("cost", "edsr_tiny", "--scale", 2, "--latency", "--lr-size", "9" * 5000 + "x5"),
+            ConfigError,
+            "at most 65,536 pixels a side",
+        ),
+        (
+            ("cost", "edsr_tiny", "--scale", 2, "--latency", "--threads", 99_999_999_999),
+            ConfigError,
+            "threads=99999999999 is not a whole number of at least 1 and at most 1,024",
+        ),
         (("cost", "edsr_tiny", "--scale", 7), ConfigError, "EDSR is a network for one scale of 2, 3, 4"),
         (("audit", "edsr_tiny"), ConfigError, "give either --scale 2 or --scales 2,3,4"),
         (("audit", "edsr_tiny", "--scale", 2, "--scales", "2,3"), ConfigError, "give either --scale 2 or"),
@@ -92,6 +114,33 @@ def test_a_model_that_cannot_be_counted_is_named_beside_the_others() -> None:
 def test_what_is_wrong_is_said(arguments: tuple[object, ...], error: type[SRBenchError], said: str) -> None:
     with pytest.raises(error, match=said):
         run(*arguments)
+
+
+def test_weights_are_loaded_for_networks_whose_time_they_decide(monkeypatch: pytest.MonkeyPatch) -> None:
+    built: list[tuple[str, bool]] = []
+    measured: list[tuple[str, bool]] = []
+
+    def build(name: Any, *, scale: int, pretrained: bool, seed: int = 0) -> Any:
+        built.append((str(name), pretrained))
+        return create_model(name, scale=scale, pretrained=False, seed=0)
+
+    def peak(name: str, *size: int, pretrained: bool, **options: Any) -> int:
+        measured.append((name, pretrained))
+        return 1
+
+    monkeypatch.setattr("srbench.factory.create_model", build)
+    monkeypatch.setattr("srbench.cost.memory.peak_on_cpu", peak)
+    names = ("smsr.author", "carn_m.author", "smsr")
+    output = run("cost", *names, "--scale", 2, "--memory", "--latency", "--lr-size", "8x8", "--seconds", 0.1)
+    assert [name for name, pretrained in built if pretrained] == ["smsr.author"]
+    assert measured == [("smsr.author", True), ("carn_m.author", False), ("smsr", False)]
+    assert [line for line in output.splitlines() if "random weights" in line] == [
+        "smsr: measured with random weights, so its masks skip what no trained network would; name a tag"
+    ]
+    built.clear()
+    found = json.loads(run("cost", "smsr.author", "smsr", "--scale", 2, "--json", "-"))
+    assert not any(pretrained for _, pretrained in built)  # nothing is measured, so weights decide nothing
+    assert not any(model["random_masks"] for model in found["models"])
 
 
 def test_audit_prints_who_shares_what() -> None:

@@ -9,7 +9,10 @@ from torch import Tensor, nn
 
 from srbench.backbone import Backbone
 from srbench.cost.audit import TensorUse, audit, compact_paths
+from srbench.cost.counts import cost_of
+from srbench.counting import count_parameters
 from srbench.factory import create_model
+from srbench.surgery import fold
 
 
 def used(name: str, scales: tuple[int, ...] = (2,)) -> dict[str, TensorUse]:
@@ -41,8 +44,9 @@ def test_srfbn_runs_its_layers_in_each_of_four_steps() -> None:
     repeated = [tensor for tensor in found.tensors if tensor.repeated]
     assert {tuple(tensor.executions.values()) for tensor in repeated} == {(4,)}
     assert found.depth == 4
-    # The mean is added to each step's image by one frozen layer, which is no site: 3 more uses of its 12 numbers.
-    assert found.executed[2] == found.unshared[2] + 3 * 12
+    # The mean is added to each step's image by one frozen layer, which is no site: 3 uses of its 12 numbers more than
+    # in the dense form.
+    assert found.executed[2] == found.unshared[2] == count_parameters(create_model("srfbn_s+dense", scale=2)) + 3 * 12
 
 
 @pytest.mark.parametrize(
@@ -79,7 +83,59 @@ def test_uses_without_a_site_are_seen() -> None:
     assert by_name["conv.weight"].executions == {1: 3}
     assert by_name["idle"].layers == ()
     assert not by_name["idle"].shared
-    assert (found.unique, found.executed[1], found.unshared[1], found.depth) == (14, 27, 14, 3)
+    # Three uses of 9 weights, and 5 numbers that nothing reads.
+    assert (found.unique, found.executed[1], found.unshared[1], found.depth) == (14, 27, 3 * 9 + 5, 3)
+
+
+class Again(Backbone):
+    """One convolution, four times: as a module, or by functions within the network's own forward."""
+
+    def __init__(self, *, functional: bool) -> None:
+        super().__init__((1,))
+        self.conv = nn.Conv2d(3, 3, 3, padding=1)
+        self.gain = nn.Parameter(torch.ones(1))
+        self.functional = functional
+
+    def forward(self, lr: Tensor, scale: int | None = None) -> Tensor:
+        for _ in range(4):
+            lr = F.conv2d(lr, self.conv.weight, self.conv.bias, padding=1) if self.functional else self.conv(lr)
+        return lr * self.gain
+
+
+@pytest.mark.parametrize("functional", [False, True])
+def test_a_layer_that_runs_again_would_have_weights_for_each_time(functional: bool) -> None:
+    found = audit(Again(functional=functional))
+    assert [tensor.executions[1] for tensor in found.tensors] == [1, 4, 4]
+    assert (found.unique, found.executed[1], found.unshared[1], found.depth) == (85, 337, 337, 4)
+
+
+class Tied(Backbone):
+    """Two layers that hold one parameter."""
+
+    def __init__(self) -> None:
+        super().__init__((1,))
+        self.a, self.b = nn.Conv2d(3, 3, 3), nn.Conv2d(3, 3, 3)
+        self.b.weight = self.a.weight
+
+    def forward(self, lr: Tensor, scale: int | None = None) -> Tensor:
+        return self.b(self.a(lr))
+
+
+def test_layers_that_hold_one_parameter_share_it() -> None:
+    cost = cost_of(Tied())
+    assert (cost.params, cost.folded) == (87, 87)
+    found = audit(Tied())
+    weight = next(tensor for tensor in found.tensors if tensor.name == "a.weight")
+    assert (weight.layers, weight.executions) == (("a", "b"), {1: 2})
+    assert (len(found.tensors), found.unique, found.unshared[1]) == (3, 87, 168)
+
+
+@pytest.mark.parametrize("name", ["srresnet_tiny+sparse_mask", "imdn_tiny", "ecbsr", "edsr_tiny+basis", "carn"])
+def test_nothing_shared_and_nothing_repeated_weighs_what_it_weighs(name: str) -> None:
+    model = create_model(name, scale=2, seed=0)
+    found = audit(model)
+    assert not any(tensor.repeated for tensor in found.tensors)
+    assert found.unshared[2] == count_parameters(fold(model, 2))
 
 
 @pytest.mark.parametrize(

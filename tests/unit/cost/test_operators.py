@@ -171,6 +171,61 @@ def test_a_layer_whose_attributes_say_another_thing_than_it_does_is_an_error() -
         check(execution)
 
 
+def test_a_module_that_calls_others_is_counted_through_them_whatever_its_attributes_say() -> None:
+    class Wrapper(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.in_channels, self.out_channels, self.kernel_size, self.groups = 3, 3, "three", None
+            self.conv = nn.Conv2d(3, 3, 3, padding=1)
+
+        def forward(self, x: Tensor) -> Tensor:
+            return self.conv(x)
+
+    class Net(Toy):
+        def __init__(self) -> None:
+            super().__init__(lambda net, x: net.wrapper(x))
+            self.wrapper = Wrapper()
+
+    assert check(run(on_meta(Net()), 1, 5, 7)) == CONV
+
+
+@pytest.mark.parametrize(("kernel", "counted"), [(3, True), ((3, 3), True), ([3, 3], True), ("three", False)])
+def test_a_layer_may_say_a_square_kernel_by_one_number(kernel: object, counted: bool) -> None:
+    class Own(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.in_channels, self.out_channels, self.kernel_size, self.groups = 3, 3, kernel, 1
+
+        def forward(self, x: Tensor, weight: Tensor) -> Tensor:
+            return F.conv2d(x, weight, padding=1)
+
+    class Net(Toy):
+        def __init__(self) -> None:
+            super().__init__(lambda net, x: net.own(x, net.weight))
+            self.own = Own()
+
+    assert check(run(on_meta(Net()), 1, 5, 7)) == (CONV if counted else 0)
+
+
+def test_work_that_grows_with_the_image_is_no_making_of_weights() -> None:
+    class Coordinates(Toy):
+        def __init__(self) -> None:
+            super().__init__(lambda net, x: net.features(x))
+            self.linear, self.conv = nn.Linear(2, 3), nn.Conv2d(3, 4, 1)
+
+        def features(self, x: Tensor) -> Tensor:
+            rows, columns = (torch.linspace(0, 1, size) for size in x.shape[2:])
+            grid = torch.stack(torch.meshgrid(rows, columns, indexing="ij"), -1)
+            placed = self.linear(grid).permute(2, 0, 1)[None]
+            kernel = (self.mix @ self.weight.flatten(1)).reshape(3, 3, 3, 3)
+            return F.conv2d(x, kernel, padding=1) + placed + self.conv(placed).mean(1, keepdim=True)
+
+    cost = cost_of(Coordinates())
+    for work, pixels in ((cost.hd, 1280 * 720), (cost.ntire, 256 * 256)):
+        assert (work.convolution, work.product, work.synthesis) == ((81 + 12) * pixels, 6 * pixels, 3 * 3 * 27)
+        assert work.activations == (3 + 4) * pixels
+
+
 @pytest.mark.parametrize(("width", "thirds"), [(6, 0), (7, 3), (8, 6)])
 def test_a_fractional_size_lies_on_the_line_between_its_neighbours(width: int, thirds: int) -> None:
     from fractions import Fraction
