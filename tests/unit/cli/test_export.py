@@ -45,7 +45,7 @@ def test_the_file_gives_what_the_network_gives_at_any_size_and_batch(
     line = f"export 'edsr_tiny+ps(ratio=1/4)' --weights {weights.name} --scale 2 -o out/tiny.onnx --json -"
     assert command(line) == 0
     said = json.loads(capsys.readouterr().out)
-    assert [(check["height"], check["width"]) for check in said["checks"]] == [(24, 40), (48, 32)]
+    assert [(check["height"], check["width"]) for check in said["checks"]] == [(24, 40), (48, 32), (13, 17)]
     assert max(check["largest"] for check in said["checks"]) <= 1e-5
     assert said["bytes"] == (tmp_path / "out" / "tiny.onnx").stat().st_size
     model = srbench.create_model("edsr_tiny+ps(ratio=1/4)", scale=2, seed=0).eval()
@@ -81,6 +81,14 @@ def test_networks_of_several_outputs_scales_or_luma_are_exported_as_one_image(
     channels = graph.input[0].type.tensor_type.shape.dim[1].dim_value
     assert channels == made.channels == (1 if name.startswith("fsrcnn") else 3)
     assert max(made.largest.values()) <= 1e-5
+
+
+def test_attention_that_extends_small_images_is_exported_for_small_and_large_ones(tmp_path: Path) -> None:
+    made = export_onnx(srbench.create_model("bsrn", scale=2, seed=0).eval(), 2, tmp_path / "a.onnx")
+    assert made.largest[13, 17] <= 1e-5
+    assert max(made.largest.values()) <= 1e-5
+    operators = [node.op_type for node in onnx.load(made.path).graph.node]
+    assert "Pad" in operators, "the file extends images too, by as much as each needs"
 
 
 class Strange(Backbone):
