@@ -79,7 +79,7 @@ def cost(
 
     device = _device(device)
     measured = latency or memory
-    networks, random_masks = [], []
+    networks, loaded, random_masks = [], [], []
     for name in names:
         network = create_model(name, scale=scale, pretrained=False, seed=0).eval()
         masks = skips_work(network)
@@ -89,7 +89,8 @@ def cost(
                 "name a tag (`srbench list models`) or leave it out"
             )
         # Weights decide nothing here but which parts masks skip.
-        if masks and name.tag is not None and (measured or data is not None):
+        loaded.append(masks and name.tag is not None and (measured or data is not None))
+        if loaded[-1]:
             network = create_model(name, scale=scale, pretrained=True).eval()
         networks.append(folded(network, scale) if fold else network)
         random_masks.append(measured and masks and name.tag is None)
@@ -98,8 +99,8 @@ def cost(
     timed = _time(networks, scale, (height, width), seconds, threads, device) if latency else None
     peaks = (
         [
-            _peak(network, str(name), scale, (height, width), threads, device, fold)
-            for network, name in zip(networks, names, strict=True)
+            _peak(network, str(name), scale, (height, width), threads, device, fold, pretrained)
+            for network, name, pretrained in zip(networks, names, loaded, strict=True)
         ]
         if memory
         else None
@@ -176,18 +177,22 @@ def _time(
 
 
 def _peak(
-    network: Backbone, name: str, scale: int, size: tuple[int, int], threads: int | None, device: str, fold: bool
+    network: Backbone,
+    name: str,
+    scale: int,
+    size: tuple[int, int],
+    threads: int | None,
+    device: str,
+    fold: bool,
+    pretrained: bool,
 ) -> int:
     import torch
 
-    from srbench.cost.executed import skips_work
     from srbench.cost.images import photograph
     from srbench.cost.memory import peak_on_cpu, peak_on_cuda
-    from srbench.registry import canonical_name
 
     if device != "cpu":
         return peak_on_cuda(network.to(device), photograph(scale, *size, device))
-    pretrained = canonical_name(name).tag is not None and skips_work(network)
     threads = threads or torch.get_num_threads()
     return peak_on_cpu(name, scale, *size, threads=threads, folded=fold, pretrained=pretrained)
 

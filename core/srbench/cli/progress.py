@@ -124,10 +124,10 @@ class RunProgress:
         """Print a line at each step's start and every half minute, with the time that the step has left."""
         now = time.monotonic()
         said = self.said.get(label)
-        begins = said is None or progress.step != said.step
-        if said is None or begins or progress.done < said.done:  # fewer done than before: another data set's images
-            last = said.last if said is not None and not begins else -math.inf
-            said = self.said[label] = _Said(progress.step, last, began=now, before=progress.done)
+        if said is None or progress.step != said.step:
+            said = self.said[label] = _Said(progress.step, last=-math.inf, began=now, before=progress.done)
+        elif progress.done < said.done:  # another data set's images
+            said.began, said.before = now, progress.done
         said.done = progress.done
         if now - said.last < 30:
             return

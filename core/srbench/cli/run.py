@@ -148,7 +148,6 @@ def _show(report: RunReport, pages: Path | None) -> None:
         _show_plan(console, report)
         return
     from srbench import leaderboard
-    from srbench.inference import TILE_ROUNDING
 
     leaderboard.show(report.run_dir, console)
     for record in report.failed:
@@ -158,9 +157,13 @@ def _show(report: RunReport, pages: Path | None) -> None:
             f"        traceback in {report.run_dir / 'cells' / record.directory_name / 'record.json'}", markup=False
         )
     for record in report.done:
-        tiles = record.tile_error
-        if tiles is not None and (not tiles["bounded"] or tiles["largest"] > TILE_ROUNDING):
-            changed = f"at most {tiles['largest']:.1e} of the range"
+        if record.tile_error is None:
+            continue
+        from srbench.engine.inference import TileError
+
+        tiles = TileError(**record.tile_error)
+        if not tiles.exact:
+            changed = f"at most {tiles.largest:.1e} of the range"
             console.print(f"tiles change {record.model} on {record.dataset}, measured: {changed}", markup=False)
     if not report.todo:
         console.print(f"nothing to do: all {report.before} cells are finished in {report.run_dir}", markup=False)

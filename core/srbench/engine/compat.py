@@ -101,12 +101,12 @@ def _import_torchvision() -> None:
 
 
 def _define_torchvision_schemas() -> None:
-    import torch
+    from torch import library as operators
 
-    library = torch.library.Library("torchvision", "FRAGMENT")
-    library.define("nms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
-    library.define("qnms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
-    _schemas.append(library)
+    schemas = operators.Library("torchvision", "FRAGMENT")
+    schemas.define("nms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
+    schemas.define("qnms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
+    _schemas.append(schemas)
 
 
 def _import_cv2() -> None:

@@ -234,6 +234,11 @@ class TileError:
         """Say whether more than rounding differs, although the overlap covers the declared receptive field."""
         return self.bounded and self.largest > TILE_ROUNDING
 
+    @property
+    def exact(self) -> bool:
+        """Say whether tiles change rounding at most; where not, they are warned of."""
+        return self.bounded and not self.declared_too_small
+
     def sentence(self, name: str) -> str:
         """Say it in words."""
         why = (
@@ -282,7 +287,7 @@ def tile_error(model: nn.Module, lr: Tensor, scale: int, options: InferenceOptio
         float(difference.mean()),
         (width, height),
     )
-    if not error.bounded or error.declared_too_small:
+    if not error.exact:
         name = str(getattr(model, "model_name", None) or type(model).__name__)
         warnings.warn(error.sentence(name), TilingWarning, stacklevel=2)
     return error

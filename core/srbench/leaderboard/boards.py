@@ -229,7 +229,8 @@ def read_results(run_dir: str | Path) -> Results:
         else:
             failures.append(problem)
     info = store.info()
-    boards = [_board(*key, good[key], failures, _suite_datasets(info)) for key in sorted(good)]
+    order = _suite_datasets(info)
+    boards = [_board(*key, good[key], failures, order) for key in sorted(good)]
     return Results(info, boards, sorted(failures, key=lambda failure: (failure.cell, failure.dataset)))
 
 

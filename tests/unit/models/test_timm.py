@@ -11,10 +11,11 @@ import pytest
 # (srbench/engine/compat.py says more); with the two schemas defined it does not.
 PREAMBLE = """
 import torch
-library = torch.library.Library("torchvision", "FRAGMENT")
+from torch import library as operators
+schemas = operators.Library("torchvision", "FRAGMENT")
 for name in ("nms", "qnms"):
     if not hasattr(torch.ops.torchvision, name):
-        library.define(f"{name}(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
+        schemas.define(f"{name}(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
 """
 
 
