@@ -15,9 +15,9 @@ from pathlib import Path
 import torch
 
 import srbench
-from srbench.engine.recipe import make_recipe
-from srbench.engine.train import train
-from srbench.weights import save_state
+from srbench.models.weight_files import save_state
+from srbench.training.recipe import make_recipe
+from srbench.training.train import train
 
 ITERATIONS = 400
 # Name of the folder -> model, scale.

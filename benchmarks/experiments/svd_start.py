@@ -15,14 +15,14 @@ from pathlib import Path
 import torch
 
 import srbench
-import srbench.registry
+import srbench.registry.lookup
 from srbench.data.datasets import open_dataset
-from srbench.engine.evaluate import evaluate
-from srbench.engine.recipe import make_recipe
-from srbench.engine.train import train
+from srbench.evaluation.evaluate import evaluate
+from srbench.models.weight_files import load_into, save_state
 from srbench.protocols import get_protocol
 from srbench.registry import get_metric
-from srbench.weights import load_into, save_state
+from srbench.training.recipe import make_recipe
+from srbench.training.train import train
 
 SCALE = 2
 BASE_ITERATIONS = 4000

@@ -29,11 +29,11 @@ from typing import Any, TypeVar
 import torch
 
 import srbench
+from srbench.compat.basicsr import load_basicsr
 from srbench.data.datasets import Dataset
-from srbench.data.images import write_png
-from srbench.engine.compat import load_basicsr
-from srbench.engine.evaluate import evaluate
 from srbench.errors import NetworkError
+from srbench.evaluation.evaluate import evaluate
+from srbench.images.files import write_png
 from srbench.metrics.psnr import PSNRY
 from srbench.metrics.ssim import SSIMY
 from srbench.protocols import get_protocol

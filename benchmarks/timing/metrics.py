@@ -20,7 +20,7 @@ from collections.abc import Callable  # noqa: E402
 
 import numpy as np  # noqa: E402
 
-from srbench.data.resize import imresize  # noqa: E402
+from srbench.images.bicubic import imresize  # noqa: E402
 from srbench.metrics.psnr import PSNRY  # noqa: E402
 from srbench.metrics.ssim import SSIMY  # noqa: E402
 
@@ -35,7 +35,7 @@ def main() -> int:
     import cv2
     import torch
 
-    from srbench.engine.compat import load_basicsr
+    from srbench.compat.basicsr import load_basicsr
 
     load_basicsr()
     from basicsr.metrics.psnr_ssim import calculate_psnr, calculate_ssim

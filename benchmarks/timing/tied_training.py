@@ -26,11 +26,11 @@ import numpy as np  # noqa: E402
 import torch  # noqa: E402
 from torch.profiler import ProfilerActivity, profile  # noqa: E402
 
-from srbench.counting import count_parameters  # noqa: E402
-from srbench.engine.model import SRBenchModel  # noqa: E402
-from srbench.engine.recipe import make_recipe  # noqa: E402
-from srbench.engine.train_data import TrainingPatches  # noqa: E402
-from srbench.factory import create_model  # noqa: E402
+from srbench.models.counting import count_parameters  # noqa: E402
+from srbench.models.factory import create_model  # noqa: E402
+from srbench.training.basicsr_model import SRBenchModel  # noqa: E402
+from srbench.training.patches import TrainingPatches  # noqa: E402
+from srbench.training.recipe import make_recipe  # noqa: E402
 
 SCALE = 2
 BASE = "ms_lapsrn_r8"

@@ -20,10 +20,10 @@ from collections.abc import Callable  # noqa: E402
 import numpy as np  # noqa: E402
 import torch  # noqa: E402
 
-from srbench.engine.model import SRBenchModel  # noqa: E402
-from srbench.engine.recipe import make_recipe  # noqa: E402
-from srbench.engine.train_data import TrainingPatches  # noqa: E402
-from srbench.factory import create_model  # noqa: E402
+from srbench.models.factory import create_model  # noqa: E402
+from srbench.training.basicsr_model import SRBenchModel  # noqa: E402
+from srbench.training.patches import TrainingPatches  # noqa: E402
+from srbench.training.recipe import make_recipe  # noqa: E402
 
 MODEL = "edsr_tiny"
 WARM_UP = 20

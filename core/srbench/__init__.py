@@ -15,18 +15,18 @@ __version__ = "0.1.0"
 
 # name -> module
 _PUBLIC = {
-    "Backbone": "srbench.backbone",
-    "ModelName": "srbench.naming",
+    "Backbone": "srbench.models.backbone",
+    "ModelName": "srbench.registry.names",
     "SRBenchError": "srbench.errors",
-    "SharingMethod": "srbench.methods.base",
-    "SharingSite": "srbench.sites",
-    "SiteGroup": "srbench.methods.base",
+    "SharingMethod": "srbench.models.methods.base",
+    "SharingSite": "srbench.models.sites",
+    "SiteGroup": "srbench.models.methods.base",
     "PerScaleWeights": "srbench.weights",
     "WeightSource": "srbench.weights",
-    "apply_method": "srbench.surgery",
-    "count_parameters": "srbench.counting",
-    "create_model": "srbench.factory",
-    "fold": "srbench.surgery",
+    "apply_method": "srbench.models.surgery",
+    "count_parameters": "srbench.models.counting",
+    "create_model": "srbench.models.factory",
+    "fold": "srbench.models.surgery",
     "get_protocol": "srbench.protocols",
     "is_model": "srbench.registry",
     "list_backbones": "srbench.registry",
@@ -44,13 +44,17 @@ _PUBLIC = {
 __all__ = ["__version__", *_PUBLIC]
 
 if TYPE_CHECKING:
-    from srbench.backbone import Backbone as Backbone
-    from srbench.counting import count_parameters as count_parameters
     from srbench.errors import SRBenchError as SRBenchError
-    from srbench.factory import create_model as create_model
-    from srbench.methods.base import SharingMethod as SharingMethod
-    from srbench.methods.base import SiteGroup as SiteGroup
-    from srbench.naming import ModelName as ModelName
+    from srbench.models.backbone import Backbone as Backbone
+    from srbench.models.counting import count_parameters as count_parameters
+    from srbench.models.factory import create_model as create_model
+    from srbench.models.methods.base import SharingMethod as SharingMethod
+    from srbench.models.methods.base import SiteGroup as SiteGroup
+    from srbench.models.sites import SharingSite as SharingSite
+    from srbench.models.surgery import apply_method as apply_method
+    from srbench.models.surgery import fold as fold
+    from srbench.models.weight_sources import PerScaleWeights as PerScaleWeights
+    from srbench.models.weight_sources import WeightSource as WeightSource
     from srbench.protocols import get_protocol as get_protocol
     from srbench.registry import is_model as is_model
     from srbench.registry import list_backbones as list_backbones
@@ -59,15 +63,11 @@ if TYPE_CHECKING:
     from srbench.registry import list_metrics as list_metrics
     from srbench.registry import list_models as list_models
     from srbench.registry import list_suites as list_suites
-    from srbench.registry import register_backbone as register_backbone
-    from srbench.registry import register_dataset as register_dataset
-    from srbench.registry import register_method as register_method
-    from srbench.registry import register_metric as register_metric
-    from srbench.sites import SharingSite as SharingSite
-    from srbench.surgery import apply_method as apply_method
-    from srbench.surgery import fold as fold
-    from srbench.weights import PerScaleWeights as PerScaleWeights
-    from srbench.weights import WeightSource as WeightSource
+    from srbench.registry.names import ModelName as ModelName
+    from srbench.registry.registries import register_backbone as register_backbone
+    from srbench.registry.registries import register_dataset as register_dataset
+    from srbench.registry.registries import register_method as register_method
+    from srbench.registry.registries import register_metric as register_metric
 
 
 def __getattr__(name: str) -> Any:
@@ -88,7 +88,7 @@ def _reach_timm() -> None:
 
     @wrapt.when_imported("timm")
     def _on_timm(_: Any) -> None:
-        from srbench.timm_bridge import register_in_timm
+        from srbench.interop.timm import register_in_timm
 
         register_in_timm()
 

@@ -12,9 +12,9 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-from srbench.color import rgb_to_y
-from srbench.data.resize import Padding, Rounding, imresize
 from srbench.errors import ConfigError, DataError, UnknownNameError, suggest
+from srbench.images.bicubic import Padding, Rounding, imresize
+from srbench.images.color import rgb_to_y
 
 __all__ = ["Protocol", "get_protocol", "list_protocols"]
 

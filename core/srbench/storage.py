@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import hashlib
+import json
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,7 +12,16 @@ from pathlib import Path
 
 from srbench.errors import StoreError
 
-__all__ = ["disk_errors", "exclusive", "fsync_directory", "sha256_bytes", "sha256_file", "write_atomic", "write_synced"]
+__all__ = [
+    "canonical_json",
+    "disk_errors",
+    "exclusive",
+    "fsync_directory",
+    "sha256_bytes",
+    "sha256_file",
+    "write_atomic",
+    "write_synced",
+]
 
 
 def sha256_bytes(data: bytes) -> str:
@@ -126,3 +136,13 @@ def exclusive(path: Path, *, owner: str) -> Iterator[None]:
         yield
     finally:
         os.close(descriptor)
+
+
+def canonical_json(value: object) -> str:
+    """Return the one spelling of a JSON value that is hashed: keys sorted, no spaces, ASCII.
+
+    Raises:
+        TypeError: The value holds something that JSON has no form for.
+        ValueError: The value holds a number that is not finite.
+    """
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False)

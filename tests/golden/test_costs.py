@@ -10,14 +10,14 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from srbench.backbone import Backbone
 from srbench.cost.counts import Cost, cost_of, declared_synthesis, work_at
 from srbench.cost.executed import executed_on
 from srbench.cost.operators import on_meta, run
 from srbench.data.datasets import open_dataset
-from srbench.factory import create_model
+from srbench.models.backbone import Backbone
+from srbench.models.factory import create_model
+from srbench.models.surgery import fold
 from srbench.protocols import get_protocol
-from srbench.surgery import fold
 
 
 def costs(name: str, scale: int) -> Cost:

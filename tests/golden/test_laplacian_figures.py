@@ -9,8 +9,8 @@ import pandas as pd
 import pytest
 
 from srbench.data.datasets import open_dataset
-from srbench.engine.evaluate import evaluate
-from srbench.factory import create_model
+from srbench.evaluation.evaluate import evaluate
+from srbench.models.factory import create_model
 from srbench.protocols import get_protocol
 from srbench.registry import get_metric
 

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from srbench.backbones.bicubic import Bicubic
 from srbench.data.folders import FolderDataset
 from srbench.data.manifests import set14
-from srbench.engine.evaluate import evaluate
+from srbench.evaluation.evaluate import evaluate
 from srbench.metrics.psnr import PSNRY
+from srbench.models.backbones.bicubic import Bicubic
 from srbench.protocols import get_protocol
 
 PUBLISHED = {

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from srbench.counting import count_parameters, count_stored
-from srbench.factory import create_model
-from srbench.weights import save_state
+from srbench.models.counting import count_parameters, count_stored
+from srbench.models.factory import create_model
+from srbench.models.weight_files import save_state
 
 # Park and Cho, WACV 2025, supplement, Table 1 (EDSR-baseline x2): shape, ratio, parameters as printed (millions).
 TABLE_1 = [

@@ -10,12 +10,12 @@ import pytest
 import torch
 from torch import Tensor
 
-from srbench.backbone import Backbone
 from srbench.data.datasets import open_dataset
-from srbench.factory import create_model
+from srbench.models.backbone import Backbone
+from srbench.models.factory import create_model
+from srbench.models.surgery import fold
 from srbench.protocols import get_protocol
 from srbench.registry import get_metric
-from srbench.surgery import fold
 
 # As `authors_code.csv` calls them. SRFBN's program enlarges overlapping quarters of an image and joins them, which
 # moves SSIM by up to 6e-5 (Set14's img_004); `nochop` are whole images.

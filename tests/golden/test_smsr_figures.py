@@ -9,9 +9,9 @@ import pandas as pd
 import pytest
 import torch
 
-from srbench.counting import count_parameters
 from srbench.data.datasets import open_dataset
-from srbench.factory import create_model
+from srbench.models.counting import count_parameters
+from srbench.models.factory import create_model
 from srbench.protocols import get_protocol
 from srbench.registry import get_metric
 from srbench_sparse_mask.accounting import account

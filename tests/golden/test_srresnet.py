@@ -6,8 +6,8 @@ import pytest
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from srbench.counting import count_parameters
-from srbench.factory import create_model
+from srbench.models.counting import count_parameters
+from srbench.models.factory import create_model
 
 
 def giga_macs(name: str, scale: int) -> float:

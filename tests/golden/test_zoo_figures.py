@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 import torch
 
-from srbench.backbone import Backbone
-from srbench.color import rgb_to_y
-from srbench.counting import count_parameters, count_stored
 from srbench.data.datasets import open_dataset
-from srbench.factory import create_model
-from srbench.luma import LumaBackbone
+from srbench.images.color import rgb_to_y
+from srbench.models.backbone import Backbone
+from srbench.models.counting import count_parameters, count_stored
+from srbench.models.factory import create_model
+from srbench.models.luma import LumaBackbone
 from srbench.protocols import get_protocol
 from srbench.registry import get_metric
 

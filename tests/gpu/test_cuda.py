@@ -8,13 +8,13 @@ import pytest
 import torch
 
 from srbench.data.datasets import open_dataset
-from srbench.engine.evaluate import evaluate
-from srbench.engine.recipe import make_recipe
-from srbench.engine.train import train
-from srbench.factory import create_model
+from srbench.evaluation.evaluate import evaluate
+from srbench.models.factory import create_model
 from srbench.protocols import get_protocol
 from srbench.registry import get_metric
 from srbench.testing import run_checks
+from srbench.training.recipe import make_recipe
+from srbench.training.train import train
 
 pytestmark = [
     pytest.mark.gpu,

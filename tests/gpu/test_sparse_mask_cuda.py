@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from srbench.factory import create_model
+from srbench.models.factory import create_model
 from srbench_sparse_mask.surgery import with_path
 
 pytestmark = [

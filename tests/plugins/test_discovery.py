@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from srbench.plugins import EXTRAS, contributions
+from srbench.registry.entry_points import EXTRAS, contributions
 
 
 class Site:
@@ -70,7 +70,7 @@ def test_two_distributions_with_one_name_are_both_named(site: Site) -> None:
 
 def test_a_decorator_cannot_take_an_installed_name() -> None:
     from srbench.errors import DuplicateNameError
-    from srbench.registry import METHODS, register_method
+    from srbench.registry.registries import METHODS, register_method
 
     class Dense:
         pass
@@ -190,7 +190,7 @@ def test_the_table_of_extras_agrees_with_the_plugins_entry_points() -> None:
 
 
 def test_the_doctor_finds_nothing_wrong_here() -> None:
-    from srbench.plugins import PluginStatus, doctor
+    from srbench.registry.entry_points import PluginStatus, doctor
 
     assert {report.distribution: report.detail for report in doctor() if report.status is not PluginStatus.OK} == {}
 
@@ -271,9 +271,9 @@ def test_a_plugin_cannot_take_a_command_of_sr_bench(site: Site) -> None:
 def test_a_command_of_a_plugin_that_is_not_installed_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
     from typer.testing import CliRunner
 
-    from srbench import plugins
     from srbench.cli.app import app
     from srbench.errors import UnknownNameError
+    from srbench.registry import entry_points as plugins
 
     monkeypatch.setattr(plugins, "contributions", lambda: {kind: {} for kind in plugins.GROUPS})
     for words in (["swap"], ["figure", "filters"]):

@@ -11,10 +11,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from srbench.backbone import Backbone
-from srbench.methods.base import SharingMethod
-from srbench.registry import BACKBONES, METHODS, Registry
-from srbench.sites import SharingSite
+from srbench.models.backbone import Backbone
+from srbench.models.methods.base import SharingMethod
+from srbench.models.sites import SharingSite
+from srbench.registry.registries import BACKBONES, METHODS, Registry
 from srbench.testing import CHECKS, run_checks
 
 

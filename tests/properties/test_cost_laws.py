@@ -11,18 +11,18 @@ import torch
 from hypothesis import given, reject, settings
 from hypothesis import strategies as st
 
-from srbench.backbone import Backbone
-from srbench.backbones.edsr import EDSR
 from srbench.cost.counts import Work, cost_of, declared_synthesis, work_at
 from srbench.cost.operators import on_meta, run
 from srbench.cost.rules import CONVOLUTION, OTHER, PRODUCT
-from srbench.counting import count_parameters
 from srbench.errors import SharingError
-from srbench.methods.base import SharingMethod, SiteGroup
-from srbench.methods.dense import Dense
-from srbench.methods.recursive import Recursive
-from srbench.sites import SharingSite
-from srbench.surgery import apply_method, fold, layer_at, tie
+from srbench.models.backbone import Backbone
+from srbench.models.backbones.edsr import EDSR
+from srbench.models.counting import count_parameters
+from srbench.models.methods.base import SharingMethod, SiteGroup
+from srbench.models.methods.dense import Dense
+from srbench.models.methods.recursive import Recursive
+from srbench.models.sites import SharingSite
+from srbench.models.surgery import apply_method, fold, layer_at, tie
 from srbench_ps.basis import Basis
 from srbench_ps.carn import CARN
 from srbench_ps.drrn import DRRN

@@ -16,13 +16,13 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from srbench.backbone import Backbone
-from srbench.backbones.edsr import EDSR
-from srbench.counting import count_parameters, count_stored
-from srbench.methods.base import SharingMethod
-from srbench.methods.dense import Dense
-from srbench.methods.recursive import Recursive
-from srbench.surgery import apply_method, layer_at
+from srbench.models.backbone import Backbone
+from srbench.models.backbones.edsr import EDSR
+from srbench.models.counting import count_parameters, count_stored
+from srbench.models.methods.base import SharingMethod
+from srbench.models.methods.dense import Dense
+from srbench.models.methods.recursive import Recursive
+from srbench.models.surgery import apply_method, layer_at
 from srbench.testing import CHECKS, CheckSkipped, Example
 from srbench.testing.checks import Subject
 from srbench_ps.basis import Basis

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from srbench.errors import NameSyntaxError
-from srbench.naming import ModelName, format_value, parse, parse_value, value_from_object
+from srbench.registry.names import ModelName, format_value, parse, parse_value, value_from_object
 
 NAMES = st.from_regex(r"[A-Za-z][A-Za-z0-9_]{0,8}", fullmatch=True)
 TAGS = st.from_regex(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,8}", fullmatch=True)

@@ -11,13 +11,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from srbench.backbone import Backbone
-from srbench.backbones.edsr import EDSR
-from srbench.counting import count_parameters
-from srbench.factory import create_model
-from srbench.methods.dense import Dense
-from srbench.methods.recursive import Recursive
-from srbench.surgery import apply_method, fold, layer_at
+from srbench.models.backbone import Backbone
+from srbench.models.backbones.edsr import EDSR
+from srbench.models.counting import count_parameters
+from srbench.models.factory import create_model
+from srbench.models.methods.dense import Dense
+from srbench.models.methods.recursive import Recursive
+from srbench.models.surgery import apply_method, fold, layer_at
 from srbench_ps.drrn import DRRN
 from srbench_ps.layers import FilterBank, SharedConv
 from srbench_ps.method import PS

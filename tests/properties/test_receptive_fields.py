@@ -6,8 +6,8 @@ import pytest
 import torch
 
 import srbench
-from srbench.backbone import Backbone
-from srbench.engine.inference import tiled
+from srbench.evaluation.execution import tiled
+from srbench.models.backbone import Backbone
 from srbench.registry import get_backbone
 
 SMALL, LARGEST = 20, 50  # LR pixels: up to the first in every run of the tests, up to the second in the slow ones

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from srbench.data.resize import imresize
 from srbench.errors import ConfigError
+from srbench.images.bicubic import imresize
 
 SCALES = st.sampled_from([Fraction(1, 8), Fraction(1, 4), Fraction(1, 3), Fraction(1, 2), Fraction(3, 4), 1, 2, 3, 4])
 SIZES = st.integers(1, 40)

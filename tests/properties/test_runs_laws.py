@@ -15,11 +15,13 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
 
-from srbench import fingerprint, yaml_lines
-from srbench.crops import crop_box
 from srbench.errors import ConfigError
-from srbench.results import Record, RunStore, canonical_json, slugify
-from srbench.suite import load_suite
+from srbench.images.crops import crop_box
+from srbench.results.records import Record, slugify
+from srbench.results.store import RunStore
+from srbench.runs import fingerprint
+from srbench.storage import canonical_json
+from srbench.suite.definition import load_suite, yaml_lines
 
 SUITE: dict[str, Any] = {
     "name": "law",

@@ -12,9 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from srbench.backbone import Backbone
-from srbench.sites import BlockSpec, SharingSite
-from srbench.surgery import apply_method
+from srbench.models.backbone import Backbone
+from srbench.models.sites import BlockSpec, SharingSite
+from srbench.models.surgery import apply_method
 from srbench_sparse_mask.block import MaskedBlock, masked_blocks
 from srbench_sparse_mask.method import SparseMask
 from srbench_sparse_mask.smsr import SMSR

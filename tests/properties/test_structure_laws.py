@@ -10,14 +10,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
-from srbench.backbone import Backbone, Use
-from srbench.backbones.edsr import EDSR
-from srbench.counting import count_parameters, count_stored
 from srbench.errors import ConfigError, SharingError
-from srbench.factory import create_model
-from srbench.methods.base import SharingMethod
-from srbench.sites import SharingSite
-from srbench.surgery import apply_method, fold, layer_at, tie
+from srbench.models.backbone import Backbone
+from srbench.models.backbones.edsr import EDSR
+from srbench.models.counting import count_parameters, count_stored
+from srbench.models.factory import create_model
+from srbench.models.methods.base import SharingMethod
+from srbench.models.shared_modules import Use
+from srbench.models.sites import SharingSite
+from srbench.models.surgery import apply_method, fold, layer_at, tie
 from srbench_ps.basis import Basis
 from srbench_ps.drrn import DRRN
 from srbench_ps.dsconv import DSConv

@@ -11,10 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from srbench.backbone import Backbone
-from srbench.counting import count_parameters
-from srbench.sites import SharingSite
-from srbench.surgery import apply_method, fold, layer_at
+from srbench.models.backbone import Backbone
+from srbench.models.counting import count_parameters
+from srbench.models.sites import SharingSite
+from srbench.models.surgery import apply_method, fold, layer_at
 from srbench_ps.srfbn import SRFBN
 from srbench_tied_tconv.laplacian import UpConv
 from srbench_tied_tconv.lapsrn import LapSRN

@@ -7,9 +7,9 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from srbench.engine.recipe import Recipe
-from srbench.engine.train_data import TrainingPatches, _cut, _Flat, draw
 from srbench.protocols import get_protocol
+from srbench.training.patches import TrainingPatches, _cut, _Flat, draw
+from srbench.training.recipe import Recipe
 
 SEEDS = st.integers(0, 2**63 - 1)
 ITERATIONS = st.integers(1, 2**40)

@@ -44,8 +44,8 @@ def audit(
     wanted = (scale,) if scale is not None else _numbers(scales or "")
 
     from srbench.cost.audit import audit as audited
-    from srbench.counting import count_parameters
-    from srbench.factory import create_model
+    from srbench.models.counting import count_parameters
+    from srbench.models.factory import create_model
 
     found = audited(create_model(name, scales=wanted, pretrained=False, seed=0))
     dense: dict[int, int] = {}

@@ -80,8 +80,8 @@ def list_(json: Json = None) -> None:
     from srbench.cache import Cache
     from srbench.cli.output import print_table, write_json
     from srbench.data.catalogue import manifest_datasets
-    from srbench.metrics.files import metric_files
-    from srbench.weights import all_sources
+    from srbench.metrics.resources import metric_files
+    from srbench.models.weight_sources import all_sources
 
     cache = Cache()
     datasets = {

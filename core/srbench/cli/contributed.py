@@ -12,8 +12,8 @@ from typing import Any, ClassVar
 import typer
 from typer.core import TyperCommand, TyperGroup
 
-from srbench import plugins
 from srbench.errors import DuplicateNameError, PluginError, UnknownNameError
+from srbench.registry import entry_points as plugins
 
 __all__ = ["CommandGroup", "FigureGroup", "source_help"]
 

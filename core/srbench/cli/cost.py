@@ -11,9 +11,9 @@ import typer
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from srbench.backbone import Backbone
     from srbench.cost.counts import Cost, Work
     from srbench.cost.latency import Latencies
+    from srbench.models.backbone import Backbone
 
 __all__ = ["cost"]
 
@@ -74,8 +74,8 @@ def cost(
         raise ConfigError("--data needs a model with weights: name a tag (`srbench list models`)")
 
     from srbench.cost.executed import skips_work
-    from srbench.factory import create_model
-    from srbench.surgery import fold as folded
+    from srbench.models.factory import create_model
+    from srbench.models.surgery import fold as folded
 
     device = _device(device)
     measured = latency or memory

@@ -101,9 +101,9 @@ def verify(
 
     from srbench.cli.output import print_table, write_json
     from srbench.data.datasets import open_dataset
-    from srbench.data.resize import Padding, Rounding
     from srbench.data.verify import verify_hr, verify_lr
     from srbench.errors import ConfigError
+    from srbench.images.bicubic import Padding, Rounding
     from srbench.protocols import get_protocol
 
     settings = get_protocol(protocol)

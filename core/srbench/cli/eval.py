@@ -71,12 +71,12 @@ def evaluate_command(
     from srbench.cli.output import check_json_target, print_table, write_json
     from srbench.data.datasets import open_dataset
     from srbench.errors import ConfigError
-    from srbench.inference import TilingWarning, options_from
+    from srbench.evaluation.options import TilingWarning, options_from
+    from srbench.interop.spandrel import checkpoint_named, load_checkpoint
+    from srbench.models.weight_files import load_into, saved_for
     from srbench.protocols import get_protocol
     from srbench.registry import canonical_name, get_metric, tagged_source
-    from srbench.spandrel_bridge import checkpoint_named, load_checkpoint
     from srbench.storage import sha256_file
-    from srbench.weights import load_into, saved_for
 
     # What is cheap to check comes first, torch last.
     found_protocol = get_protocol(protocol)
@@ -109,9 +109,9 @@ def evaluate_command(
 
     import torch
 
-    from srbench.engine.evaluate import evaluate
-    from srbench.engine.inference import TileError
-    from srbench.factory import create_model
+    from srbench.evaluation.evaluate import evaluate
+    from srbench.evaluation.execution import TileError
+    from srbench.models.factory import create_model
 
     where = _device(device)
     weights_sha256: str | None = None

@@ -29,7 +29,7 @@ def explain(
 
     from srbench.cli.output import check_json_target, print_table, write_json
     from srbench.errors import ConfigError
-    from srbench.protocol_costs import measure_costs
+    from srbench.evaluation.protocol_costs import measure_costs
     from srbench.protocols import get_protocol, list_protocols
 
     if protocol is None:

@@ -35,8 +35,8 @@ def export(
 
     from srbench.cli.output import check_json_target, write_json
     from srbench.errors import ConfigError, StoreError
+    from srbench.interop.spandrel import checkpoint_named, load_checkpoint
     from srbench.registry import canonical_name
-    from srbench.spandrel_bridge import checkpoint_named, load_checkpoint
 
     if json is not None:
         check_json_target(json)
@@ -51,9 +51,9 @@ def export(
     if checkpoint is None:
         canonical_name(model)
 
-    from srbench.engine.onnx_export import export_onnx
-    from srbench.loading import load_network
-    from srbench.weights import saved_for
+    from srbench.interop.onnx import export_onnx
+    from srbench.models.loading import load_network
+    from srbench.models.weight_files import saved_for
 
     if checkpoint is not None:
         network = load_checkpoint(checkpoint, scale)

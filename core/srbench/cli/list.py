@@ -97,7 +97,7 @@ def _print_models(kind: Kind, pattern: str, scale: int, json: str | None) -> Non
     if json is not None:
         check_json_target(json)
 
-    from srbench.model_table import model_rows
+    from srbench.models.summary_table import model_rows
 
     rows = model_rows(names, scale)
     if json is not None:

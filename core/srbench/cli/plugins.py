@@ -31,7 +31,7 @@ def doctor(
 
     Example: `srbench plugins doctor`
     """
-    from srbench.plugins import PluginStatus, doctor
+    from srbench.registry.entry_points import PluginStatus, doctor
 
     reports = doctor()
     if json is not None:

@@ -15,9 +15,9 @@ if TYPE_CHECKING:
     from rich.progress import Progress as Bars
     from rich.progress import TaskID
 
-    from srbench.jobs import Progress
-    from srbench.plan import ModelPlan, Plan
-    from srbench.results import Record
+    from srbench.results.records import Record
+    from srbench.runs.job import Progress
+    from srbench.runs.plan import ModelPlan, Plan
 
 __all__ = ["RunProgress"]
 

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 if TYPE_CHECKING:
-    from srbench.results import Cell
-    from srbench.runner import RunReport
+    from srbench.results.store import Cell
+    from srbench.runs.runner import RunReport
 
 __all__ = ["run"]
 
@@ -82,8 +82,8 @@ def run(
     """
     from srbench.cli.output import check_json_target
     from srbench.cli.progress import RunProgress
-    from srbench.runner import run as run_suite
-    from srbench.suite import load_suite
+    from srbench.runs.runner import run as run_suite
+    from srbench.suite.definition import load_suite
 
     if json_file is not None:
         check_json_target(json_file)
@@ -132,7 +132,7 @@ def _build_page(report: RunReport) -> Path | None:
 
 def _wanted(report: RunReport) -> dict[str, Cell]:
     """Return the finished cells that the plan names: key -> cell."""
-    from srbench.results import RunStore
+    from srbench.results.store import RunStore
 
     store = RunStore(report.run_dir)
     found = ((cell.key, store.find(cell.directory, cell.key)) for cell in report.plan.cells)
@@ -159,7 +159,7 @@ def _show(report: RunReport, pages: Path | None) -> None:
     for record in report.done:
         if record.tile_error is None:
             continue
-        from srbench.engine.inference import TileError
+        from srbench.evaluation.execution import TileError
 
         tiles = TileError(**record.tile_error)
         if not tiles.exact:
@@ -176,7 +176,7 @@ def _show(report: RunReport, pages: Path | None) -> None:
 def _show_plan(console: Any, report: RunReport) -> None:
     from rich.table import Table
 
-    from srbench.results import RunStore
+    from srbench.results.store import RunStore
 
     store = RunStore(report.run_dir)
     open_cells = {cell.key: cell for model in report.todo for cell in model.cells}

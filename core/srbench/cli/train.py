@@ -12,8 +12,8 @@ import typer
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from srbench.engine.session import Progress
-    from srbench.engine.train import TrainResult
+    from srbench.training.session import Progress
+    from srbench.training.train import TrainResult
 
 __all__ = ["train"]
 
@@ -78,10 +78,10 @@ def train(
     }
     from srbench.cli.output import check_json_target, write_json
     from srbench.data.datasets import open_dataset
-    from srbench.engine.recipe import load_recipe, make_recipe
     from srbench.errors import ConfigError
     from srbench.protocols import get_protocol
     from srbench.registry import canonical_name
+    from srbench.training.recipe import load_recipe, make_recipe
 
     if json is not None:
         check_json_target(json)
@@ -97,7 +97,7 @@ def train(
     if val is not None:
         open_dataset(val)
 
-    from srbench.engine.train import train as train_model
+    from srbench.training.train import train as train_model
 
     if json != "-":
         typer.echo(

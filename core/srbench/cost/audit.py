@@ -8,11 +8,12 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import product
 
-from srbench.backbone import Backbone, SharedUser
 from srbench.cost.operators import Call, Execution, on_meta, run
 from srbench.cost.rules import CONVOLUTION, PRODUCT
-from srbench.counting import count_parameters, count_stored
-from srbench.surgery import fold
+from srbench.models.backbone import Backbone
+from srbench.models.counting import count_parameters, count_stored
+from srbench.models.shared_modules import SharedUser
+from srbench.models.surgery import fold
 
 __all__ = ["Audit", "TensorUse", "audit", "compact_paths"]
 

@@ -6,12 +6,12 @@ from dataclasses import dataclass, replace
 from fractions import Fraction
 from math import ceil, floor, prod
 
-from srbench.backbone import Backbone
 from srbench.cost import analytic
 from srbench.cost.operators import Execution, on_meta, run
 from srbench.cost.rules import CONVOLUTION, OTHER, PRODUCT
-from srbench.counting import count_parameters, count_stored
-from srbench.surgery import fold, layer_at
+from srbench.models.backbone import Backbone
+from srbench.models.counting import count_parameters, count_stored
+from srbench.models.surgery import fold, layer_at
 
 __all__ = ["HD", "NTIRE_SIDE", "Cost", "Work", "cost_of", "declared_synthesis", "lr_size", "work_at"]
 

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from srbench.backbone import Backbone
 from srbench.cost.counts import lr_size
 from srbench.errors import CostError
-from srbench.methods.base import SharingMethod
+from srbench.models.backbone import Backbone
+from srbench.models.methods.base import SharingMethod
 
 if TYPE_CHECKING:
     from srbench.data.datasets import Dataset

@@ -108,8 +108,8 @@ def _child(task: str) -> None:
     import torch
 
     from srbench.cost.images import photograph
-    from srbench.factory import create_model
-    from srbench.surgery import fold
+    from srbench.models.factory import create_model
+    from srbench.models.surgery import fold
 
     name, scale, height, width, threads, folded, pretrained = json.loads(task)
     torch.set_num_threads(threads)

@@ -21,9 +21,9 @@ from torch.nn.parameter import is_lazy
 from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from srbench.backbone import Backbone
 from srbench.cost.rules import CONVOLUTION, FREE, OTHER, rule_for
 from srbench.errors import CostError, SRBenchError
+from srbench.models.backbone import Backbone
 
 __all__ = ["Call", "Execution", "on_meta", "run"]
 

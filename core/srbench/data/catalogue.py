@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from srbench.cache import Cache
-from srbench.data.images import decode_rgb, is_image_file, pixels_sha256
 from srbench.data.manifests import ManifestDataset
 from srbench.errors import DataError, SRBenchError
+from srbench.images.files import decode_rgb, is_image_file, pixels_sha256
 from srbench.storage import sha256_bytes
 
 __all__ = ["Additions", "add_paths", "known_files", "known_images", "manifest_datasets"]
@@ -54,8 +54,8 @@ def known_images() -> dict[str, str]:
 
 def known_files() -> dict[str, str]:
     """Return what each file hash is: the weights of a tag, a file of a metric, or an image's published file."""
-    from srbench.metrics.files import metric_files
-    from srbench.weights import all_sources
+    from srbench.metrics.resources import metric_files
+    from srbench.models.weight_sources import all_sources
 
     files = {file.sha256: f"{data.name}/{image}" for data in manifest_datasets() for image, file in data.files.items()}
     files |= {file.sha256: f"metric {name} ({file.name})" for name, of in metric_files().items() for file in of}

@@ -14,8 +14,8 @@ import numpy as np
 import numpy.typing as npt
 
 from srbench.cache import Cache
-from srbench.data.images import pixels_sha256, write_png
 from srbench.errors import DataError, StoreError, UnknownNameError, suggest
+from srbench.images.files import pixels_sha256, write_png
 from srbench.protocols import Protocol
 
 __all__ = ["Dataset", "Licence", "open_dataset"]
@@ -77,7 +77,7 @@ class Dataset(ABC):
         return Cache()
 
     def pixel_hashes(self) -> dict[str, str]:
-        """Return each image's pixel hash (see `srbench.data.images.pixels_sha256`)."""
+        """Return each image's pixel hash (see `srbench.images.files.pixels_sha256`)."""
         return {image: pixels_sha256(self.hr(image)) for image in self.image_names()}
 
     def content_hash(self, scale: int | None = None) -> str:

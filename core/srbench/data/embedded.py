@@ -17,9 +17,9 @@ import numpy as np
 import numpy.typing as npt
 
 from srbench.data.datasets import Dataset, Licence
-from srbench.data.images import pixels_sha256, read_rgb
-from srbench.data.resize import imresize
 from srbench.errors import DataError
+from srbench.images.bicubic import imresize
+from srbench.images.files import pixels_sha256, read_rgb
 
 __all__ = ["EmbeddedDataset", "EmbeddedImage", "embedded_test", "embedded_train"]
 

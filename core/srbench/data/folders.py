@@ -12,8 +12,8 @@ import numpy as np
 import numpy.typing as npt
 
 from srbench.data.datasets import Dataset
-from srbench.data.images import decode_rgb, is_grey_file, is_image_file, pixels_sha256, read_rgb
 from srbench.errors import DataError, StoreError
+from srbench.images.files import decode_rgb, is_grey_file, is_image_file, pixels_sha256, read_rgb
 from srbench.storage import sha256_bytes
 
 __all__ = ["FolderDataset"]

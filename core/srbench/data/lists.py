@@ -7,8 +7,8 @@ from importlib import resources
 from pathlib import Path
 
 from srbench.data.folders import FolderDataset
-from srbench.data.images import is_image_file
 from srbench.errors import DataError
+from srbench.images.files import is_image_file
 
 __all__ = ["ListDataset"]
 

@@ -11,8 +11,8 @@ import numpy as np
 import numpy.typing as npt
 
 from srbench.data.datasets import Dataset
-from srbench.data.images import pixels_sha256, read_rgb
 from srbench.errors import DataError
+from srbench.images.files import pixels_sha256, read_rgb
 
 __all__ = ["ManifestDataset", "ManifestFile", "bsd100", "set5", "set14", "urban100"]
 

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from srbench.data.datasets import Dataset
-from srbench.data.images import pixels_sha256
 from srbench.errors import DataError
+from srbench.images.files import pixels_sha256
 from srbench.protocols import Protocol
 
 __all__ = ["Finding", "verify_hr", "verify_lr"]

@@ -16,9 +16,9 @@ import numpy as np
 import pandas as pd
 
 from srbench.errors import SRBenchError, StoreError
-from srbench.leaderboard.naming import STYLES, Style, short_names, style
 from srbench.leaderboard.replicas import joined_record, replicas_by_model, seed_note
-from srbench.leaderboard.reported import TITLE, ReportedTable, reported_tables
+from srbench.leaderboard.reported_rows import TITLE, ReportedTable, reported_tables
+from srbench.leaderboard.short_names import STYLES, Style, short_names, style
 from srbench.leaderboard.statistics import (
     Interval,
     SeedNoise,
@@ -28,7 +28,8 @@ from srbench.leaderboard.statistics import (
     resolution,
     tie_groups,
 )
-from srbench.results import Cell, Record, RunInfo, RunStore, read_finished
+from srbench.results.records import Record, RunInfo
+from srbench.results.store import Cell, RunStore, read_finished
 
 __all__ = ["TIERS", "Board", "DatasetInfo", "Entry", "Failure", "Group", "Results", "Value", "read_results"]
 

@@ -15,7 +15,7 @@ from markupsafe import Markup, escape
 from srbench.leaderboard.boards import Board, Results
 from srbench.leaderboard.chart import SIZE, WORK, Axis, chart, series_of, worth_drawing
 from srbench.leaderboard.costs import has_costs, shown_cost
-from srbench.leaderboard.crops import crop_strips
+from srbench.leaderboard.pictures import crop_strips
 from srbench.leaderboard.statistics import FEW_IMAGES, Interval
 
 __all__ = ["html_text", "index_text"]

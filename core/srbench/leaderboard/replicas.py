@@ -7,8 +7,10 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 
 from srbench.leaderboard.statistics import SeedNoise
-from srbench.record_cost import joined_cost
-from srbench.results import Cell, Record, canonical_json
+from srbench.results.cost_figures import joined_cost
+from srbench.results.records import Record
+from srbench.results.store import Cell
+from srbench.storage import canonical_json
 
 __all__ = ["joined_record", "replicas_by_model", "seed_note", "setting"]
 

@@ -9,9 +9,9 @@ import pandas as pd
 
 from srbench.leaderboard.boards import Board, Entry, Results
 from srbench.leaderboard.costs import has_costs, shown_cost
-from srbench.leaderboard.reported import TITLE, ReportedTable
+from srbench.leaderboard.reported_rows import TITLE, ReportedTable
 from srbench.leaderboard.statistics import Interval
-from srbench.reported import ReportedFigure
+from srbench.results.reported import ReportedFigure
 
 EQUAL_RANKS = "Models of equal rank cannot be told apart from the first of them."
 

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from srbench.color import BT601_WEIGHTS, ONE_THREAD
-from srbench.metrics import check_images, check_pair, check_values, crop
+from srbench.images.color import BT601_WEIGHTS, ONE_THREAD
+from srbench.metrics.base import check_images, check_pair, check_values, crop
 
 __all__ = ["PSNRRGB", "PSNRY", "psnr"]
 

@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from srbench.color import luma_lines
 from srbench.errors import DataError
-from srbench.metrics import check_images, check_pair, check_values, crop
+from srbench.images.color import luma_lines
+from srbench.metrics.base import check_images, check_pair, check_values, crop
 
 __all__ = ["SSIMRGB", "SSIMY", "gaussian_window", "ssim"]
 
@@ -19,8 +19,8 @@ Floats = npt.NDArray[np.float64]
 # Output lines and columns that one small matrix product filters. Found by trial: smaller blocks spend the time on
 # calls, larger ones on the zeros of the band.
 _BLOCK = 32
-# Columns of the first pass's products: with more, OpenBLAS would wake a thread for each core (see `srbench.color`); so
-# would it for a second pass over more than `_BLOCK` columns at a time.
+# Columns of the first pass's products: with more, OpenBLAS would wake a thread for each core (see
+# `srbench.images.color`); so would it for a second pass over more than `_BLOCK` columns at a time.
 _COLUMNS = 192
 
 

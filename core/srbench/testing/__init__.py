@@ -13,6 +13,6 @@ the runner does that before it measures, and stores the outcome with the result.
 """
 
 from srbench.testing.checks import CHECKS, CheckFailedError, CheckSkipped, Example
-from srbench.testing.runner import parametrize_with_checks, run_checks
+from srbench.testing.kit import parametrize_with_checks, run_checks
 
 __all__ = ["CHECKS", "CheckFailedError", "CheckSkipped", "Example", "parametrize_with_checks", "run_checks"]

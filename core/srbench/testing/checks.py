@@ -10,10 +10,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from srbench.backbone import Backbone
-from srbench.counting import count_parameters
-from srbench.surgery import checked_sites, fold
-from srbench.weights import unique_state
+from srbench.models.backbone import Backbone
+from srbench.models.counting import count_parameters
+from srbench.models.surgery import checked_sites, fold
+from srbench.models.weight_files import unique_state
 
 __all__ = ["CHECKS", "CheckFailedError", "CheckSkipped", "Example", "Subject"]
 

@@ -20,7 +20,7 @@ from PIL import Image
 
 import srbench
 from srbench.cli import main
-from srbench.weights import save_state
+from srbench.models.weight_files import save_state
 
 EVAL = "eval {model} --scale 2 --data images --protocol matlab-y"
 TRAIN = "train {model} --data images --scale 2 --iterations 1 --gt-size 8 --out out"

@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 
 from srbench.cli.app import app
 from srbench.errors import ConfigError, CostError, SRBenchError, UnknownNameError
-from srbench.factory import create_model
+from srbench.models.factory import create_model
 
 
 def run(*args: object) -> str:
@@ -128,7 +128,7 @@ def test_weights_are_loaded_for_networks_whose_time_they_decide(monkeypatch: pyt
         measured.append((name, pretrained))
         return 1
 
-    monkeypatch.setattr("srbench.factory.create_model", build)
+    monkeypatch.setattr("srbench.models.factory.create_model", build)
     monkeypatch.setattr("srbench.cost.memory.peak_on_cpu", peak)
     names = ("smsr.author", "carn_m.author", "smsr")
     output = run("cost", *names, "--scale", 2, "--memory", "--latency", "--lr-size", "8x8", "--seconds", 0.1)

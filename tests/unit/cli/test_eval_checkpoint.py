@@ -13,11 +13,11 @@ import torch
 from typer.testing import CliRunner
 
 from srbench.cli.app import app
-from srbench.data.images import write_png
-from srbench.engine import archs
+from srbench.compat import basicsr_archs as archs
 from srbench.errors import ConfigError, PluginError, SRBenchError, WeightsError
-from srbench.spandrel_bridge import checkpoint_named, load_checkpoint
-from srbench.weights import save_state
+from srbench.images.files import write_png
+from srbench.interop.spandrel import checkpoint_named, load_checkpoint
+from srbench.models.weight_files import save_state
 
 pytestmark = pytest.mark.skipif(importlib.util.find_spec("spandrel") is None, reason="the extra spandrel is absent")
 
@@ -98,7 +98,7 @@ def test_a_checkpoint_without_spandrel_names_the_extra(
 
 
 def test_what_names_a_checkpoint(compact: tuple[Path, torch.nn.Module], tmp_path: Path) -> None:
-    from srbench.factory import create_model
+    from srbench.models.factory import create_model
 
     assert checkpoint_named("edsr_tiny") is None
     assert checkpoint_named("drrn_b1u9+ps.author") is None

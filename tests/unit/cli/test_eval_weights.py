@@ -11,7 +11,7 @@ from PIL import Image
 
 import srbench
 from srbench.cli import main
-from srbench.weights import save_state
+from srbench.models.weight_files import save_state
 
 
 @pytest.fixture

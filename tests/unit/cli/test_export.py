@@ -13,11 +13,11 @@ import torch
 from torch import Tensor
 
 import srbench
-from srbench.backbone import Backbone
 from srbench.cli import main
-from srbench.engine.onnx_export import export_onnx
 from srbench.errors import ConfigError, PluginError
-from srbench.weights import save_state
+from srbench.interop.onnx import export_onnx
+from srbench.models.backbone import Backbone
+from srbench.models.weight_files import save_state
 
 onnx = pytest.importorskip("onnx")
 onnxruntime = pytest.importorskip("onnxruntime")

@@ -32,10 +32,11 @@ from PIL import Image
 import srbench
 from srbench.cache import Cache
 from srbench.cli import main
-from srbench.data.images import pixels_sha256
 from srbench.data.manifests import ManifestDataset
-from srbench.registry import DATASETS, tagged_source
-from srbench.weights import save_state
+from srbench.images.files import pixels_sha256
+from srbench.models.weight_files import save_state
+from srbench.registry import tagged_source
+from srbench.registry.registries import DATASETS
 
 EVAL = "eval bicubic --scale 2 --data {folder} --protocol matlab-y"
 Run = Callable[[str], tuple[int, str, str]]
@@ -44,7 +45,7 @@ Run = Callable[[str], tuple[int, str, str]]
 @pytest.fixture
 def lpips_made(filled_cache: Path) -> None:
     """Make LPIPS's network, which is kept in the process, before the cache is an empty one."""
-    from srbench.engine.lpips_network import network
+    from srbench.metrics.lpips.network import network
 
     network()
 
@@ -252,7 +253,7 @@ def test_a_damaged_file_in_the_cache_is_not_used(run: Run, shared: Path) -> None
     ],
 )
 def test_without_a_network_file_hash_address_and_a_way_out_are_named(run: Run, line: str, words: str) -> None:
-    from srbench.engine import lpips_network
+    from srbench.metrics.lpips.metric import network as lpips_network
 
     lpips_network._network.cache_clear()
     save(picture(size=(64, 64)), "images")

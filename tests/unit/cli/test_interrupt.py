@@ -19,7 +19,7 @@ PLUGIN = """
     import time
     from pathlib import Path
 
-    from srbench.backbone import Backbone
+    from srbench.models.backbone import Backbone
 
 
     class Slow(Backbone):

@@ -7,10 +7,10 @@ import json
 import pytest
 from typer.testing import CliRunner
 
-from srbench.architecture import Architecture
 from srbench.cli.app import app
 from srbench.errors import ConfigError
-from srbench.model_table import model_rows
+from srbench.models.architecture import Architecture
+from srbench.models.summary_table import model_rows
 
 # Hyun et al., CMS-LapSRN, Table 1 (x4): name here, up-sampling, reconstruction, skips over all and inside, depth,
 # filters, thousands of parameters as printed.
@@ -58,7 +58,7 @@ def test_the_table_is_printed_and_written() -> None:
 
 def test_without_a_pattern_networks_alone_are_described(monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[str] = []
-    monkeypatch.setattr("srbench.model_table._row", lambda name, scale: asked.append(name))
+    monkeypatch.setattr("srbench.models.summary_table._row", lambda name, scale: asked.append(name))
     CliRunner().invoke(app, ["list", "models", "--table"])
     assert {"bicubic", "edsr_tiny", "vdsr"} <= set(asked)
     assert not [name for name in asked if "+" in name or "." in name]

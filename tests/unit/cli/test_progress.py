@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from srbench.cli import progress as module
-from srbench.jobs import Progress
+from srbench.runs.job import Progress
 
 
 @pytest.fixture

@@ -7,12 +7,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from srbench.backbone import Backbone
 from srbench.cost.audit import TensorUse, audit, compact_paths
 from srbench.cost.counts import cost_of
-from srbench.counting import count_parameters
-from srbench.factory import create_model
-from srbench.surgery import fold
+from srbench.models.backbone import Backbone
+from srbench.models.counting import count_parameters
+from srbench.models.factory import create_model
+from srbench.models.surgery import fold
 
 
 def used(name: str, scales: tuple[int, ...] = (2,)) -> dict[str, TensorUse]:

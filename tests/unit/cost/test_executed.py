@@ -5,12 +5,12 @@ from __future__ import annotations
 import pytest
 from torch import Tensor
 
-from srbench.backbones.edsr import EDSR
 from srbench.cost.counts import cost_of
 from srbench.cost.executed import executed_on, skips_work
 from srbench.data.datasets import open_dataset
 from srbench.errors import CostError
-from srbench.factory import create_model
+from srbench.models.backbones.edsr import EDSR
+from srbench.models.factory import create_model
 from srbench.protocols import get_protocol
 
 

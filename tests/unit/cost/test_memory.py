@@ -10,7 +10,7 @@ from srbench.cost.counts import work_at
 from srbench.cost.memory import peak_on_cpu, peak_on_cuda
 from srbench.cost.operators import on_meta
 from srbench.errors import ConfigError, CostError
-from srbench.factory import create_model
+from srbench.models.factory import create_model
 
 
 def test_a_process_grows_by_at_least_what_lives_at_once() -> None:

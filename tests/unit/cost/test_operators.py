@@ -9,14 +9,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from srbench.backbone import Backbone
 from srbench.cost import rules
 from srbench.cost.analytic import check
 from srbench.cost.counts import cost_of, work_at
 from srbench.cost.operators import on_meta, run
 from srbench.cost.rules import CONVOLUTION, FREE, OTHER, PRODUCT, register_rule
 from srbench.errors import ConfigError, CostError
-from srbench.factory import create_model
+from srbench.models.backbone import Backbone
+from srbench.models.factory import create_model
 
 
 class Toy(Backbone):

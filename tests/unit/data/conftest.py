@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from srbench.data.images import write_png
+from srbench.images.files import write_png
 
 Image = npt.NDArray[np.uint8]
 

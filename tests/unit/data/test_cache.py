@@ -21,9 +21,9 @@ import pytest
 from srbench.cache import Cache, default_root
 from srbench.data.catalogue import add_paths
 from srbench.data.folders import FolderDataset
-from srbench.data.images import pixels_sha256, write_png
 from srbench.data.manifests import ManifestDataset
 from srbench.errors import DataError, NetworkError
+from srbench.images.files import pixels_sha256, write_png
 from srbench.protocols import Protocol, get_protocol
 
 Image = npt.NDArray[np.uint8]

@@ -12,9 +12,9 @@ import pytest
 
 from srbench.data.datasets import open_dataset
 from srbench.data.folders import FolderDataset
-from srbench.data.images import decode_rgb, pixels_sha256, write_png
 from srbench.data.verify import verify_hr, verify_lr
 from srbench.errors import DataError, UnknownNameError
+from srbench.images.files import decode_rgb, pixels_sha256, write_png
 from srbench.protocols import get_protocol
 
 Image = npt.NDArray[np.uint8]

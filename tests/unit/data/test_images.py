@@ -11,8 +11,8 @@ import numpy.typing as npt
 import pytest
 from PIL import Image as Pillow
 
-from srbench.data.images import pixels_sha256, read_rgb, write_png
 from srbench.errors import DataError
+from srbench.images.files import pixels_sha256, read_rgb, write_png
 
 Image = npt.NDArray[np.uint8]
 

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from srbench.data.datasets import open_dataset
-from srbench.data.images import write_png
 from srbench.errors import DataError, UnknownNameError
+from srbench.images.files import write_png
 
 
 @pytest.fixture

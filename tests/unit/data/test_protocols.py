@@ -7,9 +7,9 @@ import dataclasses
 import numpy as np
 import pytest
 
-from srbench.color import rgb_to_y
 from srbench.errors import ConfigError, DataError, UnknownNameError
-from srbench.protocol_costs import measure_costs
+from srbench.evaluation.protocol_costs import measure_costs
+from srbench.images.color import rgb_to_y
 from srbench.protocols import Protocol, get_protocol, list_protocols
 
 

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from srbench.registry import BACKBONES
+from srbench.registry.registries import BACKBONES
 
 
 @pytest.fixture(scope="package")

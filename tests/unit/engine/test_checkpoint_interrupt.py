@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 import torch
 
-from srbench.engine.checkpoint import _interrupts_deferred, load_checkpoint, save_checkpoint
+from srbench.training.checkpoint import _interrupts_deferred, load_checkpoint, save_checkpoint
 
 
 class Interrupting:
@@ -62,7 +62,7 @@ IGNORING = """
 import signal, sys
 from pathlib import Path
 signal.signal(signal.SIGINT, signal.SIG_IGN)
-from srbench.engine.checkpoint import save_checkpoint
+from srbench.training.checkpoint import save_checkpoint
 class Trap:
     def __reduce__(self):
         signal.raise_signal(signal.SIGINT)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from srbench.engine import compat
+from srbench.compat import basicsr as compat
 from srbench.errors import PluginError
 
 
@@ -22,7 +22,7 @@ def _run(code: str, *, first_on_path: Path | None = None) -> str:
 def test_edsr_is_imported_without_the_rest_of_basicsr() -> None:
     printed = _run(
         "import sys\n"
-        "from srbench.engine.archs import EDSR\n"
+        "from srbench.compat.basicsr_archs import EDSR\n"
         "print([part for part in ('data', 'models.sr_model', 'metrics') if f'basicsr.{part}' in sys.modules])\n"
         "import basicsr.data.paired_image_dataset, basicsr.models.sr_model, basicsr.metrics\n"
         "print(EDSR(3, 3, num_feat=4, num_block=1, upscale=2).conv_first.weight.shape[0])\n"
@@ -37,7 +37,7 @@ def test_edsr_is_imported_without_the_rest_of_basicsr() -> None:
 def test_a_missing_system_library_of_opencv_names_the_package(tmp_path: Path, message: str, package: str) -> None:
     (tmp_path / "cv2.py").write_text(f"raise ImportError({message!r})")
     printed = _run(
-        "from srbench.engine.compat import load_basicsr\n"
+        "from srbench.compat.basicsr import load_basicsr\n"
         "try:\n    load_basicsr()\n"
         "except Exception as error:\n    print(type(error).__name__, error)\n",
         first_on_path=tmp_path,

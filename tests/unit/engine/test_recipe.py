@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from srbench.engine.recipe import Recipe, load_recipe, make_recipe
 from srbench.errors import ConfigError
+from srbench.training.recipe import Recipe, load_recipe, make_recipe
 
 
 @pytest.mark.parametrize(

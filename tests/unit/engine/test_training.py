@@ -12,13 +12,13 @@ import pytest
 import torch
 from torch import nn
 
-from srbench.engine.checkpoint import load_checkpoint, save_checkpoint
-from srbench.engine.model import SRBenchModel
-from srbench.engine.train import train
-from srbench.engine.train_data import TrainingPatches
 from srbench.errors import ConfigError, DataError, StoreError, UnknownNameError
-from srbench.factory import create_model
-from srbench.weights import load_into, load_state
+from srbench.models.factory import create_model
+from srbench.models.weight_files import load_into, load_state
+from srbench.training.basicsr_model import SRBenchModel
+from srbench.training.checkpoint import load_checkpoint, save_checkpoint
+from srbench.training.patches import TrainingPatches
+from srbench.training.train import train
 
 CPU = torch.device("cpu")
 

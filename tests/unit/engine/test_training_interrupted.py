@@ -14,9 +14,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from srbench.engine.checkpoint import load_checkpoint
-from srbench.engine.train import train
-from srbench.weights import load_state
+from srbench.models.weight_files import load_state
+from srbench.training.checkpoint import load_checkpoint
+from srbench.training.train import train
 
 TOY = Path(__file__).with_name("toy.py")
 

@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 import torch
 
-from srbench.engine.train import train
 from srbench.errors import ConfigError, WeightsError
-from srbench.factory import create_model
-from srbench.weights import load_state, save_state
+from srbench.models.factory import create_model
+from srbench.models.weight_files import load_state, save_state
+from srbench.training.train import train
 
 
 @pytest.fixture

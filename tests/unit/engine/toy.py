@@ -14,9 +14,9 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from srbench.backbone import Backbone
-from srbench.engine.recipe import Recipe, make_recipe
-from srbench.registry import register_backbone
+from srbench.models.backbone import Backbone
+from srbench.registry.registries import register_backbone
+from srbench.training.recipe import Recipe, make_recipe
 
 RECIPE = {
     "iterations": 40,
@@ -72,8 +72,8 @@ def recipe(**changes: object) -> Recipe:
 
 
 if __name__ == "__main__":
-    from srbench.engine.train import train
     from srbench.errors import SRBenchError
+    from srbench.training.train import train
 
     ANNOUNCE = True
     FULL_DISK_AT = int(sys.argv[3]) if len(sys.argv) > 3 else 0

@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from srbench.data.images import write_png
-from srbench.data.resize import imresize
+from srbench.images.bicubic import imresize
+from srbench.images.files import write_png
 from srbench.protocols import get_protocol
 
 

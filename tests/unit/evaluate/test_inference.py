@@ -16,17 +16,17 @@ from pydantic import ValidationError
 from torch import Tensor, nn
 
 import srbench
-from srbench.backbone import Backbone
 from srbench.data.folders import FolderDataset
-from srbench.data.images import read_rgb, write_png
-from srbench.data.resize import imresize
-from srbench.engine.evaluate import evaluate
-from srbench.engine.inference import Configured, configured, overlap_of, self_ensemble, tile_error, tiled
 from srbench.errors import ConfigError, DataError
-from srbench.fingerprint import cell_key
-from srbench.inference import DEFAULT, InferenceOptions, TilingWarning, options_from
+from srbench.evaluation.evaluate import evaluate
+from srbench.evaluation.execution import Configured, configured, overlap_of, self_ensemble, tile_error, tiled
+from srbench.evaluation.options import DEFAULT, InferenceOptions, TilingWarning, options_from
+from srbench.images.bicubic import imresize
+from srbench.images.files import read_rgb, write_png
 from srbench.metrics.psnr import PSNRY
+from srbench.models.backbone import Backbone
 from srbench.protocols import get_protocol
+from srbench.runs.fingerprint import cell_key
 
 CPU = torch.device("cpu")
 MATLAB = get_protocol("matlab-y")

@@ -11,7 +11,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from srbench.results import Record, RunInfo, RunStore, Training
+from srbench.results.records import Record, RunInfo, Training
+from srbench.results.store import RunStore
 
 MakeRun = Callable[..., RunStore]
 

@@ -11,8 +11,9 @@ import pytest
 from srbench.errors import StoreError
 from srbench.leaderboard import build, ranking
 from srbench.leaderboard.boards import Entry, Results, read_results, summary
-from srbench.leaderboard.naming import short_names
-from srbench.results import Record, RunStore, Training
+from srbench.leaderboard.short_names import short_names
+from srbench.results.records import Record, Training
+from srbench.results.store import RunStore
 
 AddCell = Callable[..., Path]
 MakeStore = Callable[..., RunStore]

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from srbench.leaderboard.boards import read_results
 from srbench.leaderboard.chart import WORK, Chart, _log_ticks, _ticks, chart, worth_drawing
-from srbench.record_cost import CostFigures
-from srbench.results import RunStore
+from srbench.results.cost_figures import CostFigures
+from srbench.results.store import RunStore
 
 IMAGES = [20.0, 24, 28, 32, 36, 30, 26, 22]
 

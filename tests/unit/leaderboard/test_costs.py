@@ -9,8 +9,8 @@ import pytest
 
 from srbench.leaderboard import build, ranking
 from srbench.leaderboard.costs import in_units
-from srbench.record_cost import CostFigures, joined_cost
-from srbench.results import RunStore
+from srbench.results.cost_figures import CostFigures, joined_cost
+from srbench.results.store import RunStore
 
 DENSE = CostFigures(macs=222_831_000_000, synthesis=71_700_000, activations=5, macs_256=7, activations_256=8)
 SPARSE = CostFigures(macs=223_814_000_000, macs_executed=111_800_000_000, synthesis=0, activations=6)

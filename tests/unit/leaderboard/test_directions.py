@@ -19,7 +19,8 @@ from srbench.leaderboard.chart import chart
 from srbench.leaderboard.publish import build
 from srbench.leaderboard.statistics import tie_groups
 from srbench.leaderboard.tables import ranking_table
-from srbench.results import MetricKind, RunStore
+from srbench.results.records import MetricKind
+from srbench.results.store import RunStore
 
 IMAGES = [f"im{index}" for index in range(8)]
 NOISE = np.array([0.0, 0.01, -0.01, 0.005, -0.005, 0.008, -0.008, 0.0])

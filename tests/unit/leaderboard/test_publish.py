@@ -19,7 +19,7 @@ from rich.console import Console
 
 from srbench.errors import StoreError
 from srbench.leaderboard import build, publish, ranking, show
-from srbench.results import RunStore
+from srbench.results.store import RunStore
 
 AddCell = Callable[..., Path]
 FILES = ["index.html", "leaderboard.csv", "leaderboard.md"]

@@ -13,8 +13,9 @@ from srbench.leaderboard import ranking
 from srbench.leaderboard.boards import read_results
 from srbench.leaderboard.page import html_text
 from srbench.leaderboard.tables import csv_text, figures, markdown_text
-from srbench.reported import read_reported
-from srbench.results import RunInfo, RunStore
+from srbench.results.records import RunInfo
+from srbench.results.reported import read_reported
+from srbench.results.store import RunStore
 
 
 def with_reported(store: RunStore) -> RunStore:

@@ -15,7 +15,8 @@ from scipy import stats
 from srbench.leaderboard.boards import Entry, Results, read_results
 from srbench.leaderboard.statistics import Interval, SeedNoise, mean_intervals, pooled_noise, resolution, tie_groups
 from srbench.leaderboard.tables import figures, markdown_text
-from srbench.results import RunStore, Training
+from srbench.results.records import Training
+from srbench.results.store import RunStore
 
 AddCell = Callable[..., Path]
 IMAGES = np.array([20.0, 24, 28, 32, 36, 30, 26, 22])

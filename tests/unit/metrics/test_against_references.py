@@ -10,11 +10,11 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from srbench.color import rgb_to_y
 from srbench.data.folders import FolderDataset
-from srbench.data.resize import imresize
 from srbench.errors import DataError
-from srbench.metrics import Metric
+from srbench.images.bicubic import imresize
+from srbench.images.color import rgb_to_y
+from srbench.metrics.base import Metric
 from srbench.metrics.psnr import PSNRY, psnr
 from srbench.metrics.ssim import SSIMY, ssim
 from srbench.protocols import get_protocol
@@ -25,7 +25,7 @@ Image = npt.NDArray[np.uint8]
 @pytest.fixture(scope="module")
 def basicsr_metrics() -> Any:
     pytest.importorskip("cv2", reason="basicsr and its OpenCV are not installed")
-    from srbench.engine.compat import load_basicsr
+    from srbench.compat.basicsr import load_basicsr
 
     load_basicsr()
     from basicsr.metrics import psnr_ssim

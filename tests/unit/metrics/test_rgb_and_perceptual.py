@@ -14,14 +14,15 @@ import pytest
 import torch
 
 from srbench.cache import Cache
-from srbench.data.images import read_rgb
-from srbench.data.resize import imresize
 from srbench.errors import DataError, NetworkError, PluginError, WeightsError
-from srbench.metrics import Metric
-from srbench.metrics.files import metric_files
-from srbench.metrics.lpips import ALEXNET, FEATURES, LEAST, LPIPS, alexnet_file, lpips_distance
-from srbench.metrics.niqe import NIQE
+from srbench.images.bicubic import imresize
+from srbench.images.files import read_rgb
+from srbench.metrics.base import Metric
+from srbench.metrics.lpips.alexnet import ALEXNET, FEATURES, alexnet_file
+from srbench.metrics.lpips.metric import LEAST, LPIPS, lpips_distance
+from srbench.metrics.niqe.metric import NIQE
 from srbench.metrics.psnr import PSNRRGB, psnr
+from srbench.metrics.resources import metric_files
 from srbench.metrics.ssim import SSIMRGB, ssim
 from srbench.registry import get_metric, list_metrics
 
@@ -46,7 +47,7 @@ def reference_pair(shared: Path) -> tuple[Image, Image]:
 @pytest.fixture(scope="module")
 def basicsr_metrics() -> Any:
     pytest.importorskip("cv2", reason="basicsr and its OpenCV are not installed")
-    from srbench.engine.compat import load_basicsr
+    from srbench.compat.basicsr import load_basicsr
 
     load_basicsr()
     from basicsr import metrics
@@ -57,7 +58,7 @@ def basicsr_metrics() -> Any:
 @pytest.fixture(scope="module")
 def lpips_package(shared: Path) -> Any:
     """Return the package's own LPIPS, its AlexNet filled layer by layer with the shared weights."""
-    from srbench.engine.compat import load_torchvision
+    from srbench.compat.torchvision import load_torchvision
 
     load_torchvision("this test")
     lpips = pytest.importorskip("lpips")
@@ -233,7 +234,7 @@ def test_lpips_without_its_weights_says_what_to_do(tmp_path: Path, monkeypatch: 
 
 
 def test_either_file_of_alexnet_serves(shared: Path, tmp_path: Path) -> None:
-    from srbench.engine.lpips_network import _alexnet_state
+    from srbench.metrics.lpips.network import _alexnet_state
 
     features = shared / "weights" / "lpips" / FEATURES.name
     cache = Cache(tmp_path / "cache")
@@ -247,7 +248,7 @@ def test_either_file_of_alexnet_serves(shared: Path, tmp_path: Path) -> None:
 
 
 def test_other_convolutions_than_alexnets_are_refused(shared: Path, tmp_path: Path) -> None:
-    from srbench.engine.lpips_network import _alexnet_state
+    from srbench.metrics.lpips.network import _alexnet_state
 
     state = torch.load(shared / "weights" / "lpips" / FEATURES.name, weights_only=True)
     state["features.3.bias"][5] += 1e-6
@@ -271,7 +272,7 @@ def test_files_of_metrics_are_known_by_hash(shared: Path) -> None:
 
 
 def test_making_lpips_leaves_random_numbers_alone(filled_cache: Path) -> None:
-    from srbench.engine import lpips_network
+    from srbench.metrics.lpips.metric import network as lpips_network
 
     lpips_network._network.cache_clear()
     torch.manual_seed(3)
@@ -292,7 +293,7 @@ def test_no_metric_imports_torch_before_it_is_called() -> None:
 
 
 def test_a_missing_package_is_a_sentence(filled_cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from srbench.engine import lpips_network
+    from srbench.metrics.lpips.metric import network as lpips_network
 
     lpips_network._network.cache_clear()
     monkeypatch.setitem(sys.modules, "lpips", None)

@@ -9,7 +9,7 @@ import torch
 
 import srbench
 from srbench.errors import ConfigError, WeightsError
-from srbench.weights import save_state
+from srbench.models.weight_files import save_state
 
 
 @pytest.mark.parametrize(
@@ -100,4 +100,6 @@ def test_models_know_their_canonical_name(tmp_path: Any) -> None:
     assert str(model.model_name) == "edsr_tiny+ps(ratio=1/4,shape=CxCx1x1)"
     save_state(model, tmp_path / "w.safetensors")
     with pytest.raises(WeightsError, match=r"those of 'edsr_tiny\+ps\(ratio=1/4,shape=CxCx1x1\)' \(x2\)"):
-        srbench.weights.load_into(srbench.create_model("edsr_tiny+ps(ratio=1/2)", scale=2), tmp_path / "w.safetensors")
+        srbench.models.weight_files.load_into(
+            srbench.create_model("edsr_tiny+ps(ratio=1/2)", scale=2), tmp_path / "w.safetensors"
+        )

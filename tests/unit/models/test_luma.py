@@ -12,18 +12,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from srbench.backbone import Backbone
-from srbench.backbones.bicubic import Bicubic
-from srbench.color import rgb_to_y
 from srbench.data.folders import FolderDataset
-from srbench.data.images import read_rgb, write_png
-from srbench.data.resize import imresize
-from srbench.engine.evaluate import evaluate
 from srbench.errors import ConfigError
-from srbench.interpolation import matlab_bicubic
-from srbench.luma import LumaBackbone, rgb_to_chroma, rgb_to_luma, ycbcr_to_rgb
+from srbench.evaluation.evaluate import evaluate
+from srbench.images.bicubic import imresize
+from srbench.images.color import rgb_to_y
+from srbench.images.files import read_rgb, write_png
 from srbench.metrics.psnr import PSNRY
 from srbench.metrics.ssim import SSIMY
+from srbench.models.backbone import Backbone
+from srbench.models.backbones.bicubic import Bicubic
+from srbench.models.luma import LumaBackbone, rgb_to_chroma, rgb_to_luma, ycbcr_to_rgb
+from srbench.models.matlab_bicubic import matlab_bicubic
 from srbench.protocols import get_protocol
 
 METRICS = [PSNRY(), SSIMY()]

@@ -6,16 +6,16 @@ import pytest
 import torch
 from torch import nn
 
-from srbench.backbone import Backbone
-from srbench.backbones.edsr import EDSR
-from srbench.counting import count_parameters
 from srbench.errors import ConfigError, SharingError
-from srbench.factory import create_model
-from srbench.methods.dense import Dense
-from srbench.methods.recursive import Recursive
-from srbench.sites import SharingSite
-from srbench.surgery import apply_method, fold, layer_at
-from srbench.weights import unique_state
+from srbench.models.backbone import Backbone
+from srbench.models.backbones.edsr import EDSR
+from srbench.models.counting import count_parameters
+from srbench.models.factory import create_model
+from srbench.models.methods.dense import Dense
+from srbench.models.methods.recursive import Recursive
+from srbench.models.sites import SharingSite
+from srbench.models.surgery import apply_method, fold, layer_at
+from srbench.models.weight_files import unique_state
 from srbench_ps.carn import CARN
 from srbench_ps.drrn import DRRN
 from srbench_ps.layers import SharedConv

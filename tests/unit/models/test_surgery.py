@@ -9,15 +9,16 @@ import torch
 from torch import Tensor, nn
 
 import srbench
-from srbench.backbone import Backbone, Use
-from srbench.counting import count_stored
 from srbench.errors import ConfigError, SharingError
-from srbench.methods.base import SharingMethod
-from srbench.methods.dense import Dense
-from srbench.methods.recursive import Recursive
+from srbench.models.backbone import Backbone
+from srbench.models.counting import count_stored
+from srbench.models.methods.base import SharingMethod
+from srbench.models.methods.dense import Dense
+from srbench.models.methods.recursive import Recursive
+from srbench.models.shared_modules import Use
+from srbench.models.sites import SharingSite
+from srbench.models.surgery import apply_method, fold, layer_at, tie
 from srbench.registry import canonical_name, make_method
-from srbench.sites import SharingSite
-from srbench.surgery import apply_method, fold, layer_at, tie
 
 
 class Steps(Backbone):

@@ -17,9 +17,9 @@ import torch
 from torch import nn
 
 import srbench
-from srbench.backbone import Backbone
 from srbench.errors import WeightsError
-from srbench.weights import load_into, load_state, save_state, saved_for, state_digest, unique_state
+from srbench.models.backbone import Backbone
+from srbench.models.weight_files import load_into, load_state, save_state, saved_for, state_digest, unique_state
 
 SCALAR = np.float64(0).__reduce__()[0]
 

@@ -6,8 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from srbench.errors import ConfigError, SharingError
-from srbench.factory import create_model
-from srbench.surgery import fold
+from srbench.models.factory import create_model
+from srbench.models.surgery import fold
 from srbench.testing import CHECKS, CheckSkipped, Example
 from srbench.testing.checks import Subject
 from srbench_zoo.attention import ContrastAttention, SpatialAttention

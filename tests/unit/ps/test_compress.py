@@ -12,12 +12,12 @@ import pytest
 import torch
 
 from srbench.cli import main
-from srbench.counting import count_parameters
-from srbench.data.images import write_png
-from srbench.data.resize import imresize
-from srbench.factory import create_model
-from srbench.surgery import layer_at
-from srbench.weights import load_into, save_state
+from srbench.images.bicubic import imresize
+from srbench.images.files import write_png
+from srbench.models.counting import count_parameters
+from srbench.models.factory import create_model
+from srbench.models.surgery import layer_at
+from srbench.models.weight_files import load_into, save_state
 
 
 def srbench(*arguments: object) -> int:

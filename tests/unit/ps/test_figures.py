@@ -11,13 +11,14 @@ import torch
 from PIL import Image
 
 from srbench.cli import main
-from srbench.crops import crop_box
 from srbench.data.embedded import embedded_test
-from srbench.naming import parse
+from srbench.images.crops import crop_box
+from srbench.models.surgery import apply_method
+from srbench.models.weight_files import save_state
 from srbench.protocols import get_protocol
-from srbench.registry import BACKBONES, canonical_name, register_backbone
-from srbench.surgery import apply_method
-from srbench.weights import save_state
+from srbench.registry import canonical_name
+from srbench.registry.names import parse
+from srbench.registry.registries import BACKBONES, register_backbone
 from srbench_ps.drrn import DRRN
 from srbench_ps.figures import filters, size_quality, wrong_scale
 from srbench_ps.loading import shared_layers
@@ -93,7 +94,7 @@ def test_the_filters_shown_are_those_of_the_layers(weights: Path) -> None:
 
 
 def test_a_recursive_network_shows_one_filter_at_every_depth(tmp_path: Path) -> None:
-    from srbench.factory import create_model
+    from srbench.models.factory import create_model
     from srbench_ps.loading import load_network
 
     save_state(create_model("edsr_tiny+recursive", scale=2, seed=1), tmp_path / "recursive.safetensors")
@@ -110,7 +111,7 @@ def test_a_recursive_network_shows_one_filter_at_every_depth(tmp_path: Path) -> 
 
 def test_the_crop_shown_is_that_of_the_whole_image(weights: Path) -> None:
     """A part of the image is enlarged, with a margin: the network sees all that its receptive field asks for."""
-    from srbench.engine.evaluate import super_resolve
+    from srbench.evaluation.evaluate import super_resolve
     from srbench.metrics.psnr import PSNRY
     from srbench_ps.loading import load_network
     from srbench_ps.swap import with_coefficients_of
@@ -156,7 +157,8 @@ def test_published_points_are_read_as_printed(tmp_path: Path) -> None:
 def record(store_path: Path, model: str, psnr: float, params: int, seed: int) -> None:
     import pandas as pd
 
-    from srbench.results import Record, RunInfo, RunStore, Training, now
+    from srbench.results.records import Record, RunInfo, Training, now
+    from srbench.results.store import RunStore
 
     store = RunStore(store_path)
     store.begin(RunInfo(suite="toy", srbench="0", created=now()))
@@ -217,7 +219,7 @@ def test_wrong_input_is_one_sentence_and_leaves_no_file(
 
 
 def test_a_network_without_coefficients_is_refused(tmp_path: Path, capsys) -> None:
-    from srbench.factory import create_model
+    from srbench.models.factory import create_model
 
     save_state(create_model("edsr_tiny", scale=2), tmp_path / "dense.safetensors")
     for kind in ("coefficients", "wrong-scale"):

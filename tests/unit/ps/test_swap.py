@@ -13,15 +13,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from srbench.cli import main
-from srbench.data.images import write_png
-from srbench.data.resize import imresize
 from srbench.errors import ConfigError, SharingError
-from srbench.factory import create_model
-from srbench.registry import BACKBONES, canonical_name, register_backbone
-from srbench.results import Record, RunInfo, RunStore, now
-from srbench.suite import load_suite
-from srbench.surgery import apply_method
-from srbench.weights import save_state
+from srbench.images.bicubic import imresize
+from srbench.images.files import write_png
+from srbench.models.factory import create_model
+from srbench.models.surgery import apply_method
+from srbench.models.weight_files import save_state
+from srbench.registry import canonical_name
+from srbench.registry.registries import BACKBONES, register_backbone
+from srbench.results.records import Record, RunInfo, now
+from srbench.results.store import RunStore
+from srbench.suite.definition import load_suite
 from srbench_ps.drrn import DRRN
 from srbench_ps.loading import shared_layers
 from srbench_ps.method import PS

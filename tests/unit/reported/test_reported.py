@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from srbench.counting import count_parameters
 from srbench.errors import ConfigError, UnknownNameError
-from srbench.factory import create_model
+from srbench.models.counting import count_parameters
+from srbench.models.factory import create_model
 from srbench.registry import canonical_name, list_datasets
-from srbench.reported import list_reported, read_reported
-from srbench.suite import load_suite
+from srbench.results.reported import list_reported, read_reported
+from srbench.suite.definition import load_suite
 
 # Table -> rows in the paper, figures in the file.
 SIZES = {

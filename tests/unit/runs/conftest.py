@@ -83,8 +83,9 @@ def srbench(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
 _NURSERY = """
 import os, signal, sys, time
 import torch, pandas, pyarrow.parquet
-import srbench.cli.app, srbench.cli.progress, srbench.runner, srbench.engine.train, srbench.engine.evaluate
-import srbench.backbones.bicubic, srbench.backbones.edsr, srbench.testing, srbench.weights, srbench.counting
+import srbench.cli.app, srbench.cli.progress, srbench.runs.runner, srbench.training.train, srbench.evaluation.evaluate
+import srbench.models.backbones.bicubic, srbench.models.backbones.edsr, srbench.testing, srbench.models.weight_files
+import srbench.models.counting
 import srbench.data.folders
 from srbench.cli import main
 print("ready", flush=True)

@@ -11,9 +11,9 @@ import pytest
 
 from srbench.errors import ConfigError, UnknownNameError
 from srbench.leaderboard.boards import read_results
-from srbench.plan import make_plan
-from srbench.results import RunStore
-from srbench.suite import Suite, load_suite
+from srbench.results.store import RunStore
+from srbench.runs.plan import make_plan
+from srbench.suite.definition import Suite, load_suite
 
 SUITE = """
 name: mine

@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from srbench.cost.counts import cost_of
-from srbench.factory import create_model
-from srbench.results import Record, RunStore
+from srbench.models.factory import create_model
+from srbench.results.records import Record
+from srbench.results.store import RunStore
 
 
 def test_a_record_holds_the_cost_of_what_one_scale_deploys(

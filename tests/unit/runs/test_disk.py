@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from srbench.results import RunStore
+from srbench.results.store import RunStore
 
 
 def traces(run_dir: Path) -> dict[str, tuple[int, str]]:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from srbench.naming import parse
-from srbench.registry import WEIGHTS, tagged_source
-from srbench.suite import load_suite
+from srbench.registry import tagged_source
+from srbench.registry.names import parse
+from srbench.registry.registries import WEIGHTS
+from srbench.suite.definition import load_suite
 
 
 @pytest.mark.parametrize("scale", [2, 3, 4])

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from srbench.executor import Crash, InProcess, Workers
+from srbench.runs.executors import Crash, InProcess, Workers
 
 # A worker imports what it performs, so it must be a module that can be imported, as no test is.
 MODULE = """

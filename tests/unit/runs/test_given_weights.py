@@ -10,18 +10,18 @@ import pytest
 import torch
 
 from srbench.data.datasets import open_dataset
-from srbench.engine.evaluate import evaluate
 from srbench.errors import ConfigError, SRBenchError, WeightsError
-from srbench.factory import create_model
+from srbench.evaluation.evaluate import evaluate
 from srbench.leaderboard import build
-from srbench.plan import make_plan
+from srbench.models.factory import create_model
+from srbench.models.weight_files import save_state
 from srbench.protocols import get_protocol
 from srbench.registry import get_metric
-from srbench.results import RunStore
-from srbench.runner import run
+from srbench.results.store import RunStore
+from srbench.runs.plan import make_plan
+from srbench.runs.runner import run
 from srbench.storage import sha256_file
-from srbench.suite import load_suite
-from srbench.weights import save_state
+from srbench.suite.definition import load_suite
 
 SuiteFile = Callable[..., Path]
 
@@ -164,7 +164,7 @@ def test_weights_and_a_training_do_not_go_together(suite_file: SuiteFile) -> Non
 def test_a_file_that_changes_while_the_run_waits_is_a_failed_cell(
     suite_file: SuiteFile, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from srbench import runner
+    from srbench.runs import runner
 
     save(tmp_path / "mine.safetensors")
     suite = load_suite(suite_file(models=("{model: edsr_tiny, weights: mine.safetensors}",), tests=1))

@@ -7,15 +7,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from srbench.data.images import write_png
-from srbench.data.resize import imresize
 from srbench.errors import ConfigError
+from srbench.images.bicubic import imresize
+from srbench.images.files import write_png
 from srbench.leaderboard.boards import read_results
-from srbench.plan import make_plan
 from srbench.protocols import get_protocol
-from srbench.results import RunStore
-from srbench.runner import run
-from srbench.suite import load_suite
+from srbench.results.store import RunStore
+from srbench.runs.plan import make_plan
+from srbench.runs.runner import run
+from srbench.suite.definition import load_suite
 
 SUITE = "name: s\nscale: 2\nmodels: [bicubic]\ndatasets: [images]\nmetrics: [psnr_y]\n"
 

@@ -15,7 +15,7 @@ from typing import Any
 import psutil
 import pytest
 
-from srbench.results import RunStore, read_finished
+from srbench.results.store import RunStore, read_finished
 
 KILLS = 50
 PATIENCE = 240  # seconds until something that should happen is taken not to; a loaded machine is slow

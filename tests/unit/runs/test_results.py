@@ -10,7 +10,8 @@ import pandas as pd
 import pytest
 
 from srbench.errors import StoreError
-from srbench.results import Record, RunInfo, RunStore, Training, now
+from srbench.results.records import Record, RunInfo, Training, now
+from srbench.results.store import RunStore
 
 
 def record(**changes: object) -> Record:

@@ -12,14 +12,14 @@ from typing import Any
 
 import pytest
 
-from srbench.results import RunStore
+from srbench.results.store import RunStore
 
 PLUGIN = """
     from pathlib import Path
 
     import torch
 
-    from srbench.backbone import Backbone
+    from srbench.models.backbone import Backbone
 
 
     class Doubled(Backbone):

@@ -15,9 +15,9 @@ from srbench.cost.counts import cost_of
 from srbench.cost.executed import executed_on
 from srbench.data.datasets import open_dataset
 from srbench.errors import ConfigError
-from srbench.factory import create_model
+from srbench.models.factory import create_model
+from srbench.models.weight_files import save_state
 from srbench.protocols import get_protocol
-from srbench.weights import save_state
 from srbench_sparse_mask.accounting import account
 from srbench_sparse_mask.block import MaskedBlock, masked_blocks
 from srbench_sparse_mask.smsr import SMSR

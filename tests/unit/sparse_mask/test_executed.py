@@ -8,10 +8,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from srbench.backbone import Backbone
 from srbench.cost.counts import work_at
 from srbench.cost.operators import on_meta
-from srbench.factory import create_model
+from srbench.models.backbone import Backbone
+from srbench.models.factory import create_model
 from srbench_sparse_mask.accounting import module_work
 from srbench_sparse_mask.block import BlockMasks, masked_blocks
 from srbench_sparse_mask.surgery import with_path

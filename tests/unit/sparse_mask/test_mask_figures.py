@@ -13,10 +13,10 @@ from PIL import Image
 
 from srbench.cli import main
 from srbench.data.datasets import open_dataset
-from srbench.factory import create_model
-from srbench.loading import load_network
+from srbench.models.factory import create_model
+from srbench.models.loading import load_network
+from srbench.models.weight_files import save_state
 from srbench.protocols import get_protocol
-from srbench.weights import save_state
 from srbench_sparse_mask.block import masked_blocks
 from srbench_sparse_mask.figures.images import about_weights, find_images
 from srbench_sparse_mask.figures.recording import run_recorded

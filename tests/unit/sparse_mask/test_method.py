@@ -10,11 +10,11 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from srbench.backbone import Backbone
 from srbench.errors import ConfigError, SharingError
-from srbench.factory import create_model
-from srbench.sites import BlockSpec, SharingSite
-from srbench.surgery import apply_method
+from srbench.models.backbone import Backbone
+from srbench.models.factory import create_model
+from srbench.models.sites import BlockSpec, SharingSite
+from srbench.models.surgery import apply_method
 from srbench_sparse_mask.block import masked_blocks
 from srbench_sparse_mask.method import SparseMask, temperature_at, warm_up_at
 from srbench_sparse_mask.smsr import SMSR

@@ -8,12 +8,12 @@ import pytest
 import torch
 
 from srbench.data.datasets import open_dataset
-from srbench.engine.recipe import Recipe, make_recipe
-from srbench.engine.session import Progress
-from srbench.engine.train import train
-from srbench.factory import create_model
+from srbench.models.factory import create_model
+from srbench.models.weight_files import load_into
 from srbench.protocols import get_protocol
-from srbench.weights import load_into
+from srbench.training.recipe import Recipe, make_recipe
+from srbench.training.session import Progress
+from srbench.training.train import train
 from srbench_sparse_mask import method
 from srbench_sparse_mask.accounting import account
 from srbench_sparse_mask.block import masked_blocks

@@ -6,12 +6,12 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from srbench.backbone import Backbone
-from srbench.counting import count_parameters, count_stored
 from srbench.errors import ConfigError, SharingError
-from srbench.factory import create_model
-from srbench.sites import SharingSite
-from srbench.surgery import apply_method, layer_at
+from srbench.models.backbone import Backbone
+from srbench.models.counting import count_parameters, count_stored
+from srbench.models.factory import create_model
+from srbench.models.sites import SharingSite
+from srbench.models.surgery import apply_method, layer_at
 from srbench_ps.layers import FilterBank, SharedConv
 from srbench_tied_tconv.method import TiedTConv
 from srbench_tied_tconv.ms_lapsrn import MSLapSRN

@@ -10,7 +10,7 @@ import torch
 from scipy.io import savemat
 
 from srbench.errors import ConfigError, WeightsError
-from srbench.factory import create_model
+from srbench.models.factory import create_model
 from srbench_tied_tconv.weights import ms_lapsrn_r2_author, read_matconvnet
 
 
@@ -98,7 +98,7 @@ def test_a_flipped_byte_is_refused_or_read_as_numbers(shared: Path, tmp_path: Pa
 def test_the_network_of_another_paper_is_refused_by_its_keys(shared: Path) -> None:
     assert ms_lapsrn_r2_author.convert is not None
     state = ms_lapsrn_r2_author.convert(read_matconvnet(shared / "weights" / "LapSRN" / "LapSRN_x2.mat"))
-    from srbench.weights import _load_checked
+    from srbench.models.weight_files import _load_checked
 
     with pytest.raises(WeightsError, match=r"missing.*unexpected"):
         _load_checked(create_model("ms_lapsrn_r2", scales=(2, 4, 8)), state, "LapSRN_x2.mat")

@@ -10,8 +10,8 @@ import torch
 from torch import Tensor, nn
 
 from srbench.errors import SharingError
-from srbench.methods.base import SiteGroup
-from srbench.sites import SharingSite
+from srbench.models.methods.base import SiteGroup
+from srbench.models.sites import SharingSite
 from srbench_ps.layers import FilterBank, SharedBias, SharedConv
 from srbench_ps.shape import Shape4
 from srbench_ps.tiling import canonical_kernel, kernel_shape, tile_grid, to_tiles

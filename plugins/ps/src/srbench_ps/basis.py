@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from srbench.errors import ConfigError
-from srbench.registry import register_method
+from srbench.registry.registries import register_method
 from srbench_ps.per_layer import PerLayerMethod
 
 if TYPE_CHECKING:

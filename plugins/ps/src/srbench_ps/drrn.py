@@ -6,12 +6,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from srbench.architecture import Architecture
-from srbench.backbone import Backbone
 from srbench.errors import ConfigError
-from srbench.registry import register_backbone
-from srbench.sites import SharingSite
-from srbench.surgery import tie
+from srbench.models.architecture import Architecture
+from srbench.models.backbone import Backbone
+from srbench.models.sites import SharingSite
+from srbench.models.surgery import tie
+from srbench.registry.registries import register_backbone
 
 __all__ = ["DRRN", "drrn_b1u9", "drrn_b1u25"]
 

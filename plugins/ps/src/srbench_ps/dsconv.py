@@ -6,13 +6,13 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from srbench.errors import ConfigError, SharingError
-from srbench.registry import register_method
+from srbench.registry.registries import register_method
 from srbench_ps.per_layer import PerLayerMethod
 
 if TYPE_CHECKING:
     from torch import nn
 
-    from srbench.sites import SharingSite
+    from srbench.models.sites import SharingSite
 
 __all__ = ["DSConv"]
 

@@ -8,8 +8,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from srbench.backbone import TaskModule
 from srbench.errors import SharingError
+from srbench.models.shared_modules import TaskModule
 from srbench_ps.shape import Shape4
 from srbench_ps.tiling import from_canonical, from_tiles, kernel_shape, tile_grid
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from srbench.backbone import Backbone
 from srbench.errors import SharingError
-from srbench.loading import load_network, parse_scales
+from srbench.models.backbone import Backbone
+from srbench.models.loading import load_network, parse_scales
 from srbench_ps.layers import SharedConv
 
 __all__ = ["load_network", "parse_scales", "shared_layers"]

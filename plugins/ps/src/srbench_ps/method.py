@@ -7,15 +7,15 @@ from fractions import Fraction
 from typing import TYPE_CHECKING
 
 from srbench.errors import ConfigError, SharingError
-from srbench.methods.base import SharingMethod, SiteGroup
-from srbench.registry import register_method
-from srbench.sites import BIAS_POLICIES
+from srbench.models.methods.base import SharingMethod, SiteGroup
+from srbench.models.sites import BIAS_POLICIES
+from srbench.registry.registries import register_method
 from srbench_ps.shape import PartialShape
 
 if TYPE_CHECKING:
     from torch import nn
 
-    from srbench.sites import SharingSite
+    from srbench.models.sites import SharingSite
 
 __all__ = ["PS"]
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from srbench.methods.base import SharingMethod, SiteGroup
+from srbench.models.methods.base import SharingMethod, SiteGroup
 
 if TYPE_CHECKING:
     from torch import nn
 
-    from srbench.sites import SharingSite
+    from srbench.models.sites import SharingSite
 
 __all__ = ["PerLayerMethod"]
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from srbench.architecture import Architecture
-from srbench.backbone import Backbone
-from srbench.engine import archs
+from srbench.compat import basicsr_archs as archs
 from srbench.errors import ConfigError
-from srbench.registry import register_backbone
-from srbench.sites import SharingSite
+from srbench.models.architecture import Architecture
+from srbench.models.backbone import Backbone
+from srbench.models.sites import SharingSite
+from srbench.registry.registries import register_backbone
 
 __all__ = ["RCAN", "rcan_g5b10"]
 

@@ -13,15 +13,15 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from srbench.backbone import Backbone
-from srbench.engine.evaluate import evaluate
 from srbench.errors import ConfigError
-from srbench.surgery import fold
+from srbench.evaluation.evaluate import evaluate
+from srbench.models.backbone import Backbone
+from srbench.models.surgery import fold
 from srbench_ps.loading import shared_layers
 
 if TYPE_CHECKING:
     from srbench.data.datasets import Dataset
-    from srbench.metrics import Metric
+    from srbench.metrics.base import Metric
     from srbench.protocols import Protocol
 
 __all__ = ["SwapCell", "measure_swaps", "with_coefficients_of"]

@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 
 from srbench.errors import ConfigError
-from srbench.results import RunStore
+from srbench.results.store import RunStore
 from srbench_ps.swap import SwapCell
 
 __all__ = ["read_swaps"]

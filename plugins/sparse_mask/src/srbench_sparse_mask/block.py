@@ -10,8 +10,8 @@ from typing import Any, cast
 import torch
 from torch import Tensor, nn
 
-from srbench.backbone import SharedUser
-from srbench.sites import BlockSpec
+from srbench.models.shared_modules import SharedUser
+from srbench.models.sites import BlockSpec
 from srbench_sparse_mask.masks import SharedMask
 from srbench_sparse_mask.rows import Positions
 from srbench_sparse_mask.sparse import DENSEST, dense_part, sparse_conv

@@ -7,14 +7,14 @@ from fractions import Fraction
 from typing import TYPE_CHECKING
 
 from srbench.errors import ConfigError, SharingError
-from srbench.methods.base import SharingMethod, SiteGroup
-from srbench.registry import register_method
+from srbench.models.methods.base import SharingMethod, SiteGroup
+from srbench.registry.registries import register_method
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-    from srbench.backbone import Backbone
-    from srbench.sites import SharingSite
+    from srbench.models.backbone import Backbone
+    from srbench.models.sites import SharingSite
 
 __all__ = ["SparseMask"]
 

@@ -7,12 +7,12 @@ from typing import cast
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from srbench.architecture import Architecture
-from srbench.backbone import Backbone
-from srbench.engine import archs
+from srbench.compat import basicsr_archs as archs
 from srbench.errors import ConfigError
-from srbench.registry import register_backbone
-from srbench.sites import BlockSpec, SharingSite
+from srbench.models.architecture import Architecture
+from srbench.models.backbone import Backbone
+from srbench.models.sites import BlockSpec, SharingSite
+from srbench.registry.registries import register_backbone
 
 __all__ = ["MSRResNet", "SRResNet", "msrresnet", "srresnet", "srresnet_tiny"]
 

@@ -8,10 +8,10 @@ from fractions import Fraction
 import torch
 from torch import Tensor, nn
 
-from srbench.architecture import Architecture
 from srbench.errors import ConfigError
-from srbench.interpolation import matlab_bicubic
-from srbench.luma import LumaBackbone
+from srbench.models.architecture import Architecture
+from srbench.models.luma import LumaBackbone
+from srbench.models.matlab_bicubic import matlab_bicubic
 
 __all__ = ["LEAK", "LaplacianPyramid", "UpConv", "enlarging_filter", "initialise"]
 

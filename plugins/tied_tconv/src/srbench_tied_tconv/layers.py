@@ -8,8 +8,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from srbench.backbone import Backbone, SharedUser, Use
 from srbench.errors import SharingError
+from srbench.models.backbone import Backbone
+from srbench.models.shared_modules import SharedUser, Use
 
 __all__ = ["AdjointConv", "untie"]
 

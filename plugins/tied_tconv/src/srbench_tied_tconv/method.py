@@ -6,13 +6,13 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from srbench.errors import ConfigError, SharingError
-from srbench.methods.base import SharingMethod, SiteGroup
-from srbench.registry import register_method
+from srbench.models.methods.base import SharingMethod, SiteGroup
+from srbench.registry.registries import register_method
 
 if TYPE_CHECKING:
     from torch import nn
 
-    from srbench.sites import SharingSite
+    from srbench.models.sites import SharingSite
 
 __all__ = ["TiedTConv"]
 
@@ -111,7 +111,7 @@ class TiedTConv(SharingMethod):
         """Return the adjoint that serves the site."""
         from torch import nn
 
-        from srbench.backbone import Use
+        from srbench.models.shared_modules import Use
         from srbench_tied_tconv.layers import AdjointConv
 
         if isinstance(shared, AdjointConv):

@@ -7,9 +7,9 @@ from typing import Literal
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from srbench.registry import register_backbone
-from srbench.sites import SharingSite
-from srbench.surgery import tie
+from srbench.models.sites import SharingSite
+from srbench.models.surgery import tie
+from srbench.registry.registries import register_backbone
 from srbench_tied_tconv.laplacian import LEAK, LaplacianPyramid, UpConv, enlarging_filter, initialise
 
 __all__ = [

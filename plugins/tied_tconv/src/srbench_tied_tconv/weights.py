@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from srbench.errors import WeightsError
-from srbench.weights import PerScaleWeights, WeightSource
+from srbench.models.weight_sources import PerScaleWeights, WeightSource
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -6,13 +6,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from srbench.architecture import Architecture
 from srbench.errors import ConfigError
-from srbench.interpolation import matlab_bicubic
-from srbench.luma import LumaBackbone
-from srbench.registry import register_backbone
-from srbench.sites import SharingSite
-from srbench.surgery import tie
+from srbench.models.architecture import Architecture
+from srbench.models.luma import LumaBackbone
+from srbench.models.matlab_bicubic import matlab_bicubic
+from srbench.models.sites import SharingSite
+from srbench.models.surgery import tie
+from srbench.registry.registries import register_backbone
 from srbench_zoo.parts import bicubic_reach, initialise_he
 
 __all__ = ["DRCN", "drcn"]

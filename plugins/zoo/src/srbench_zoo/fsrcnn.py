@@ -6,10 +6,10 @@ from typing import cast
 
 from torch import Tensor, nn
 
-from srbench.architecture import Architecture
-from srbench.luma import LumaBackbone
-from srbench.registry import register_backbone
-from srbench.sites import SharingSite
+from srbench.models.architecture import Architecture
+from srbench.models.luma import LumaBackbone
+from srbench.models.sites import SharingSite
+from srbench.registry.registries import register_backbone
 from srbench_zoo.parts import single_scale
 
 __all__ = ["FSRCNN", "fsrcnn"]

@@ -5,12 +5,12 @@ from __future__ import annotations
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from srbench.architecture import Architecture
-from srbench.backbone import Backbone
 from srbench.errors import ConfigError
-from srbench.mean_shift import mean_shift
-from srbench.registry import register_backbone
-from srbench.sites import SharingSite
+from srbench.models.architecture import Architecture
+from srbench.models.backbone import Backbone
+from srbench.models.mean_shift import mean_shift
+from srbench.models.sites import SharingSite
+from srbench.registry.registries import register_backbone
 from srbench_zoo.parts import shuffle_reach
 
 __all__ = ["MDSR", "mdsr"]

@@ -5,10 +5,10 @@ from __future__ import annotations
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from srbench.architecture import Architecture
-from srbench.backbone import Backbone
-from srbench.registry import register_backbone
-from srbench.sites import BlockSpec, SharingSite
+from srbench.models.architecture import Architecture
+from srbench.models.backbone import Backbone
+from srbench.models.sites import BlockSpec, SharingSite
+from srbench.registry.registries import register_backbone
 from srbench_zoo.attention import SpatialAttention
 from srbench_zoo.parts import pixel_shuffle_tail, single_scale
 

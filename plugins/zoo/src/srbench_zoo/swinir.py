@@ -7,11 +7,11 @@ import warnings
 import torch
 from torch import Tensor
 
-from srbench.architecture import Architecture
-from srbench.backbone import Backbone
-from srbench.engine import archs
-from srbench.registry import register_backbone
-from srbench.sites import SharingSite
+from srbench.compat import basicsr_archs as archs
+from srbench.models.architecture import Architecture
+from srbench.models.backbone import Backbone
+from srbench.models.sites import SharingSite
+from srbench.registry.registries import register_backbone
 from srbench_zoo.parts import single_scale, with_mean_buffer
 
 __all__ = ["SwinIR", "swinir_light"]

@@ -35,8 +35,8 @@ def compress(
     """
     from srbench.cli.output import print_table, write_json
     from srbench.errors import ConfigError
-    from srbench.naming import ModelName, parse_value
     from srbench.registry import canonical_name, make_method
+    from srbench.registry.names import ModelName, parse_value
 
     if method != "ps":
         raise ConfigError(f"--method {method}: this command compresses by 'ps'")
@@ -50,8 +50,8 @@ def compress(
     name = canonical_name(model)
     made = make_method(ModelName(name.backbone, "ps", (("init", "svd"), ("shape", shape), size)))
 
-    from srbench.counting import count_parameters
-    from srbench.weights import save_state
+    from srbench.models.counting import count_parameters
+    from srbench.models.weight_files import save_state
     from srbench_ps.compress import compress_network
     from srbench_ps.loading import load_network, parse_scales
     from srbench_ps.method import PS

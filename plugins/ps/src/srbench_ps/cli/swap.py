@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 if TYPE_CHECKING:
-    from srbench.metrics import Metric
+    from srbench.metrics.base import Metric
     from srbench_ps.swap import SwapCell
 
 __all__ = ["swap"]
@@ -71,7 +71,7 @@ def swap(
     dataset = open_dataset(data)
     name = canonical_name(model)
 
-    from srbench.engine.numerics import pick_device
+    from srbench.training.determinism import pick_device
     from srbench_ps.loading import load_network, parse_scales
     from srbench_ps.swap import measure_swaps
 
@@ -146,8 +146,8 @@ def _as_json(cells: list[SwapCell]) -> list[dict[str, Any]]:
 
 
 def _tag_sha256(name: str) -> str:
-    from srbench.naming import parse
     from srbench.registry import tagged_source
+    from srbench.registry.names import parse
 
     return str(tagged_source(parse(name)).sha256)
 

@@ -13,8 +13,8 @@ if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
-    from srbench.backbone import Backbone
-    from srbench.sites import SharingSite
+    from srbench.models.backbone import Backbone
+    from srbench.models.sites import SharingSite
 
 __all__ = ["filters"]
 
@@ -94,7 +94,7 @@ def _panels(network: Backbone, paths: Sequence[str], count: int, channel: int) -
     from torch import nn
 
     from srbench.errors import ConfigError
-    from srbench.surgery import fold, layer_at
+    from srbench.models.surgery import fold, layer_at
     from srbench_ps.tiling import canonical_kernel
 
     panels = []

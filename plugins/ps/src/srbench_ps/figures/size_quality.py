@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-    from srbench.naming import ModelName
+    from srbench.registry.names import ModelName
 
 __all__ = ["size_quality"]
 
@@ -75,8 +75,8 @@ class Panel:
 
 def _measured(runs: Sequence[Path], data: str | None, scale: int) -> Panel:
     from srbench.errors import ConfigError, UnknownNameError, suggest
-    from srbench.naming import parse
-    from srbench.results import RunStore
+    from srbench.registry.names import parse
+    from srbench.results.store import RunStore
 
     records = [cell.record for run in runs for cell in RunStore(run).cells() if cell.record.status == "ok"]
     records = [record for record in records if record.scale == scale and record.tier == "trained"]
@@ -111,7 +111,7 @@ def _reported(table: Path | None, data: str, scale: int) -> Panel | None:
     from importlib import resources
 
     from srbench.errors import DataError
-    from srbench.naming import parse
+    from srbench.registry.names import parse
 
     packaged = resources.files("srbench.leaderboards") / "reported" / _PUBLISHED
     if table is None and not packaged.is_file():

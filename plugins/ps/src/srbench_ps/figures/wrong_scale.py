@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
     from matplotlib.figure import Figure
 
-    from srbench.backbone import Backbone
+    from srbench.models.backbone import Backbone
     from srbench.protocols import Protocol
 
 __all__ = ["wrong_scale"]
@@ -99,8 +99,8 @@ class Row:
 def _place(hr: npt.NDArray[np.uint8], size: int, at: str | None, scales: Sequence[int]) -> Crop:
     import math
 
-    from srbench.crops import crop_box
     from srbench.errors import ConfigError
+    from srbench.images.crops import crop_box
 
     unit = math.lcm(*scales)
     height, width = (side // unit * unit for side in hr.shape[:2])
@@ -123,9 +123,9 @@ def _row(network: Backbone, hr: npt.NDArray[np.uint8], crop: Crop, task: int, pr
     import numpy as np
     import torch
 
-    from srbench.engine.evaluate import super_resolve
+    from srbench.evaluation.evaluate import super_resolve
     from srbench.metrics.psnr import PSNRY
-    from srbench.surgery import fold
+    from srbench.models.surgery import fold
     from srbench_ps.swap import with_coefficients_of
 
     unit = math.lcm(*network.scales)

@@ -48,8 +48,8 @@ def sparsity(
 
     import torch
 
-    from srbench.engine.numerics import pick_device
-    from srbench.loading import load_network
+    from srbench.models.loading import load_network
+    from srbench.training.determinism import pick_device
     from srbench_sparse_mask.accounting import account
 
     place = pick_device(device)

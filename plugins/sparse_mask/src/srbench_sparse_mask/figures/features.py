@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
-    from srbench.backbone import Backbone
+    from srbench.models.backbone import Backbone
     from srbench_sparse_mask.figures.features_drawing import Row
 
     Maps = npt.NDArray[np.float32]
@@ -58,7 +58,7 @@ def features(
 
     import torch
 
-    from srbench.loading import load_network
+    from srbench.models.loading import load_network
     from srbench_sparse_mask.block import masked_blocks
 
     if threads is not None:

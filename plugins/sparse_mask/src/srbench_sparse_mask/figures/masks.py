@@ -74,7 +74,7 @@ def masks(
 def _panel(
     model: str, weights: Path | None, scale: int | None, images: list[tuple[Dataset, str]], protocol: Protocol
 ) -> Panel:
-    from srbench.loading import load_network
+    from srbench.models.loading import load_network
     from srbench_sparse_mask.figures.images import about_weights
     from srbench_sparse_mask.figures.masks_drawing import Panel
     from srbench_sparse_mask.figures.recording import require_masks, run_recorded

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
     from matplotlib.figure import Figure
 
-    from srbench.backbone import Backbone
+    from srbench.models.backbone import Backbone
 
 __all__ = ["module_sparsity"]
 
@@ -57,7 +57,7 @@ def module_sparsity(
 
     import torch
 
-    from srbench.loading import load_network
+    from srbench.models.loading import load_network
     from srbench_sparse_mask.figures.recording import require_masks
 
     if threads is not None:

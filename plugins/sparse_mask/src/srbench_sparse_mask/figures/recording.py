@@ -11,13 +11,13 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from srbench.engine.evaluate import super_resolve
 from srbench.errors import ConfigError
+from srbench.evaluation.evaluate import super_resolve
 from srbench_sparse_mask.block import BlockMasks, MaskedBlock, masked_blocks
 from srbench_sparse_mask.masks import GradientMask
 
 if TYPE_CHECKING:
-    from srbench.backbone import Backbone
+    from srbench.models.backbone import Backbone
 
 __all__ = ["Layer", "MaskModule", "require_masks", "run_recorded"]
 

@@ -51,7 +51,7 @@ def feature_sparsity(
 
     import torch
 
-    from srbench.loading import load_network
+    from srbench.models.loading import load_network
     from srbench_sparse_mask.figures.images import about_weights, joined
     from srbench_sparse_mask.figures.relu import channel_sparsity
 

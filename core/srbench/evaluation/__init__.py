@@ -1,0 +1,1 @@
+"""Measure a network on a data set under a protocol."""

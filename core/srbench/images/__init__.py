@@ -1,0 +1,1 @@
+"""Pixels: files, colour, bicubic interpolation, crops."""

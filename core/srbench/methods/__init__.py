@@ -1,5 +1,0 @@
-"""Sharing methods: the base class and the two that need no plugin."""
-
-from srbench.methods.base import SharingMethod, SiteGroup
-
-__all__ = ["SharingMethod", "SiteGroup"]

@@ -1,0 +1,103 @@
+"""What a metric is, and the checks that all metrics share."""
+
+from __future__ import annotations
+
+from typing import Any, Protocol, runtime_checkable
+
+import numpy as np
+import numpy.typing as npt
+
+from srbench.errors import DataError
+
+__all__ = ["Metric", "check_images", "check_pair", "check_values", "crop", "prepare"]
+
+
+@runtime_checkable
+class Metric(Protocol):
+    """Compare an SR image with its HR image.
+
+    A class may also have an attribute `files`, the files that it needs as `srbench.metrics.resources.MetricFile`, and a
+    method `prepare()` that gets hold of them: it is called before the first image.
+
+    Attributes:
+        name: What it is registered and stored under, e.g. `psnr_y`.
+        unit: `dB`, or "" for a number without a unit.
+        higher_is_better: Which way a leaderboard sorts.
+    """
+
+    name: str
+    unit: str
+    higher_is_better: bool
+
+    def __call__(self, sr: npt.NDArray[np.uint8], hr: npt.NDArray[np.uint8], crop_border: int) -> float:
+        """Return the value for two uint8 RGB images `(H, W, 3)`, `crop_border` pixels cut off each side.
+
+        Under a protocol that compares luma alone, they are uint8 luma `(H, W)`; a metric that has no use for that
+        raises DataError.
+        """
+        ...
+
+
+def check_pair(a: npt.NDArray[Any], b: npt.NDArray[Any], crop_border: int, *, least: int = 1) -> None:
+    """Raise `DataError` unless both images have one shape and `least` pixels remain each way between the borders."""
+    if a.shape != b.shape:
+        raise DataError(f"two images to compare must have the same shape, got {a.shape} and {b.shape}")
+    if crop_border < 0:
+        raise DataError(f"crop_border is a number of pixels, 0 or more, got {crop_border}")
+    if min(a.shape[:2]) - 2 * crop_border < least:
+        raise DataError(
+            f"images of {a.shape[1]}x{a.shape[0]} pixels are too small for this metric: after cropping {crop_border} "
+            f"on each side it needs {least}x{least}"
+        )
+
+
+def check_images(
+    metric: str, sr: npt.NDArray[Any], hr: npt.NDArray[Any], crop_border: int, *, least: int = 1, luma: bool = False
+) -> None:
+    """Raise `DataError` unless both are uint8 RGB images `(H, W, 3)` of one size, with `least` pixels left each way.
+
+    With `luma`, images of luma itself, `(H, W)`, will do as well. A float image is refused whatever its values: how it
+    becomes 8 bits is the protocol's choice, not a metric's.
+    """
+    for which, image in (("SR", sr), ("HR", hr)):
+        if image.dtype == np.uint8 and ((image.ndim == 3 and image.shape[2] == 3) or (luma and image.ndim == 2)):
+            continue
+        held = f" with values in {image.min():.4g}..{image.max():.4g}" if image.size else ""
+        what = (
+            "it cannot be had of luma alone: leave this metric out, or evaluate under another protocol"
+            if image.dtype == np.uint8 and image.ndim == 2
+            else "quantise it first, as a protocol does"
+        )
+        raise DataError(
+            f"{metric} compares uint8 RGB images (H, W, 3), 0..255; the {which} image is {image.dtype} {image.shape}"
+            f"{held}; {what}"
+        )
+    check_pair(sr, hr, crop_border, least=least)
+
+
+def check_values(metric: str, image: npt.NDArray[Any], data_range: float) -> None:
+    """Raise `DataError` unless all values of an image are finite and in 0..data_range."""
+    if image.dtype == np.uint8 and data_range >= 255:
+        return
+    low, high = (float(image.min()), float(image.max())) if image.size else (0.0, 0.0)
+    # NaN compares with nothing, so that the comparison must be the one that holds.
+    if not (low >= 0 and high <= data_range):
+        raise DataError(
+            f"{metric} takes values in 0..{data_range:g}, got {image.dtype} values in {low:.4g}..{high:.4g}; scale and "
+            "clamp the image first"
+        )
+
+
+def crop(image: npt.NDArray[Any], border: int) -> npt.NDArray[Any]:
+    """Return a view without `border` pixels on each side (all of it where `border` is 0)."""
+    return image[border : image.shape[0] - border, border : image.shape[1] - border]
+
+
+def prepare(metric: Metric) -> None:
+    """Have a metric get hold of what it needs, so that what is missing is missed before hours of work.
+
+    Raises:
+        SRBenchError: What it needs cannot be had.
+    """
+    if (own := getattr(metric, "prepare", None)) is not None:
+        own()

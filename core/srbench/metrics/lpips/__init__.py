@@ -1,0 +1,1 @@
+"""LPIPS, a learned perceptual distance."""

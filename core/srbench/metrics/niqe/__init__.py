@@ -1,0 +1,1 @@
+"""NIQE, which judges an image without its original."""

@@ -1,0 +1,1 @@
+"""Networks: sites, surgery, methods, weights."""

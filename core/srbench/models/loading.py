@@ -1,0 +1,65 @@
+"""Networks with trained weights, as commands and figures need them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from srbench.errors import ConfigError, WeightsError
+from srbench.models.backbone import Backbone
+from srbench.models.factory import create_model
+from srbench.models.weight_files import load_into, saved_for
+from srbench.models.weight_sources import PerScaleWeights
+from srbench.registry import canonical_name, tagged_source
+
+__all__ = ["load_network", "parse_scales"]
+
+
+def load_network(name: str, weights: Path | None = None, scales: Sequence[int] | None = None) -> Backbone:
+    """Return a network with the weights of its tag or of a file, built for all scales that they serve.
+
+    Args:
+        name: A model's name.
+        weights: A checkpoint, instead of a tag's.
+        scales: What the weights serve; needed only where the file does not say it itself, or to choose one of a tag's
+            files.
+
+    Raises:
+        ConfigError: There are no weights, or nothing says which scales they serve.
+        UnknownNameError, NameSyntaxError: The name is not right.
+        WeightsError, NetworkError: The weights cannot be had or do not fit.
+    """
+    model_name = canonical_name(name)
+    if weights is None:
+        if model_name.tag is None:
+            raise ConfigError(
+                f"'{name}' names no weights, and a network at its random start says nothing: give --weights FILE, or a "
+                "tag (`srbench list models`)"
+            )
+        source = tagged_source(model_name)
+        # A file for each scale makes networks for one scale each: without a choice, the first.
+        served = source.scales[:1] if isinstance(source, PerScaleWeights) else source.scales
+        return create_model(name, scales=tuple(scales or served))
+    if not weights.is_file():
+        raise WeightsError(f"there is no weights file '{weights}'")
+    named = saved_for(weights)
+    served = tuple(scales or (named.scales if named is not None else ()))
+    if not served:
+        raise ConfigError(f"'{weights}' does not say which scales it serves; say it: --scales 2 or --scales 2,3,4")
+    model = create_model(name, scales=served, pretrained=False if model_name.tag is not None else None)
+    load_into(model, weights)
+    return model
+
+
+def parse_scales(text: str | None) -> tuple[int, ...] | None:
+    """Read `2,3,4`; None stays None.
+
+    Raises:
+        ConfigError: The text is not a list of whole numbers.
+    """
+    if text is None:
+        return None
+    try:
+        return tuple(int(part) for part in text.split(","))
+    except ValueError:
+        raise ConfigError(f"--scales takes whole numbers separated by commas, such as 2,3,4; got '{text}'") from None

@@ -1,0 +1,42 @@
+"""Method `dense`: every use of a layer has weights of its own."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from srbench.models.methods.base import SharingMethod, SiteGroup
+from srbench.registry.registries import register_method
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from srbench.models.sites import SharingSite
+
+__all__ = ["Dense"]
+
+
+@register_method
+class Dense(SharingMethod):
+    """Untie all sites: the network as if no layer were ever used twice."""
+
+    kinds = frozenset({"conv", "tconv"})
+
+    def takes(self, site: SharingSite) -> bool:
+        """Take every layer, in a bank or not; blocks hold layers that are sites of their own."""
+        return site.kind in self.kinds
+
+    def groups(self, sites: Sequence[SharingSite]) -> list[SiteGroup]:
+        """Take every site by itself."""
+        return [SiteGroup(site.path, (site,)) for site in sites if self.takes(site)]
+
+    def replace(
+        self, site: SharingSite, module: nn.Module, shared: nn.Module | None, tasks: tuple[int, ...]
+    ) -> nn.Module:
+        """Return a copy of the module, with parameters that no other site holds."""
+        return copy.deepcopy(module)
+
+    def fold(self, site: SharingSite, module: nn.Module, task: int | None) -> nn.Module | None:
+        """Return the module: it is a plain layer already."""
+        return module

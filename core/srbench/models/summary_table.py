@@ -1,0 +1,64 @@
+"""The table of models: size, depth, filters, reconstruction and skips, as papers print them. It makes every model."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from srbench.errors import ConfigError, SharingError
+from srbench.models.architecture import Architecture
+from srbench.models.counting import count_parameters
+from srbench.models.factory import create_model
+
+__all__ = ["ModelRow", "model_rows"]
+
+# What networks for several scales are trained for together.
+_TOGETHER = ((2, 3, 4), (2, 4, 8))
+
+
+@dataclass(frozen=True)
+class ModelRow:
+    """Describe one model.
+
+    Attributes:
+        model: The model's name.
+        parameters: Numbers that it stores, each once, biases and frozen ones included; for a network of several scales,
+            those of all its scales. None where it does not exist at the scale.
+        deployed: Those of them that the one scale deploys.
+        architecture: What its author declares of it; None where nothing is.
+        absent: Why it does not exist at the scale, or `""`.
+    """
+
+    model: str
+    parameters: int | None
+    deployed: int | None
+    architecture: Architecture | None
+    absent: str = ""
+
+
+def model_rows(names: Iterable[str], scale: int) -> list[ModelRow]:
+    """Make models, without their weights, and return a row for each.
+
+    A model that does not do the scale, or whose method finds nothing to share, has a row that says so.
+    """
+    return [_row(name, scale) for name in names]
+
+
+def _row(name: str, scale: int) -> ModelRow:
+    try:
+        model = create_model(name, scale=scale, pretrained=False)
+    except (ConfigError, SharingError) as error:
+        return ModelRow(name, None, None, None, str(error))
+    deployed = count_parameters(model.at_scale(scale))
+    architecture = model.architecture
+    together = count_parameters(model)
+    if architecture is not None and architecture.multi_scale:
+        for scales in _TOGETHER:
+            if scale not in scales:
+                continue
+            try:
+                together = count_parameters(create_model(name, scales=scales, pretrained=False))
+                break
+            except ConfigError:
+                continue
+    return ModelRow(name, together, deployed, architecture)

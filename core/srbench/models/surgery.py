@@ -1,0 +1,157 @@
+"""Surgery: replace the modules at a network's sharing sites, tie them, and fold them back into plain layers."""
+
+from __future__ import annotations
+
+import copy
+import re
+from collections.abc import Iterable
+from typing import TypeVar
+
+from torch import nn
+
+from srbench.errors import SharingError
+from srbench.models.backbone import Backbone
+from srbench.models.methods.base import SharingMethod
+from srbench.models.methods.recursive import Recursive
+from srbench.models.shared_modules import SharedUser, Use
+from srbench.models.sites import BIAS_POLICIES, SharingSite
+
+__all__ = ["apply_method", "checked_sites", "fold", "layer_at", "tie"]
+
+B = TypeVar("B", bound=Backbone)
+
+
+def layer_at(model: nn.Module, path: str) -> nn.Module:
+    """Return the layer that computes at a path: the module there, or the one that it is a use of."""
+    module = model.get_submodule(path)
+    if isinstance(module, Use):
+        shared = module.shared_module
+        assert shared is not None  # a Use always refers to a layer
+        return shared
+    return module
+
+
+def checked_sites(model: Backbone) -> list[SharingSite]:
+    """Return a network's sites after checking that each names an existing module once.
+
+    Raises:
+        SharingError: Two sites name one path, a path names nothing, or a bias policy is unknown.
+    """
+    sites = list(model.sharing_sites())
+    seen: set[str] = set()
+    for site in sites:
+        if site.path in seen:
+            raise SharingError(f"{type(model).__name__} declares the sharing site '{site.path}' twice")
+        seen.add(site.path)
+        if site.bias not in BIAS_POLICIES:
+            raise SharingError(
+                f"{type(model).__name__} declares the bias policy '{site.bias}' at '{site.path}', which is none of "
+                f"{', '.join(BIAS_POLICIES)}"
+            )
+        for path in (site.path, *site.companions):
+            try:
+                model.get_submodule(path)
+            except AttributeError:
+                raise SharingError(
+                    f"{type(model).__name__} declares the sharing site '{path}', but has no such module"
+                ) from None
+    return sites
+
+
+def _set_module(model: nn.Module, path: str, module: nn.Module) -> None:
+    parent, _, name = path.rpartition(".")
+    setattr(model.get_submodule(parent), name, module)
+
+
+def _key(prefix: str, name: str) -> str:
+    return f"{prefix}_" + re.sub(r"\W+", "_", name)
+
+
+def apply_method(model: B, method: SharingMethod) -> B:
+    """Apply a sharing method to a network, in place, and return the network.
+
+    All replacements are made before the first is put in place: a method that fails leaves the network as it was.
+
+    Raises:
+        SharingError: The network has no site that the method takes, or the sites cannot share this way.
+    """
+    groups = method.groups(checked_sites(model))
+    method.require_sites(groups, _name_of(model))
+    replacements: dict[str, nn.Module] = {}
+    shared_modules: dict[str, nn.Module] = {}
+    for group in groups:
+        modules = {site.path: layer_at(model, site.path) for site in (*group.sites, *group.sources)}
+        shared = method.build(group, modules, model.scales)
+        if shared is not None:
+            shared_modules[_key(type(method).__name__.lower(), group.name)] = shared
+        for site in group.sites:
+            tasks = tuple(scale for scale in model.scales if site.scales is None or scale in site.scales)
+            module = method.replace(site, modules[site.path], shared, tasks)
+            replacements[site.path] = Use(shared) if module is shared and shared is not None else module
+            if module is not shared:
+                # What is untied with the site gets parameters of its own too (SRFBN's PReLU of each time step).
+                replacements.update({path: copy.deepcopy(layer_at(model, path)) for path in site.companions})
+    for path, module in replacements.items():
+        _set_module(model, path, module)
+    _forget_unused(model, replaced_by=shared_modules.values())
+    model.shared.update(shared_modules)
+    model.method = method
+    model._task = None
+    method.applied(model)
+    return model
+
+
+def tie(model: Backbone, sites: Iterable[SharingSite]) -> None:
+    """Tie sites natively, as the published network has them; for the constructors of backbones.
+
+    Raises:
+        SharingError: Sites of one tie class differ in shape.
+    """
+    method = Recursive()
+    for group in method.groups(list(sites)):
+        if len(group.sites) < 2:
+            continue
+        shared = method.build(group, {site.path: layer_at(model, site.path) for site in group.sites}, model.scales)
+        assert shared is not None
+        for key in [key for key, module in model.shared.items() if module is shared]:
+            del model.shared[key]  # a layer is registered once, also one that the constructor registered itself
+        model.shared[_key("native", group.name)] = shared
+        for site in group.sites:
+            _set_module(model, site.path, Use(shared))
+
+
+def _forget_unused(model: Backbone, replaced_by: Iterable[nn.Module] = ()) -> None:
+    used = {id(module.shared_module) for module in model.modules() if isinstance(module, SharedUser)}
+    # A natively tied layer that a method ties again is registered once, under the method's key.
+    used -= {id(module) for module in replaced_by}
+    for key in [key for key, module in model.shared.items() if id(module) not in used]:
+        del model.shared[key]
+
+
+def fold(model: B, scale: int | None = None) -> B:
+    """Return a copy for inference, in which every shared layer that can is a plain one.
+
+    The copy computes the same as the network and costs what its dense form costs. A method may decline for a site
+    where folding would cost more work; such a site stays as it is.
+
+    Raises:
+        ConfigError: The network has several scales and none was named, or lacks the one named.
+    """
+    task = model.select_scale(scale)
+    folded = model.at_scale(task)
+    method = folded.method
+    if method is None:
+        return folded
+    for site in filter(method.takes, folded.sharing_sites()):  # others may be inside what the method has replaced
+        module = folded.get_submodule(site.path)
+        plain = method.fold(site, layer_at(folded, site.path), task)
+        if plain is not None:
+            _set_module(folded, site.path, copy.deepcopy(plain) if isinstance(module, Use) else plain)
+            for path in site.companions:
+                _set_module(folded, path, copy.deepcopy(layer_at(folded, path)))
+    _forget_unused(folded)
+    return folded
+
+
+def _name_of(model: Backbone) -> str:
+    return str(model.model_name.backbone) if model.model_name is not None else type(model).__name__

@@ -1,0 +1,232 @@
+"""Find what is installed, by name, in timm's manner: lists, objects, and the canonical names of models."""
+
+from __future__ import annotations
+
+import fnmatch
+import inspect
+from collections.abc import Callable, Iterable, Sequence
+from typing import TYPE_CHECKING, Any
+
+from srbench.errors import ConfigError, DuplicateNameError, NameSyntaxError, PluginError, UnknownNameError, suggest
+from srbench.registry import entry_points as plugins
+from srbench.registry.names import ModelName, parse
+
+if TYPE_CHECKING:
+    from importlib.resources.abc import Traversable
+
+    from srbench.data.datasets import Dataset
+    from srbench.metrics.base import Metric
+    from srbench.models.methods.base import SharingMethod
+
+from srbench.registry.registries import BACKBONES, BASELINES, DATASETS, METHODS, METRICS, SUITES, WEIGHTS
+
+__all__ = [
+    "canonical_name",
+    "get_backbone",
+    "get_dataset",
+    "get_method",
+    "get_metric",
+    "is_model",
+    "list_backbones",
+    "list_datasets",
+    "list_methods",
+    "list_metrics",
+    "list_models",
+    "list_suites",
+    "matching",
+    "suite_file",
+]
+
+
+def matching(names: Iterable[str], pattern: str | Sequence[str]) -> list[str]:
+    """Return the names that match a glob pattern, or one of several; all of them where there is none."""
+    patterns = [pattern] if isinstance(pattern, str) else list(pattern)
+    return [name for name in names if not any(patterns) or any(fnmatch.fnmatchcase(name, p) for p in patterns)]
+
+
+def list_backbones(pattern: str | Sequence[str] = "") -> list[str]:
+    """Return the names of the installed backbones that match a glob pattern (or one of several)."""
+    return matching(BACKBONES.names(), pattern)
+
+
+def list_methods(pattern: str | Sequence[str] = "") -> list[str]:
+    """Return the names of the installed sharing methods that match a glob pattern."""
+    return matching(METHODS.names(), pattern)
+
+
+def list_metrics(pattern: str | Sequence[str] = "") -> list[str]:
+    """Return the names of the installed metrics that match a glob pattern."""
+    return matching(METRICS.names(), pattern)
+
+
+def list_datasets(pattern: str | Sequence[str] = "") -> list[str]:
+    """Return the names of the installed data sets that match a glob pattern."""
+    return matching(DATASETS.names(), pattern)
+
+
+def list_suites(pattern: str | Sequence[str] = "") -> list[str]:
+    """Return the names of the installed suites that match a glob pattern."""
+    return matching(sorted({*_own_suites(), *SUITES.names()}), pattern)
+
+
+def suite_file(name: str) -> Traversable:
+    """Return the YAML file of a suite: one of sr-bench's own, or a plugin's.
+
+    Raises:
+        UnknownNameError: No suite has this name; the nearest is named.
+        DuplicateNameError: Two distributions claim the name.
+        PluginError: The plugin cannot be used, or the file that it names is not there.
+    """
+    own = _own_suites()
+    if name in own:
+        for item in plugins.contributions()["suites"].get(name, ()):
+            raise DuplicateNameError(
+                f"suite '{name}' is one of sr-bench's own and is claimed by {item.distribution} ({item.value}); "
+                "the plugin must choose another name"
+            )
+        return own[name]
+    if name not in SUITES:
+        raise UnknownNameError(f"unknown suite '{name}'" + suggest(name, list_suites()))
+    return SUITES.get(name)  # type: ignore[no-any-return]
+
+
+def _own_suites() -> dict[str, Traversable]:
+    from importlib import resources
+
+    files = resources.files("srbench.suites").iterdir()
+    return {file.name.removesuffix(".yaml"): file for file in files if file.name.endswith(".yaml")}
+
+
+def list_models(pattern: str | Sequence[str] = "") -> list[str]:
+    """Return the model names that match a glob pattern, without importing anything.
+
+    These are the baselines, each backbone alone and with each method (its default arguments), and the tagged models,
+    whose weights exist. Whether a method finds sites on a backbone is known only when the model is created.
+
+    Example:
+        >>> "edsr_baseline+recursive" in list_models("edsr*")
+        True
+    """
+    names = {*BASELINES.names(), *BACKBONES.names(), *WEIGHTS.names()}
+    names.update(f"{backbone}+{method}" for backbone in BACKBONES.names() for method in METHODS.names())
+    return matching(sorted(names), pattern)
+
+
+def is_model(name: str) -> bool:
+    """Say whether a name can be created: its backbone, method, arguments and tag are all known."""
+    try:
+        canonical_name(name)
+    except (UnknownNameError, NameSyntaxError, ConfigError, PluginError, DuplicateNameError):
+        return False
+    return True
+
+
+def get_backbone(name: str) -> Callable[..., Any]:
+    """Return the function that builds a backbone or a baseline.
+
+    Raises:
+        UnknownNameError: Nothing is registered under the name.
+        PluginError: Its plugin cannot be used.
+    """
+    if name in BASELINES:
+        return BASELINES.get(name)  # type: ignore[no-any-return]
+    if name not in BACKBONES:
+        if plugins.extra_for("backbones", name):
+            raise BACKBONES.unknown(name)
+        raise UnknownNameError(f"unknown backbone '{name}'" + suggest(name, [*BACKBONES.names(), *BASELINES.names()]))
+    return BACKBONES.get(name)  # type: ignore[no-any-return]
+
+
+def get_method(name: str) -> type[SharingMethod]:
+    """Return the class of a sharing method.
+
+    Raises:
+        UnknownNameError: Nothing is registered under the name.
+        PluginError: Its plugin cannot be used.
+    """
+    return METHODS.get(name)  # type: ignore[no-any-return]
+
+
+def get_metric(name: str) -> Metric:
+    """Return an instance of a metric.
+
+    Raises:
+        UnknownNameError: Nothing is registered under the name.
+        PluginError: Its plugin cannot be used.
+    """
+    return METRICS.get(name)()  # type: ignore[no-any-return]
+
+
+def get_dataset(name: str) -> Dataset:
+    """Return a registered data set.
+
+    Raises:
+        UnknownNameError: Nothing is registered under the name.
+        PluginError: Its plugin cannot be used.
+    """
+    return DATASETS.get(name)()  # type: ignore[no-any-return]
+
+
+def make_method(name: ModelName) -> SharingMethod | None:
+    """Return the method of a model name with its arguments checked, or None for a published network.
+
+    Raises:
+        UnknownNameError: The method is not installed.
+        ConfigError: An argument is unknown or has a wrong value.
+    """
+    if name.method is None:
+        return None
+    cls = get_method(name.method)
+    known = list(inspect.signature(cls).parameters)
+    for key, _ in name.args:
+        if key not in known:
+            raise ConfigError(f"method '{name.method}' has no argument '{key}'" + suggest(key, known, noun="arguments"))
+    return cls(**dict(name.args))
+
+
+def canonical_name(name: str | ModelName) -> ModelName:
+    """Return the one spelling under which a model is hashed and shown: checked, defaults filled in, keys sorted.
+
+    A tag fixes the method's arguments. Needs no torch.
+
+    Raises:
+        NameSyntaxError: The name does not follow the grammar.
+        UnknownNameError: The backbone, method or tag is not installed.
+        ConfigError: An argument is unknown, has a wrong value or contradicts the tag.
+    """
+    parsed = parse(name) if isinstance(name, str) else name
+    if parsed.backbone not in BASELINES and parsed.backbone not in BACKBONES:
+        get_backbone(parsed.backbone)  # raises with the nearest name
+    if parsed.tag is not None:
+        source = tagged_source(parsed)
+        return parse(source.model) if parsed.tag == parse(source.model).tag else parsed
+    method = make_method(parsed)
+    if method is None:
+        return parsed
+    return ModelName(parsed.backbone, parsed.method, tuple(method.config().items()), None)
+
+
+def tagged_source(name: ModelName) -> Any:
+    """Return the `WeightSource` or `PerScaleWeights` of a tagged name.
+
+    Raises:
+        UnknownNameError: No weights are registered under the tag.
+        ConfigError: The name's arguments contradict those that the weights were trained with.
+    """
+    bare = str(ModelName(name.backbone, name.method, (), name.tag))
+    if bare not in WEIGHTS:
+        arch = str(ModelName(name.backbone, name.method))
+        tags = [known for known in WEIGHTS.names() if known.startswith(f"{arch}.")]
+        raise UnknownNameError(
+            f"no weights are known under the tag '{name.tag}' for '{arch}'" + suggest(bare, tags, noun="tagged models")
+        )
+    source = WEIGHTS.get(bare)
+    if name.args:
+        wanted = make_method(ModelName(name.backbone, name.method, name.args))
+        fixed = make_method(parse(source.model))
+        if wanted is not None and fixed is not None and wanted.config() != fixed.config():
+            raise ConfigError(
+                f"'{name}' contradicts its tag: the weights '{bare}' were trained as '{source.model}'; leave the "
+                "arguments out"
+            )
+    return source

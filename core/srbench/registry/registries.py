@@ -1,0 +1,224 @@
+"""The registries: names of installed distributions, and those registered by a decorator."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, TypeVar, overload
+
+from srbench.errors import DuplicateNameError, UnknownNameError, suggest
+from srbench.registry import entry_points as plugins
+
+if TYPE_CHECKING:
+    pass
+
+__all__ = [
+    "BACKBONES",
+    "BASELINES",
+    "DATASETS",
+    "METHODS",
+    "METRICS",
+    "SUITES",
+    "WEIGHTS",
+    "register_backbone",
+    "register_dataset",
+    "register_method",
+    "register_metric",
+]
+
+T = TypeVar("T", bound=Callable[..., Any])
+
+
+class Registry:
+    """Names of one kind: those of installed distributions and those registered by a decorator.
+
+    Args:
+        kind: The entry-point group is `srbench.<kind>`.
+        noun: How a message calls one of them.
+    """
+
+    def __init__(self, kind: str, noun: str) -> None:
+        self.kind = kind
+        self.noun = noun
+        self._local: dict[str, Any] = {}
+
+    def names(self) -> list[str]:
+        """Return all names, sorted, without importing anything."""
+        return sorted({*plugins.contributions()[self.kind], *self._local})
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._local or name in plugins.contributions()[self.kind]
+
+    def add(self, name: str, obj: Any) -> None:
+        """Register an object under a name; a failing add leaves the registry as it was.
+
+        Raises:
+            DuplicateNameError: The name is taken by another object.
+        """
+        place = _place(obj)
+        installed = plugins.contributions()[self.kind].get(name, ())
+        if any(item.value == place for item in installed):
+            return  # the decorator on a plugin's own object: the entry point already says so
+        for item in installed:
+            raise DuplicateNameError(
+                f"{self.noun} '{name}' is already contributed by {item.distribution} ({item.value}); "
+                f"{_owner(obj)} ({place}) must choose another name"
+            )
+        if name in self._local and _place(self._local[name]) != place:
+            other = self._local[name]
+            raise DuplicateNameError(
+                f"{self.noun} '{name}' is already registered by {_owner(other)} ({_place(other)}); "
+                f"{_owner(obj)} ({place}) must choose another name"
+            )
+        self._local[name] = obj
+
+    def remove(self, name: str) -> None:
+        """Forget a name registered by a decorator (for tests and notebooks).
+
+        Raises:
+            UnknownNameError: No decorator registered it.
+        """
+        if name not in self._local:
+            raise UnknownNameError(
+                f"no {self.noun} '{name}' was registered by a decorator" + suggest(name, self._local)
+            )
+        del self._local[name]
+
+    def get(self, name: str) -> Any:
+        """Return the object of a name, importing its plugin when it is first used.
+
+        Raises:
+            UnknownNameError: Nothing is registered under the name; the message suggests the nearest, or the extra to
+                install.
+            DuplicateNameError: Two distributions claim the name.
+            PluginError: The plugin cannot be used.
+        """
+        if name in self._local:
+            return self._local[name]
+        items = plugins.contributions()[self.kind].get(name, ())
+        if len(items) > 1:
+            owners = " and ".join(f"{item.distribution} ({item.value})" for item in items)
+            raise DuplicateNameError(f"{self.noun} '{name}' is claimed by {owners}; uninstall one of them")
+        if not items:
+            raise self.unknown(name)
+        return plugins.load(items[0])
+
+    def unknown(self, name: str) -> UnknownNameError:
+        """Return the error for a name that nothing is registered under."""
+        if extra := plugins.extra_for(self.kind, name):
+            return UnknownNameError(
+                f"{self.noun} '{name}' is not installed; it comes with an extra: pip install \"sr-bench[{extra}]\""
+            )
+        return UnknownNameError(f"unknown {self.noun} '{name}'" + suggest(name, self.names()))
+
+
+def _place(obj: Any) -> str:
+    return f"{getattr(obj, '__module__', '?')}:{getattr(obj, '__qualname__', repr(obj))}"
+
+
+def _owner(obj: Any) -> str:
+    from importlib.metadata import packages_distributions
+
+    top = str(getattr(obj, "__module__", "")).split(".")[0]
+    dists = packages_distributions().get(top)
+    return dists[0] if dists else f"the module '{top}'"
+
+
+BACKBONES = Registry("backbones", "backbone")
+
+
+BASELINES = Registry("baselines", "baseline")
+
+
+METHODS = Registry("methods", "method")
+
+
+METRICS = Registry("metrics", "metric")
+
+
+DATASETS = Registry("datasets", "data set")
+
+
+SUITES = Registry("suites", "suite")
+
+
+WEIGHTS = Registry("weights", "tagged model")
+
+
+def _decorator(registry: Registry, obj: T | None, name: str | None) -> Any:
+    def register(target: T) -> T:
+        registry.add(name or target.__name__, target)
+        return target
+
+    return register if obj is None else register(obj)
+
+
+@overload
+def register_backbone(obj: T) -> T: ...
+
+
+@overload
+def register_backbone(*, name: str | None = None) -> Callable[[T], T]: ...
+
+
+def register_backbone(obj: T | None = None, *, name: str | None = None) -> Any:
+    """Register a function `(scales: tuple[int, ...]) -> Backbone` under its own name, or under `name`.
+
+    Raises:
+        DuplicateNameError: The name is taken; both distributions are named.
+    """
+    return _decorator(BACKBONES, obj, name)
+
+
+@overload
+def register_method(obj: T) -> T: ...
+
+
+@overload
+def register_method(*, name: str | None = None) -> Callable[[T], T]: ...
+
+
+def register_method(obj: T | None = None, *, name: str | None = None) -> Any:
+    """Register a `SharingMethod` class, under `name` or its own name in lower case.
+
+    Raises:
+        DuplicateNameError: The name is taken; both distributions are named.
+    """
+    if obj is not None and name is None:
+        name = obj.__name__.lower()
+    return _decorator(METHODS, obj, name)
+
+
+@overload
+def register_metric(obj: T) -> T: ...
+
+
+@overload
+def register_metric(*, name: str | None = None) -> Callable[[T], T]: ...
+
+
+def register_metric(obj: T | None = None, *, name: str | None = None) -> Any:
+    """Register a metric class under its attribute `name`, or under the argument `name`.
+
+    Raises:
+        DuplicateNameError: The name is taken; both distributions are named.
+    """
+    if obj is not None and name is None:
+        name = getattr(obj, "name", None) or obj.__name__
+    return _decorator(METRICS, obj, name)
+
+
+@overload
+def register_dataset(obj: T) -> T: ...
+
+
+@overload
+def register_dataset(*, name: str | None = None) -> Callable[[T], T]: ...
+
+
+def register_dataset(obj: T | None = None, *, name: str | None = None) -> Any:
+    """Register a function without arguments that returns a `Dataset`.
+
+    Raises:
+        DuplicateNameError: The name is taken; both distributions are named.
+    """
+    return _decorator(DATASETS, obj, name)

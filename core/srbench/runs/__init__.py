@@ -1,0 +1,1 @@
+"""Runs: plan what a suite asks for, do it, keep it."""

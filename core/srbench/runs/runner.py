@@ -1,0 +1,281 @@
+"""Runs: everything a suite asks for and that is not done yet, and nothing twice.
+
+First the whole suite is checked (names, arguments, shapes, weights, data), before the first write. Then each model's
+cells are measured; what is finished stays finished, whatever ends the run. A cell that fails is recorded with its
+traceback, and the others go on.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+from srbench import __version__
+from srbench.errors import ConfigError, SRBenchError, StoreError
+from srbench.evaluation.options import InferenceOptions
+from srbench.protocols import Protocol as Settings
+from srbench.protocols import get_protocol
+from srbench.results.records import Record, RunInfo, now
+from srbench.results.store import RunStore
+from srbench.runs.executors import Crash, Executor, InProcess, Workers
+from srbench.runs.job import Finished, Full, Job, Progress, failed_record, perform
+from srbench.runs.plan import ModelPlan, Plan, make_plan, pending, run_directory
+from srbench.suite.definition import Suite
+
+__all__ = ["Observer", "RunReport", "run"]
+
+
+class Observer(Protocol):
+    """Be told how a run goes; every method is called in the process that runs it."""
+
+    def note(self, text: str) -> None:
+        """Take one sentence about what is being prepared."""
+
+    def started(self, plan: Plan, todo: Sequence[ModelPlan], workers: int) -> None:
+        """Take what will be done."""
+
+    def progressed(self, model: ModelPlan, progress: Progress) -> None:
+        """Take how far one model is."""
+
+    def finished(self, model: ModelPlan, record: Record) -> None:
+        """Take a cell that is stored."""
+
+
+class Silent:
+    """Tell nobody."""
+
+    def note(self, text: str) -> None:
+        """Ignore it."""
+
+    def started(self, plan: Plan, todo: Sequence[ModelPlan], workers: int) -> None:
+        """Ignore it."""
+
+    def progressed(self, model: ModelPlan, progress: Progress) -> None:
+        """Ignore it."""
+
+    def finished(self, model: ModelPlan, record: Record) -> None:
+        """Ignore it."""
+
+
+@dataclass(frozen=True)
+class RunReport:
+    """Say how a run ended.
+
+    Attributes:
+        plan: All that the suite asks for.
+        run_dir: Where the results are.
+        before: Cells that were finished before this run.
+        todo: What was left to do when it started.
+        done: Records of the cells measured now.
+        failed: Records of the cells that failed now.
+        dry: Nothing was done, on purpose.
+    """
+
+    plan: Plan
+    run_dir: Path
+    before: int
+    todo: tuple[ModelPlan, ...]
+    done: list[Record] = field(default_factory=list)
+    failed: list[Record] = field(default_factory=list)
+    dry: bool = False
+
+    @property
+    def exit_status(self) -> int:
+        """Return 1 if a cell failed, else 0."""
+        return 1 if self.failed else 0
+
+
+def run(
+    suite: Suite,
+    run_dir: Path | None = None,
+    *,
+    models_glob: str | None = None,
+    datasets: Sequence[str] | None = None,
+    dry_run: bool = False,
+    device: str = "cpu",
+    threads: int | None = None,
+    jobs: int | None = None,
+    observer: Observer | None = None,
+) -> RunReport:
+    """Do what a suite asks for and is not done yet.
+
+    Args:
+        suite: The suite.
+        run_dir: Where the results go; `runs/<suite>` if not given.
+        models_glob: Only models that match.
+        datasets: Only these of the suite's data sets.
+        dry_run: Only say what would be done; write nothing.
+        device: `cpu`, `cuda` or `cuda:N`.
+        threads: CPU threads of each evaluation and training. If not given: one for a training, since small networks are
+            fastest so and a result must not depend on the machine; for an evaluation, this machine's cores shared by
+            the jobs.
+        jobs: Models done at a time. If not given, as many as need training, at most one per core; one on a GPU.
+        observer: Is told how it goes.
+
+    Raises:
+        SRBenchError: Something in the suite is not right, data or weights cannot be had, the directory is in use, or
+            the disk is full; what was finished is kept.
+    """
+    told = observer if observer is not None else Silent()
+    _check_device(device)
+    store = RunStore(run_directory(suite, run_dir))
+    told.note("reading the suite and the results")
+    plan = make_plan(suite, models_glob=models_glob, datasets=datasets)
+    todo = pending(plan, store)
+    if todo:
+        _preflight(todo, told, fetch=not dry_run)
+    if dry_run:
+        return RunReport(plan, store.path, _finished_before(plan, todo), tuple(todo), dry=True)
+    with store.lock():
+        store.begin(_info(suite, store))
+        todo = pending(plan, store)
+        report = RunReport(plan, store.path, _finished_before(plan, todo), tuple(todo))
+        _forget_superseded(plan, store)
+        if todo:
+            _do(report, store, told, device, threads, jobs)
+    return report
+
+
+def _finished_before(plan: Plan, todo: Sequence[ModelPlan]) -> int:
+    return sum(1 for _ in plan.cells) - sum(len(model.cells) for model in todo)
+
+
+def _info(suite: Suite, store: RunStore) -> RunInfo:
+    known = store.info()
+    return RunInfo(
+        suite=suite.name,
+        title=suite.title,
+        description=suite.description,
+        budget=suite.chosen_budget,
+        definition=suite.definition(),
+        explanations={
+            suite.inference.digest(protocol.digest): _explanation(protocol, suite.inference)
+            for protocol in map(get_protocol, suite.protocols)
+        },
+        reported=suite.reported_figures(),
+        srbench=__version__,
+        created=known.created if known is not None else now(),
+    )
+
+
+def _explanation(protocol: Settings, inference: InferenceOptions) -> str:
+    said = "".join(f"\n- {sentence}" for sentence in inference.explain())
+    return protocol.explain() + (f"\n\nHow networks were run:\n{said}" if said else "")
+
+
+def _forget_superseded(plan: Plan, store: RunStore) -> None:
+    """Where code was changed and changed back, the cell that fits it now is the one that counts."""
+    for cell in plan.cells:
+        found = store.find(cell.directory, cell.key)
+        if found is not None and found.record.status == "ok":
+            store.supersede(found.record)
+
+
+def _check_device(device: str) -> None:
+    if device == "cpu":
+        return
+    if device != "cuda" and not (device.startswith("cuda:") and device[5:].isdigit()):
+        raise ConfigError(f"unknown device '{device}'; give cpu, cuda or cuda:N.")
+    import torch
+
+    if not torch.cuda.is_available():
+        raise ConfigError(
+            f"device '{device}' was asked for, but this torch ({torch.__version__}) sees no GPU; give --device cpu."
+        )
+    if device != "cuda" and int(device[5:]) >= torch.cuda.device_count():
+        raise ConfigError(f"there is no '{device}': {torch.cuda.device_count()} GPUs are visible.")
+
+
+def _preflight(todo: Sequence[ModelPlan], told: Observer, *, fetch: bool) -> None:
+    """Build every network and get hold of all weights and images, so that nothing is found wrong after hours of work.
+
+    Raises:
+        SRBenchError: What is wrong, with the line of the suite's file.
+    """
+    from srbench.data.datasets import open_dataset
+    from srbench.metrics.base import prepare
+    from srbench.models.factory import create_model
+    from srbench.models.weight_files import load_into
+    from srbench.registry import get_metric, tagged_source
+
+    for model in todo:
+        told.note(f"checking {model.label}")
+        try:
+            network = create_model(model.name, scales=model.scales, pretrained=False)
+            for scale in model.measured:
+                network.at_scale(scale)
+            if model.weights is not None:
+                load_into(network, model.weights)
+            if fetch and model.name.tag is not None:
+                tagged_source(model.name).serving(model.measured[0]).file()
+        except SRBenchError as error:
+            raise type(error)(f"{model.place}: {error}") from error
+    if not fetch:
+        return
+    for name in sorted({metric for model in todo for cell in model.cells for metric in cell.metrics}):
+        prepare(get_metric(name))
+    sources = {cell.data.source for model in todo for cell in model.cells}
+    sources.update(model.training.data.source for model in todo if model.training is not None)
+    for source in sorted(sources):
+        dataset = open_dataset(source)
+        for image in dataset.missing():
+            told.note(f"fetching {dataset.name}: {image}")
+            dataset.hr(image)
+
+
+def _do(report: RunReport, store: RunStore, told: Observer, device: str, threads: int | None, jobs: int | None) -> None:
+    todo = report.todo
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    workers = jobs if jobs is not None else _default_jobs(todo, store, device, cores, threads or 1)
+    workers = max(1, min(workers, len(todo)))
+    work = [
+        Job(
+            model,
+            store.models_path,
+            device=device,
+            train_threads=threads or 1,
+            threads=threads or max(1, cores // workers),
+        )
+        for model in todo
+    ]
+    reported: set[str] = set()
+
+    def handle(index: int, event: Any) -> None:
+        model = todo[index]
+        if isinstance(event, Progress):
+            told.progressed(model, event)
+        elif isinstance(event, Finished):
+            reported.add(event.record.key)
+            _store(report, store, told, model, event)
+        elif isinstance(event, Full):
+            raise StoreError(event.message)
+        elif isinstance(event, Crash):
+            for cell in model.cells:
+                if cell.key not in reported:
+                    _store(report, store, told, model, Finished(failed_record(model, cell, event.reason)))
+
+    executor: Executor = InProcess() if workers == 1 else Workers(workers)
+    told.started(report.plan, todo, workers)
+    # The long ones first, so that no worker waits at the end.
+    order = sorted(range(len(work)), key=lambda index: -_cost(todo[index])) if workers > 1 else list(range(len(work)))
+    executor.run([work[index] for index in order], perform, lambda place, event: handle(order[place], event))
+
+
+def _cost(model: ModelPlan) -> int:
+    return model.training.iterations if model.training is not None else 0
+
+
+def _default_jobs(todo: Sequence[ModelPlan], store: RunStore, device: str, cores: int, threads: int) -> int:
+    if device != "cpu":
+        return 1
+    trainings = sum(1 for model in todo if model.training is not None and not model.training.finished(store))
+    return min(trainings, cores // threads)
+
+
+def _store(report: RunReport, store: RunStore, told: Observer, model: ModelPlan, event: Finished) -> None:
+    store.write(event.record, event.per_image, event.images, speed=event.speed)
+    (report.done if event.record.status == "ok" else report.failed).append(event.record)
+    told.finished(model, event.record)

@@ -1,0 +1,400 @@
+"""Suites: YAML files that say which models are measured on what, under which protocol, and trained how.
+
+name: my_suite
+title: Sharing methods on a tiny EDSR
+scale: 2
+models:
+  - bicubic
+  - edsr_tiny+ps(ratio=1/4)
+  - {backbone: edsr_tiny, method: recursive, train: {iterations: 4000}}
+  - {model: drrn_b1u9, multi_scale: true}
+seeds: [0, 1]
+datasets: [embedded-test]
+protocol: matlab-y
+metrics: [psnr_y, ssim_y]
+inference: {self_ensemble: true}
+train:
+  data: embedded-train
+  iterations: 2000
+budgets:
+  small: {seeds: 0, train: {iterations: 500}, budget: a minute}
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import Field, PrivateAttr, StrictBool, StrictStr, ValidationError
+
+from srbench.errors import ConfigError, SRBenchError, UnknownNameError, suggest
+from srbench.evaluation.options import DEFAULT, InferenceOptions
+from srbench.results.reported import ReportedFigure, read_reported
+from srbench.suite import yaml_lines
+from srbench.suite.parts import (
+    MODEL_KEYS,
+    BudgetSpec,
+    ModelEntry,
+    Models,
+    Name,
+    Names,
+    Reported,
+    ReportedSpec,
+    Scales,
+    Schema,
+    Seeds,
+    TrainSpec,
+)
+
+__all__ = ["ModelEntry", "Suite", "TrainSpec", "load_suite"]
+
+
+BudgetName = Annotated[StrictStr, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=40)]
+
+
+# A model's name has an equals sign within its parentheses only: `edsr_tiny+ps(ratio=1/4)=weights.safetensors`.
+_ADDITION = re.compile(r"(?P<model>[^=()]+(?:\([^()]*\)[^=()]*)?)(?:=(?P<file>.+))?")
+
+
+class Suite(Schema):
+    """Hold what a suite's file says.
+
+    Attributes:
+        name: Names the run directory; letters, digits, dot, dash and underscore.
+        title: One line for a page's head.
+        description: What the suite is for, in words.
+        scales: The up-sampling factors; in YAML `scale: 2` or `scale: [2, 3, 4]`.
+        models: What is measured.
+        datasets: Names of data sets, or folders of HR images.
+        protocols: Names of protocols; in YAML `protocol: NAME` or a list.
+        metrics: Names of metrics.
+        inference: How networks are run, as a mapping of options; whole images in float32 where not given.
+        train: How models without weights are trained; needed if there are any.
+        seeds: Every model without weights is trained once with each; the recipe's own seed where not given.
+        multi_scale: Whether a model without weights is one network for all scales, trained for them together.
+        reported: Papers' figures to show beside what is measured: tables' names, or mappings with `table` and `models`.
+        budgets: Name -> how the suite is run with less.
+        requires: Method or backbone -> what to install to have it.
+        budget: What the suite costs, in words.
+    """
+
+    name: Annotated[StrictStr, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=80)]
+    title: StrictStr = ""
+    description: StrictStr = ""
+    scales: Annotated[Scales, Field(alias="scale")]
+    models: Models
+    datasets: Annotated[tuple[Name, ...], Field(min_length=1)]
+    protocols: Annotated[Names, Field(alias="protocol")] = ("matlab-y",)
+    metrics: Annotated[tuple[Name, ...], Field(min_length=1)] = ("psnr_y", "ssim_y")
+    inference: InferenceOptions = DEFAULT
+    train: TrainSpec | None = None
+    seeds: Seeds | None = None
+    multi_scale: StrictBool = False
+    reported: tuple[Reported, ...] = ()
+    budgets: dict[BudgetName, BudgetSpec] = Field({})
+    requires: dict[StrictStr, StrictStr] = Field({})
+    budget: StrictStr = ""
+
+    _document: yaml_lines.Document | None = PrivateAttr(default=None)
+    _base: Path | None = PrivateAttr(default=None)
+    _chosen_budget: str = PrivateAttr(default="")
+    # How many models were added to those of the file, at the end.
+    _added: int = PrivateAttr(default=0)
+    # Keys whose value stands elsewhere in the file: in the chosen budget.
+    _moved: frozenset[str] = PrivateAttr(default=frozenset())
+
+    @property
+    def chosen_budget(self) -> str:
+        """Return the name of the budget that this suite was made with; empty for the whole one."""
+        return self._chosen_budget
+
+    @property
+    def label(self) -> str:
+        """Return the suite's name, with that of the chosen budget."""
+        return f"{self.name}-{self._chosen_budget}" if self._chosen_budget else self.name
+
+    def place(self, *place: str | int) -> tuple[str | int, ...]:
+        """Return where in the file a key or item stands: in the chosen budget, where that says it."""
+        return ("budgets", self._chosen_budget, *place) if place and place[0] in self._moved else place
+
+    def where(self, *place: str | int) -> str:
+        """Return `FILE, line N` of a key or item, for messages; the suite's name if it came from no file."""
+        if len(place) > 1 and place[0] == "models" and int(place[1]) >= len(self.models) - self._added:
+            return f"the added model '{self.models[int(place[1])].model}'"
+        place = self.place(*place)
+        return self._document.where(*place) if self._document is not None else f"suite '{self.name}'"
+
+    @contextmanager
+    def blamed(self, *place: str | int) -> Iterator[None]:
+        """Say of an error in the block which line of the suite's file it comes from."""
+        try:
+            yield
+        except SRBenchError as error:
+            raise type(error)(f"{self.where(*place)}: {error}") from error
+
+    def resolve(self, dataset: str) -> str:
+        """Return a data set's name, or its folder or list relative to the suite's file where that exists."""
+        if self._base is not None and not Path(dataset).is_absolute():
+            path = self._base / dataset
+            if path.is_dir() or (path.suffix == ".txt" and path.is_file()):
+                return str(path)
+        return dataset
+
+    def resolve_file(self, file: str) -> Path:
+        """Return a file named in the suite: relative to the suite's file where that exists, else to here."""
+        beside = self._base / file if self._base is not None else Path(file)
+        return beside if beside.is_file() else Path(file)
+
+    def training(self, entry: ModelEntry) -> TrainSpec | None:
+        """Return how one model is trained: the suite's settings, with its own in their place.
+
+        Raises:
+            ConfigError: The settings do not name the training data.
+        """
+        if entry.train is None:
+            return self.train
+        base = self.train.model_dump() if self.train is not None else {}
+        merged = {**base, **entry.train}
+        try:
+            return TrainSpec.model_validate(merged)
+        except ValidationError as error:
+            index = self.models.index(entry)
+            raise ConfigError(
+                f"{self.where('models', index, 'train')}: the training of '{entry.model}' needs 'data', "
+                "a data set's name or a folder."
+            ) from error
+
+    def reported_figures(self) -> list[ReportedFigure]:
+        """Return the papers' figures at the suite's scales.
+
+        Raises:
+            UnknownNameError: There is no such table; line and nearest name are named.
+            ConfigError: A table is not right, or no row matches.
+        """
+        found: list[ReportedFigure] = []
+        for index, spec in enumerate(self.reported):
+            with self.blamed("reported", index):
+                is_file = self._base is not None and spec.table.endswith(".csv")
+                figures = read_reported(self._base / spec.table if is_file and self._base else spec.table, spec.models)
+                at_scale = [figure for figure in figures if figure.scale in self.scales]
+                if not at_scale:
+                    scales = ", ".join(f"x{scale}" for scale in sorted({figure.scale for figure in figures}))
+                    raise ConfigError(
+                        f"the reported figures '{spec.table}' are for {scales}, not for the suite's scales"
+                    )
+                found += at_scale
+        return found
+
+    def at_budget(self, name: str) -> Suite:
+        """Return the suite as a budget has it.
+
+        Raises:
+            UnknownNameError: The suite has no such budget; the nearest is named.
+            ConfigError: The budget trains, and neither it nor the suite says on what.
+        """
+        if name not in self.budgets:
+            if not self.budgets:
+                raise UnknownNameError(f"suite '{self.name}' has no budgets, and '{name}' was asked for")
+            raise UnknownNameError(
+                f"suite '{self.name}' has no budget '{name}'" + suggest(name, self.budgets, noun="its budgets")
+            )
+        spec = self.budgets[name]
+        changes: dict[str, Any] = {"budgets": {}}
+        for key in ("description", "models", "datasets", "seeds", "budget"):
+            if value := getattr(spec, key):
+                changes[key] = value
+        moved = set(changes) - {"budgets"}
+        if spec.train is not None:
+            base = self.train.model_dump() if self.train is not None else {}
+            try:
+                changes["train"] = TrainSpec.model_validate({**base, **spec.train})
+            except ValidationError as error:
+                raise ConfigError(
+                    f"{self.where('budgets', name, 'train')}: the training of budget '{name}' needs 'data', "
+                    "a data set's name or a folder."
+                ) from error
+            moved.add("train")
+            if spec.models is None:
+                changes["models"] = tuple(
+                    entry.model_copy(update={"train": {**entry.train, **spec.train}}) if entry.train else entry
+                    for entry in self.models
+                )
+        smaller = self.model_copy(update=changes)
+        smaller._chosen_budget, smaller._moved = name, frozenset(moved)
+        return smaller
+
+    def trained_on(self, data: str) -> Suite:
+        """Return the suite with other images to train on: a data set's name or a folder.
+
+        Raises:
+            ConfigError: Nothing is trained in this suite.
+        """
+        if self.train is None and not any(entry.train for entry in self.models):
+            raise ConfigError(f"suite '{self.name}' trains no model, and training data '{data}' were given")
+        base = self.train.model_dump() if self.train is not None else {}
+        models = tuple(
+            entry.model_copy(update={"train": {**entry.train, "data": data}}) if entry.train else entry
+            for entry in self.models
+        )
+        return self.model_copy(update={"train": TrainSpec.model_validate({**base, "data": data}), "models": models})
+
+    def with_models(self, additions: Iterable[str]) -> Suite:
+        """Return the suite with more models: `MODEL`, or `MODEL=FILE` with a checkpoint, relative to here.
+
+        Raises:
+            ConfigError: An addition is neither.
+        """
+        added = []
+        for text in additions:
+            found = _ADDITION.fullmatch(text.strip())
+            if found is None:
+                raise ConfigError(f"'{text}' is no model to add; give MODEL, or MODEL=FILE with a checkpoint")
+            try:
+                # From where the run is started, whatever lies beside the suite's file.
+                file = None if found["file"] is None else str(Path(found["file"]).expanduser().absolute())
+                added.append(ModelEntry(model=found["model"], weights=file))
+            except ValidationError as error:
+                said = error.errors()[0]["msg"].removeprefix("Value error, ")
+                raise ConfigError(f"'{text}' cannot be added: {said}") from error
+        larger = self.model_copy(update={"models": self.models + tuple(added)})
+        larger._added = self._added + len(added)
+        return larger
+
+    def scales_of(self, entry: ModelEntry) -> tuple[int, ...]:
+        """Return the scales at which a model is measured.
+
+        Raises:
+            ConfigError: The model names a scale that the suite does not have.
+        """
+        for scale in entry.scales or ():
+            if scale not in self.scales:
+                listed = ", ".join(map(str, self.scales))
+                raise ConfigError(f"scale {scale} of '{entry.model}' is none of the suite's: {listed}")
+        return entry.scales or self.scales
+
+    def trained_together(self, entry: ModelEntry) -> bool:
+        """Say whether one network is trained for all scales of a model."""
+        return self.multi_scale if entry.multi_scale is None else entry.multi_scale
+
+    def definition(self) -> dict[str, Any]:
+        """Return the suite as plain values, in the form that its file has; of absolute paths, the last part only."""
+        values: dict[str, Any] = _without_paths(self.model_dump(mode="json", by_alias=True, exclude_defaults=True))
+        return values
+
+
+def _without_paths(value: Any) -> Any:
+    """Return plain values with the last part of every absolute path: where it lies says nothing about a result."""
+    if isinstance(value, dict):
+        return {key: _without_paths(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_without_paths(item) for item in value]
+    return Path(value).name if isinstance(value, str) and Path(value).is_absolute() else value
+
+
+def load_suite(name_or_path: str | Path) -> Suite:
+    """Load an installed suite by its name, sr-bench's own or a plugin's, or a YAML file by its path.
+
+    Raises:
+        UnknownNameError: No suite has this name; the nearest is named.
+        DuplicateNameError: Two distributions claim the name.
+        PluginError: The suite's plugin cannot be used.
+        ConfigError: The file is missing, is no YAML, or holds an unknown key or a wrong value; file, line and the
+            nearest key are named.
+    """
+    text = str(name_or_path)
+    if isinstance(name_or_path, Path) or text.endswith((".yaml", ".yml")) or "/" in text or "\\" in text:
+        path = Path(name_or_path)
+        if path.is_dir():
+            raise ConfigError(f"'{path}' is a folder; a suite is a YAML file.")
+        if not path.exists():
+            raise ConfigError(
+                f"there is no suite file '{path}'; give a YAML file, or the name of a suite (srbench list suites)."
+            )
+        return _validate(yaml_lines.read(path), path.parent)
+    from srbench.registry import suite_file
+
+    file = suite_file(text)
+    suite = _validate(yaml_lines.read(file), file.parent if isinstance(file, Path) else None)
+    if suite.name != text:
+        raise ConfigError(
+            f"{suite.where('name')}: this is the file of suite '{text}', and it calls itself '{suite.name}'; "
+            "the two must be the same."
+        )
+    return suite
+
+
+def _validate(document: yaml_lines.Document, base: Path | None) -> Suite:
+    suite = _parsed(document, base)
+    for one in (suite, *(suite.at_budget(name) for name in suite.budgets)):
+        _check_recipes(one, document)
+        _check_seeds(one)
+        for index, entry in enumerate(one.models):
+            with one.blamed("models", index):
+                one.scales_of(entry)
+    suite.reported_figures()
+    return suite
+
+
+def _parsed(document: yaml_lines.Document, base: Path | None) -> Suite:
+    try:
+        suite = Suite.model_validate(document.value)
+    except ValidationError as error:
+        raise yaml_lines.explain(error, document, _keys_at) from error
+    suite._document = document
+    suite._base = base
+    return suite
+
+
+def _keys_at(place: yaml_lines.Place) -> list[str]:
+    """Return the keys that are known at a place: in one of the parts that have keys of their own, or at the top."""
+    if len(place) > 2 and place[0] == "budgets":
+        return list(BudgetSpec.model_fields)
+    if len(place) > 1 and place[0] == "models":
+        return list(MODEL_KEYS)
+    if len(place) > 1 and place[0] == "inference":
+        return list(InferenceOptions.model_fields)
+    if len(place) > 1 and place[0] == "reported":
+        return list(ReportedSpec.model_fields)
+    return [field.alias or name for name, field in Suite.model_fields.items()]
+
+
+def _check_seeds(suite: Suite) -> None:
+    """Refuse a seed in a recipe beside those of the suite."""
+    if suite.seeds is None:
+        return
+    settings: list[tuple[tuple[str | int, ...], dict[str, Any]]] = [
+        (("train",), suite.train.recipe if suite.train is not None else {}),
+        *((("models", index), entry.train or {}) for index, entry in enumerate(suite.models)),
+    ]
+    for place, values in settings:
+        if "seed" in values:
+            raise ConfigError(f"{suite.where(*place)}: give 'seeds' or a 'seed' to train with, not both.")
+
+
+def _check_recipes(suite: Suite, document: yaml_lines.Document) -> None:
+    """Refuse settings that the training engine does not know, where they stand in the file."""
+    places: list[tuple[tuple[str | int, ...], dict[str, Any]]] = []
+    if suite.train is not None:
+        places.append((("train",), suite.train.recipe))
+    for index, entry in enumerate(suite.models):
+        if entry.train is not None:
+            spec = suite.training(entry)
+            places.append((("models", index, "train"), spec.recipe if spec is not None else {}))
+    if not places:
+        return
+    from srbench.training.recipe import Recipe
+
+    for place, settings in places:
+        try:
+            Recipe.model_validate(settings)
+        except ValidationError as error:
+            raise yaml_lines.explain(error, document, _recipe_keys, suite.place(*place)) from error
+
+
+def _recipe_keys(_: yaml_lines.Place) -> list[str]:
+    from srbench.training.recipe import Recipe
+
+    return ["data", *Recipe.model_fields]

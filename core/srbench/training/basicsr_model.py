@@ -1,0 +1,164 @@
+"""The model that is trained: basicsr's `SRModel` around a network of ours."""
+
+from __future__ import annotations
+
+import copy
+import logging
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.optim.swa_utils import get_ema_multi_avg_fn
+
+from srbench.compat.basicsr import load_basicsr
+from srbench.training.patches import Batch
+from srbench.training.recipe import Constant, CosineRestart, MultiStep, Recipe
+
+load_basicsr()
+# basicsr warns of every parameter that is meant to be frozen (mean shifts).
+logging.getLogger("basicsr").setLevel(logging.ERROR)
+
+from basicsr.losses import build_loss  # noqa: E402
+from basicsr.models.sr_model import SRModel  # noqa: E402
+
+__all__ = ["SRBenchModel"]
+
+
+# That of LapSRN, which brought this loss to super-resolution. basicsr's own, 1e-6, makes it the L1 loss.
+CHARBONNIER_EPSILON = 1e-3
+
+
+class SRBenchModel(SRModel):  # type: ignore[misc]
+    """Train a `Backbone` with basicsr's optimiser, schedulers and losses.
+
+    Replaced are: where the network comes from (our factory, not basicsr's registry); what it is compared with (several
+    outputs have several targets, and the backbone knows which); the average of the weights, which covers buffers too;
+    and saving and resuming, which in basicsr leaves out the random state.
+    """
+
+    def __init__(self, net: nn.Module, recipe: Recipe, device: torch.device) -> None:
+        """Set up a training from its first iteration.
+
+        Args:
+            net: A `Backbone`.
+            recipe: How it is trained.
+            device: Where.
+        """
+        super(SRModel, self).__init__(_options(recipe, device))
+        self.device = device
+        self.recipe = recipe
+        self.net_g: Any = net.to(device)
+        self.net_g.train()
+        self.cri_pix = build_loss(self.opt["train"]["pixel_opt"]).to(device)
+        self.ema_decay = recipe.ema_decay
+        if self.ema_decay:
+            self.net_g_ema: Any = copy.deepcopy(self.net_g).eval().requires_grad_(False)
+            self._average = get_ema_multi_avg_fn(self.ema_decay)
+            pairs = list(zip(_unique(self.net_g_ema), _unique(self.net_g), strict=True))
+            self._floating = [(mean, new) for mean, new in pairs if mean.is_floating_point()]
+            self._counting = [(mean, new) for mean, new in pairs if not mean.is_floating_point()]
+        self.setup_optimizers()
+        if not isinstance(recipe.scheduler, Constant):
+            self.setup_schedulers()
+
+    @property
+    def trained(self) -> Any:
+        """Return the network that counts: the average of the weights where one is kept."""
+        return self.net_g_ema if self.ema_decay else self.net_g
+
+    def step(self, batch: Batch, iteration: int) -> Tensor:
+        """Take one optimiser step and return the loss, on the device and detached: reading it would wait for it.
+
+        Args:
+            batch: The patches.
+            iteration: Number of the iteration, from 1 on.
+        """
+        self.update_learning_rate(iteration)
+        self.net_g.on_step(iteration, self.recipe.iterations)
+        self.optimizer_g.zero_grad(set_to_none=True)
+        outputs = self.net_g(batch.lr, batch.scale)
+        loss: Tensor = self.net_g.loss(outputs, self.net_g.targets(batch.hr, batch.scale), self.cri_pix)
+        auxiliary = self.net_g.auxiliary_loss()
+        if auxiliary is not None:
+            loss = loss + auxiliary
+        loss.backward()
+        self.optimizer_g.step()
+        if self.ema_decay:
+            self.model_ema(self.ema_decay)
+        return loss.detach()
+
+    @torch.no_grad()
+    def model_ema(self, decay: float = 0.999) -> None:
+        """Move the average towards the weights; buffers that count something are copied."""
+        if self._floating:
+            means, news = map(list, zip(*self._floating, strict=True))
+            self._average(means, news, 0)
+        for mean, new in self._counting:
+            mean.copy_(new)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return all that the following iterations depend on, as tensors and plain values."""
+        state: dict[str, Any] = {
+            "network": self.net_g.state_dict(),
+            "optimizer": self.optimizer_g.state_dict(),
+            # Only what changes: the schedulers are built from the recipe.
+            "schedulers": [
+                {key: scheduler.state_dict()[key] for key in ("base_lrs", "last_epoch", "_step_count", "_last_lr")}
+                for scheduler in self.schedulers
+            ],
+        }
+        if self.ema_decay:
+            state["ema"] = self.net_g_ema.state_dict()
+        return state
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go back to what `state_dict` returned."""
+        self.net_g.load_state_dict(state["network"])
+        self.optimizer_g.load_state_dict(state["optimizer"])
+        for scheduler, values in zip(self.schedulers, state["schedulers"], strict=True):
+            scheduler.load_state_dict(values)
+        if self.ema_decay:
+            self.net_g_ema.load_state_dict(state["ema"])
+
+
+def _unique(net: nn.Module) -> list[Tensor]:
+    """Return parameters and buffers, each tensor once, in an order that two copies of a network share."""
+    return [tensor.detach() for tensor in (*net.parameters(), *net.buffers())]
+
+
+def _options(recipe: Recipe, device: torch.device) -> dict[str, Any]:
+    """Write a recipe in the words of basicsr's option files."""
+    options: dict[str, Any] = {
+        "num_gpu": 0 if device.type == "cpu" else 1,
+        "is_train": True,
+        "dist": False,
+        "train": {
+            "optim_g": {
+                "type": recipe.optimizer,
+                "lr": recipe.lr,
+                "betas": recipe.betas,
+                "weight_decay": recipe.weight_decay,
+                # One call for all parameters: small networks have many tensors of few numbers.
+                "fused": True,
+            },
+            "pixel_opt": {"type": recipe.loss, "loss_weight": 1.0, "reduction": "mean"},
+        },
+    }
+    if recipe.loss == "CharbonnierLoss":
+        options["train"]["pixel_opt"]["eps"] = CHARBONNIER_EPSILON**2
+    scheduler = recipe.scheduler
+    if isinstance(scheduler, MultiStep):
+        options["train"]["scheduler"] = {
+            "type": scheduler.type,
+            "milestones": scheduler.milestones,
+            "gamma": scheduler.gamma,
+        }
+    elif isinstance(scheduler, CosineRestart):
+        periods = scheduler.periods or (recipe.iterations,)
+        options["train"]["scheduler"] = {
+            "type": scheduler.type,
+            "periods": periods,
+            "restart_weights": scheduler.restart_weights or (1.0,) * len(periods),
+            "eta_min": scheduler.eta_min,
+        }
+    return options

@@ -1,0 +1,198 @@
+"""Training patches: images decoded once, and batches that are a function of seed and iteration alone."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from srbench.errors import DataError
+from srbench.protocols import get_protocol
+
+if TYPE_CHECKING:
+    from srbench.training.recipe import Recipe
+
+__all__ = ["Batch", "Draw", "TrainingPatches", "draw"]
+
+Image = npt.NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class Draw:
+    """Say which patches make up one batch.
+
+    Attributes:
+        scale: The scale of all patches of the batch.
+        image: Index of each patch's image, `(N,)`.
+        position: Where each patch begins, row and column, as fractions in [0, 1) of the possible range, `(N, 2)`.
+        mirror: Whether each patch is mirrored left-right, `(N,)`.
+        flip: Whether each patch is mirrored top-bottom, `(N,)`.
+        transpose: Whether rows and columns are then exchanged; with the two mirrorings it gives all turns, `(N,)`.
+    """
+
+    scale: int
+    image: npt.NDArray[np.int64]
+    position: npt.NDArray[np.float64]
+    mirror: npt.NDArray[np.bool_]
+    flip: npt.NDArray[np.bool_]
+    transpose: npt.NDArray[np.bool_]
+
+
+def draw(recipe: Recipe, iteration: int, *, scales: Sequence[int], images: int) -> Draw:
+    """Draw the patches of one iteration.
+
+    The generator is Philox, a counter under a key, and the key is (seed, iteration). So two iterations never share a
+    sequence, there is no state that a checkpoint could lose, and any iteration can be drawn without those before it.
+
+    Args:
+        recipe: Gives seed, batch size and augmentations.
+        iteration: Number of the iteration, from 1 on.
+        scales: The scales to draw one from, uniformly.
+        images: How many images there are; each patch's image is drawn uniformly, with replacement.
+
+    Source: Salmon et al., "Parallel random numbers: as easy as 1, 2, 3", 2011.
+    """
+    random = np.random.Generator(np.random.Philox(key=np.array([recipe.seed, iteration], dtype=np.uint64)))
+    count = recipe.batch_size
+    scale = scales[int(random.integers(len(scales)))]
+    image = random.integers(images, size=count)
+    position = random.random((count, 2))
+    # All three are drawn whether used or not: switching one augmentation off leaves the patches where they were.
+    mirror, flip, transpose = random.random((3, count)) < 0.5
+    return Draw(
+        scale=scale,
+        image=image,
+        position=position,
+        mirror=mirror & recipe.hflip,
+        flip=flip & recipe.rot90,
+        transpose=transpose & recipe.rot90,
+    )
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Hold one batch.
+
+    Attributes:
+        lr: RGB patches in 0..1, `(N, 3, gt_size / scale, gt_size / scale)`.
+        hr: RGB patches in 0..1, `(N, 3, gt_size, gt_size)`.
+        scale: Their scale.
+    """
+
+    lr: Tensor
+    hr: Tensor
+    scale: int
+
+
+class TrainingPatches:
+    """Cut batches of aligned LR and HR patches from images that are held decoded.
+
+    LR images are made once, from whole images cropped to a multiple of the scale, by Matlab's bicubic; an LR patch is a
+    crop of the LR image, as it would be if both were files. In the main memory images are separate arrays and patches
+    are sliced; on an accelerator they lie in one buffer there, and a batch is one gather.
+    """
+
+    def __init__(
+        self, images: dict[str, Image], recipe: Recipe, scales: Sequence[int], *, device: torch.device | str = "cpu"
+    ) -> None:
+        """Prepare the images.
+
+        Args:
+            images: RGB images by name, uint8 `(H, W, 3)`.
+            recipe: Gives patch size, batch size, seed and augmentations.
+            scales: Scales to make LR images for.
+            device: Where batches are wanted.
+
+        Raises:
+            DataError: There is no image, or one is smaller than a patch.
+            ConfigError: The patch size is not a multiple of a scale.
+        """
+        recipe.check_scales(tuple(scales))
+        if not images:
+            raise DataError("there is no image to train on.")
+        small = [name for name, image in images.items() if min(_cropped_size(image, scales)) < recipe.gt_size]
+        if small:
+            raise DataError(
+                f"{len(small)} of {len(images)} training images are smaller than gt_size {recipe.gt_size}: "
+                f"{', '.join(small[:5])}{', ...' if len(small) > 5 else ''}; take a smaller gt_size or other images."
+            )
+        self.recipe = recipe
+        self.scales = tuple(scales)
+        self.device = torch.device(device)
+        self.names = list(images)
+        hr = list(images.values())
+        self._hr = [_planar(image) for image in hr]
+        protocol = get_protocol("matlab-y")
+        self._lr = {scale: [_planar(protocol.lr_image(image, scale)) for image in hr] for scale in self.scales}
+        if self.device.type != "cpu":
+            self._flat_hr = _Flat(self._hr, self.device)
+            self._flat_lr = {scale: _Flat(images, self.device) for scale, images in self._lr.items()}
+
+    def batch(self, iteration: int) -> Batch:
+        """Return the batch of an iteration (from 1 on); the same iteration always gives the same batch."""
+        drawn = draw(self.recipe, iteration, scales=self.scales, images=len(self.names))
+        scale, side = drawn.scale, self.recipe.gt_size // drawn.scale
+        sizes = np.array([self._lr[scale][index].shape[1:] for index in drawn.image])
+        corner = (drawn.position * (sizes - side + 1)).astype(np.int64)
+        if self.device.type == "cpu":
+            lr = _cut(self._lr[scale], drawn, corner, side)
+            hr = _cut(self._hr, drawn, corner * scale, side * scale)
+        else:
+            lr = self._flat_lr[scale].cut(drawn, corner, side)
+            hr = self._flat_hr.cut(drawn, corner * scale, side * scale)
+        return Batch(lr=lr.float().div_(255), hr=hr.float().div_(255), scale=scale)
+
+
+def _cropped_size(image: Image, scales: Sequence[int]) -> tuple[int, int]:
+    height, width = image.shape[:2]
+    return min(height - height % s for s in scales), min(width - width % s for s in scales)
+
+
+def _planar(image: Image) -> Image:
+    return np.ascontiguousarray(image.transpose(2, 0, 1))
+
+
+def _cut(images: list[Image], drawn: Draw, corner: npt.NDArray[np.int64], side: int) -> Tensor:
+    """Return the patches as uint8 `(N, 3, side, side)`, sliced one by one."""
+    batch = np.empty((len(corner), 3, side, side), dtype=np.uint8)
+    for number, (row, column) in enumerate(corner.tolist()):
+        patch = images[drawn.image[number]][:, row : row + side, column : column + side]
+        if drawn.mirror[number]:
+            patch = patch[:, :, ::-1]
+        if drawn.flip[number]:
+            patch = patch[:, ::-1]
+        if drawn.transpose[number]:
+            patch = patch.transpose(0, 2, 1)
+        batch[number] = patch
+    return torch.from_numpy(batch)
+
+
+class _Flat:
+    """Images in one buffer of a device, cut by index arithmetic: mirroring and turning are strides."""
+
+    def __init__(self, images: list[Image], device: torch.device) -> None:
+        sizes = np.array([image.size for image in images])
+        self.start = np.concatenate(([0], np.cumsum(sizes)[:-1]))
+        self.height = np.array([image.shape[1] for image in images])
+        self.width = np.array([image.shape[2] for image in images])
+        self.pixels = torch.from_numpy(np.concatenate([image.ravel() for image in images])).to(device)
+
+    def cut(self, drawn: Draw, corner: npt.NDArray[np.int64], side: int) -> Tensor:
+        """Return the same patches as `_cut`, in one gather."""
+        height, width = self.height[drawn.image], self.width[drawn.image]
+        start = self.start[drawn.image] + corner[:, 0] * width + corner[:, 1]
+        start = start + np.where(drawn.flip, (side - 1) * width, 0) + np.where(drawn.mirror, side - 1, 0)
+        down = np.where(drawn.flip, -width, width)
+        right = np.where(drawn.mirror, -1, 1)
+        down, right = np.where(drawn.transpose, right, down), np.where(drawn.transpose, down, right)
+        where = torch.from_numpy(np.stack([start, height * width, down, right])).to(self.pixels.device)
+        first, plane, down_, right_ = where[:, :, None, None, None].unbind()
+        steps = torch.arange(side, device=self.pixels.device)
+        channels = torch.arange(3, device=self.pixels.device)
+        index: Any = first + plane * channels[:, None, None] + down_ * steps[:, None] + right_ * steps
+        return self.pixels[index]

@@ -1,0 +1,176 @@
+"""One session of a training: the iterations that are left, with validations, checkpoints and reports on the way."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from srbench.errors import ConfigError
+from srbench.training.basicsr_model import SRBenchModel
+from srbench.training.checkpoint import load_checkpoint, save_checkpoint
+from srbench.training.determinism import random_state, restore_random_state
+from srbench.training.patches import TrainingPatches
+
+if TYPE_CHECKING:
+    from srbench.data.datasets import Dataset
+
+__all__ = ["Progress", "Session", "Validator"]
+
+# Reading the loss waits for the device, so between checkpoints it is read for the eyes only, this often (seconds).
+_PROGRESS_INTERVAL = 0.25
+
+
+@dataclass(frozen=True)
+class Progress:
+    """Tell how far a training is.
+
+    Attributes:
+        iteration: The last iteration that is done.
+        iterations: How many there are.
+        loss: Its loss.
+        lr: Its learning rate.
+        seconds_left: Expected time to the end, at this session's speed.
+        validation: Means per metric of the last validation, keys such as `psnr_y x2`; empty before the first.
+    """
+
+    iteration: int
+    iterations: int
+    loss: float
+    lr: float
+    seconds_left: float
+    validation: dict[str, float] = field(default_factory=dict)
+
+
+class Validator:
+    """Measure a network on held-out images, leaving no trace in the training."""
+
+    def __init__(
+        self, val: str | Path | Dataset, scales: tuple[int, ...], protocol: str, device: str, threads: int
+    ) -> None:
+        from srbench.data.datasets import open_dataset
+        from srbench.protocols import get_protocol
+        from srbench.registry import get_metric
+
+        self.dataset = open_dataset(val) if isinstance(val, str | Path) else val
+        self.protocol = get_protocol(protocol)
+        self.metrics = [get_metric(name) for name in ("psnr_y", "ssim_y")]
+        self.scales, self.device, self.threads = scales, device, threads
+
+    def __call__(self, net: Any) -> dict[str, float]:
+        """Return the mean of each metric at each scale, keyed like `psnr_y x2`."""
+        from srbench.evaluation.evaluate import evaluate
+
+        device = torch.device(self.device)
+        state = random_state(device)
+        training = net.training
+        net.eval()
+        means: dict[str, float] = {}
+        for scale in self.scales:
+            deployed = net.at_scale(scale) if len(self.scales) > 1 else net
+            table = evaluate(
+                deployed, self.dataset, scale, self.protocol, self.metrics, device=self.device, threads=self.threads
+            )
+            for metric in self.metrics:
+                means[f"{metric.name} x{scale}"] = float(table[metric.name].mean())
+        net.train(training)
+        restore_random_state(state, device)
+        return means
+
+
+class Session:
+    """Run the iterations that are left."""
+
+    def __init__(
+        self,
+        model: SRBenchModel,
+        patches: TrainingPatches,
+        identity: dict[str, Any],
+        out_dir: Path,
+        device: torch.device,
+        validator: Validator | None,
+        progress: Callable[[Progress], None] | None,
+        tensorboard: bool,
+    ) -> None:
+        self.model, self.patches, self.identity, self.device = model, patches, identity, device
+        self.recipe = patches.recipe
+        self.checkpoint = out_dir / "checkpoint.pt"
+        self.validator, self.progress = validator, progress
+        self.iteration = self.resumed_from = 0
+        self.seconds = 0.0
+        self.loss = math.nan
+        self.validations: list[dict[str, float]] = []
+        if self.checkpoint.exists():
+            self._load()
+        self.board = _tensorboard(out_dir, self.iteration) if tensorboard else None
+
+    def run(self) -> None:
+        """Iterate to the end, with a checkpoint at least there."""
+        recipe, total, before = self.recipe, self.recipe.iterations, self.seconds
+        mark = time.monotonic()
+        for iteration in range(self.iteration + 1, total + 1):
+            loss = self.model.step(self.patches.batch(iteration), iteration)
+            validating = self.validator and (iteration % recipe.validate_every == 0 or iteration == total)
+            saving = iteration % recipe.checkpoint_every == 0 or iteration == total
+            if not validating and not saving and time.monotonic() - mark < _PROGRESS_INTERVAL:
+                continue
+            self.iteration, self.loss = iteration, float(loss)
+            self._check_loss()
+            self.seconds += time.monotonic() - mark
+            if validating and self.validator:
+                self.validations.append({"iteration": iteration, **self.validator(self.model.trained)})
+            if saving:
+                self._save()
+            self._report((self.seconds - before) / (iteration - self.resumed_from) * (total - iteration))
+            mark = time.monotonic()
+        if self.board is not None:
+            self.board.close()
+
+    def _check_loss(self) -> None:
+        if not math.isfinite(self.loss):
+            raise ConfigError(
+                f"the training of {self.identity['model']} diverged: the loss is {self.loss} at iteration "
+                f"{self.iteration}. Start again with a learning rate lower than {self.recipe.lr}."
+            )
+
+    def _report(self, seconds_left: float) -> None:
+        lr = self.model.get_current_learning_rate()[0]
+        last = dict(self.validations[-1]) if self.validations else {}
+        at = last.pop("iteration", None)
+        if self.board is not None:
+            new = last if at == self.iteration else {}
+            for name, value in {"loss": self.loss, "lr": lr, **new}.items():
+                self.board.add_scalar(name.replace(" ", "/"), value, self.iteration)
+        if self.progress is not None:
+            self.progress(Progress(self.iteration, self.recipe.iterations, self.loss, lr, seconds_left, last))
+
+    def _save(self) -> None:
+        state = {
+            "iteration": self.iteration,
+            "seconds": self.seconds,
+            "loss": self.loss,
+            "validations": self.validations,
+            "random": random_state(self.device),
+            "model": self.model.state_dict(),
+        }
+        save_checkpoint(self.checkpoint, self.identity, state)
+
+    def _load(self) -> None:
+        state = load_checkpoint(self.checkpoint, self.identity)
+        self.model.load_state_dict(state["model"])
+        restore_random_state(state["random"], self.device)
+        self.iteration = self.resumed_from = state["iteration"]
+        self.seconds, self.loss = state["seconds"], state["loss"]
+        self.validations = state["validations"]
+
+
+def _tensorboard(out_dir: Path, iteration: int) -> Any:
+    from torch.utils.tensorboard import SummaryWriter
+
+    # What a killed session wrote after its last checkpoint is written again by this one.
+    return SummaryWriter(str(out_dir / "tensorboard"), purge_step=iteration + 1)

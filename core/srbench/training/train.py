@@ -1,0 +1,233 @@
+"""Train a model: from a name and images to a file of weights, whatever interrupts it."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import importlib.util
+import json
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from srbench.errors import ConfigError, StoreError, WeightsError
+from srbench.models.factory import create_model
+from srbench.models.weight_files import load_into, save_state
+from srbench.registry import canonical_name
+from srbench.storage import disk_errors, exclusive, sha256_file, write_atomic
+from srbench.training.checkpoint import check_identity
+from srbench.training.determinism import pick_device, reproducible
+from srbench.training.recipe import Recipe
+
+if TYPE_CHECKING:
+    from srbench.data.datasets import Dataset
+    from srbench.training.session import Progress
+
+__all__ = ["TrainResult", "train"]
+
+
+@dataclass(frozen=True)
+class TrainResult:
+    """Say what a training left behind.
+
+    Attributes:
+        model: The model's canonical name.
+        scales: What it was trained for.
+        weights: The file of weights (safetensors).
+        weights_sha256: Hash of its content.
+        iterations: Optimiser steps in all.
+        seconds: Time spent training, over all sessions, without validation.
+        loss: Loss of the last iteration.
+        recipe: The recipe as plain values.
+        recipe_digest: Its digest.
+        data: Name of the training images.
+        data_hash: Hash of their pixels.
+        validations: One mapping per validation: `iteration` and means per metric and scale.
+        starting_weights_sha256: Hash of the file that it started from; None for a random start.
+        resumed_from: The iteration this session went on from; 0 for a fresh start.
+        complete_before: Nothing was left to do.
+    """
+
+    model: str
+    scales: tuple[int, ...]
+    weights: Path
+    weights_sha256: str
+    iterations: int
+    seconds: float
+    loss: float
+    recipe: dict[str, Any]
+    recipe_digest: str
+    data: str
+    data_hash: str
+    validations: list[dict[str, float]]
+    starting_weights_sha256: str | None = None
+    resumed_from: int = 0
+    complete_before: bool = False
+
+
+def train(
+    model_name: str,
+    *,
+    scales: Sequence[int],
+    data: str | Path | Dataset,
+    recipe: Recipe,
+    out_dir: Path,
+    weights: Path | None = None,
+    resume: bool = True,
+    val: str | Path | Dataset | None = None,
+    protocol: str = "matlab-y",
+    device: str = "cpu",
+    threads: int = 1,
+    progress: Callable[[Progress], None] | None = None,
+    tensorboard: bool = False,
+) -> TrainResult:
+    """Train a model and write its weights.
+
+    Killed at any moment and called again, it goes on from the last checkpoint and ends with the same weights, bit for
+    bit, as if it had not been interrupted (on the same machine, with the same number of threads). Called again after
+    the end, it does nothing.
+
+    Args:
+        model_name: A model without a tag, such as `edsr_tiny+ps(ratio=1/4)`.
+        scales: One scale, or several for a multi-scale network: each iteration then draws one.
+        data: A registered data set or a folder of HR images.
+        recipe: How to train.
+        out_dir: Where `checkpoint.pt`, `weights.safetensors` and `training.json` (the mark of completion) go.
+        weights: A checkpoint to start from, instead of a random start; it is part of what this training is, by its
+            content.
+        resume: Go on from a checkpoint; if false, start again and overwrite.
+        val: Images to validate on, every `recipe.validate_every` iterations.
+        protocol: How to validate.
+        device: `cpu`, `cuda` or `cuda:N`.
+        threads: CPU threads of torch. Small networks are fastest with one.
+        progress: Called a few times a second, after validations and at the end.
+        tensorboard: Also write loss, learning rate and validations for TensorBoard to `out_dir/tensorboard`.
+
+    Raises:
+        ConfigError: An argument is wrong, the folder holds another training, or the loss is no longer a number.
+        DataError: The training images are not usable.
+        WeightsError: The weights to start from are missing, damaged or of another model.
+        StoreError: A file cannot be written or read; the last checkpoint is still good.
+    """
+    from srbench.data.datasets import open_dataset
+
+    scales = tuple(scales)
+    name = canonical_name(model_name)
+    if name.tag:
+        raise ConfigError(
+            f"'{model_name}' names trained weights ('.{name.tag}'); leave the tag out to train the model."
+        )
+    _check(scales, recipe, threads, tensorboard)
+    where = pick_device(device)
+    dataset = open_dataset(data) if isinstance(data, str | Path) else data
+    identity: dict[str, Any] = {
+        "model": str(name),
+        "scales": list(scales),
+        "recipe": recipe.deciding,
+        "training data": dataset.content_hash(),
+        "starting weights": None if weights is None else _weights_sha256(weights),
+    }
+    finished = out_dir / "training.json"
+    if resume and finished.exists():
+        return _finished(finished, identity)
+
+    with reproducible(recipe.seed, threads, where):
+        # basicsr is imported here at the earliest: what was completed before can be told without it.
+        from srbench.training.basicsr_model import SRBenchModel
+        from srbench.training.patches import TrainingPatches
+        from srbench.training.session import Session, Validator
+
+        validator = None if val is None else Validator(val, scales, protocol, device, threads)
+        net = create_model(name, scales=scales, seed=recipe.seed)
+        if weights is not None:
+            load_into(net, weights)
+        if not any(parameter.requires_grad for parameter in net.parameters()):
+            raise ConfigError(f"'{name}' has no parameters to train.")
+        patches = TrainingPatches(_images(dataset), recipe, scales, device=where)
+        model = SRBenchModel(net, recipe, where)
+        with _own(out_dir, keep=resume):
+            session = Session(model, patches, identity, out_dir, where, validator, progress, tensorboard)
+            session.run()
+            written = out_dir / "weights.safetensors"
+            result = TrainResult(
+                model=str(name),
+                scales=scales,
+                weights=written,
+                weights_sha256=save_state(model.trained, written),
+                iterations=recipe.iterations,
+                seconds=round(session.seconds, 3),
+                loss=session.loss,
+                recipe=recipe.model_dump(mode="json"),
+                recipe_digest=recipe.digest,
+                data=dataset.name,
+                data_hash=identity["training data"],
+                validations=session.validations,
+                starting_weights_sha256=identity["starting weights"],
+                resumed_from=session.resumed_from,
+            )
+            record = {"identity": identity, "result": {**asdict(result), "weights": written.name}}
+            write_atomic(finished, json.dumps(record, indent=2).encode())
+            session.checkpoint.unlink(missing_ok=True)
+    return result
+
+
+def _weights_sha256(path: Path) -> str:
+    if not path.is_file():
+        raise WeightsError(f"there is no weights file '{path}' to start from")
+    return sha256_file(path)
+
+
+def _images(dataset: Dataset) -> dict[str, npt.NDArray[np.uint8]]:
+    """Return the decoded images in an order that their names do not decide: the hash of the data leaves names out."""
+    from srbench.images.files import pixels_sha256
+
+    images = {name: dataset.hr(name) for name in dataset.image_names()}
+    return dict(sorted(images.items(), key=lambda item: pixels_sha256(item[1])))
+
+
+@contextlib.contextmanager
+def _own(out_dir: Path, *, keep: bool) -> Iterator[None]:
+    """Keep other processes out of a training's folder, and remove what a killed one or an unwanted one left there."""
+    with disk_errors(out_dir):
+        out_dir.mkdir(parents=True, exist_ok=True)
+    with exclusive(out_dir / ".lock", owner=f"'{out_dir}'"):
+        with disk_errors(out_dir):
+            for name in ("training.json", "checkpoint.pt", "weights.safetensors"):
+                unwanted = list(out_dir.glob(f".tmp-{name}-*"))
+                for path in unwanted if keep else [*unwanted, out_dir / name]:
+                    path.unlink(missing_ok=True)
+        yield
+
+
+def _check(scales: tuple[int, ...], recipe: Recipe, threads: int, tensorboard: bool) -> None:
+    if not scales or len(set(scales)) != len(scales) or min(scales) < 1:
+        raise ConfigError(f"scales are one or several different whole numbers, such as 2, 3, 4; got {list(scales)}.")
+    recipe.check_scales(scales)
+    if threads < 1:
+        raise ConfigError(f"threads must be 1 or more, got {threads}.")
+    if tensorboard and importlib.util.find_spec("tensorboard") is None:
+        raise ConfigError("TensorBoard logs were asked for, and it is not installed: `pip install tensorboard`.")
+
+
+def _finished(path: Path, identity: dict[str, Any]) -> TrainResult:
+    """Return the result of a training that was completed before."""
+    try:
+        record = json.loads(path.read_text(encoding="utf-8"))
+        values, found = record["result"], record["identity"]
+        weights = path.parent / values["weights"]
+        sha256 = hashlib.sha256(weights.read_bytes()).hexdigest()
+        result = TrainResult(
+            **{**values, "weights": weights, "scales": tuple(values["scales"]), "complete_before": True}
+        )
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise StoreError(
+            f"{path} or the weights beside it cannot be read ({error}); train with --no-resume."
+        ) from error
+    check_identity(path, found, identity)
+    if sha256 != result.weights_sha256:
+        raise StoreError(f"{weights} is not what the training that ended in {path} wrote; train with --no-resume.")
+    return result
