@@ -15,14 +15,22 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-__all__ = ["COLORS", "DIVERGING", "DPI", "Sheet", "check_target", "drawing", "save"]
+__all__ = [
+    "FIGURE_COLORS",
+    "FIGURE_DIVERGING",
+    "FIGURE_DPI",
+    "FigureSheet",
+    "check_figure_path",
+    "figure_style",
+    "save_figure",
+]
 
 # Okabe and Ito's palette without its yellow, which is hard to see on white: distinct for every common colour blindness.
-COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
+FIGURE_COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 # Signed values, zero in the middle and white: blue and red are told apart by the colour-blind.
-DIVERGING = "RdBu_r"
+FIGURE_DIVERGING = "RdBu_r"
 # Of PNG files, in pixels per inch: a power of two, so that crops can be laid out in whole pixels.
-DPI = 128
+FIGURE_DPI = 128
 
 _FORMATS = (".png", ".svg")
 _STYLE: dict[str, Any] = {
@@ -42,7 +50,7 @@ _STYLE: dict[str, Any] = {
 }
 
 
-def check_target(path: Path) -> None:
+def check_figure_path(path: Path) -> None:
     """Refuse, before any work is done, a figure that could not be written.
 
     Raises:
@@ -55,7 +63,7 @@ def check_target(path: Path) -> None:
 
 
 @contextmanager
-def drawing() -> Iterator[None]:
+def figure_style() -> Iterator[None]:
     """Draw in sr-bench's style, whatever the user's own settings are; they are restored afterwards."""
     import matplotlib as mpl
 
@@ -66,7 +74,7 @@ def drawing() -> Iterator[None]:
         yield
 
 
-def save(figure: Figure, path: Path) -> None:
+def save_figure(figure: Figure, path: Path) -> None:
     """Write a figure, whole or not at all; the same figure gives the same bytes (with one version of matplotlib).
 
     Raises:
@@ -77,11 +85,11 @@ def save(figure: Figure, path: Path) -> None:
     kind = path.suffix.lower().removeprefix(".")
     metadata: dict[str, Any] = {"Software": None} if kind == "png" else {"Date": None, "Creator": "srbench"}
     buffer = io.BytesIO()
-    figure.savefig(buffer, format=kind, dpi=DPI, metadata=metadata)
+    figure.savefig(buffer, format=kind, dpi=FIGURE_DPI, metadata=metadata)
     write_atomic(path, buffer.getvalue())
 
 
-class Sheet:
+class FigureSheet:
     """A figure laid out in inches from its upper left corner, so that cells keep their size however many there are.
 
     Args:

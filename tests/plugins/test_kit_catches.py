@@ -124,10 +124,10 @@ class WrongView(Sound):
 class Doubling(SharingMethod):
     """A method whose folded layer computes something else."""
 
-    def replace(self, site: SharingSite, module: nn.Module, shared: Any, tasks: tuple[int, ...]) -> nn.Module:
+    def replace(self, site: SharingSite, module: nn.Module, shared: Any, scales: tuple[int, ...]) -> nn.Module:
         return nn.Sequential(module)
 
-    def fold(self, site: SharingSite, module: nn.Module, task: int | None) -> nn.Module:
+    def fold(self, site: SharingSite, module: nn.Module, scale: int | None) -> nn.Module:
         plain = nn.Conv2d(6, 6, 3, padding=1)
         plain.load_state_dict({key: 2 * value for key, value in module[0].state_dict().items()})
         return plain

@@ -378,7 +378,7 @@ def recursive_count(instance: Instance, method: SharingMethod | None) -> int:
 
 
 def ps_count(instance: Instance, method: SharingMethod | None) -> int:
-    """Count N_p filters of e numbers, N_total x N_p coefficients for each task, biases; the rest as published."""
+    """Count N_p filters of e numbers, N_total x N_p coefficients for each scale, biases; the rest as published."""
     assert isinstance(method, PS)
     assert method.ratio is not None
     count = native_count(instance, None)
@@ -386,11 +386,11 @@ def ps_count(instance: Instance, method: SharingMethod | None) -> int:
         elements = layer.inputs * (layer.outputs if method.shape == "CxCx1x1" else layer.kernel**2)
         total = layer.uses * layer.weights // elements
         filters = int(method.ratio * total + Fraction(1, 2))
-        tasks = len(instance.scales)
+        scales = len(instance.scales)
         policy = method.bias or layer.bank
-        biases = {"own": layer.uses, "per_scale": tasks * layer.uses, "tied": layer.recursive, "none": 0}[policy]
+        biases = {"own": layer.uses, "per_scale": scales * layer.uses, "tied": layer.recursive, "none": 0}[policy]
         count -= layer.native * layer.numbers
-        count += filters * elements + tasks * total * filters
+        count += filters * elements + scales * total * filters
         count += biases * layer.outputs * layer.bias + layer.uses * layer.companion
     return count
 

@@ -185,7 +185,7 @@ def test_svd_error_is_the_tail_of_the_singular_values(
 
 @given(networks(), partial_shapes(), st.fractions(min_value=Fraction(1, 8), max_value=1))
 def test_parameters_equal_the_formula(drawn: tuple[Backbone, int], shape: str, ratio: Fraction) -> None:
-    """Law: parameters = the unshared ones + N_p*e + tasks * N_total * N_p, with N_p = round(ratio * N_total)."""
+    """Law: parameters = the unshared ones + N_p*e + scales * N_total * N_p, with N_p = round(ratio * N_total)."""
     dense, _ = drawn
     kernels = sum(layer_at(dense, site.path).weight.numel() for site in dense.sharing_sites())
     shared = apply_method(copy.deepcopy(dense), PS(ratio=ratio, shape=shape))

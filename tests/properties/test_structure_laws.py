@@ -16,7 +16,7 @@ from srbench.models.backbones.edsr import EDSR
 from srbench.models.counting import count_parameters, count_stored
 from srbench.models.factory import create_model
 from srbench.models.methods.base import SharingMethod
-from srbench.models.shared_modules import Use
+from srbench.models.shared_modules import TiedLayer
 from srbench.models.sites import SharingSite
 from srbench.models.surgery import apply_method, fold, layer_at, tie
 from srbench_ps.basis import Basis
@@ -152,7 +152,7 @@ class Feedback(Backbone):
         self.convs = nn.ModuleList(nn.Conv2d(3, 3, 3, padding=1) for _ in range(3))
         activation = nn.PReLU()
         self.shared["act"] = activation
-        self.acts = nn.ModuleList(Use(activation) for _ in range(3))
+        self.acts = nn.ModuleList(TiedLayer(activation) for _ in range(3))
         tie(self, self.sharing_sites())
 
     def sharing_sites(self) -> list[SharingSite]:

@@ -12,7 +12,7 @@ from srbench.cost.operators import Call, Execution, on_meta, run
 from srbench.cost.rules import CONVOLUTION, PRODUCT
 from srbench.models.backbone import Backbone
 from srbench.models.counting import count_parameters, count_stored
-from srbench.models.shared_modules import SharedUser
+from srbench.models.shared_modules import SharedModuleRef
 from srbench.models.surgery import fold
 
 __all__ = ["Audit", "TensorUse", "audit", "compact_paths"]
@@ -83,7 +83,7 @@ def audit(model: Backbone) -> Audit:
         CostError: It executes an operator that has no rule, or cannot run without values.
     """
     shapes = on_meta(model)
-    users = {path for path, module in shapes.named_modules() if isinstance(module, SharedUser)}
+    users = {path for path, module in shapes.named_modules() if isinstance(module, SharedModuleRef)}
     layers: dict[str, dict[str, None]] = {}
     executions: dict[str, dict[int, int]] = {}
     executed: dict[int, int] = {}
@@ -130,7 +130,7 @@ def _unshared(shapes: Backbone, scale: int) -> int:
     Folded, a layer whose kernel is made holds the kernel itself, so that it counts and not the bank it is made from.
     """
     folded = fold(shapes, scale)
-    users = {path for path, module in folded.named_modules() if isinstance(module, SharedUser)}
+    users = {path for path, module in folded.named_modules() if isinstance(module, SharedModuleRef)}
     uses = Counter(name for names, _, _ in _readers(run(folded, scale, _SIDE, _SIDE), users) for name in names)
     return sum(parameter.numel() * max(1, uses[name]) for name, parameter in folded.named_parameters())
 

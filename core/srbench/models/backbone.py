@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from srbench.models.sites import SharingSite
     from srbench.registry.names import ModelName
 
-from srbench.models.shared_modules import TaskModule
+from srbench.models.shared_modules import MultiScaleModule
 
 __all__ = ["Backbone"]
 
@@ -51,7 +51,7 @@ class Backbone(nn.Module):
         self.shared = nn.ModuleDict()
         self.method: SharingMethod | None = None
         self.model_name: ModelName | None = None
-        self._task: int | None = None
+        self._active_scale: int | None = None
 
     def sharing_sites(self) -> list[SharingSite]:
         """Return the sites, in the order of execution."""
@@ -71,11 +71,11 @@ class Backbone(nn.Module):
             scale = self.scales[0]
         if scale not in self.scales:
             raise ConfigError(f"scale {scale} was asked of a network for scale {_listed(self.scales)}")
-        if scale != self._task:
+        if scale != self._active_scale:
             for module in self.modules():
-                if isinstance(module, TaskModule) and scale in module.tasks:
-                    module.task = scale
-            self._task = scale
+                if isinstance(module, MultiScaleModule) and scale in module.scales:
+                    module.active_scale = scale
+            self._active_scale = scale
         return scale
 
     def at_scale(self, scale: int) -> Self:
@@ -88,8 +88,8 @@ class Backbone(nn.Module):
         view = copy.deepcopy(self)
         view.drop_other_scales(scale)
         for module in view.modules():
-            if isinstance(module, TaskModule):
-                module.keep_task(scale)
+            if isinstance(module, MultiScaleModule):
+                module.keep_scale(scale)
         view.scales = (scale,)
         return view
 

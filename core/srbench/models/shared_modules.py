@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, cast
+from typing import cast
 
 from torch import Tensor, nn
 
-if TYPE_CHECKING:
-    pass
-
-__all__ = ["SharedUser", "TaskModule", "Use"]
+__all__ = ["MultiScaleModule", "SharedModuleRef", "TiedLayer"]
 
 
-class SharedUser(nn.Module):
+class SharedModuleRef(nn.Module):
     """A layer that uses a module registered elsewhere on the network.
 
     The reference is kept in a tuple, which `nn.Module` does not register: the state dict holds the shared tensors once,
@@ -29,7 +26,7 @@ class SharedUser(nn.Module):
         return self._referred[0] if self._referred else None
 
 
-class Use(SharedUser):
+class TiedLayer(SharedModuleRef):
     """One use of a layer that several sites share whole."""
 
     def forward(self, x: Tensor) -> Tensor:
@@ -37,19 +34,31 @@ class Use(SharedUser):
         return cast(Tensor, self._referred[0](x))
 
 
-class TaskModule(SharedUser):
-    """A layer with parameters for each task (scale) of a multi-scale network, of which one is active.
+class MultiScaleModule(SharedModuleRef):
+    """A layer with parameters of its own for each scale of a multi-scale network, of which one is active.
+
+    A subclass must do three things: keep what belongs to one scale apart from the rest (a `nn.ParameterDict` with keys
+    such as `x2` is usual), use only the part of `active_scale` in `forward`, and override `keep_scale`.
+    `Backbone.select_scale` sets `active_scale` before each forward pass.
 
     Attributes:
-        tasks: The scales that it has parameters for.
-        task: The active one.
+        scales: The scales that it has parameters for, of the whole network's those at which the layer is used.
+        active_scale: The one that `forward` computes for; at first the first of `scales`.
     """
 
-    def __init__(self, shared: nn.Module | None, tasks: tuple[int, ...]) -> None:
+    def __init__(self, shared: nn.Module | None, scales: tuple[int, ...]) -> None:
         super().__init__(shared)
-        self.tasks = tasks
-        self.task = tasks[0]
+        self.scales = scales
+        self.active_scale = scales[0]
 
-    def keep_task(self, task: int) -> None:
-        """Forget the parameters of all tasks but one."""
-        raise NotImplementedError
+    def keep_scale(self, scale: int) -> None:
+        """Remove the parameters of all scales but one, in place; `Backbone.at_scale` calls it on a copy.
+
+        An override must leave parameters and buffers of that one scale only, so that the deployed network is counted
+        and saved without the others, and set `scales` to `(scale,)` and `active_scale` to `scale`. Where the layer is
+        not used at the scale (`scale not in self.scales`), it must leave itself as it is.
+
+        Args:
+            scale: The scale that stays.
+        """
+        raise NotImplementedError(f"{type(self).__name__} must override keep_scale")

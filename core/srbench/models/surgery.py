@@ -13,7 +13,7 @@ from srbench.errors import SharingError
 from srbench.models.backbone import Backbone
 from srbench.models.methods.base import SharingMethod
 from srbench.models.methods.recursive import Recursive
-from srbench.models.shared_modules import SharedUser, Use
+from srbench.models.shared_modules import SharedModuleRef, TiedLayer
 from srbench.models.sites import BIAS_POLICIES, SharingSite
 
 __all__ = ["apply_method", "checked_sites", "fold", "layer_at", "tie"]
@@ -24,9 +24,9 @@ B = TypeVar("B", bound=Backbone)
 def layer_at(model: nn.Module, path: str) -> nn.Module:
     """Return the layer that computes at a path: the module there, or the one that it is a use of."""
     module = model.get_submodule(path)
-    if isinstance(module, Use):
+    if isinstance(module, TiedLayer):
         shared = module.shared_module
-        assert shared is not None  # a Use always refers to a layer
+        assert shared is not None  # a TiedLayer always refers to a layer
         return shared
     return module
 
@@ -85,9 +85,9 @@ def apply_method(model: B, method: SharingMethod) -> B:
         if shared is not None:
             shared_modules[_key(type(method).__name__.lower(), group.name)] = shared
         for site in group.sites:
-            tasks = tuple(scale for scale in model.scales if site.scales is None or scale in site.scales)
-            module = method.replace(site, modules[site.path], shared, tasks)
-            replacements[site.path] = Use(shared) if module is shared and shared is not None else module
+            scales = tuple(scale for scale in model.scales if site.scales is None or scale in site.scales)
+            module = method.replace(site, modules[site.path], shared, scales)
+            replacements[site.path] = TiedLayer(shared) if module is shared and shared is not None else module
             if module is not shared:
                 # What is untied with the site gets parameters of its own too (SRFBN's PReLU of each time step).
                 replacements.update({path: copy.deepcopy(layer_at(model, path)) for path in site.companions})
@@ -96,7 +96,7 @@ def apply_method(model: B, method: SharingMethod) -> B:
     _forget_unused(model, replaced_by=shared_modules.values())
     model.shared.update(shared_modules)
     model.method = method
-    model._task = None
+    model._active_scale = None
     method.applied(model)
     return model
 
@@ -117,11 +117,11 @@ def tie(model: Backbone, sites: Iterable[SharingSite]) -> None:
             del model.shared[key]  # a layer is registered once, also one that the constructor registered itself
         model.shared[_key("native", group.name)] = shared
         for site in group.sites:
-            _set_module(model, site.path, Use(shared))
+            _set_module(model, site.path, TiedLayer(shared))
 
 
 def _forget_unused(model: Backbone, replaced_by: Iterable[nn.Module] = ()) -> None:
-    used = {id(module.shared_module) for module in model.modules() if isinstance(module, SharedUser)}
+    used = {id(module.shared_module) for module in model.modules() if isinstance(module, SharedModuleRef)}
     # A natively tied layer that a method ties again is registered once, under the method's key.
     used -= {id(module) for module in replaced_by}
     for key in [key for key, module in model.shared.items() if id(module) not in used]:
@@ -137,16 +137,16 @@ def fold(model: B, scale: int | None = None) -> B:
     Raises:
         ConfigError: The network has several scales and none was named, or lacks the one named.
     """
-    task = model.select_scale(scale)
-    folded = model.at_scale(task)
+    scale = model.select_scale(scale)
+    folded = model.at_scale(scale)
     method = folded.method
     if method is None:
         return folded
     for site in filter(method.takes, folded.sharing_sites()):  # others may be inside what the method has replaced
         module = folded.get_submodule(site.path)
-        plain = method.fold(site, layer_at(folded, site.path), task)
+        plain = method.fold(site, layer_at(folded, site.path), scale)
         if plain is not None:
-            _set_module(folded, site.path, copy.deepcopy(plain) if isinstance(module, Use) else plain)
+            _set_module(folded, site.path, copy.deepcopy(plain) if isinstance(module, TiedLayer) else plain)
             for path in site.companions:
                 _set_module(folded, path, copy.deepcopy(layer_at(folded, path)))
     _forget_unused(folded)

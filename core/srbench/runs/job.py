@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from srbench.protocols import Protocol
     from srbench.training.train import TrainResult
 
-__all__ = ["Finished", "Full", "Job", "Progress", "failed_record", "perform"]
+__all__ = ["DiskFull", "Finished", "Job", "Progress", "failed_record", "perform"]
 
 CROP = 96  # side of a crop in HR pixels
 
@@ -85,7 +85,7 @@ class Finished:
 
 
 @dataclass(frozen=True)
-class Full:
+class DiskFull:
     """The disk is full: no use in going on.
 
     Attributes:
@@ -103,7 +103,7 @@ Emit = Callable[[Any], None]
 
 
 def perform(job: Job, emit: Emit) -> None:
-    """Do a job: emit `Progress`, one `Finished` per cell, and `Full` where the disk has no room; raise nothing."""
+    """Do a job: emit `Progress`, one `Finished` per cell, and `DiskFull` where the disk has no room; raise nothing."""
     model = job.model
     state: dict[str, Any] = {}
     cells = list(model.cells)
@@ -123,7 +123,11 @@ def perform(job: Job, emit: Emit) -> None:
                 cells.remove(cell)
     except Exception as error:
         if _is_full(error):
-            emit(Full(str(error) if isinstance(error, SRBenchError) else f"there is no room left on the disk: {error}"))
+            emit(
+                DiskFull(
+                    str(error) if isinstance(error, SRBenchError) else f"there is no room left on the disk: {error}"
+                )
+            )
             return
         text = str(error) if isinstance(error, CheckFailedError) else traceback.format_exc()
         for cell in cells:

@@ -173,16 +173,16 @@ def make_plan(suite: Suite, *, models_glob: str | None = None, datasets: Sequenc
     chosen = _chosen_models(suite, models_glob)
     data, protocols, models = [], [], []
     for index, source in _chosen_datasets(suite, datasets):
-        with suite.blamed("datasets", index):
+        with suite.locate_errors("datasets", index):
             data.append(_open(suite.resolve(source), opened))
     for index, text in enumerate(suite.protocols):
-        with suite.blamed("protocol", index):
+        with suite.locate_errors("protocol", index):
             protocols.append(get_protocol(text))
     for index, text in enumerate(suite.metrics):
-        with suite.blamed("metrics", index):
+        with suite.locate_errors("metrics", index):
             get_metric(text)
     for index, entry, name in chosen:
-        with suite.blamed("models", index):
+        with suite.locate_errors("models", index):
             models += _plan_model(suite, entry, name, data, protocols, opened, suite.where("models", index))
     return Plan(suite, tuple(models))
 
@@ -217,7 +217,7 @@ def _chosen_models(suite: Suite, pattern: str | None) -> list[tuple[int, ModelEn
     chosen: list[tuple[int, ModelEntry, ModelName]] = []
     seen: dict[str, int] = {}
     for index, entry in enumerate(suite.models):
-        with suite.blamed("models", index):
+        with suite.locate_errors("models", index):
             name = _canonical(suite, entry.model)
             if str(name) in seen:
                 earlier = suite.where("models", seen[str(name)])

@@ -21,7 +21,7 @@ from srbench.protocols import get_protocol
 from srbench.results.records import Record, RunInfo, now
 from srbench.results.store import RunStore
 from srbench.runs.executors import Crash, Executor, InProcess, Workers
-from srbench.runs.job import Finished, Full, Job, Progress, failed_record, perform
+from srbench.runs.job import DiskFull, Finished, Job, Progress, failed_record, perform
 from srbench.runs.plan import ModelPlan, Plan, make_plan, pending, run_directory
 from srbench.suite.definition import Suite
 
@@ -119,14 +119,14 @@ def run(
         SRBenchError: Something in the suite is not right, data or weights cannot be had, the directory is in use, or
             the disk is full; what was finished is kept.
     """
-    told = observer if observer is not None else Silent()
+    observer = observer if observer is not None else Silent()
     _check_device(device)
     store = RunStore(run_directory(suite, run_dir))
-    told.note("reading the suite and the results")
+    observer.note("reading the suite and the results")
     plan = make_plan(suite, models_glob=models_glob, datasets=datasets)
     todo = pending(plan, store)
     if todo:
-        _preflight(todo, told, fetch=not dry_run)
+        _preflight(todo, observer, fetch=not dry_run)
     if dry_run:
         return RunReport(plan, store.path, _finished_before(plan, todo), tuple(todo), dry=True)
     with store.lock():
@@ -135,7 +135,7 @@ def run(
         report = RunReport(plan, store.path, _finished_before(plan, todo), tuple(todo))
         _forget_superseded(plan, store)
         if todo:
-            _do(report, store, told, device, threads, jobs)
+            _do(report, store, observer, device, threads, jobs)
     return report
 
 
@@ -189,7 +189,7 @@ def _check_device(device: str) -> None:
         raise ConfigError(f"there is no '{device}': {torch.cuda.device_count()} GPUs are visible.")
 
 
-def _preflight(todo: Sequence[ModelPlan], told: Observer, *, fetch: bool) -> None:
+def _preflight(todo: Sequence[ModelPlan], observer: Observer, *, fetch: bool) -> None:
     """Build every network and get hold of all weights and images, so that nothing is found wrong after hours of work.
 
     Raises:
@@ -202,7 +202,7 @@ def _preflight(todo: Sequence[ModelPlan], told: Observer, *, fetch: bool) -> Non
     from srbench.registry import get_metric, tagged_source
 
     for model in todo:
-        told.note(f"checking {model.label}")
+        observer.note(f"checking {model.label}")
         try:
             network = create_model(model.name, scales=model.scales, pretrained=False)
             for scale in model.measured:
@@ -222,11 +222,13 @@ def _preflight(todo: Sequence[ModelPlan], told: Observer, *, fetch: bool) -> Non
     for source in sorted(sources):
         dataset = open_dataset(source)
         for image in dataset.missing():
-            told.note(f"fetching {dataset.name}: {image}")
+            observer.note(f"fetching {dataset.name}: {image}")
             dataset.hr(image)
 
 
-def _do(report: RunReport, store: RunStore, told: Observer, device: str, threads: int | None, jobs: int | None) -> None:
+def _do(
+    report: RunReport, store: RunStore, observer: Observer, device: str, threads: int | None, jobs: int | None
+) -> None:
     todo = report.todo
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     workers = jobs if jobs is not None else _default_jobs(todo, store, device, cores, threads or 1)
@@ -246,19 +248,19 @@ def _do(report: RunReport, store: RunStore, told: Observer, device: str, threads
     def handle(index: int, event: Any) -> None:
         model = todo[index]
         if isinstance(event, Progress):
-            told.progressed(model, event)
+            observer.progressed(model, event)
         elif isinstance(event, Finished):
             reported.add(event.record.key)
-            _store(report, store, told, model, event)
-        elif isinstance(event, Full):
+            _store(report, store, observer, model, event)
+        elif isinstance(event, DiskFull):
             raise StoreError(event.message)
         elif isinstance(event, Crash):
             for cell in model.cells:
                 if cell.key not in reported:
-                    _store(report, store, told, model, Finished(failed_record(model, cell, event.reason)))
+                    _store(report, store, observer, model, Finished(failed_record(model, cell, event.reason)))
 
     executor: Executor = InProcess() if workers == 1 else Workers(workers)
-    told.started(report.plan, todo, workers)
+    observer.started(report.plan, todo, workers)
     # The long ones first, so that no worker waits at the end.
     order = sorted(range(len(work)), key=lambda index: -_cost(todo[index])) if workers > 1 else list(range(len(work)))
     executor.run([work[index] for index in order], perform, lambda place, event: handle(order[place], event))
@@ -275,7 +277,7 @@ def _default_jobs(todo: Sequence[ModelPlan], store: RunStore, device: str, cores
     return min(trainings, cores // threads)
 
 
-def _store(report: RunReport, store: RunStore, told: Observer, model: ModelPlan, event: Finished) -> None:
+def _store(report: RunReport, store: RunStore, observer: Observer, model: ModelPlan, event: Finished) -> None:
     store.write(event.record, event.per_image, event.images, speed=event.speed)
     (report.done if event.record.status == "ok" else report.failed).append(event.record)
-    told.finished(model, event.record)
+    observer.finished(model, event.record)

@@ -128,7 +128,7 @@ class Suite(Schema):
         return self._document.where(*place) if self._document is not None else f"suite '{self.name}'"
 
     @contextmanager
-    def blamed(self, *place: str | int) -> Iterator[None]:
+    def locate_errors(self, *place: str | int) -> Iterator[None]:
         """Say of an error in the block which line of the suite's file it comes from."""
         try:
             yield
@@ -176,7 +176,7 @@ class Suite(Schema):
         """
         found: list[ReportedFigure] = []
         for index, spec in enumerate(self.reported):
-            with self.blamed("reported", index):
+            with self.locate_errors("reported", index):
                 is_file = self._base is not None and spec.table.endswith(".csv")
                 figures = read_reported(self._base / spec.table if is_file and self._base else spec.table, spec.models)
                 at_scale = [figure for figure in figures if figure.scale in self.scales]
@@ -332,7 +332,7 @@ def _validate(document: yaml_lines.Document, base: Path | None) -> Suite:
         _check_recipes(one, document)
         _check_seeds(one)
         for index, entry in enumerate(one.models):
-            with one.blamed("models", index):
+            with one.locate_errors("models", index):
                 one.scales_of(entry)
     suite.reported_figures()
     return suite

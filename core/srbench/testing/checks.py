@@ -162,8 +162,8 @@ def check_gradients_reach_every_parameter(subject: Subject, example: Example) ->
         (loss if extra is None else loss + extra).backward()
     without = [name for name, p in trainable.items() if p.grad is None]
     _require(not without, f"no gradient reaches {', '.join(without)}")
-    wild = [name for name, p in trainable.items() if p.grad is not None and not torch.isfinite(p.grad).all()]
-    _require(not wild, f"the gradient of {', '.join(wild)} is not finite")
+    nonfinite = [name for name, p in trainable.items() if p.grad is not None and not torch.isfinite(p.grad).all()]
+    _require(not nonfinite, f"the gradient of {', '.join(nonfinite)} is not finite")
 
 
 def check_each_tensor_stored_once(subject: Subject, example: Example) -> None:

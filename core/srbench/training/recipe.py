@@ -117,14 +117,14 @@ class Recipe(BaseModel):
         return self
 
     @property
-    def deciding(self) -> dict[str, Any]:
+    def hashed_settings(self) -> dict[str, Any]:
         """Return all that decides the weights, as plain values: checkpointing and validation do not."""
         return self.model_dump(mode="json", exclude={"checkpoint_every", "validate_every"})
 
     @property
     def digest(self) -> str:
         """Return the SHA-256 (hex) of all that decides the weights."""
-        return hashlib.sha256(json.dumps(self.deciding, sort_keys=True).encode()).hexdigest()
+        return hashlib.sha256(json.dumps(self.hashed_settings, sort_keys=True).encode()).hexdigest()
 
     def check_scales(self, scales: tuple[int, ...]) -> None:
         """Raise ConfigError where `gt_size` is not a multiple of every scale."""

@@ -127,7 +127,7 @@ def train(
     identity: dict[str, Any] = {
         "model": str(name),
         "scales": list(scales),
-        "recipe": recipe.deciding,
+        "recipe": recipe.hashed_settings,
         "training data": dataset.content_hash(),
         "starting weights": None if weights is None else _weights_sha256(weights),
     }

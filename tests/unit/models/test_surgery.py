@@ -15,7 +15,7 @@ from srbench.models.counting import count_stored
 from srbench.models.methods.base import SharingMethod
 from srbench.models.methods.dense import Dense
 from srbench.models.methods.recursive import Recursive
-from srbench.models.shared_modules import Use
+from srbench.models.shared_modules import TiedLayer
 from srbench.models.sites import SharingSite
 from srbench.models.surgery import apply_method, fold, layer_at, tie
 from srbench.registry import canonical_name, make_method
@@ -30,7 +30,7 @@ class Steps(Backbone):
         self.convs = nn.ModuleList(nn.Conv2d(8, 8, 3, padding=1, groups=8 // width) for width in widths)
         act = nn.PReLU(8)
         self.shared["act"] = act
-        self.acts = nn.ModuleList(Use(act) for _ in widths)
+        self.acts = nn.ModuleList(TiedLayer(act) for _ in widths)
         self.exit = nn.Sequential(nn.Conv2d(8, 12, 3, padding=1), nn.PixelShuffle(2))
         if native:
             tie(self, self.sharing_sites())
@@ -122,7 +122,7 @@ def test_ps_forgets_the_native_tie() -> None:
     shared = srbench.create_model("drrn_b1u9+ps(ratio=1/9)", scale=2)
     assert sorted(shared.shared) == ["ps_units"]
     assert not [key for key in shared.state_dict() if "native" in key]
-    assert not [module for module in shared.modules() if isinstance(module, Use)]
+    assert not [module for module in shared.modules() if isinstance(module, TiedLayer)]
 
 
 # --- companions
@@ -149,7 +149,7 @@ class FailsLate(Dense):
     """Fails at the last site."""
 
     def replace(
-        self, site: SharingSite, module: nn.Module, shared: nn.Module | None, tasks: tuple[int, ...]
+        self, site: SharingSite, module: nn.Module, shared: nn.Module | None, scales: tuple[int, ...]
     ) -> nn.Module:
         if site.path == "convs.2":
             raise SharingError("not this one")

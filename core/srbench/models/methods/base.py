@@ -66,13 +66,13 @@ class SharingMethod:
                 by_bank.setdefault(site.bank, []).append(site)
         return [SiteGroup(bank, tuple(members)) for bank, members in by_bank.items()]
 
-    def build(self, group: SiteGroup, modules: Mapping[str, nn.Module], tasks: tuple[int, ...]) -> nn.Module | None:
+    def build(self, group: SiteGroup, modules: Mapping[str, nn.Module], scales: tuple[int, ...]) -> nn.Module | None:
         """Make what the group's layers share; None where they share nothing.
 
         Args:
             group: The sites.
             modules: Path -> the module there now, of sites and sources, whose shape, weights and bias may be used.
-            tasks: The scales of a multi-scale network, each with coefficients of its own.
+            scales: The scales of a multi-scale network, each with coefficients of its own.
 
         Raises:
             SharingError: The sites cannot share this way; the message names layer and dimension.
@@ -80,16 +80,16 @@ class SharingMethod:
         return None
 
     def replace(
-        self, site: SharingSite, module: nn.Module, shared: nn.Module | None, tasks: tuple[int, ...]
+        self, site: SharingSite, module: nn.Module, shared: nn.Module | None, scales: tuple[int, ...]
     ) -> nn.Module:
-        """Return the module that takes the place of `module` at a site; `tasks` are the scales that come by there."""
+        """Return the module that takes the place of `module` at a site; `scales` are the scales that come by there."""
         raise NotImplementedError
 
     def applied(self, model: Backbone) -> None:
         """Do what needs the whole network, after the modules at its sites have been replaced."""
 
-    def fold(self, site: SharingSite, module: nn.Module, task: int | None) -> nn.Module | None:
-        """Return a plain layer that computes the same for one task, or None where folding would cost more work."""
+    def fold(self, site: SharingSite, module: nn.Module, scale: int | None) -> nn.Module | None:
+        """Return a plain layer that computes the same for one scale, or None where folding would cost more work."""
         return None
 
     def auxiliary_loss(self, model: Backbone) -> Tensor | None:

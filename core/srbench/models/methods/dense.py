@@ -32,11 +32,11 @@ class Dense(SharingMethod):
         return [SiteGroup(site.path, (site,)) for site in sites if self.takes(site)]
 
     def replace(
-        self, site: SharingSite, module: nn.Module, shared: nn.Module | None, tasks: tuple[int, ...]
+        self, site: SharingSite, module: nn.Module, shared: nn.Module | None, scales: tuple[int, ...]
     ) -> nn.Module:
         """Return a copy of the module, with parameters that no other site holds."""
         return copy.deepcopy(module)
 
-    def fold(self, site: SharingSite, module: nn.Module, task: int | None) -> nn.Module | None:
+    def fold(self, site: SharingSite, module: nn.Module, scale: int | None) -> nn.Module | None:
         """Return the module: it is a plain layer already."""
         return module

@@ -38,7 +38,7 @@ class Recursive(SharingMethod):
                 by_tie.setdefault(f"{site.tie}_companion{number}", []).append(companion)
         return [SiteGroup(tie, tuple(members)) for tie, members in by_tie.items()]
 
-    def build(self, group: SiteGroup, modules: Mapping[str, nn.Module], tasks: tuple[int, ...]) -> nn.Module | None:
+    def build(self, group: SiteGroup, modules: Mapping[str, nn.Module], scales: tuple[int, ...]) -> nn.Module | None:
         """Take the module of the first use as the one layer of the class.
 
         Raises:
@@ -55,12 +55,12 @@ class Recursive(SharingMethod):
         return modules[first]
 
     def replace(
-        self, site: SharingSite, module: nn.Module, shared: nn.Module | None, tasks: tuple[int, ...]
+        self, site: SharingSite, module: nn.Module, shared: nn.Module | None, scales: tuple[int, ...]
     ) -> nn.Module:
         """Return the one layer of the class."""
         assert shared is not None  # `build` always returns one
         return shared
 
-    def fold(self, site: SharingSite, module: nn.Module, task: int | None) -> nn.Module | None:
+    def fold(self, site: SharingSite, module: nn.Module, scale: int | None) -> nn.Module | None:
         """Return the module: it is a plain layer already."""
         return module

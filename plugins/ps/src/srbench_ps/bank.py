@@ -9,9 +9,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 
-from srbench.errors import SharingError
-from srbench.models.methods.base import SiteGroup
-from srbench.models.sites import SharingSite
+from srbench.plugin import SharingError, SharingSite, SiteGroup
 from srbench_ps.layers import FilterBank, SharedBias, SharedConv
 from srbench_ps.shape import Shape4
 from srbench_ps.tiling import canonical_kernel, kernel_shape, tile_grid, to_tiles
@@ -47,7 +45,7 @@ def make_bank(method: PS, group: SiteGroup, modules: Mapping[str, nn.Module]) ->
 
 
 def make_layer(
-    method: PS, site: SharingSite, module: nn.Module, shared: nn.Module | None, tasks: tuple[int, ...]
+    method: PS, site: SharingSite, module: nn.Module, shared: nn.Module | None, scales: tuple[int, ...]
 ) -> SharedConv:
     """Make the convolution that takes its kernel from the bank; see `PS.replace`."""
     layer = _convolution(site.path, module)
@@ -55,12 +53,12 @@ def make_layer(
     policy = method.bias_policy(site)
     tied = shared.biases[_key(site.tie)] if policy == "tied" and layer.bias is not None else None
     assert tied is None or isinstance(tied, SharedBias)
-    made = SharedConv(layer, shared, tasks, site.path, policy, tied)
+    made = SharedConv(layer, shared, scales, site.path, policy, tied)
     if method.init == "svd":
         with torch.no_grad():
-            for task in tasks:
-                made.coefficients[f"x{task}"].copy_(
-                    shared.pending.pop(site.path) if task == tasks[-1] else shared.pending[site.path]
+            for scale in scales:
+                made.coefficients[f"x{scale}"].copy_(
+                    shared.pending.pop(site.path) if scale == scales[-1] else shared.pending[site.path]
                 )
             if layer.bias is not None:
                 for bias in made.own_biases():

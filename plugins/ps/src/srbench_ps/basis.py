@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from srbench.errors import ConfigError
-from srbench.registry.registries import register_method
+from srbench.plugin import ConfigError, register_method
 from srbench_ps.per_layer import PerLayerMethod
 
 if TYPE_CHECKING:

@@ -8,13 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from srbench.errors import ConfigError
-from srbench.models.architecture import Architecture
-from srbench.models.backbone import Backbone
-from srbench.models.mean_shift import mean_shift
-from srbench.models.sites import SharingSite
-from srbench.models.surgery import tie
-from srbench.registry.registries import register_backbone
+from srbench.plugin import Architecture, Backbone, ConfigError, SharingSite, mean_shift, register_backbone, tie
 
 __all__ = ["CARN", "carn", "carn_m"]
 

@@ -9,11 +9,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from srbench.errors import ConfigError
-from srbench.models.backbone import Backbone
-from srbench.models.surgery import apply_method, layer_at
-from srbench.registry import canonical_name
-from srbench.registry.names import ModelName
+from srbench.plugin import Backbone, ConfigError, ModelName, apply_method, canonical_name, layer_at
 from srbench_ps.loading import shared_layers
 from srbench_ps.method import PS
 from srbench_ps.tiling import canonical_kernel, to_tiles

@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from srbench.errors import ConfigError, SharingError
-from srbench.registry.registries import register_method
+from srbench.plugin import ConfigError, SharingError, register_method
 from srbench_ps.per_layer import PerLayerMethod
 
 if TYPE_CHECKING:
     from torch import nn
 
-    from srbench.models.sites import SharingSite
+    from srbench.plugin import SharingSite
 
 __all__ = ["DSConv"]
 

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from srbench.errors import SharingError
-from srbench.models.backbone import Backbone
-from srbench.models.loading import load_network, parse_scales
+from srbench.plugin import Backbone, SharingError, load_network, parse_scales
 from srbench_ps.layers import SharedConv
 
 __all__ = ["load_network", "parse_scales", "shared_layers"]

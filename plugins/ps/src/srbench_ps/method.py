@@ -6,16 +6,13 @@ from collections.abc import Mapping
 from fractions import Fraction
 from typing import TYPE_CHECKING
 
-from srbench.errors import ConfigError, SharingError
-from srbench.models.methods.base import SharingMethod, SiteGroup
-from srbench.models.sites import BIAS_POLICIES
-from srbench.registry.registries import register_method
+from srbench.plugin import BIAS_POLICIES, ConfigError, SharingError, SharingMethod, SiteGroup, register_method
 from srbench_ps.shape import PartialShape
 
 if TYPE_CHECKING:
     from torch import nn
 
-    from srbench.models.sites import SharingSite
+    from srbench.plugin import SharingSite
 
 __all__ = ["PS"]
 
@@ -74,7 +71,7 @@ class PS(SharingMethod):
         self.init = None if init == "he" else init
         self.bias = bias
 
-    def build(self, group: SiteGroup, modules: Mapping[str, nn.Module], tasks: tuple[int, ...]) -> nn.Module:
+    def build(self, group: SiteGroup, modules: Mapping[str, nn.Module], scales: tuple[int, ...]) -> nn.Module:
         """Make the filter bank of a group, initialised.
 
         Raises:
@@ -86,18 +83,18 @@ class PS(SharingMethod):
         return make_bank(self, group, modules)
 
     def replace(
-        self, site: SharingSite, module: nn.Module, shared: nn.Module | None, tasks: tuple[int, ...]
+        self, site: SharingSite, module: nn.Module, shared: nn.Module | None, scales: tuple[int, ...]
     ) -> nn.Module:
         """Return the convolution that takes its kernel from the bank."""
         from srbench_ps.bank import make_layer
 
-        return make_layer(self, site, module, shared, tasks)
+        return make_layer(self, site, module, shared, scales)
 
-    def fold(self, site: SharingSite, module: nn.Module, task: int | None) -> nn.Module | None:
+    def fold(self, site: SharingSite, module: nn.Module, scale: int | None) -> nn.Module | None:
         """Return the plain convolution with the kernel that the layer synthesises."""
         from srbench_ps.layers import SharedConv
 
-        return module.folded(task) if isinstance(module, SharedConv) else None
+        return module.folded(scale) if isinstance(module, SharedConv) else None
 
     def synthesis_macs(self, site: SharingSite, module: nn.Module) -> int:
         """Return `p * N_p * e`, the multiply-accumulates of `coefficients @ bank`."""
@@ -105,7 +102,7 @@ class PS(SharingMethod):
 
         if not isinstance(module, SharedConv):
             return 0
-        coefficients = module.coefficients[f"x{module.task}"]
+        coefficients = module.coefficients[f"x{module.active_scale}"]
         return int(coefficients.numel() * module.bank.filters.shape[1])
 
     def bias_policy(self, site: SharingSite) -> str:

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from srbench.models.methods.base import SharingMethod, SiteGroup
+from srbench.plugin import SharingMethod, SiteGroup
 
 if TYPE_CHECKING:
     from torch import nn
 
-    from srbench.models.sites import SharingSite
+    from srbench.plugin import SharingSite
 
 __all__ = ["PerLayerMethod"]
 
@@ -41,7 +41,7 @@ class PerLayerMethod(SharingMethod):
             by_tie.setdefault(site.tie, []).append(site)
         return [SiteGroup(tie, tuple(members)) for tie, members in by_tie.items()]
 
-    def build(self, group: SiteGroup, modules: Mapping[str, nn.Module], tasks: tuple[int, ...]) -> nn.Module | None:
+    def build(self, group: SiteGroup, modules: Mapping[str, nn.Module], scales: tuple[int, ...]) -> nn.Module | None:
         """Make one replacement for a layer that all sites of the group use; None where each has its own.
 
         Raises:
@@ -52,7 +52,7 @@ class PerLayerMethod(SharingMethod):
         return self.restructured(path, modules[path]) if one_layer else None
 
     def replace(
-        self, site: SharingSite, module: nn.Module, shared: nn.Module | None, tasks: tuple[int, ...]
+        self, site: SharingSite, module: nn.Module, shared: nn.Module | None, scales: tuple[int, ...]
     ) -> nn.Module:
         """Return the group's replacement, or one for this layer alone."""
         return self.restructured(site.path, module) if shared is None else shared

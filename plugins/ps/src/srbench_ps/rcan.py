@@ -4,12 +4,8 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from srbench.compat import basicsr_archs as archs
-from srbench.errors import ConfigError
-from srbench.models.architecture import Architecture
-from srbench.models.backbone import Backbone
-from srbench.models.sites import SharingSite
-from srbench.registry.registries import register_backbone
+from srbench.plugin import Architecture, Backbone, ConfigError, SharingSite, register_backbone
+from srbench.plugin import basicsr_archs as archs
 
 __all__ = ["RCAN", "rcan_g5b10"]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from srbench.errors import ConfigError
+from srbench.plugin import ConfigError
 
 __all__ = ["PartialShape", "Shape4"]
 

@@ -7,7 +7,7 @@ from typing import Any, cast
 import torch
 from torch import Tensor, nn
 
-from srbench.errors import SharingError
+from srbench.plugin import SharingError
 from srbench_ps.bank import truncated_svd
 
 __all__ = ["BasisConv", "DepthwiseSeparable", "plain_convolution"]

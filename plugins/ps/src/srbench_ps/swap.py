@@ -13,16 +13,11 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from srbench.errors import ConfigError
-from srbench.evaluation.evaluate import evaluate
-from srbench.models.backbone import Backbone
-from srbench.models.surgery import fold
+from srbench.plugin import Backbone, ConfigError, evaluate, fold
 from srbench_ps.loading import shared_layers
 
 if TYPE_CHECKING:
-    from srbench.data.datasets import Dataset
-    from srbench.metrics.base import Metric
-    from srbench.protocols import Protocol
+    from srbench.plugin import Dataset, Metric, Protocol
 
 __all__ = ["SwapCell", "measure_swaps", "with_coefficients_of"]
 

@@ -5,8 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from srbench.errors import ConfigError
-from srbench.results.store import RunStore
+from srbench.plugin import ConfigError, RunStore
 from srbench_ps.swap import SwapCell
 
 __all__ = ["read_swaps"]

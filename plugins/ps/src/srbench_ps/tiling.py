@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-from srbench.errors import SharingError
+from srbench.plugin import SharingError
 from srbench_ps.shape import Shape4
 
 __all__ = ["canonical_kernel", "from_canonical", "from_tiles", "kernel_shape", "tile_grid", "to_tiles"]

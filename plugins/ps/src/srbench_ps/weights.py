@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from srbench.models.weight_sources import WeightSource
+from srbench.plugin import WeightSource
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -9,10 +9,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from srbench.cost.counts import work_at
-from srbench.cost.operators import on_meta
-from srbench.errors import ConfigError
-from srbench.models.backbone import Backbone
+from srbench.plugin import Backbone, ConfigError, on_meta, work_at
 from srbench_sparse_mask.block import BlockMasks, MaskedBlock, masked_blocks
 
 __all__ = ["ImageWork", "ModuleWork", "account", "executed_macs", "module_work", "recorded_masks"]

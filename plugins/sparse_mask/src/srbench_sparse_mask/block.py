@@ -10,8 +10,7 @@ from typing import Any, cast
 import torch
 from torch import Tensor, nn
 
-from srbench.models.shared_modules import SharedUser
-from srbench.models.sites import BlockSpec
+from srbench.plugin import BlockSpec, SharedModuleRef
 from srbench_sparse_mask.masks import SharedMask
 from srbench_sparse_mask.rows import Positions
 from srbench_sparse_mask.sparse import DENSEST, dense_part, sparse_conv
@@ -150,7 +149,7 @@ class MaskedConv(nn.Module):
         return masked
 
 
-class MaskedBlock(SharedUser):
+class MaskedBlock(SharedModuleRef):
     """A block with its masks.
 
     Attributes:

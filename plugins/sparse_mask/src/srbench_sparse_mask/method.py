@@ -6,15 +6,12 @@ from collections.abc import Mapping, Sequence
 from fractions import Fraction
 from typing import TYPE_CHECKING
 
-from srbench.errors import ConfigError, SharingError
-from srbench.models.methods.base import SharingMethod, SiteGroup
-from srbench.registry.registries import register_method
+from srbench.plugin import ConfigError, SharingError, SharingMethod, SiteGroup, register_method
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-    from srbench.models.backbone import Backbone
-    from srbench.models.sites import SharingSite
+    from srbench.plugin import Backbone, SharingSite
 
 __all__ = ["SparseMask"]
 
@@ -119,14 +116,14 @@ class SparseMask(SharingMethod):
         """Take the blocks that say what they consist of."""
         return super().takes(site) and site.parts is not None
 
-    def build(self, group: SiteGroup, modules: Mapping[str, nn.Module], tasks: tuple[int, ...]) -> nn.Module | None:
+    def build(self, group: SiteGroup, modules: Mapping[str, nn.Module], scales: tuple[int, ...]) -> nn.Module | None:
         """Make the spatial mask of several blocks; None for a block with masks of its own."""
         from srbench_sparse_mask.surgery import shared_mask
 
         return shared_mask(self, group, modules)
 
     def replace(
-        self, site: SharingSite, module: nn.Module, shared: nn.Module | None, tasks: tuple[int, ...]
+        self, site: SharingSite, module: nn.Module, shared: nn.Module | None, scales: tuple[int, ...]
     ) -> nn.Module:
         """Return the block with its masks.
 

@@ -6,12 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from srbench.errors import ConfigError
-from srbench.models.architecture import Architecture
-from srbench.models.backbone import Backbone
-from srbench.models.mean_shift import mean_shift
-from srbench.models.sites import BlockSpec, SharingSite
-from srbench.registry.registries import register_backbone
+from srbench.plugin import Architecture, Backbone, BlockSpec, ConfigError, SharingSite, mean_shift, register_backbone
 from srbench_sparse_mask.engine import sparse_features
 from srbench_sparse_mask.method import SparseMask
 from srbench_sparse_mask.surgery import infers_sparsely, mask_natively

@@ -7,12 +7,8 @@ from typing import cast
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from srbench.compat import basicsr_archs as archs
-from srbench.errors import ConfigError
-from srbench.models.architecture import Architecture
-from srbench.models.backbone import Backbone
-from srbench.models.sites import BlockSpec, SharingSite
-from srbench.registry.registries import register_backbone
+from srbench.plugin import Architecture, Backbone, BlockSpec, ConfigError, SharingSite, register_backbone
+from srbench.plugin import basicsr_archs as archs
 
 __all__ = ["MSRResNet", "SRResNet", "msrresnet", "srresnet", "srresnet_tiny"]
 

@@ -6,11 +6,7 @@ from typing import cast
 
 from torch import Tensor, nn
 
-from srbench.errors import ConfigError
-from srbench.models.architecture import Architecture
-from srbench.models.backbone import Backbone
-from srbench.models.sites import SharingSite
-from srbench.registry.registries import register_backbone
+from srbench.plugin import Architecture, Backbone, ConfigError, SharingSite, register_backbone
 
 __all__ = ["SRResNetBN", "srresnet_bn"]
 

@@ -8,10 +8,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from torch import nn
 
-from srbench.errors import ConfigError, SharingError
-from srbench.models.backbone import Backbone
-from srbench.models.methods.base import SiteGroup
-from srbench.models.sites import BlockSpec, SharingSite
+from srbench.plugin import Backbone, BlockSpec, ConfigError, SharingError, SharingSite, SiteGroup
 from srbench_sparse_mask.block import PATHS, MaskedBlock, masked_blocks
 from srbench_sparse_mask.masks import (
     DynamicChannelMask,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from srbench.models.weight_sources import WeightSource
+from srbench.plugin import WeightSource
 
 if TYPE_CHECKING:
     from torch import Tensor

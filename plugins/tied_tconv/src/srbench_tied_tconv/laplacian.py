@@ -8,10 +8,7 @@ from fractions import Fraction
 import torch
 from torch import Tensor, nn
 
-from srbench.errors import ConfigError
-from srbench.models.architecture import Architecture
-from srbench.models.luma import LumaBackbone
-from srbench.models.matlab_bicubic import matlab_bicubic
+from srbench.plugin import Architecture, ConfigError, LumaBackbone, matlab_bicubic
 
 __all__ = ["LEAK", "LaplacianPyramid", "UpConv", "enlarging_filter", "initialise"]
 

@@ -5,9 +5,7 @@ from __future__ import annotations
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from srbench.errors import ConfigError
-from srbench.models.sites import SharingSite
-from srbench.registry.registries import register_backbone
+from srbench.plugin import ConfigError, SharingSite, register_backbone
 from srbench_tied_tconv.laplacian import LEAK, LaplacianPyramid, UpConv, enlarging_filter, initialise
 
 __all__ = ["LapSRN", "lapsrn"]

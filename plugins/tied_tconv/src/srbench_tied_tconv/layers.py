@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import cast
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
-from srbench.errors import SharingError
-from srbench.models.backbone import Backbone
-from srbench.models.shared_modules import SharedUser, Use
+from srbench.plugin import Backbone, ConvOptions, SharedModuleRef, SharingError, TiedLayer
 
 __all__ = ["AdjointConv", "untie"]
 
 
-class AdjointConv(SharedUser):
+class AdjointConv(SharedModuleRef):
     """A transposed convolution with the weights of convolutions, unmodified, and with a bias of its own.
 
     A kernel `(out, in, k, k)` of a convolution goes into `conv_transpose2d` as it is, which then maps `out` channels to
@@ -36,8 +34,7 @@ class AdjointConv(SharedUser):
         _check_shapes(layer, convs, path)
         super().__init__(convs[0][1])
         self._referred = tuple(conv for _, conv in convs)
-        self.stride, self.padding, self.output_padding = layer.stride, layer.padding, layer.output_padding
-        self.groups, self.dilation = layer.groups, layer.dilation
+        self.options = ConvOptions.of(layer, path)
         self.bias = None if layer.bias is None else nn.Parameter(layer.bias.detach().clone())
         self.logits = nn.Parameter(layer.weight.new_zeros(len(convs))) if len(convs) > 1 else None
 
@@ -54,41 +51,17 @@ class AdjointConv(SharedUser):
 
     def forward(self, x: Tensor) -> Tensor:
         """Return `(N, out, H, W)` of features `(N, in, h, w)`."""
-        return F.conv_transpose2d(
-            x,
-            self.weight,
-            self.bias,
-            self.stride,
-            self.padding,  # type: ignore[arg-type]
-            self.output_padding,
-            self.groups,
-            self.dilation,
-        )
+        return self.options.apply(x, self.weight, self.bias)
 
     @torch.no_grad()
     def untied(self) -> nn.ConvTranspose2d:
         """Return the plain transposed convolution that computes the same."""
-        weight = self.weight
-        layer = nn.ConvTranspose2d(
-            weight.shape[0],
-            weight.shape[1] * self.groups,
-            (weight.shape[2], weight.shape[3]),
-            self.stride,  # type: ignore[arg-type]
-            self.padding,  # type: ignore[arg-type]
-            self.output_padding,  # type: ignore[arg-type]
-            self.groups,
-            self.bias is not None,
-            self.dilation,  # type: ignore[arg-type]
-        ).to(weight)
-        layer.weight.copy_(weight)
-        if self.bias is not None and layer.bias is not None:
-            layer.bias.copy_(self.bias)
-        return layer
+        return cast(nn.ConvTranspose2d, self.options.plain(self.weight, self.bias))
 
     def extra_repr(self) -> str:
         """Describe the layer for `print(model)`."""
         size = "x".join(map(str, self.weight.shape))
-        return f"{size} of {len(self._referred)} convolution(s), stride={self.stride}"
+        return f"{size} of {len(self._referred)} convolution(s), stride={self.options.stride}"
 
 
 def untie(model: Backbone) -> None:
@@ -101,9 +74,9 @@ def untie(model: Backbone) -> None:
         if isinstance(module, AdjointConv):
             plain[id(module)] = model.shared[key] = module.untied()
     for path, module in list(model.named_modules()):
-        if isinstance(module, Use) and id(module.shared_module) in plain:
+        if isinstance(module, TiedLayer) and id(module.shared_module) in plain:
             parent, _, name = path.rpartition(".")
-            setattr(model.get_submodule(parent), name, Use(plain[id(module.shared_module)]))
+            setattr(model.get_submodule(parent), name, TiedLayer(plain[id(module.shared_module)]))
         elif isinstance(module, AdjointConv):
             parent, _, name = path.rpartition(".")
             setattr(model.get_submodule(parent), name, module.untied())

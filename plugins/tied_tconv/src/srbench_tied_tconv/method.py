@@ -5,14 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from srbench.errors import ConfigError, SharingError
-from srbench.models.methods.base import SharingMethod, SiteGroup
-from srbench.registry.registries import register_method
+from srbench.plugin import ConfigError, SharingError, SharingMethod, SiteGroup, register_method
 
 if TYPE_CHECKING:
     from torch import nn
 
-    from srbench.models.sites import SharingSite
+    from srbench.plugin import SharingSite
 
 __all__ = ["TiedTConv"]
 
@@ -74,7 +72,7 @@ class TiedTConv(SharingMethod):
                 number = "1 convolution" if len(places) == 1 else f"{len(places)} convolutions"
                 raise SharingError(f"conv={self.conv}: a block of '{backbone}' has {number}; give {there}")
 
-    def build(self, group: SiteGroup, modules: Mapping[str, nn.Module], tasks: tuple[int, ...]) -> nn.Module:
+    def build(self, group: SiteGroup, modules: Mapping[str, nn.Module], scales: tuple[int, ...]) -> nn.Module:
         """Make the adjoint that all sites of a natively tied class use, or one for each site."""
         from torch import nn
 
@@ -106,20 +104,20 @@ class TiedTConv(SharingMethod):
         return next(iter(made.values())) if len(made) == 1 else layers
 
     def replace(
-        self, site: SharingSite, module: nn.Module, shared: nn.Module | None, tasks: tuple[int, ...]
+        self, site: SharingSite, module: nn.Module, shared: nn.Module | None, scales: tuple[int, ...]
     ) -> nn.Module:
         """Return the adjoint that serves the site."""
         from torch import nn
 
-        from srbench.models.shared_modules import Use
+        from srbench.plugin import TiedLayer
         from srbench_tied_tconv.layers import AdjointConv
 
         if isinstance(shared, AdjointConv):
             return shared
         assert isinstance(shared, nn.ModuleDict)  # `build` made it
-        return Use(shared[_key(site)])
+        return TiedLayer(shared[_key(site)])
 
-    def fold(self, site: SharingSite, module: nn.Module, task: int | None) -> nn.Module | None:
+    def fold(self, site: SharingSite, module: nn.Module, scale: int | None) -> nn.Module | None:
         """Return the plain transposed convolution."""
         from srbench_tied_tconv.layers import AdjointConv
 

@@ -7,9 +7,7 @@ from typing import Literal
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from srbench.models.sites import SharingSite
-from srbench.models.surgery import tie
-from srbench.registry.registries import register_backbone
+from srbench.plugin import SharingSite, register_backbone, tie
 from srbench_tied_tconv.laplacian import LEAK, LaplacianPyramid, UpConv, enlarging_filter, initialise
 
 __all__ = [

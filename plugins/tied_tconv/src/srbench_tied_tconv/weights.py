@@ -6,8 +6,7 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from srbench.errors import WeightsError
-from srbench.models.weight_sources import PerScaleWeights, WeightSource
+from srbench.plugin import PerScaleWeights, WeightsError, WeightSource
 
 if TYPE_CHECKING:
     from torch import Tensor

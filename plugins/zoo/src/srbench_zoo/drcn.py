@@ -6,13 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from srbench.errors import ConfigError
-from srbench.models.architecture import Architecture
-from srbench.models.luma import LumaBackbone
-from srbench.models.matlab_bicubic import matlab_bicubic
-from srbench.models.sites import SharingSite
-from srbench.models.surgery import tie
-from srbench.registry.registries import register_backbone
+from srbench.plugin import Architecture, ConfigError, LumaBackbone, SharingSite, matlab_bicubic, register_backbone, tie
 from srbench_zoo.parts import bicubic_reach, initialise_he
 
 __all__ = ["DRCN", "drcn"]

@@ -7,10 +7,8 @@ from typing import Self, cast
 import torch
 from torch import Tensor, nn
 
-from srbench.compat import basicsr_archs as archs
-from srbench.models.architecture import Architecture
-from srbench.models.luma import LumaBackbone
-from srbench.registry.registries import register_backbone
+from srbench.plugin import Architecture, LumaBackbone, register_backbone
+from srbench.plugin import basicsr_archs as archs
 from srbench_zoo.parts import single_scale
 
 __all__ = ["ECBSR", "EdgeBlock", "ecbsr"]

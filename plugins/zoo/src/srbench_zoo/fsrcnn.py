@@ -6,10 +6,7 @@ from typing import cast
 
 from torch import Tensor, nn
 
-from srbench.models.architecture import Architecture
-from srbench.models.luma import LumaBackbone
-from srbench.models.sites import SharingSite
-from srbench.registry.registries import register_backbone
+from srbench.plugin import Architecture, LumaBackbone, SharingSite, register_backbone
 from srbench_zoo.parts import single_scale
 
 __all__ = ["FSRCNN", "fsrcnn"]

@@ -6,11 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from srbench.errors import ConfigError
-from srbench.models.architecture import Architecture
-from srbench.models.backbone import Backbone
-from srbench.models.sites import BlockSpec, SharingSite
-from srbench.registry.registries import register_backbone
+from srbench.plugin import Architecture, Backbone, BlockSpec, ConfigError, SharingSite, register_backbone
 from srbench_zoo.attention import ContrastAttention
 from srbench_zoo.parts import pixel_shuffle_tail, single_scale
 

@@ -7,7 +7,7 @@ from math import ceil
 
 from torch import Tensor, nn
 
-from srbench.errors import ConfigError
+from srbench.plugin import ConfigError
 
 __all__ = ["bicubic_reach", "initialise_he", "pixel_shuffle_tail", "shuffle_reach", "single_scale", "with_mean_buffer"]
 

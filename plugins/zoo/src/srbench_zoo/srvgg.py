@@ -4,11 +4,8 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from srbench.compat import basicsr_archs as archs
-from srbench.models.architecture import Architecture
-from srbench.models.backbone import Backbone
-from srbench.models.sites import SharingSite
-from srbench.registry.registries import register_backbone
+from srbench.plugin import Architecture, Backbone, SharingSite, register_backbone
+from srbench.plugin import basicsr_archs as archs
 from srbench_zoo.parts import single_scale
 
 __all__ = ["SRVGG", "srvgg"]

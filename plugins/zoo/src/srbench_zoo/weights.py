@@ -7,7 +7,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING
 
-from srbench.models.weight_sources import PerScaleWeights, WeightSource
+from srbench.plugin import PerScaleWeights, WeightSource
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -33,10 +33,7 @@ def compress(
 
     Example: `srbench compress edsr_tiny --weights tiny.safetensors --scale 2 --ratio 1/2 -o half.safetensors`
     """
-    from srbench.cli.output import print_table, write_json
-    from srbench.errors import ConfigError
-    from srbench.registry import canonical_name, make_method
-    from srbench.registry.names import ModelName, parse_value
+    from srbench.plugin import ConfigError, ModelName, canonical_name, make_method, parse_value, print_table, write_json
 
     if method != "ps":
         raise ConfigError(f"--method {method}: this command compresses by 'ps'")
@@ -50,8 +47,7 @@ def compress(
     name = canonical_name(model)
     made = make_method(ModelName(name.backbone, "ps", (("init", "svd"), ("shape", shape), size)))
 
-    from srbench.models.counting import count_parameters
-    from srbench.models.weight_files import save_state
+    from srbench.plugin import count_parameters, save_state
     from srbench_ps.compress import compress_network
     from srbench_ps.loading import load_network, parse_scales
     from srbench_ps.method import PS

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 if TYPE_CHECKING:
-    from srbench.metrics.base import Metric
+    from srbench.plugin import Metric
     from srbench_ps.swap import SwapCell
 
 __all__ = ["swap"]
@@ -51,11 +51,7 @@ def swap(
     from rich.console import Console
     from rich.progress import Progress
 
-    from srbench.cli.output import write_json
-    from srbench.data.datasets import open_dataset
-    from srbench.errors import ConfigError
-    from srbench.protocols import get_protocol
-    from srbench.registry import canonical_name, get_metric
+    from srbench.plugin import ConfigError, canonical_name, get_metric, get_protocol, open_dataset, write_json
 
     if run is not None:
         _show_run(model, run, data, protocol, json)
@@ -71,7 +67,7 @@ def swap(
     dataset = open_dataset(data)
     name = canonical_name(model)
 
-    from srbench.training.determinism import pick_device
+    from srbench.plugin import pick_device
     from srbench_ps.loading import load_network, parse_scales
     from srbench_ps.swap import measure_swaps
 
@@ -97,7 +93,7 @@ def swap(
             progress=lambda: bar.advance(running),
         )
     if json is not None:
-        from srbench.storage import sha256_file
+        from srbench.plugin import sha256_file
 
         write_json(
             {
@@ -119,8 +115,7 @@ def swap(
 
 def _show_run(model: str, run: Path, data: str | None, protocol: str, json: str | None) -> None:
     """Print the tables that a run has finished, one per data set."""
-    from srbench.cli.output import write_json
-    from srbench.registry import canonical_name, get_metric
+    from srbench.plugin import canonical_name, get_metric, write_json
     from srbench_ps.swap_run import read_swaps
 
     name = canonical_name(model)
@@ -146,8 +141,7 @@ def _as_json(cells: list[SwapCell]) -> list[dict[str, Any]]:
 
 
 def _tag_sha256(name: str) -> str:
-    from srbench.registry import tagged_source
-    from srbench.registry.names import parse
+    from srbench.plugin import parse, tagged_source
 
     return str(tagged_source(parse(name)).sha256)
 
@@ -159,7 +153,7 @@ def _differences(cell: SwapCell, cells: list[SwapCell]) -> dict[str, float]:
 
 
 def _print(title: str, cells: list[SwapCell], metric: Metric) -> None:
-    from srbench.cli.output import print_table
+    from srbench.plugin import print_table
 
     digits = 2 if metric.unit == "dB" else 4
     tasks = list(dict.fromkeys(cell.task for cell in cells))

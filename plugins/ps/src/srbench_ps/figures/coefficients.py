@@ -34,10 +34,9 @@ def coefficients(
 
     Example: `srbench figure coefficients drrn_b1u9+ps.author -o coefficients.png`
     """
-    from srbench.errors import UnknownNameError, suggest
-    from srbench.figures import check_target, drawing, save
+    from srbench.plugin import UnknownNameError, check_figure_path, figure_style, save_figure, suggest
 
-    check_target(output)
+    check_figure_path(output)
 
     from srbench_ps.loading import load_network, parse_scales, shared_layers
 
@@ -47,8 +46,8 @@ def coefficients(
     if path not in layers:
         raise UnknownNameError(f"no layer '{path}' with coefficients" + suggest(path, layers, noun="layers"))
     matrices = {scale: layers[path].coefficients[f"x{scale}"].detach().double().numpy() for scale in network.scales}
-    with drawing():
-        save(_draw(str(network.model_name), path, matrices), output)
+    with figure_style():
+        save_figure(_draw(str(network.model_name), path, matrices), output)
     typer.echo(f"{output}")
 
 
@@ -57,7 +56,7 @@ def _draw(name: str, path: str, matrices: Mapping[int, npt.NDArray[np.float64]])
 
     import numpy as np
 
-    from srbench.figures import DIVERGING, Sheet
+    from srbench.plugin import FIGURE_DIVERGING, FigureSheet
 
     limit = max(float(np.abs(matrix).max()) for matrix in matrices.values())
     tiles, filters = next(iter(matrices.values())).shape
@@ -70,7 +69,7 @@ def _draw(name: str, path: str, matrices: Mapping[int, npt.NDArray[np.float64]])
     columns = max(map(len, rows))
     total = _LEFT + columns * (width + _GAP) + 0.95
     bottom = _TOP + len(rows) * _HEIGHT + (len(rows) - 1) * 0.52
-    sheet = Sheet(total, bottom + 0.5, f"Coefficients of {name}")
+    sheet = FigureSheet(total, bottom + 0.5, f"Coefficients of {name}")
     about = f"layer {path}: {tiles} tiles of the kernel, {filters} partial filters"
     sheet.text(0.12, 0.44, f"{about}; one colour scale; rms: root mean square", color="0.35", size=8)
     image = None
@@ -82,7 +81,7 @@ def _draw(name: str, path: str, matrices: Mapping[int, npt.NDArray[np.float64]])
             sheet.text(left, top - 0.12, head, weight="bold", size=9)
             sheet.text(left + width, top - 0.12, f"rms {rms:.3f}", ha="right", color="0.35", size=8)
             axes = sheet.axes(left, top, width, _HEIGHT)
-            image = axes.imshow(matrix, aspect="auto", cmap=DIVERGING, vmin=-limit, vmax=limit)
+            image = axes.imshow(matrix, aspect="auto", cmap=FIGURE_DIVERGING, vmin=-limit, vmax=limit)
             axes.set(xticks=_ticks(filters), yticks=_ticks(tiles) if column == 0 else [])
             for spine in axes.spines.values():
                 spine.set(visible=True, linewidth=0.4, color="0.5")

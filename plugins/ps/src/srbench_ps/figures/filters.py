@@ -13,8 +13,7 @@ if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
-    from srbench.models.backbone import Backbone
-    from srbench.models.sites import SharingSite
+    from srbench.plugin import Backbone, SharingSite
 
 __all__ = ["filters"]
 
@@ -44,10 +43,9 @@ def filters(
     Example: `srbench figure filters "edsr_tiny+recursive" --weights a.safetensors --beside "edsr_tiny+ps"
     --beside-weights b.safetensors -o filters.png`
     """
-    from srbench.errors import ConfigError
-    from srbench.figures import check_target, drawing, save
+    from srbench.plugin import ConfigError, check_figure_path, figure_style, save_figure
 
-    check_target(output)
+    check_figure_path(output)
     if beside is None and beside_weights is not None:
         raise ConfigError("--beside-weights needs --beside MODEL, the network that they belong to")
 
@@ -58,10 +56,10 @@ def filters(
         networks.append(load_network(beside, beside_weights, parse_scales(scales)))
     paths = _chosen(networks[0].sharing_sites(), layers)
     panels = [(str(network.model_name), _panels(network, paths, count, channel)) for network in networks]
-    with drawing():
+    with figure_style():
         from srbench_ps.figures.filters_drawing import draw
 
-        save(draw(panels, paths, channel), output)
+        save_figure(draw(panels, paths, channel), output)
     typer.echo(f"{output}")
 
 
@@ -74,7 +72,7 @@ class Panel:
 
 
 def _chosen(sites: Sequence[SharingSite], layers: str | None) -> list[str]:
-    from srbench.errors import ConfigError, UnknownNameError, suggest
+    from srbench.plugin import ConfigError, UnknownNameError, suggest
 
     known = [site.path for site in sites if site.kind in ("conv", "tconv")]
     if not known:
@@ -93,8 +91,7 @@ def _chosen(sites: Sequence[SharingSite], layers: str | None) -> list[str]:
 def _panels(network: Backbone, paths: Sequence[str], count: int, channel: int) -> list[Panel]:
     from torch import nn
 
-    from srbench.errors import ConfigError
-    from srbench.models.surgery import fold, layer_at
+    from srbench.plugin import ConfigError, fold, layer_at
     from srbench_ps.tiling import canonical_kernel
 
     panels = []

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from srbench.figures import DIVERGING, Sheet
+from srbench.plugin import FIGURE_DIVERGING, FigureSheet
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -32,7 +32,7 @@ def draw(networks: Sequence[tuple[str, Sequence[Panel]]], paths: Sequence[str], 
     width = label + len(panels) * (block + _GAP) + len(networks) * _BAR - (_GAP - 0.1)
     alone = len(networks) == 1
     title = f"Filters of {networks[0][0]}" if alone else "Filters by depth"
-    sheet = Sheet(width, _TOP + len(paths) * _CELL + 0.2, title)
+    sheet = FigureSheet(width, _TOP + len(paths) * _CELL + 0.2, title)
     sheet.text(0.12, 0.44, f"W[0:{columns}, {channel}] of each layer", color="0.35", size=8)
     left = label
     for name, own in networks:
@@ -48,7 +48,7 @@ def draw(networks: Sequence[tuple[str, Sequence[Panel]]], paths: Sequence[str], 
                 for column, kernel in enumerate(kernels):
                     image = sheet.picture(
                         left + column * _CELL, top, _CELL - 0.04, _CELL - 0.04, kernel,
-                        cmap=DIVERGING, vmin=-limit, vmax=limit,
+                        cmap=FIGURE_DIVERGING, vmin=-limit, vmax=limit,
                     )  # fmt: skip
             left += block + _GAP
         sheet.colorbar(image, left - _GAP + 0.1, _TOP, len(paths) * _CELL - 0.04, "weight")

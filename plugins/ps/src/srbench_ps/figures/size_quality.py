@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-    from srbench.registry.names import ModelName
+    from srbench.plugin import ModelName
 
 __all__ = ["size_quality"]
 
@@ -44,12 +44,12 @@ def size_quality(
 
     Example: `srbench figure size-quality runs/ps-table1-x2 -o size-quality.png`
     """
-    from srbench.figures import check_target, drawing, save
+    from srbench.plugin import check_figure_path, figure_style, save_figure
 
-    check_target(output)
+    check_figure_path(output)
     panels = [_measured(runs, data, scale), _reported(reported, reported_data, scale)]
-    with drawing():
-        save(_draw([panel for panel in panels if panel is not None], scale), output)
+    with figure_style():
+        save_figure(_draw([panel for panel in panels if panel is not None], scale), output)
     typer.echo(f"{output}")
 
 
@@ -74,9 +74,7 @@ class Panel:
 
 
 def _measured(runs: Sequence[Path], data: str | None, scale: int) -> Panel:
-    from srbench.errors import ConfigError, UnknownNameError, suggest
-    from srbench.registry.names import parse
-    from srbench.results.store import RunStore
+    from srbench.plugin import ConfigError, RunStore, UnknownNameError, parse, suggest
 
     records = [cell.record for run in runs for cell in RunStore(run).cells() if cell.record.status == "ok"]
     records = [record for record in records if record.scale == scale and record.tier == "trained"]
@@ -110,8 +108,7 @@ def _reported(table: Path | None, data: str, scale: int) -> Panel | None:
     import csv
     from importlib import resources
 
-    from srbench.errors import DataError
-    from srbench.registry.names import parse
+    from srbench.plugin import DataError, parse
 
     packaged = resources.files("srbench.leaderboards") / "reported" / _PUBLISHED
     if table is None and not packaged.is_file():
@@ -157,12 +154,14 @@ def _series(points: Iterable[Point]) -> Mapping[str, list[Point]]:
 
 
 def _draw(panels: Sequence[Panel], scale: int) -> Figure:
-    from srbench.figures import COLORS, Sheet
+    from srbench.plugin import FIGURE_COLORS, FigureSheet
 
     labels = list(dict.fromkeys(label for panel in panels for label in _series(panel.points)))
     width, height = 3.7, 3.1
     rows = -(-len(labels) // 4)
-    sheet = Sheet(0.2 + len(panels) * (width + 0.75), 1.05 + height + 0.5 + 0.2 * rows, f"Size and quality, x{scale}")
+    sheet = FigureSheet(
+        0.2 + len(panels) * (width + 0.75), 1.05 + height + 0.5 + 0.2 * rows, f"Size and quality, x{scale}"
+    )
     # Colours are for the shapes of PS; what it is compared with is black and grey.
     styles = {
         "as published": ("#000000", "*"), "dense": ("#000000", "P"), "recursive": ("#666666", "s"),
@@ -170,7 +169,7 @@ def _draw(panels: Sequence[Panel], scale: int) -> Figure:
     }  # fmt: skip
     others = [label for label in labels if label not in styles]
     for number, label in enumerate(others):
-        styles[label] = (COLORS[number % 6], "ov^<>hpd"[number % 8])
+        styles[label] = (FIGURE_COLORS[number % 6], "ov^<>hpd"[number % 8])
     handles = {}
     for number, panel in enumerate(panels):
         left = 0.65 + number * (width + 0.75)

@@ -14,8 +14,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
     from matplotlib.figure import Figure
 
-    from srbench.models.backbone import Backbone
-    from srbench.protocols import Protocol
+    from srbench.plugin import Backbone, Protocol
 
 __all__ = ["wrong_scale"]
 
@@ -48,11 +47,9 @@ def wrong_scale(
 
     Example: `srbench figure wrong-scale drrn_b1u9+ps.author -o wrong-scale.png`
     """
-    from srbench.data.datasets import open_dataset
-    from srbench.figures import check_target, drawing, save
-    from srbench.protocols import get_protocol
+    from srbench.plugin import check_figure_path, figure_style, get_protocol, open_dataset, save_figure
 
-    check_target(output)
+    check_figure_path(output)
     found = get_protocol(protocol)
     dataset = open_dataset(data)
     name = image if image is not None else dataset.image_names()[0]
@@ -72,8 +69,8 @@ def wrong_scale(
     rows = [_row(network, hr, crop, to, found) for to in tasks]
     terms = dataset.licence(name)
     source = f"{name} ({terms.author}, {terms.licence})" if terms is not None else name
-    with drawing():
-        save(_draw(str(network.model_name), source, network.scales, rows), output)
+    with figure_style():
+        save_figure(_draw(str(network.model_name), source, network.scales, rows), output)
     typer.echo(f"{output}")
 
 
@@ -99,8 +96,7 @@ class Row:
 def _place(hr: npt.NDArray[np.uint8], size: int, at: str | None, scales: Sequence[int]) -> Crop:
     import math
 
-    from srbench.errors import ConfigError
-    from srbench.images.crops import crop_box
+    from srbench.plugin import ConfigError, crop_box
 
     unit = math.lcm(*scales)
     height, width = (side // unit * unit for side in hr.shape[:2])
@@ -123,9 +119,7 @@ def _row(network: Backbone, hr: npt.NDArray[np.uint8], crop: Crop, task: int, pr
     import numpy as np
     import torch
 
-    from srbench.evaluation.evaluate import super_resolve
-    from srbench.metrics.psnr import PSNRY
-    from srbench.models.surgery import fold
+    from srbench.plugin import fold, get_metric, super_resolve
     from srbench_ps.swap import with_coefficients_of
 
     unit = math.lcm(*network.scales)
@@ -150,17 +144,17 @@ def _row(network: Backbone, hr: npt.NDArray[np.uint8], crop: Crop, task: int, pr
         for source in network.scales:
             view = fold(with_coefficients_of(network, task, source)).eval()
             pictures.append(shown(super_resolve(view, part, task, torch.device("cpu"))[0]))
-    measure = PSNRY()
+    measure = get_metric("psnr_y")
     return Row(task, pictures, [measure(picture, truth, 0) for picture in pictures[1:]])
 
 
 def _draw(name: str, source: str, scales: Sequence[int], rows: Sequence[Row]) -> Figure:
-    from srbench.figures import COLORS, Sheet
+    from srbench.plugin import FIGURE_COLORS, FigureSheet
 
     side = _side(rows[0].pictures[0].shape[1])
     step = side + 0.3125
     width = _LEFT + (2 + len(scales)) * (side + _GAP) + 0.125
-    sheet = Sheet(width, _TOP + len(rows) * step + 0.0625, f"{name} with coefficients of other scales")
+    sheet = FigureSheet(width, _TOP + len(rows) * step + 0.0625, f"{name} with coefficients of other scales")
     about = f"{source}; below each picture PSNR-Y of the crop in dB; framed: the task's own coefficients"
     sheet.text(0.12, 0.44, about, color="0.35", size=8)
     for column, head in enumerate(("original", "LR, bicubic", *(f"coefficients of x{scale}" for scale in scales))):
@@ -178,12 +172,12 @@ def _draw(name: str, source: str, scales: Sequence[int], rows: Sequence[Row]) ->
                 sheet.text(left + side / 2, top + side + 0.11, f"{row.psnr[column - 1]:.2f}", ha="center", size=8)
             if column >= 2 and scales[column - 2] == row.task:
                 for spine in image.axes.spines.values():
-                    spine.set(linewidth=2.2, color=COLORS[1])
+                    spine.set(linewidth=2.2, color=FIGURE_COLORS[1])
     return sheet.figure
 
 
 def _side(pixels: int) -> float:
     """Return about 1.5 inches, so that each pixel of a crop is a whole number of a PNG's pixels."""
-    from srbench.figures import DPI
+    from srbench.plugin import FIGURE_DPI
 
-    return max(round(_SIDE * DPI / pixels), 1) * pixels / DPI
+    return max(round(_SIDE * FIGURE_DPI / pixels), 1) * pixels / FIGURE_DPI

@@ -36,9 +36,7 @@ def sparsity(
 
     Example: `srbench sparsity smsr.author --data Set5`
     """
-    from srbench.cli.output import check_json_target, write_json
-    from srbench.data.datasets import open_dataset
-    from srbench.protocols import get_protocol
+    from srbench.plugin import check_json_target, get_protocol, open_dataset, write_json
     from srbench_sparse_mask.figures.images import find_images
 
     if json is not None:
@@ -48,8 +46,7 @@ def sparsity(
 
     import torch
 
-    from srbench.models.loading import load_network
-    from srbench.training.determinism import pick_device
+    from srbench.plugin import load_network, pick_device
     from srbench_sparse_mask.accounting import account
 
     place = pick_device(device)
@@ -106,7 +103,7 @@ def _payload(name: str, scale: int, dataset: Any, protocol: Any, works: dict[str
 
 
 def _show(title: str, works: dict[str, ImageWork], scale: int) -> None:
-    from srbench.cli.output import print_table
+    from srbench.plugin import print_table
 
     first = next(iter(works.values()))
     rows = []

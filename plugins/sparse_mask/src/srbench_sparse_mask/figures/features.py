@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
-    from srbench.models.backbone import Backbone
+    from srbench.plugin import Backbone
     from srbench_sparse_mask.figures.features_drawing import Row
 
     Maps = npt.NDArray[np.float32]
@@ -49,16 +49,15 @@ def features(
 
     Example: `srbench figure features edsr_tiny --weights weights.safetensors --image camera,chelsea`
     """
-    from srbench.figures import check_target, drawing, save
-    from srbench.protocols import get_protocol
+    from srbench.plugin import check_figure_path, figure_style, get_protocol, save_figure
     from srbench_sparse_mask.figures.images import about_weights, credit, find_images, joined
 
-    check_target(output)
+    check_figure_path(output)
     found, images = get_protocol(protocol), find_images(image, data)
 
     import torch
 
-    from srbench.models.loading import load_network
+    from srbench.plugin import load_network
     from srbench_sparse_mask.block import masked_blocks
 
     if threads is not None:
@@ -75,10 +74,10 @@ def features(
         else ("fewest zeros", "most zeros")
     )
     about = joined((*(credit(*place) for place in images), f"x{at}", about_weights(str(network.model_name), weights)))
-    with drawing():
+    with figure_style():
         from srbench_sparse_mask.figures.features_drawing import draw
 
-        save(draw(str(network.model_name), about, heads, rows), output)
+        save_figure(draw(str(network.model_name), about, heads, rows), output)
     typer.echo(f"{output}")
 
 
@@ -108,7 +107,7 @@ def _masked(network: Backbone, lrs: dict[str, npt.NDArray[np.uint8]], scale: int
 def _unmasked(network: Backbone, lrs: dict[str, npt.NDArray[np.uint8]], scale: int, count: int) -> list[Row]:
     import numpy as np
 
-    from srbench.errors import ConfigError
+    from srbench.plugin import ConfigError
     from srbench_sparse_mask.figures.features_drawing import Row
     from srbench_sparse_mask.figures.relu import no_relu, relu_maps
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from srbench.figures import Sheet
+from srbench.plugin import FigureSheet
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -37,7 +37,7 @@ def draw(name: str, about: str, heads: tuple[str, str], rows: Sequence[Row]) -> 
     starts.append(starts[0] + columns[0] * (_SIDE + _GAP) + _BETWEEN)
     tall = [_SIDE * row.picture.shape[0] / row.picture.shape[1] for row in rows]
     width = starts[1] + columns[1] * (_SIDE + _GAP) + 0.1
-    sheet = Sheet(width, _TOP + sum(tall) + 0.42 * len(rows), f"Feature maps of {name}")
+    sheet = FigureSheet(width, _TOP + sum(tall) + 0.42 * len(rows), f"Feature maps of {name}")
     sheet.text(0.12, 0.42, about, color="0.35", size=8)
     sheet.text(0.12, 0.58, "under a map: its channel, and the share of zeros", color="0.35", size=8)
     for start, head, number in zip(starts, heads, columns, strict=True):

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from srbench.data.datasets import Dataset
+    from srbench.plugin import Dataset
 
 __all__ = ["about_weights", "credit", "find_images", "joined"]
 
@@ -26,8 +26,7 @@ def find_images(names: str | None, data: str | None) -> list[tuple[Dataset, str]
     Raises:
         UnknownNameError: There is no such image or data set.
     """
-    from srbench.data.datasets import open_dataset
-    from srbench.errors import UnknownNameError, suggest
+    from srbench.plugin import UnknownNameError, open_dataset, suggest
 
     if data is not None or names is None:
         dataset = open_dataset(data or _SETS[0])

@@ -10,8 +10,7 @@ import typer
 __all__ = ["masks"]
 
 if TYPE_CHECKING:
-    from srbench.data.datasets import Dataset
-    from srbench.protocols import Protocol
+    from srbench.plugin import Dataset, Protocol
     from srbench_sparse_mask.figures.masks_drawing import Panel
 
 
@@ -46,12 +45,10 @@ def masks(
     Example: `srbench figure masks srresnet_tiny+sparse_mask --weights learned.safetensors --beside
     "srresnet_tiny+sparse_mask(spatial=gradient)" --beside-weights gradient.safetensors -o learned-gradient.png`
     """
-    from srbench.errors import ConfigError
-    from srbench.figures import check_target, drawing, save
-    from srbench.protocols import get_protocol
+    from srbench.plugin import ConfigError, check_figure_path, figure_style, get_protocol, save_figure
     from srbench_sparse_mask.figures.images import credit, find_images, joined
 
-    check_target(output)
+    check_figure_path(output)
     if beside is None and beside_weights is not None:
         raise ConfigError("--beside-weights needs --beside MODEL, the network that they belong to")
     found = get_protocol(protocol)
@@ -64,17 +61,17 @@ def masks(
     panels = [_panel(model, weights, scale, images, found)]
     if beside is not None:
         panels.append(_panel(beside, beside_weights, panels[0].scale, images, found))
-    with drawing():
+    with figure_style():
         from srbench_sparse_mask.figures.masks_drawing import draw
 
-        save(draw(panels, joined([credit(*place) for place in images])), output)
+        save_figure(draw(panels, joined([credit(*place) for place in images])), output)
     typer.echo(f"{output}")
 
 
 def _panel(
     model: str, weights: Path | None, scale: int | None, images: list[tuple[Dataset, str]], protocol: Protocol
 ) -> Panel:
-    from srbench.models.loading import load_network
+    from srbench.plugin import load_network
     from srbench_sparse_mask.figures.images import about_weights
     from srbench_sparse_mask.figures.masks_drawing import Panel
     from srbench_sparse_mask.figures.recording import require_masks, run_recorded

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 from matplotlib.colors import ListedColormap
 
-from srbench.figures import COLORS, Sheet
+from srbench.plugin import FIGURE_COLORS, FigureSheet
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Panel", "draw"]
 
-_OFF, _ON = "#E8E8E8", COLORS[0]
+_OFF, _ON = "#E8E8E8", FIGURE_COLORS[0]
 _MAP = ListedColormap([_OFF, _ON])
 _SIDE, _GAP, _LEFT, _TOP = 1.25, 0.12, 0.15, 0.7  # inches
 _LAYER, _COLUMNS = 0.15, 6
@@ -43,7 +43,7 @@ def draw(panels: Sequence[Panel], images: str) -> Figure:
     named = len(panels) > 1
     height = _TOP + sum(_height(panel) + (0.4 if named else 0) for panel in panels)
     title = f"Sparse masks of {panels[0].name}" if not named else "Sparse masks"
-    sheet = Sheet(width, height, title)
+    sheet = FigureSheet(width, height, title)
     about = f"{images}; x{panels[0].scale}" + (f"; {panels[0].about}" if not named else "")
     sheet.text(0.12, 0.42, about, color="0.35", size=8)
     _legend(sheet, width)
@@ -76,7 +76,7 @@ def _row_height(picture: npt.NDArray[np.uint8], found: Sequence[MaskModule]) -> 
     return 0.2 + _picture_height(picture) + 0.22 + max(len(module.layers) for module in found) * _LAYER + 0.3
 
 
-def _image(sheet: Sheet, top: float, picture: npt.NDArray[np.uint8], found: Sequence[MaskModule]) -> float:
+def _image(sheet: FigureSheet, top: float, picture: npt.NDArray[np.uint8], found: Sequence[MaskModule]) -> float:
     tall = _picture_height(picture)
     step = _row_height(picture, found)
     sheet.picture(_LEFT, top + 0.2, _SIDE, tall, picture)
@@ -103,7 +103,7 @@ def _size(module: MaskModule) -> int:
     return sum(len(layer.dense) for layer in module.layers)
 
 
-def _legend(sheet: Sheet, width: float) -> None:
+def _legend(sheet: FigureSheet, width: float) -> None:
     """Explain the two colours at the upper right."""
     left = width - 2.5
     for color, text, place in ((_ON, "computed", left), (_OFF, "left out", left + 1.0)):

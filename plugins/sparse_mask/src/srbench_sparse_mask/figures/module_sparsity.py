@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
     from matplotlib.figure import Figure
 
-    from srbench.models.backbone import Backbone
+    from srbench.plugin import Backbone
 
 __all__ = ["module_sparsity"]
 
@@ -46,18 +46,16 @@ def module_sparsity(
     Example: `srbench figure module-sparsity smsr_tiny --weights x2.safetensors --weights x3.safetensors --weights
     x4.safetensors`
     """
-    from srbench.data.datasets import open_dataset
-    from srbench.figures import check_target, drawing, save
-    from srbench.protocols import get_protocol
+    from srbench.plugin import check_figure_path, figure_style, get_protocol, open_dataset, save_figure
     from srbench_sparse_mask.figures.images import about_weights, find_images, joined
 
-    check_target(output)
+    check_figure_path(output)
     found, dataset = get_protocol(protocol), open_dataset(data)
     names = dataset.image_names() if image is None else [name for _, name in find_images(image, data)]
 
     import torch
 
-    from srbench.models.loading import load_network
+    from srbench.plugin import load_network
     from srbench_sparse_mask.figures.recording import require_masks
 
     if threads is not None:
@@ -75,8 +73,8 @@ def module_sparsity(
     sources = dict.fromkeys(about_weights(name, file) for file in files)
     shown = f"{len(names)} images of {dataset.name}" if image is None else ", ".join(names)
     about = joined((f"{shown}, made {input_scale} times smaller", *sources))
-    with drawing():
-        save(_draw(name, about, measured), output)
+    with figure_style():
+        save_figure(_draw(name, about, measured), output)
     typer.echo(f"{output}")
 
 
@@ -94,11 +92,11 @@ def _sparsity(network: Backbone, lrs: list[npt.NDArray[np.uint8]]) -> npt.NDArra
 def _draw(name: str, about: str, measured: Mapping[str, npt.NDArray[np.float64]]) -> Figure:
     import numpy as np
 
-    from srbench.figures import COLORS, Sheet
+    from srbench.plugin import FIGURE_COLORS, FigureSheet
 
     modules = max(len(values) for values in measured.values())
     width = max(0.5 + (0.45 + 0.15 * len(measured)) * modules, 4.6)
-    sheet = Sheet(width + 0.9, 3.5, f"Sparsity of the modules of {name}")
+    sheet = FigureSheet(width + 0.9, 3.5, f"Sparsity of the modules of {name}")
     # A long line is broken between its parts.
     lines = about.split("; ")
     for number, line in enumerate(lines):
@@ -108,7 +106,7 @@ def _draw(name: str, about: str, measured: Mapping[str, npt.NDArray[np.float64]]
     bar = 0.8 / len(measured)
     for number, (label, values) in enumerate(measured.items()):
         places = np.arange(len(values)) + (number - (len(measured) - 1) / 2) * bar
-        axes.bar(places, values, width=bar * 0.92, color=COLORS[number % len(COLORS)], label=label)
+        axes.bar(places, values, width=bar * 0.92, color=FIGURE_COLORS[number % len(FIGURE_COLORS)], label=label)
         for place, value in zip(places, values, strict=True):
             axes.text(place, value + 0.01, f"{value:.2f}", ha="center", va="bottom", size=6)
     axes.set(xticks=range(modules), xticklabels=[f"module {number + 1}" for number in range(modules)], ylim=(0, 1))

@@ -11,13 +11,12 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from srbench.errors import ConfigError
-from srbench.evaluation.evaluate import super_resolve
+from srbench.plugin import ConfigError, super_resolve
 from srbench_sparse_mask.block import BlockMasks, MaskedBlock, masked_blocks
 from srbench_sparse_mask.masks import GradientMask
 
 if TYPE_CHECKING:
-    from srbench.models.backbone import Backbone
+    from srbench.plugin import Backbone
 
 __all__ = ["Layer", "MaskModule", "require_masks", "run_recorded"]
 

@@ -12,11 +12,10 @@ import torch
 from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from srbench.errors import ConfigError
-from srbench.evaluation.evaluate import super_resolve
+from srbench.plugin import ConfigError, super_resolve
 
 if TYPE_CHECKING:
-    from srbench.models.backbone import Backbone
+    from srbench.plugin import Backbone
 
 __all__ = ["channel_sparsity", "no_relu", "relu_maps"]
 

@@ -42,16 +42,14 @@ def feature_sparsity(
 
     Example: `srbench figure feature-sparsity srresnet_tiny --weights weights.safetensors --data Set5`
     """
-    from srbench.data.datasets import open_dataset
-    from srbench.figures import check_target, drawing, save
-    from srbench.protocols import get_protocol
+    from srbench.plugin import check_figure_path, figure_style, get_protocol, open_dataset, save_figure
 
-    check_target(output)
+    check_figure_path(output)
     found, dataset = get_protocol(protocol), open_dataset(data)
 
     import torch
 
-    from srbench.models.loading import load_network
+    from srbench.plugin import load_network
     from srbench_sparse_mask.figures.images import about_weights, joined
     from srbench_sparse_mask.figures.relu import channel_sparsity
 
@@ -62,15 +60,15 @@ def feature_sparsity(
     names = dataset.image_names()
     measured = channel_sparsity(network.at_scale(at).eval(), {name: dataset.lr(name, at, found) for name in names}, at)
     about = joined((f"{len(names)} images of {dataset.name}, x{at}", about_weights(model, weights)))
-    with drawing():
-        save(_draw(str(network.model_name), about, measured), output)
+    with figure_style():
+        save_figure(_draw(str(network.model_name), about, measured), output)
     typer.echo(f"{output}")
 
 
 def _draw(name: str, about: str, measured: Mapping[str, npt.NDArray[np.float64]]) -> Figure:
     import numpy as np
 
-    from srbench.figures import COLORS, Sheet
+    from srbench.plugin import FIGURE_COLORS, FigureSheet
 
     layers = list(measured)
     channels = max(len(values) for values in measured.values())
@@ -79,7 +77,7 @@ def _draw(name: str, about: str, measured: Mapping[str, npt.NDArray[np.float64]]
         table[row, : len(values)] = np.sort(values)
     row_height = max(_ROW, 0.9 / len(layers))
     height = len(layers) * row_height
-    sheet = Sheet(_LEFT + _WIDTH + 2.95, _TOP + height + 0.55, f"Feature sparsity of {name}")
+    sheet = FigureSheet(_LEFT + _WIDTH + 2.95, _TOP + height + 0.55, f"Feature sparsity of {name}")
     sheet.text(0.12, 0.44, f"fraction of zeros after ReLU; {about}", color="0.35", size=8)
     axes = sheet.axes(_LEFT, _TOP, _WIDTH, height)
     image = axes.imshow(table, aspect="auto", cmap="viridis", vmin=0, vmax=1, interpolation="nearest")
@@ -89,7 +87,7 @@ def _draw(name: str, about: str, measured: Mapping[str, npt.NDArray[np.float64]]
     sheet.colorbar(image, _LEFT + _WIDTH + 0.12, _TOP, height, "zeros")
     bars = sheet.axes(_LEFT + _WIDTH + 1.0, _TOP, 1.75, height)
     shares = [float((values >= SPARSE).mean()) for values in measured.values()]
-    bars.barh(range(len(layers)), shares, height=0.7, color=COLORS[0])
+    bars.barh(range(len(layers)), shares, height=0.7, color=FIGURE_COLORS[0])
     bars.set(ylim=(len(layers) - 0.5, -0.5), xlim=(0, 1), yticks=[], xticks=[0, 0.5, 1])
     bars.set_xlabel(f"channels with {SPARSE} or more")
     return sheet.figure
