@@ -76,7 +76,7 @@ def test_a_decorator_cannot_take_an_installed_name() -> None:
         pass
 
     before = METHODS.names()
-    with pytest.raises(DuplicateNameError, match=r"sr-bench.*srbench\.methods\.dense"):
+    with pytest.raises(DuplicateNameError, match=r"sr-bench.*srbench\.models\.methods\.dense"):
         register_method(Dense)
     assert METHODS.names() == before
 

@@ -253,7 +253,7 @@ def test_a_damaged_file_in_the_cache_is_not_used(run: Run, shared: Path) -> None
     ],
 )
 def test_without_a_network_file_hash_address_and_a_way_out_are_named(run: Run, line: str, words: str) -> None:
-    from srbench.metrics.lpips.metric import network as lpips_network
+    from srbench.metrics.lpips import network as lpips_network
 
     lpips_network._network.cache_clear()
     save(picture(size=(64, 64)), "images")

@@ -272,7 +272,7 @@ def test_files_of_metrics_are_known_by_hash(shared: Path) -> None:
 
 
 def test_making_lpips_leaves_random_numbers_alone(filled_cache: Path) -> None:
-    from srbench.metrics.lpips.metric import network as lpips_network
+    from srbench.metrics.lpips import network as lpips_network
 
     lpips_network._network.cache_clear()
     torch.manual_seed(3)
@@ -293,7 +293,7 @@ def test_no_metric_imports_torch_before_it_is_called() -> None:
 
 
 def test_a_missing_package_is_a_sentence(filled_cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from srbench.metrics.lpips.metric import network as lpips_network
+    from srbench.metrics.lpips import network as lpips_network
 
     lpips_network._network.cache_clear()
     monkeypatch.setitem(sys.modules, "lpips", None)

@@ -76,8 +76,8 @@ def test_names_and_listings_need_no_torch() -> None:
 
 
 def test_a_name_without_its_plugin_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
-    empty = {kind: {} for kind in registry.plugins.GROUPS}
-    monkeypatch.setattr(registry.plugins, "contributions", lambda: empty)
+    empty = {kind: {} for kind in registry.entry_points.GROUPS}
+    monkeypatch.setattr(registry.entry_points, "contributions", lambda: empty)
     with pytest.raises(UnknownNameError, match=r'pip install "sr-bench\[ps\]"'):
         registry.get_method("ps")
     with pytest.raises(UnknownNameError, match=r'pip install "sr-bench\[ps\]"'):

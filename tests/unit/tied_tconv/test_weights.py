@@ -98,10 +98,10 @@ def test_a_flipped_byte_is_refused_or_read_as_numbers(shared: Path, tmp_path: Pa
 def test_the_network_of_another_paper_is_refused_by_its_keys(shared: Path) -> None:
     assert ms_lapsrn_r2_author.convert is not None
     state = ms_lapsrn_r2_author.convert(read_matconvnet(shared / "weights" / "LapSRN" / "LapSRN_x2.mat"))
-    from srbench.models.weight_files import _load_checked
+    from srbench.models.weight_files import load_checked
 
     with pytest.raises(WeightsError, match=r"missing.*unexpected"):
-        _load_checked(create_model("ms_lapsrn_r2", scales=(2, 4, 8)), state, "LapSRN_x2.mat")
+        load_checked(create_model("ms_lapsrn_r2", scales=(2, 4, 8)), state, "LapSRN_x2.mat")
 
 
 @pytest.mark.parametrize("name", ["lapsrn.author", "ms_lapsrn_r8.author"])
