@@ -20,7 +20,7 @@ from collections.abc import Callable  # noqa: E402
 
 import numpy as np  # noqa: E402
 
-from srbench.images.bicubic import imresize  # noqa: E402
+from srbench.images.resize import imresize  # noqa: E402
 from srbench.metrics.psnr import PSNRY  # noqa: E402
 from srbench.metrics.ssim import SSIMY  # noqa: E402
 

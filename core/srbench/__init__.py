@@ -18,9 +18,9 @@ _PUBLIC = {
     "Backbone": "srbench.models.backbone",
     "ModelName": "srbench.registry.names",
     "SRBenchError": "srbench.errors",
-    "SharingMethod": "srbench.models.methods.base",
+    "SharingMethod": "srbench.models.methods.sharing_method",
     "SharingSite": "srbench.models.sites",
-    "SiteGroup": "srbench.models.methods.base",
+    "SiteGroup": "srbench.models.methods.sharing_method",
     "PerScaleWeights": "srbench.models.weight_sources",
     "WeightSource": "srbench.models.weight_sources",
     "apply_method": "srbench.models.surgery",
@@ -48,8 +48,8 @@ if TYPE_CHECKING:
     from srbench.models.backbone import Backbone as Backbone
     from srbench.models.counting import count_parameters as count_parameters
     from srbench.models.factory import create_model as create_model
-    from srbench.models.methods.base import SharingMethod as SharingMethod
-    from srbench.models.methods.base import SiteGroup as SiteGroup
+    from srbench.models.methods.sharing_method import SharingMethod as SharingMethod
+    from srbench.models.methods.sharing_method import SiteGroup as SiteGroup
     from srbench.models.sites import SharingSite as SharingSite
     from srbench.models.surgery import apply_method as apply_method
     from srbench.models.surgery import fold as fold

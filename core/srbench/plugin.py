@@ -130,8 +130,8 @@ _MODULES = {
     "BIAS_POLICIES": "srbench.models.sites",
     "tie": "srbench.models.surgery",
     "layer_at": "srbench.models.surgery",
-    "SharingMethod": "srbench.models.methods.base",
-    "SiteGroup": "srbench.models.methods.base",
+    "SharingMethod": "srbench.models.methods.sharing_method",
+    "SiteGroup": "srbench.models.methods.sharing_method",
     "register_method": "srbench.registry.registries",
     "SharedModuleRef": "srbench.models.shared_modules",
     "TiedLayer": "srbench.models.shared_modules",
@@ -239,8 +239,8 @@ if TYPE_CHECKING:
     from srbench.models.luma import LumaBackbone as LumaBackbone
     from srbench.models.matlab_bicubic import matlab_bicubic as matlab_bicubic
     from srbench.models.mean_shift import mean_shift as mean_shift
-    from srbench.models.methods.base import SharingMethod as SharingMethod
-    from srbench.models.methods.base import SiteGroup as SiteGroup
+    from srbench.models.methods.sharing_method import SharingMethod as SharingMethod
+    from srbench.models.methods.sharing_method import SiteGroup as SiteGroup
     from srbench.models.plain_conv import ConvOptions as ConvOptions
     from srbench.models.plain_conv import plain_conv as plain_conv
     from srbench.models.shared_modules import MultiScaleModule as MultiScaleModule

@@ -13,8 +13,8 @@ import numpy as np
 import numpy.typing as npt
 
 from srbench.errors import ConfigError, DataError, UnknownNameError, suggest
-from srbench.images.bicubic import Padding, Rounding, imresize
 from srbench.images.color import rgb_to_y
+from srbench.images.resize import Padding, Rounding, imresize
 
 __all__ = ["Protocol", "get_protocol", "list_protocols"]
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from srbench.data.folders import FolderDataset
-from srbench.images.bicubic import imresize
+from srbench.images.resize import imresize
 from srbench.metrics.psnr import PSNRY
 from srbench.metrics.ssim import SSIMY
 from srbench.protocols import get_protocol

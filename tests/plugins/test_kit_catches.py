@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from srbench.models.backbone import Backbone
-from srbench.models.methods.base import SharingMethod
+from srbench.models.methods.sharing_method import SharingMethod
 from srbench.models.sites import SharingSite
 from srbench.registry.registries import BACKBONES, METHODS, Registry
 from srbench.testing import CHECKS, run_checks

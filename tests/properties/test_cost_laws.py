@@ -18,9 +18,9 @@ from srbench.errors import SharingError
 from srbench.models.backbone import Backbone
 from srbench.models.backbones.edsr import EDSR
 from srbench.models.counting import count_parameters
-from srbench.models.methods.base import SharingMethod, SiteGroup
 from srbench.models.methods.dense import Dense
 from srbench.models.methods.recursive import Recursive
+from srbench.models.methods.sharing_method import SharingMethod, SiteGroup
 from srbench.models.sites import SharingSite
 from srbench.models.surgery import apply_method, fold, layer_at, tie
 from srbench_ps.basis import Basis

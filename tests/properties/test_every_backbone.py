@@ -19,9 +19,9 @@ from hypothesis import strategies as st
 from srbench.models.backbone import Backbone
 from srbench.models.backbones.edsr import EDSR
 from srbench.models.counting import count_parameters, count_stored
-from srbench.models.methods.base import SharingMethod
 from srbench.models.methods.dense import Dense
 from srbench.models.methods.recursive import Recursive
+from srbench.models.methods.sharing_method import SharingMethod
 from srbench.models.surgery import apply_method, layer_at
 from srbench.testing import CHECKS, CheckSkipped, Example
 from srbench.testing.checks import Subject

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from srbench.errors import ConfigError
-from srbench.images.bicubic import imresize
+from srbench.images.resize import imresize
 
 SCALES = st.sampled_from([Fraction(1, 8), Fraction(1, 4), Fraction(1, 3), Fraction(1, 2), Fraction(3, 4), 1, 2, 3, 4])
 SIZES = st.integers(1, 40)

@@ -15,7 +15,7 @@ from srbench.models.backbone import Backbone
 from srbench.models.backbones.edsr import EDSR
 from srbench.models.counting import count_parameters, count_stored
 from srbench.models.factory import create_model
-from srbench.models.methods.base import SharingMethod
+from srbench.models.methods.sharing_method import SharingMethod
 from srbench.models.shared_modules import TiedLayer
 from srbench.models.sites import SharingSite
 from srbench.models.surgery import apply_method, fold, layer_at, tie

@@ -103,7 +103,7 @@ def verify(
     from srbench.data.datasets import open_dataset
     from srbench.data.verify import verify_hr, verify_lr
     from srbench.errors import ConfigError
-    from srbench.images.bicubic import Padding, Rounding
+    from srbench.images.resize import Padding, Rounding
     from srbench.protocols import get_protocol
 
     settings = get_protocol(protocol)

@@ -12,7 +12,7 @@ import torch
 from srbench.cost.counts import lr_size
 from srbench.errors import CostError
 from srbench.models.backbone import Backbone
-from srbench.models.methods.base import SharingMethod
+from srbench.models.methods.sharing_method import SharingMethod
 
 if TYPE_CHECKING:
     from srbench.data.datasets import Dataset

@@ -18,8 +18,8 @@ import numpy.typing as npt
 
 from srbench.data.datasets import Dataset, Licence
 from srbench.errors import DataError
-from srbench.images.bicubic import imresize
 from srbench.images.files import pixels_sha256, read_rgb
+from srbench.images.resize import imresize
 
 __all__ = ["EmbeddedDataset", "EmbeddedImage", "embedded_test", "embedded_train"]
 

@@ -10,8 +10,8 @@ import numpy as np
 import numpy.typing as npt
 
 from srbench.data.embedded import embedded_test
-from srbench.images.bicubic import Padding, Rounding, imresize
 from srbench.images.color import rgb_to_y
+from srbench.images.resize import Padding, Rounding, imresize
 from srbench.metrics.base import crop
 from srbench.metrics.psnr import psnr
 from srbench.metrics.ssim import ssim

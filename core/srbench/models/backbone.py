@@ -13,7 +13,7 @@ from srbench.errors import ConfigError
 
 if TYPE_CHECKING:
     from srbench.models.architecture import Architecture
-    from srbench.models.methods.base import SharingMethod
+    from srbench.models.methods.sharing_method import SharingMethod
     from srbench.models.sites import SharingSite
     from srbench.registry.names import ModelName
 

@@ -1,4 +1,4 @@
-"""Matlab's bicubic interpolation of tensors: what `srbench.images.bicubic.imresize` does to images, differentiable."""
+"""Matlab's bicubic interpolation of tensors: what `srbench.images.resize.imresize` does to images, differentiable."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from srbench.errors import ConfigError
-from srbench.images.bicubic import contributions
+from srbench.images.resize import contributions
 
 __all__ = ["matlab_bicubic"]
 

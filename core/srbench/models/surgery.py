@@ -11,8 +11,8 @@ from torch import nn
 
 from srbench.errors import SharingError
 from srbench.models.backbone import Backbone
-from srbench.models.methods.base import SharingMethod
 from srbench.models.methods.recursive import Recursive
+from srbench.models.methods.sharing_method import SharingMethod
 from srbench.models.shared_modules import SharedModuleRef, TiedLayer
 from srbench.models.sites import BIAS_POLICIES, SharingSite
 

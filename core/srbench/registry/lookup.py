@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from srbench.data.datasets import Dataset
     from srbench.metrics.base import Metric
-    from srbench.models.methods.base import SharingMethod
+    from srbench.models.methods.sharing_method import SharingMethod
 
 from srbench.registry.registries import BACKBONES, BASELINES, DATASETS, METHODS, METRICS, SUITES, WEIGHTS
 

@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from srbench.images.bicubic import imresize
 from srbench.images.files import write_png
+from srbench.images.resize import imresize
 from srbench.protocols import get_protocol
 
 

@@ -16,8 +16,8 @@ from torch import Tensor, nn
 from srbench.data.folders import FolderDataset
 from srbench.errors import ConfigError, DataError, UnknownNameError
 from srbench.evaluation.evaluate import evaluate
-from srbench.images.bicubic import imresize
 from srbench.images.files import read_rgb, write_png
+from srbench.images.resize import imresize
 from srbench.metrics.psnr import PSNRY
 from srbench.metrics.ssim import SSIMY
 from srbench.protocols import get_protocol

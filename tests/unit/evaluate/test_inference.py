@@ -21,8 +21,8 @@ from srbench.errors import ConfigError, DataError
 from srbench.evaluation.evaluate import evaluate
 from srbench.evaluation.execution import Configured, configured, overlap_of, self_ensemble, tile_error, tiled
 from srbench.evaluation.options import DEFAULT, InferenceOptions, TilingWarning, options_from
-from srbench.images.bicubic import imresize
 from srbench.images.files import read_rgb, write_png
+from srbench.images.resize import imresize
 from srbench.metrics.psnr import PSNRY
 from srbench.models.backbone import Backbone
 from srbench.protocols import get_protocol

@@ -12,8 +12,8 @@ import pytest
 
 from srbench.data.folders import FolderDataset
 from srbench.errors import DataError
-from srbench.images.bicubic import imresize
 from srbench.images.color import rgb_to_y
+from srbench.images.resize import imresize
 from srbench.metrics.base import Metric
 from srbench.metrics.psnr import PSNRY, psnr
 from srbench.metrics.ssim import SSIMY, ssim

@@ -15,8 +15,8 @@ import torch
 
 from srbench.cache import Cache
 from srbench.errors import DataError, NetworkError, PluginError, WeightsError
-from srbench.images.bicubic import imresize
 from srbench.images.files import read_rgb
+from srbench.images.resize import imresize
 from srbench.metrics.base import Metric
 from srbench.metrics.lpips.alexnet import ALEXNET, FEATURES, alexnet_file
 from srbench.metrics.lpips.metric import LEAST, LPIPS, lpips_distance

@@ -15,9 +15,9 @@ from torch import Tensor, nn
 from srbench.data.folders import FolderDataset
 from srbench.errors import ConfigError
 from srbench.evaluation.evaluate import evaluate
-from srbench.images.bicubic import imresize
 from srbench.images.color import rgb_to_y
 from srbench.images.files import read_rgb, write_png
+from srbench.images.resize import imresize
 from srbench.metrics.psnr import PSNRY
 from srbench.metrics.ssim import SSIMY
 from srbench.models.backbone import Backbone

@@ -12,9 +12,9 @@ import srbench
 from srbench.errors import ConfigError, SharingError
 from srbench.models.backbone import Backbone
 from srbench.models.counting import count_stored
-from srbench.models.methods.base import SharingMethod
 from srbench.models.methods.dense import Dense
 from srbench.models.methods.recursive import Recursive
+from srbench.models.methods.sharing_method import SharingMethod
 from srbench.models.shared_modules import TiedLayer
 from srbench.models.sites import SharingSite
 from srbench.models.surgery import apply_method, fold, layer_at, tie

@@ -12,8 +12,8 @@ import pytest
 import torch
 
 from srbench.cli import main
-from srbench.images.bicubic import imresize
 from srbench.images.files import write_png
+from srbench.images.resize import imresize
 from srbench.models.counting import count_parameters
 from srbench.models.factory import create_model
 from srbench.models.surgery import layer_at

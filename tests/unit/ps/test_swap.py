@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 
 from srbench.cli import main
 from srbench.errors import ConfigError, SharingError
-from srbench.images.bicubic import imresize
 from srbench.images.files import write_png
+from srbench.images.resize import imresize
 from srbench.models.factory import create_model
 from srbench.models.surgery import apply_method
 from srbench.models.weight_files import save_state

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from srbench.errors import ConfigError
-from srbench.images.bicubic import imresize
 from srbench.images.files import write_png
+from srbench.images.resize import imresize
 from srbench.leaderboard.boards import read_results
 from srbench.protocols import get_protocol
 from srbench.results.store import RunStore

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from srbench.images.bicubic import imresize
+from srbench.images.resize import imresize
 from srbench.models.backbone import Backbone
 
 __all__ = ["Bicubic", "bicubic"]

@@ -6,7 +6,7 @@ import copy
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from srbench.models.methods.base import SharingMethod, SiteGroup
+from srbench.models.methods.sharing_method import SharingMethod, SiteGroup
 from srbench.registry.registries import register_method
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from srbench.errors import SharingError
-from srbench.models.methods.base import SharingMethod, SiteGroup
+from srbench.models.methods.sharing_method import SharingMethod, SiteGroup
 from srbench.registry.registries import register_method
 
 if TYPE_CHECKING:
