@@ -6,18 +6,20 @@ import os
 import tempfile
 from pathlib import Path
 
-from srbench.errors import DataError, NetworkError, StoreError
+from srbench.errors import NetworkError, StoreError
 from srbench.storage import disk_errors, sha256_bytes, sha256_file, write_atomic
+from srbench.untrusted import CHECKPOINT_LIMIT, read_bytes, read_text, user_path
 
 __all__ = ["Cache", "default_root"]
 
 _TIMEOUT_S = 30
+_NOTE_LIMIT = 1024  # bytes of two hashes, and more
 
 
 def default_root() -> Path:
     """Return where the cache lies: `$SRBENCH_CACHE`, else the user's cache directory."""
     if root := os.environ.get("SRBENCH_CACHE"):
-        return Path(root).expanduser()
+        return user_path(root, "cache in SRBENCH_CACHE", StoreError)
     from platformdirs import user_cache_path
 
     return user_cache_path("srbench")
@@ -70,11 +72,7 @@ class Cache:
             DataError: If there is no such file, or it cannot be read.
             StoreError: If the cache cannot be written.
         """
-        try:
-            content = Path(path).read_bytes()
-        except OSError as error:
-            raise DataError(f"cannot read '{path}': {error.strerror or error}") from error
-        return self.keep(content)
+        return self.keep(read_bytes(Path(path), limit=CHECKPOINT_LIMIT))
 
     def keep(self, content: bytes) -> str:
         """Store a file by its content and return its SHA-256.
@@ -117,27 +115,19 @@ class Cache:
             StoreError: If the cache cannot be written.
         """
         path = self.root / "pixels" / pixels_sha256[:2] / pixels_sha256
-        if not path.is_file() or path.read_text() != sha256:
+        if _note(path) != sha256:
             write_atomic(path, sha256.encode())
 
     def image_path(self, pixels_sha256: str) -> Path | None:
         """Return the file that holds the image with that pixel hash, or None; its pixels are verified by the reader."""
         note = self.root / "pixels" / pixels_sha256[:2] / pixels_sha256
-        try:
-            path = self.path_for(note.read_text().strip())
-        except FileNotFoundError:
-            return None
-        except OSError as error:
-            raise StoreError(f"the cache cannot be read at '{note}': {error.strerror or error}") from error
-        return path if path.is_file() else None
+        sha256 = _note(note)
+        path = self.path_for(sha256.strip()) if sha256 else None
+        return path if path is not None and path.is_file() else None
 
     def decoded_hash(self, key: str) -> str | None:
         """Return the pixel hash that was remembered under a key, or None; a damaged note counts as none."""
-        try:
-            note = self._decoded_path(key).read_text()
-        except (OSError, ValueError):
-            return None
-        found, _, check = note.partition(" ")
+        found, _, check = _note(self._decoded_path(key)).partition(" ")
         return found if check == sha256_bytes(f"{key} {found}".encode()) else None
 
     def remember_decoded(self, key: str, pixels_sha256: str) -> None:
@@ -163,6 +153,14 @@ class Cache:
             sizes = [path.stat().st_size for path in (self.root / kind).glob("*/*") if not path.name.startswith(".")]
             report[kind] = (len(sizes), sum(sizes))
         return report
+
+
+def _note(path: Path) -> str:
+    """Return what a small file of the cache says; "" where it is missing, damaged or no file at all."""
+    try:
+        return read_text(path, limit=_NOTE_LIMIT, error=StoreError)
+    except StoreError:
+        return ""
 
 
 def _download(url: str, sha256: str, name: str, size: int | None, folder: Path) -> Path:

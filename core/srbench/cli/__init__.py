@@ -30,7 +30,7 @@ def main(argv: list[str] | None = None) -> None:
 
         app(args=argv, prog_name="srbench")
     except SRBenchError as error:
-        print(f"srbench: {error}", file=sys.stderr)
+        _say(str(error))
         sys.exit(2)
     except SystemExit as end:
         if end.code == INTERRUPTED:  # typer makes this of Ctrl-C, and says nothing
@@ -43,6 +43,21 @@ def main(argv: list[str] | None = None) -> None:
         # The reader (head, less) went away; leave quietly, and keep Python from complaining at shutdown.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(141)
+    except OSError as error:
+        # A working directory that was deleted, a folder that may not be looked into: no command checks all of these.
+        place = f"'{error.filename}'" if error.filename is not None else "a file or folder"
+        _say(f"{place} cannot be used: {error.strerror or error}; correct it, or give another")
+        sys.exit(2)
+    except MemoryError:
+        _say("there is not enough memory for this; give smaller images, --tile, or fewer --jobs")
+        sys.exit(2)
+
+
+def _say(message: str) -> None:
+    """Print one line to standard error, whatever the message holds."""
+    from srbench.untrusted import escaped
+
+    print(f"srbench: {escaped(message, limit=4000)}", file=sys.stderr)
 
 
 def _interrupted(argv: list[str] | None) -> None:
@@ -50,4 +65,4 @@ def _interrupted(argv: list[str] | None) -> None:
     ending = (
         "; what was finished is kept, run the same command again to go on." if words and words[0] in RESUMABLE else "."
     )
-    print(f"srbench: interrupted{ending}", file=sys.stderr)
+    _say(f"interrupted{ending}")

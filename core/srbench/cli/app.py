@@ -50,7 +50,7 @@ app = typer.Typer(
     name="srbench",
     cls=_Commands,
     help="Benchmark image super-resolution: exact protocols, honest cost, replayable leaderboards.",
-    no_args_is_help=True,
+    invoke_without_command=True,
     add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode="markdown",
@@ -58,8 +58,10 @@ app = typer.Typer(
 
 
 @app.callback()
-def root() -> None:
+def root(context: typer.Context) -> None:
     """Benchmark image super-resolution: exact protocols, honest cost, replayable leaderboards."""
+    if context.invoked_subcommand is None:
+        typer.echo(context.get_help())
 
 
 app.command("run")(run.run)

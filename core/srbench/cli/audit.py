@@ -18,7 +18,7 @@ def audit(
     model: Annotated[
         str, typer.Argument(help="Model name: `BACKBONE[+METHOD[(key=value,...)]][.TAG]`.", metavar="MODEL")
     ],
-    scale: Annotated[int | None, typer.Option(help="What is deployed for one scale.", min=1)] = None,
+    scale: Annotated[int | None, typer.Option(help="What is deployed for one scale.", min=1, max=16)] = None,
     scales: Annotated[
         str | None, typer.Option(help="The whole network for several scales, e.g. 2,3,4.", metavar="A,B")
     ] = None,
@@ -66,7 +66,12 @@ def _numbers(text: str) -> tuple[int, ...]:
     parts = [part.strip() for part in text.split(",")]
     if not all(part.isdecimal() and int(part) for part in parts):
         raise ConfigError(f"--scales is a list such as 2,3,4; got '{text}'")
-    return tuple(dict.fromkeys(int(part) for part in parts))
+    numbers = [int(part) for part in parts if len(part) < 4]
+    if len(numbers) < len(parts) or max(numbers) > 16:
+        raise ConfigError(f"--scales takes scales from 1 to 16; got '{text}'")
+    if len(set(numbers)) < len(numbers):
+        raise ConfigError(f"--scales names a scale twice: '{text}'; keep one")
+    return tuple(numbers)
 
 
 def _show(found: Audit, dense: dict[int, int], dense_name: str) -> None:

@@ -19,6 +19,7 @@ __all__ = ["cost"]
 
 Row = tuple[str, list[str]]
 
+_MOST_MEASURED = 2**22  # LR pixels that --memory runs a network on
 _MOST_PIXELS = 2**16  # of a side of an LR image: no network here takes more, and sizes in bytes stay numbers of C
 
 
@@ -26,7 +27,7 @@ def cost(
     models: Annotated[
         list[str], typer.Argument(help="Model names: `BACKBONE[+METHOD[(key=value,...)]][.TAG]`.", metavar="MODEL...")
     ],
-    scale: Annotated[int, typer.Option(help="How many times larger the SR image is.", min=1)],
+    scale: Annotated[int, typer.Option(help="How many times larger the SR image is.", min=1, max=16)],
     fold: Annotated[
         bool, typer.Option("--fold", help="Of the folded networks: every shared layer that can is a plain one.")
     ] = False,
@@ -43,7 +44,7 @@ def cost(
     lr_size: Annotated[
         str, typer.Option(help="Width x height of the LR image to be timed or measured on.", metavar="WxH")
     ] = "128x128",
-    seconds: Annotated[float, typer.Option(help="How long to time all of them together.", min=0.1)] = 20.0,
+    seconds: Annotated[float, typer.Option(help="How long to time all of them together.", min=0.1, max=86_400)] = 20.0,
     threads: Annotated[
         int | None, typer.Option(help="Threads of torch on the CPU; if not given, as torch has them.", min=1)
     ] = None,
@@ -60,14 +61,16 @@ def cost(
     """
     from srbench.cli.eval import _device
     from srbench.cli.output import check_json_target, write_json
-    from srbench.cost.machine import check_threads
     from srbench.errors import ConfigError
+    from srbench.machine import check_threads
     from srbench.registry import canonical_name
 
     if json is not None:
         check_json_target(json)
     names = [canonical_name(name) for name in models]
     width, height = _size(lr_size)
+    if memory and width * height > _MOST_MEASURED:
+        raise ConfigError(f"--memory runs the network, on at most {_MOST_MEASURED:,} LR pixels; got {width}x{height}")
     if threads is not None:
         check_threads(threads)
     if data is not None and all(name.tag is None for name in names):

@@ -20,7 +20,7 @@ def evaluate_command(
             metavar="MODEL",
         ),
     ],
-    scale: Annotated[int, typer.Option(help="How many times larger the SR image is.", min=1)],
+    scale: Annotated[int, typer.Option(help="How many times larger the SR image is.", min=1, max=16)],
     data: Annotated[str, typer.Option(help="A data set's name, or a folder of HR images.", metavar="NAME|DIR")],
     protocol: Annotated[str, typer.Option(help="How images are compared (`srbench list protocols`).")],
     weights: Annotated[
@@ -91,7 +91,7 @@ def evaluate_command(
     wanted = dict.fromkeys(name.strip() for name in metrics.split(","))  # each once
     found_metrics = [get_metric(name) for name in wanted if name]
     if json is not None:
-        check_json_target(json)
+        check_json_target(json, weights, save_images)
     if save_images is not None and save_images.exists() and not save_images.is_dir():
         raise ConfigError(f"--save-images takes a folder; '{save_images}' is a file")
     dataset = open_dataset(data)

@@ -18,7 +18,7 @@ def export(
             metavar="MODEL",
         ),
     ],
-    scale: Annotated[int, typer.Option(help="How many times larger the SR image is.", min=1)],
+    scale: Annotated[int, typer.Option(help="How many times larger the SR image is.", min=1, max=16)],
     output: Annotated[Path, typer.Option("--output", "-o", help="The file to write, NAME.onnx.", metavar="FILE")],
     weights: Annotated[
         Path | None, typer.Option(help="A checkpoint to load instead of a tag's weights.", metavar="FILE")
@@ -39,7 +39,7 @@ def export(
     from srbench.registry import canonical_name
 
     if json is not None:
-        check_json_target(json)
+        check_json_target(json, output, weights)
     if output.suffix.lower() != ".onnx" or output.is_dir():
         raise ConfigError(f"-o takes a file that ends in .onnx, got '{output}'")
     folder = next(parent for parent in output.absolute().parents if parent.exists())

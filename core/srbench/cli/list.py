@@ -32,7 +32,7 @@ def list_(
             help="Describe models by size, depth, filters, reconstruction and skips. Makes each of them: some seconds.",
         ),
     ] = False,
-    scale: Annotated[int, typer.Option(help="The scale that --table speaks of.", min=2)] = 4,
+    scale: Annotated[int, typer.Option(help="The scale that --table speaks of.", min=2, max=16)] = 4,
     json: Annotated[
         str | None, typer.Option(metavar="FILE|-", help="Write the result as JSON to a file, or to standard output: -.")
     ] = None,

@@ -44,17 +44,25 @@ def write_json(value: Mapping[str, Any], target: str) -> None:
     write_atomic(path.resolve(), text.encode())  # where a link points, not in its place
 
 
-def check_json_target(target: str) -> None:
+def check_json_target(target: str, *others: str | Path | None) -> None:
     """Refuse a `--json` target that cannot be written, so that no work is done in vain; nothing is written.
 
+    Args:
+        target: A file's path, or `-`.
+        others: What else the command reads or writes; the target must be none of them.
+
     Raises:
-        StoreError: It is a folder, or lies where nothing can be written.
+        StoreError: It is a folder, lies where nothing can be written, or is another file of the command.
     """
     from srbench.errors import StoreError
+    from srbench.untrusted import user_path
 
     if target == "-":
         return
-    path = Path(target)
+    path = user_path(target, "--json file", StoreError)
+    for other in others:
+        if other is not None and Path(other).absolute() == path.absolute():
+            raise StoreError(f"--json '{target}' is also another file of this command; give another file")
     if not target or path.is_dir():
         raise StoreError(
             f"--json takes a file, or - for standard output; '{target}' is {'a folder' if target else 'none'}"

@@ -58,6 +58,7 @@ def run(
         int | None,
         typer.Option(
             min=1,
+            max=256,
             help="Models done at a time. If not given: as many as need training, at most one per core; one on a GPU.",
         ),
     ] = None,
@@ -86,7 +87,7 @@ def run(
     from srbench.suite.definition import load_suite
 
     if json_file is not None:
-        check_json_target(json_file)
+        check_json_target(json_file, suite)
     loaded = load_suite(suite)
     if budget is not None:
         loaded = loaded.at_budget(budget)

@@ -16,8 +16,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from srbench.cost.machine import check_threads, describe
 from srbench.errors import ConfigError, CostError
+from srbench.machine import check_threads, describe
 
 __all__ = ["TIE", "Comparison", "Latencies", "Timing", "compare", "measure"]
 

@@ -14,8 +14,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-from srbench.cost.machine import check_threads
 from srbench.errors import CostError
+from srbench.machine import check_threads
 
 __all__ = ["peak_on_cpu", "peak_on_cuda"]
 

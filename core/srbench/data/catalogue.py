@@ -11,6 +11,7 @@ from srbench.data.manifests import ManifestDataset
 from srbench.errors import DataError, SRBenchError
 from srbench.images.files import decode_rgb, is_image_file, pixels_sha256
 from srbench.storage import sha256_bytes
+from srbench.untrusted import CHECKPOINT_LIMIT, read_bytes
 
 __all__ = ["Additions", "add_paths", "known_files", "known_images", "manifest_datasets"]
 
@@ -80,10 +81,7 @@ def add_paths(paths: Iterable[Path], cache: Cache, progress: Callable[[Path], No
     for path in _walk(paths):
         if progress is not None:
             progress(path)
-        try:
-            content = path.read_bytes()
-        except OSError as error:
-            raise DataError(f"cannot read '{path}': {error.strerror or error}") from error
+        content = read_bytes(path, limit=CHECKPOINT_LIMIT)
         what = files.get(sha256_bytes(content))
         pixels = None
         if is_image_file(path):

@@ -17,6 +17,7 @@ from srbench.cache import Cache
 from srbench.errors import DataError, StoreError, UnknownNameError, suggest
 from srbench.images.files import pixels_sha256, write_png
 from srbench.protocols import Protocol
+from srbench.untrusted import user_path
 
 __all__ = ["Dataset", "Licence", "open_dataset"]
 
@@ -182,7 +183,7 @@ def open_dataset(name: str | Path) -> Dataset:
     known = list_datasets()
     if str(name) in known:
         return get_dataset(str(name))
-    path = _find(Path(name).expanduser())
+    path = _find(user_path(name, "data set", DataError))
     if path.is_dir():
         taken = {other.lower() for other in known}
         return FolderDataset(

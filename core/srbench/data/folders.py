@@ -15,6 +15,7 @@ from srbench.data.datasets import Dataset
 from srbench.errors import DataError, StoreError
 from srbench.images.files import decode_rgb, is_grey_file, is_image_file, pixels_sha256, read_rgb
 from srbench.storage import sha256_bytes
+from srbench.untrusted import IMAGE_LIMIT, read_bytes, user_path
 
 __all__ = ["FolderDataset"]
 
@@ -41,7 +42,7 @@ class FolderDataset(Dataset):
         Raises:
             DataError: If there are no images, two files of one name, or LR files that belong to no HR file.
         """
-        self.path = Path(path).expanduser()
+        self.path = user_path(path, "folder of images", DataError)
         if not self.path.is_dir():
             raise DataError(f"'{path}' is not a folder")
         self.name = name or self.path.resolve().name
@@ -80,10 +81,7 @@ class FolderDataset(Dataset):
         return {image: self._pixel_hash(path) for image, path in self._hr.items()}
 
     def _pixel_hash(self, path: Path) -> str:
-        try:
-            content = path.read_bytes()
-        except OSError as error:
-            raise DataError(f"cannot read '{path}': {error.strerror or error}") from error
+        content = read_bytes(path, limit=IMAGE_LIMIT, what="image")
         # JPEG decoders differ in the last bit from version to version.
         key = sha256_bytes(f"{sha256_bytes(content)} {_DECODING} pillow {version('pillow')}".encode())
         known = self.cache.decoded_hash(key)

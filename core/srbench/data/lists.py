@@ -9,6 +9,7 @@ from pathlib import Path
 from srbench.data.folders import FolderDataset
 from srbench.errors import DataError
 from srbench.images.files import is_image_file
+from srbench.untrusted import read_text, user_path
 
 __all__ = ["ListDataset"]
 
@@ -28,12 +29,8 @@ class ListDataset(FolderDataset):
             DataError: The list cannot be read or is empty, or a line names nothing that is there, or two images have
                 one name.
         """
-        self.path = Path(path).expanduser()
-        try:
-            lines = self.path.read_text(encoding="utf-8").splitlines()
-        except (OSError, UnicodeDecodeError) as error:
-            reason = error.strerror if isinstance(error, OSError) else "it is not text"
-            raise DataError(f"cannot read the list of images '{path}': {reason}") from None
+        self.path = user_path(path, "list of images", DataError)
+        lines = read_text(self.path, what="list of images").splitlines()
         self.name = self.path.stem
         self.hr_folder = self.path.parent
         self._lr = {}
@@ -76,4 +73,8 @@ def packaged_lists() -> Path:
 
 def data_folders() -> list[Path]:
     """Return the folders that the environment variable `SRBENCH_DATA` lists."""
-    return [Path(place).expanduser() for place in os.environ.get("SRBENCH_DATA", "").split(os.pathsep) if place]
+    return [
+        user_path(place, "folder in SRBENCH_DATA", DataError)
+        for place in os.environ.get("SRBENCH_DATA", "").split(os.pathsep)
+        if place
+    ]

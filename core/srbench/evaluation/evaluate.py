@@ -21,6 +21,7 @@ from srbench.errors import ConfigError, DataError, UnknownNameError, suggest
 from srbench.evaluation.execution import Configured, TileError, configured, tile_error
 from srbench.evaluation.options import DEFAULT, InferenceOptions
 from srbench.images.files import write_png
+from srbench.machine import check_threads
 from srbench.metrics.base import Metric, prepare
 from srbench.protocols import Protocol
 
@@ -121,6 +122,8 @@ def evaluate(
         raise ConfigError(f"the scale must be a whole number of 1 or more, got {scale!r}")
     if lr not in ("generated", "shipped"):
         raise ConfigError(f"lr is 'generated' or 'shipped', got {lr!r}")
+    if threads is not None:
+        check_threads(threads)
     if not metrics:
         raise ConfigError("there is no metric to compute; give at least one, e.g. psnr_y")
     protocols = [protocol] if isinstance(protocol, Protocol) else _sharing_lr(protocol)

@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from srbench.errors import DataError
 from srbench.storage import write_atomic
+from srbench.untrusted import IMAGE_LIMIT, check_regular, read_bytes
 
 __all__ = ["IMAGE_SUFFIXES", "is_grey_file", "is_image_file", "pixels_sha256", "read_rgb", "write_png"]
 
@@ -46,6 +47,7 @@ def is_grey_file(path: Path | str) -> bool:
     """
     from PIL import Image as Pillow
 
+    check_regular(Path(path), IMAGE_LIMIT, "image")
     try:
         with Pillow.open(path) as picture:
             return picture.mode in ("1", "L")
@@ -66,11 +68,7 @@ def read_rgb(path: Path | str) -> Image:
     Raises:
         DataError: If the file is missing, not an image, damaged or truncated, or of a kind that is refused.
     """
-    try:
-        content = Path(path).read_bytes()
-    except OSError as error:
-        raise DataError(f"cannot read '{path}': {error.strerror or error}") from error
-    return decode_rgb(content, str(path))
+    return decode_rgb(read_bytes(Path(path), limit=IMAGE_LIMIT, what="image"), str(path))
 
 
 def decode_rgb(content: bytes, name: str) -> Image:

@@ -69,10 +69,10 @@ def _wanted_scales(scale: int | None, scales: Sequence[int] | None, name: ModelN
     wanted = (scale,) if scale is not None else tuple(scales or ())
     if (
         not wanted
-        or any(isinstance(s, bool) or not isinstance(s, int) or s < 1 for s in wanted)
+        or any(isinstance(s, bool) or not isinstance(s, int) or not 1 <= s <= 16 for s in wanted)
         or len(set(wanted)) != len(wanted)
     ):
-        raise ConfigError(f"scales are distinct whole numbers such as 2, 3 or 4; got {wanted!r}")
+        raise ConfigError(f"scales are distinct whole numbers from 1 to 16, such as 2, 3 or 4; got {wanted!r}")
     return wanted
 
 
@@ -98,7 +98,3 @@ def _seeded(seed: int | None) -> Iterator[None]:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         yield
-
-
-def _listed(scales: Sequence[int]) -> str:
-    return ", ".join(str(s) for s in scales)

@@ -60,6 +60,9 @@ def parse_scales(text: str | None) -> tuple[int, ...] | None:
     if text is None:
         return None
     try:
-        return tuple(int(part) for part in text.split(","))
+        scales = tuple(int(part) for part in text.split(","))
+        if len(set(scales)) < len(scales) or not all(1 <= scale <= 16 for scale in scales):
+            raise ConfigError(f"--scales takes different scales from 1 to 16; got '{text}'")
+        return scales
     except ValueError:
         raise ConfigError(f"--scales takes whole numbers separated by commas, such as 2,3,4; got '{text}'") from None

@@ -10,12 +10,14 @@ import hashlib
 import json
 import pickle
 import re
+import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from srbench.errors import WeightsError
+from srbench.untrusted import CHECKPOINT_LIMIT, TEXT_LIMIT, check_regular, parse_json, user_path
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -25,6 +27,8 @@ if TYPE_CHECKING:
 __all__ = ["SavedFor", "load_into", "load_state", "save_state", "saved_for", "state_digest"]
 
 StateDict = dict[str, "Tensor"]
+# Bytes that the table of contents of an uncompressed archive may be off by.
+_ARCHIVE_SLACK = 2**20
 _NESTED_KEYS = ("params_ema", "params", "state_dict", "model", "net")
 
 
@@ -51,13 +55,16 @@ def load_state(path: Path | str) -> StateDict:
         from safetensors.torch import load_file
 
         try:
-            return load_file(path)
+            return _checked(load_file(path), path)
         except (SafetensorError, OSError) as error:
             raise WeightsError(f"'{path}' is a damaged safetensors file ({error}); copy or download it again") from None
     try:
+        _check_archive(path)
         with torch.serialization.safe_globals(_allowed_globals()), warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of what is then refused in a sentence
             obj = torch.load(path, map_location="cpu", weights_only=True)
+    except WeightsError:
+        raise
     except PermissionError as error:
         raise WeightsError(f"'{path}' cannot be read: {error.strerror}") from None
     except pickle.UnpicklingError as error:
@@ -68,11 +75,12 @@ def load_state(path: Path | str) -> StateDict:
 
 
 def _existing(path: Path | str) -> Path:
-    path = Path(path)
+    path = user_path(path, "file of weights", WeightsError)
     if path.is_dir():
         raise WeightsError(f"'{path}' is a folder; give the path of a .safetensors or .pth file in it")
-    if not path.is_file():
+    if not path.exists():
         raise WeightsError(f"no weights file at '{path}'; give the path of a .safetensors or .pth file")
+    check_regular(path, CHECKPOINT_LIMIT, "file of weights", WeightsError)
     return path
 
 
@@ -126,6 +134,46 @@ def _is_safetensors(path: Path) -> bool:
         return False
 
 
+def _checked(tensors: StateDict, path: Path) -> StateDict:
+    """Refuse tensors that hold no plain values of their own.
+
+    Raises:
+        WeightsError: A tensor is quantised, sparse or on the meta device, or stands for more values than it stores.
+    """
+    import torch
+
+    for name, tensor in tensors.items():
+        if tensor.is_meta:
+            what = "is on the meta device and holds no values"
+        elif tensor.is_quantized:
+            what = "is quantised; save the weights in floating point"
+        elif tensor.layout is not torch.strided:
+            what = f"is sparse ({tensor.layout}); save it dense"
+        elif tensor.numel() * tensor.element_size() > tensor.untyped_storage().nbytes():
+            what = f"claims {tensor.numel():,} values and stores fewer; save it contiguous"
+        else:
+            continue
+        raise WeightsError(f"the tensor '{name}' in '{path}' {what}")
+    return tensors
+
+
+def _check_archive(path: Path) -> None:
+    """Refuse an archive that unpacks to far more than it holds; torch.save never compresses.
+
+    Raises:
+        WeightsError: It does.
+    """
+    if not zipfile.is_zipfile(path):
+        return
+    with zipfile.ZipFile(path) as archive:
+        unpacked = sum(entry.file_size for entry in archive.infolist())
+    if unpacked > path.stat().st_size + _ARCHIVE_SLACK:
+        raise WeightsError(
+            f"'{path}' has {path.stat().st_size:,} bytes and would unpack to {unpacked:,}, which no file of torch.save "
+            "does; give the original file"
+        )
+
+
 def _tensors(obj: Any, path: Path) -> StateDict:
     import torch
 
@@ -135,7 +183,7 @@ def _tensors(obj: Any, path: Path) -> StateDict:
         tensors = {str(key): value for key, value in obj.items() if isinstance(value, torch.Tensor)}
         inner = next((obj[key] for key in _NESTED_KEYS if isinstance(obj.get(key), Mapping)), None)
         if tensors and inner is None:
-            return tensors
+            return _checked(tensors, path)
         obj = inner
     raise WeightsError(f"'{path}' holds no state dict; a checkpoint is a mapping from parameter names to tensors")
 
@@ -169,8 +217,11 @@ def saved_for(path: Path | str) -> SavedFor | None:
         return None
     try:
         with path.open("rb") as file:
-            header = json.loads(file.read(int.from_bytes(file.read(8), "little")))
-        about = json.loads(header["__metadata__"]["srbench"])
+            length = int.from_bytes(file.read(8), "little")
+            if length > TEXT_LIMIT:
+                return None  # longer than any header of ours; the reader of the tensors says what is wrong
+            header = parse_json(file.read(length))
+        about = parse_json(header["__metadata__"]["srbench"])
         if about["model"] is None:
             return None
         return SavedFor(str(about["model"]), tuple(int(scale) for scale in about["scales"]))

@@ -33,6 +33,9 @@ _DECIMAL = re.compile(r"-?\d*\.\d+|-?\d+\.\d*")
 _FRACTION = re.compile(r"(-?\d+)/(\d+)")
 _QUOTED = re.compile(r'"([^"\n]*)"')
 _BARE = re.compile(r"[^,()\"=\s]+")
+_NUMBER_LIKE = re.compile(r"[-\d./]+")
+_LONGEST_NUMBER = 60  # characters of a number: more than any argument needs
+_LONGEST_NAME = 500
 _RESERVED = {"true": True, "false": False}
 _FORM = "BACKBONE[+METHOD[(key=value,...)]][.TAG]"
 
@@ -51,6 +54,11 @@ def parse_value(text: str) -> Value:
             return quoted[1]
     if text in _RESERVED:
         return _RESERVED[text]
+    if len(text) > _LONGEST_NUMBER and _NUMBER_LIKE.fullmatch(text):
+        raise NameSyntaxError(
+            f"the number '{text[:12]}...' has {len(text)} characters; a number in a model's name has at most "
+            f"{_LONGEST_NUMBER}"
+        )
     if _INTEGER.fullmatch(text):
         return int(text)
     if _DECIMAL.fullmatch(text):
@@ -187,6 +195,10 @@ def parse(text: str) -> ModelName:
         'edsr_baseline+ps(ratio=1/4,shape=64x64x1x1)'
     """
     position = 0
+    if len(text) > _LONGEST_NAME:
+        raise NameSyntaxError(
+            f"'{text[:40]}...' has {len(text):,} characters; a model's name has at most {_LONGEST_NAME}"
+        )
 
     def take(pattern: re.Pattern[str], what: str) -> str:
         nonlocal position

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
+
+# Larger than the work of any network on one image: a record that says more is damaged or forged.
+Work = Annotated[int, Field(ge=0, le=10**18)]
 
 __all__ = ["CostFigures", "joined_cost"]
 
@@ -24,12 +28,12 @@ class CostFigures(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    macs: int | None = None
-    macs_256: int | None = None
-    macs_executed: int | None = None
-    synthesis: int | None = None
-    activations: int | None = None
-    activations_256: int | None = None
+    macs: Work | None = None
+    macs_256: Work | None = None
+    macs_executed: Work | None = None
+    synthesis: Work | None = None
+    activations: Work | None = None
+    activations_256: Work | None = None
     not_counted: str = ""
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -22,6 +22,10 @@ SCHEMA_VERSION = 1
 
 KEY_LENGTH = 12  # hexadecimal digits of a cell's key in its directory's name
 
+
+# Larger than any network or image: a record that says more is damaged or forged.
+Count = Annotated[int, Field(ge=0, le=10**15)]
+Scale = Annotated[int, Field(ge=1, le=16)]
 
 Tier = Literal["reported", "reproduced", "trained"]
 
@@ -111,20 +115,20 @@ class Record(_Schema):
     method: str | None = None
     tag: str | None = None
     args: dict[str, str] = {}
-    scale: int
-    scales: list[int] = []
+    scale: Scale
+    scales: list[Scale] = []
     seed: int | None = None
     dataset: str
     dataset_hash: str
-    images: int = 0
+    images: Count = 0
     protocol: str
     protocol_digest: str
     tier: Tier
     metrics: dict[str, float] = {}
     metric_kinds: dict[str, MetricKind] = {}
-    params_unique: int | None = None
-    params_deployed: int | None = None
-    params_stored: int | None = None
+    params_unique: Count | None = None
+    params_deployed: Count | None = None
+    params_stored: Count | None = None
     cost: CostFigures | None = None
     weights_sha256: str | None = None
     training: Training | None = None

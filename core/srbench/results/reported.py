@@ -12,6 +12,7 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from srbench.errors import ConfigError, UnknownNameError, suggest
+from srbench.untrusted import read_text
 
 __all__ = ["ReportedFigure", "list_reported", "read_reported"]
 
@@ -108,12 +109,10 @@ def _packaged() -> dict[str, Traversable]:
 
 
 def _parse(file: Traversable, name: str) -> list[ReportedFigure]:
-    try:
-        lines = file.read_text(encoding="utf-8").splitlines()
-    except OSError as error:
-        raise ConfigError(f"the reported figures {name} cannot be read: {error.strerror}.") from error
-    except UnicodeDecodeError as error:
-        raise ConfigError(f"the reported figures {name} are not a text file in UTF-8.") from error
+    if isinstance(file, Path):
+        lines = read_text(file, what="table of reported figures", error=ConfigError).splitlines()
+    else:
+        lines = file.read_text(encoding="utf-8").splitlines()  # a package's own
     reader = csv.DictReader(lines, restkey="(more)", restval=None)
     figures = []
     for row in reader:

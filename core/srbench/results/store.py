@@ -49,6 +49,7 @@ from srbench.results.records import (
     RunInfo,
 )
 from srbench.storage import canonical_json
+from srbench.untrusted import IMAGE_LIMIT, check_regular, parse_json, read_text
 
 __all__ = ["Cell", "RunStore"]
 
@@ -87,8 +88,8 @@ class Cell:
     def speed(self) -> dict[str, Any] | None:
         """Return what `speed.json` holds: forward times in seconds and the hardware; None where it was not timed."""
         try:
-            value = json.loads((self.directory / "speed.json").read_text(encoding="utf-8"))
-        except (OSError, ValueError):
+            value = parse_json(read_text(self.directory / "speed.json", error=StoreError))
+        except (StoreError, ValueError):
             return None
         return value if isinstance(value, dict) else None
 
@@ -114,16 +115,14 @@ class RunStore:
             StoreError: The file is damaged or was written by a later version.
         """
         path = self.path / "run.json"
-        try:
-            text = path.read_text(encoding="utf-8")
-        except FileNotFoundError:
+        if not path.exists():
             return None
-        except OSError as error:
-            raise StoreError(f"'{path}' cannot be read: {error.strerror}.") from error
+        text = read_text(path, what="run's description", error=StoreError)
         _check_version(path, text)
         try:
+            parse_json(text)  # bounds the depth
             return RunInfo.model_validate_json(text)
-        except ValidationError as error:
+        except ValueError as error:
             raise StoreError(f"'{path}' is not a run's description; remove it and run the suite again.") from error
 
     def cells(self) -> list[Cell]:
@@ -147,6 +146,11 @@ class RunStore:
             if other is None or other.record.created <= record.created:
                 latest[record.identity] = Cell(record, directory)
         return sorted(latest.values(), key=lambda cell: cell.directory.name)
+
+    def damaged(self) -> dict[str, str]:
+        """Return the cells that are there and cannot be used: directory -> why; readers go on without them."""
+        found = {directory.name: examine(directory) for directory in self._directories()}
+        return {name: reason for name, reason in found.items() if isinstance(reason, str)}
 
     def find(self, directory_name: str, key: str) -> Cell | None:
         """Return the finished cell of this name and key, or None; the cell may be a failed one.
@@ -294,26 +298,46 @@ def read_finished(directory: Path) -> Record | None:
     Raises:
         StoreError: The record was written by a later version of sr-bench.
     """
+    found = examine(directory)
+    return found if isinstance(found, Record) else None
+
+
+def examine(directory: Path) -> Record | str:
+    """Return a cell's record if its marker is there and agrees with every file; else what is wrong with the cell.
+
+    Raises:
+        StoreError: The record was written by a later version of sr-bench.
+    """
     try:
-        marker = json.loads((directory / "DONE").read_text(encoding="utf-8"))
+        marker = parse_json(read_text(directory / "DONE", what="marker", error=StoreError))
         files: dict[str, str] = marker["files"]
         if not {"record.json", "per_image.parquet"} <= files.keys():
-            return None
-        if any(sha256_file(directory / name) != digest for name, digest in files.items()):
-            return None
-        text = (directory / "record.json").read_text(encoding="utf-8")
+            return "its marker names no record or no table of values"
+        for name, digest in files.items():
+            # A marker may come from anywhere, and must not have other files read.
+            if Path(name).is_absolute() or ".." in Path(name).parts:
+                return "its marker names a file outside of its folder"
+            check_regular(directory / name, IMAGE_LIMIT, "file of a cell", StoreError)
+            if sha256_file(directory / name) != digest:
+                return f"'{name}' is not the file that was written"
+        text = read_text(directory / "record.json", what="record", error=StoreError)
+        parse_json(text)  # bounds the depth
+    except StoreError as error:
+        return str(error)
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
-        return None
+        return "its marker is damaged"
     _check_version(directory / "record.json", text)
     try:
         return Record.model_validate_json(text)
-    except ValidationError:
-        return None
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        place = ".".join(map(str, first["loc"]))
+        return f"its record holds {first['input']!r:.80} as '{place}': {first['msg'].removeprefix('Input ').lower()}"
 
 
 def _check_version(path: Path, text: str) -> None:
     try:
-        version = json.loads(text).get("schema_version")
+        version = parse_json(text).get("schema_version")
     except (ValueError, AttributeError):
         return
     if isinstance(version, int) and version > SCHEMA_VERSION:

@@ -397,7 +397,7 @@ def _crops(folder: Path, dataset: Dataset, protocol: Any, scale: int) -> dict[st
 def _hardware(job: Job) -> dict[str, Any]:
     import torch
 
-    from srbench.cost.machine import processor_name
+    from srbench.machine import processor_name
 
     cuda = job.device.startswith("cuda")
     return {

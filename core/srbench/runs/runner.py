@@ -16,6 +16,7 @@ from typing import Any, Protocol
 from srbench import __version__
 from srbench.errors import ConfigError, SRBenchError, StoreError
 from srbench.evaluation.options import InferenceOptions
+from srbench.machine import check_threads
 from srbench.protocols import Protocol as Settings
 from srbench.protocols import get_protocol
 from srbench.results.records import Record, RunInfo, now
@@ -121,6 +122,8 @@ def run(
     """
     observer = observer if observer is not None else Silent()
     _check_device(device)
+    if threads is not None:
+        check_threads(threads)
     store = RunStore(run_directory(suite, run_dir))
     observer.note("reading the suite and the results")
     plan = make_plan(suite, models_glob=models_glob, datasets=datasets)

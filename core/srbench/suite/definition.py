@@ -34,6 +34,7 @@ from srbench.errors import ConfigError, SRBenchError, UnknownNameError, suggest
 from srbench.evaluation.options import DEFAULT, InferenceOptions
 from srbench.results.reported import ReportedFigure, read_reported
 from srbench.suite import yaml_lines
+from srbench.suite.validate import check_duplicates, check_models, check_recipes, check_seeds
 from srbench.suite.parts import (
     MODEL_KEYS,
     BudgetSpec,
@@ -329,8 +330,11 @@ def load_suite(name_or_path: str | Path) -> Suite:
 def _validate(document: yaml_lines.Document, base: Path | None) -> Suite:
     suite = _parsed(document, base)
     for one in (suite, *(suite.at_budget(name) for name in suite.budgets)):
-        _check_recipes(one, document)
-        _check_seeds(one)
+        check_recipes(one, document)
+        check_seeds(one)
+        check_duplicates(one)
+        if one.chosen_budget:
+            check_models(one)
         for index, entry in enumerate(one.models):
             with one.locate_errors("models", index):
                 one.scales_of(entry)
@@ -359,42 +363,3 @@ def _keys_at(place: yaml_lines.Place) -> list[str]:
     if len(place) > 1 and place[0] == "reported":
         return list(ReportedSpec.model_fields)
     return [field.alias or name for name, field in Suite.model_fields.items()]
-
-
-def _check_seeds(suite: Suite) -> None:
-    """Refuse a seed in a recipe beside those of the suite."""
-    if suite.seeds is None:
-        return
-    settings: list[tuple[tuple[str | int, ...], dict[str, Any]]] = [
-        (("train",), suite.train.recipe if suite.train is not None else {}),
-        *((("models", index), entry.train or {}) for index, entry in enumerate(suite.models)),
-    ]
-    for place, values in settings:
-        if "seed" in values:
-            raise ConfigError(f"{suite.where(*place)}: give 'seeds' or a 'seed' to train with, not both.")
-
-
-def _check_recipes(suite: Suite, document: yaml_lines.Document) -> None:
-    """Refuse settings that the training engine does not know, where they stand in the file."""
-    places: list[tuple[tuple[str | int, ...], dict[str, Any]]] = []
-    if suite.train is not None:
-        places.append((("train",), suite.train.recipe))
-    for index, entry in enumerate(suite.models):
-        if entry.train is not None:
-            spec = suite.training(entry)
-            places.append((("models", index, "train"), spec.recipe if spec is not None else {}))
-    if not places:
-        return
-    from srbench.training.recipe import Recipe
-
-    for place, settings in places:
-        try:
-            Recipe.model_validate(settings)
-        except ValidationError as error:
-            raise yaml_lines.explain(error, document, _recipe_keys, suite.place(*place)) from error
-
-
-def _recipe_keys(_: yaml_lines.Place) -> list[str]:
-    from srbench.training.recipe import Recipe
-
-    return ["data", *Recipe.model_fields]

@@ -34,7 +34,7 @@ __all__ = [
     "TrainSpec",
 ]
 
-Name = Annotated[StrictStr, Field(min_length=1)]
+Name = Annotated[StrictStr, Field(min_length=1, max_length=4096)]
 Scale = Annotated[StrictInt, Field(ge=1, le=16)]
 Seed = Annotated[StrictInt, Field(ge=0, lt=2**63)]
 

@@ -11,6 +11,7 @@ import yaml
 from pydantic import ValidationError
 
 from srbench.errors import ConfigError, suggest
+from srbench.untrusted import check_expansion, read_text
 
 if TYPE_CHECKING:
     from importlib.resources.abc import Traversable
@@ -60,13 +61,9 @@ def read(path: Path | Traversable, label: str | None = None) -> Document:
         ConfigError: The file is missing, is no YAML, holds a key twice or something other than a mapping.
     """
     label = label or str(path)
-    try:
-        text = path.read_text(encoding="utf-8")
-    except UnicodeDecodeError as error:
-        raise ConfigError(f"{label} is not a text file in UTF-8; a suite is a YAML file.") from error
-    except OSError as error:
-        raise ConfigError(f"{label} cannot be read: {error.strerror}.") from error
-    return parse(text, label)
+    if isinstance(path, Path):
+        return parse(read_text(path, what="YAML file", error=ConfigError), label)
+    return parse(path.read_text(encoding="utf-8"), label)  # a package's own
 
 
 def parse(text: str, label: str) -> Document:
@@ -79,6 +76,7 @@ def parse(text: str, label: str) -> Document:
         root = yaml.compose(text, Loader=yaml.SafeLoader)
         if not isinstance(root, yaml.MappingNode):
             raise ConfigError(f"{label} must hold a mapping such as 'name: my_suite'; it holds something else.")
+        check_expansion(root, label, ConfigError)
         _refuse_duplicates(root, label)
         value = yaml.safe_load(text)
     except yaml.YAMLError as error:

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import io
-import pickle
 import signal
 import threading
-import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,6 +14,7 @@ import torch
 
 from srbench.errors import ConfigError, StoreError
 from srbench.storage import write_atomic
+from srbench.untrusted import CHECKPOINT_LIMIT, check_regular
 
 __all__ = ["check_identity", "load_checkpoint", "save_checkpoint"]
 
@@ -68,9 +67,10 @@ def load_checkpoint(path: Path, identity: dict[str, Any]) -> dict[str, Any]:
         StoreError: The file cannot be read or is not a checkpoint.
         ConfigError: It belongs to another training; the message says what differs.
     """
+    check_regular(path, CHECKPOINT_LIMIT, "checkpoint", StoreError)
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
-    except (OSError, RuntimeError, EOFError, ValueError, pickle.UnpicklingError, zipfile.BadZipFile) as error:
+    except Exception as error:  # an unpickler that meets other bytes than a checkpoint's raises anything at all
         raise StoreError(
             f"{path} cannot be read as a checkpoint ({type(error).__name__}); "
             "remove it, or train with --no-resume, to start again."
@@ -80,8 +80,10 @@ def load_checkpoint(path: Path, identity: dict[str, Any]) -> dict[str, Any]:
             f"{path} is not a checkpoint of this version of sr-bench; "
             "remove it, or train with --no-resume, to start again."
         )
-    check_identity(path, content["identity"], identity)
-    state: dict[str, Any] = content["state"]
+    found, state = content.get("identity"), content.get("state")
+    if not isinstance(found, dict) or not isinstance(state, dict):
+        raise StoreError(f"{path} is a damaged checkpoint; remove it, or train with --no-resume, to start again.")
+    check_identity(path, found, identity)
     return state
 
 

@@ -11,6 +11,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from srbench.errors import ConfigError, suggest
+from srbench.untrusted import check_expansion, read_text
 
 __all__ = ["Constant", "CosineRestart", "MultiStep", "Recipe", "load_recipe", "make_recipe"]
 
@@ -160,11 +161,14 @@ def load_recipe(path: Path) -> dict[str, Any]:
     Raises:
         ConfigError: The file cannot be read, is not YAML or is not a mapping.
     """
+    text = read_text(path, what="recipe", error=ConfigError)
     try:
-        values = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "it is not text"
-        raise ConfigError(f"cannot read the recipe {path}: {reason}.") from None
+        root = yaml.compose(text, Loader=yaml.SafeLoader)
+        if root is not None:
+            check_expansion(root, f"the recipe {path}")
+        values = yaml.safe_load(text)
+    except RecursionError:
+        raise ConfigError(f"the recipe {path} is nested too deeply.") from None
     except yaml.YAMLError as error:
         raise ConfigError(f"the recipe {path} is not YAML: {' '.join(str(error).split())}.") from None
     if not isinstance(values, dict):

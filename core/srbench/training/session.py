@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from srbench.errors import ConfigError
+from srbench.errors import ConfigError, StoreError
 from srbench.training.basicsr_model import SRBenchModel
 from srbench.training.checkpoint import load_checkpoint, save_checkpoint
 from srbench.training.determinism import random_state, restore_random_state
@@ -162,11 +162,17 @@ class Session:
 
     def _load(self) -> None:
         state = load_checkpoint(self.checkpoint, self.identity)
-        self.model.load_state_dict(state["model"])
-        restore_random_state(state["random"], self.device)
-        self.iteration = self.resumed_from = state["iteration"]
-        self.seconds, self.loss = state["seconds"], state["loss"]
-        self.validations = state["validations"]
+        try:
+            self.model.load_state_dict(state["model"])
+            restore_random_state(state["random"], self.device)
+            self.iteration = self.resumed_from = int(state["iteration"])
+            self.seconds, self.loss = float(state["seconds"]), float(state["loss"])
+            self.validations = list(state["validations"])
+        except Exception as error:  # what a state that only resembles one of ours meets
+            raise StoreError(
+                f"{self.checkpoint} is a damaged checkpoint ({type(error).__name__}); remove it, or train with "
+                "--no-resume, to start again."
+            ) from error
 
 
 def _tensorboard(out_dir: Path, iteration: int) -> Any:

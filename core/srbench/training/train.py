@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import importlib.util
 import json
 from collections.abc import Callable, Iterator, Sequence
@@ -15,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from srbench.errors import ConfigError, StoreError, WeightsError
+from srbench.machine import check_threads
 from srbench.models.factory import create_model
 from srbench.models.weight_files import load_into, save_state
 from srbench.registry import canonical_name
@@ -22,6 +22,7 @@ from srbench.storage import disk_errors, exclusive, sha256_file, write_atomic
 from srbench.training.checkpoint import check_identity
 from srbench.training.determinism import pick_device, reproducible
 from srbench.training.recipe import Recipe
+from srbench.untrusted import CHECKPOINT_LIMIT, check_regular, parse_json, read_text
 
 if TYPE_CHECKING:
     from srbench.data.datasets import Dataset
@@ -207,8 +208,7 @@ def _check(scales: tuple[int, ...], recipe: Recipe, threads: int, tensorboard: b
     if not scales or len(set(scales)) != len(scales) or min(scales) < 1:
         raise ConfigError(f"scales are one or several different whole numbers, such as 2, 3, 4; got {list(scales)}.")
     recipe.check_scales(scales)
-    if threads < 1:
-        raise ConfigError(f"threads must be 1 or more, got {threads}.")
+    check_threads(threads)
     if tensorboard and importlib.util.find_spec("tensorboard") is None:
         raise ConfigError("TensorBoard logs were asked for, and it is not installed: `pip install tensorboard`.")
 
@@ -216,14 +216,15 @@ def _check(scales: tuple[int, ...], recipe: Recipe, threads: int, tensorboard: b
 def _finished(path: Path, identity: dict[str, Any]) -> TrainResult:
     """Return the result of a training that was completed before."""
     try:
-        record = json.loads(path.read_text(encoding="utf-8"))
+        record = parse_json(read_text(path, what="training's description", error=StoreError))
         values, found = record["result"], record["identity"]
         weights = path.parent / values["weights"]
-        sha256 = hashlib.sha256(weights.read_bytes()).hexdigest()
+        check_regular(weights, CHECKPOINT_LIMIT, "file of weights", StoreError)
+        sha256 = sha256_file(weights)
         result = TrainResult(
             **{**values, "weights": weights, "scales": tuple(values["scales"]), "complete_before": True}
         )
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, StoreError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise StoreError(
             f"{path} or the weights beside it cannot be read ({error}); train with --no-resume."
         ) from error

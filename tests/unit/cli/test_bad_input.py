@@ -238,7 +238,7 @@ CASES = [
     ("leaderboard index nowhere", "no directory 'nowhere'"),
     # numbers and devices
     (BICUBIC + " --threads 0", "'--threads'"),
-    (TINY + " --threads 0", "threads must be 1 or more, got 0"),
+    (TINY + " --threads 0", "threads=0 is not a whole number of at least 1"),
     ("run --suite quickstart --threads 0", "'--threads'"),
     ("run --suite quickstart --jobs 0", "'--jobs'"),
     (TINY.replace("--iterations 1", "--iterations 0"), "'iterations' is 0"),

@@ -97,7 +97,7 @@ def test_ctrl_c_ends_a_command_with_a_sentence_and_status_130(
 @pytest.mark.parametrize(
     ("arguments", "status", "said"),
     [
-        ((), 2, "Usage"),
+        ((), 0, "Usage"),
         (("--help",), 0, "Usage"),
         (("run", "--help"), 0, "Usage"),
         (("run",), 2, "--suite"),

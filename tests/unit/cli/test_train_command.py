@@ -67,7 +67,7 @@ def test_options_override_the_recipe_file(data: Path, tmp_path: Path, capsys) ->
         (["--iterations", "3", "--scale", "2", "--scales", "2,3"], "either --scale 2, or --scales 2,3,4"),
         (["--iterations", "3", "--scales", "2;3"], "whole numbers separated by commas, such as 2,3,4; got '2;3'"),
         (["--iterations", "-1", "--scale", "2"], "options: 'iterations' is -1"),
-        (["--iterations", "3", "--scale", "2", "--recipe", "none.yaml"], "cannot read the recipe none.yaml"),
+        (["--iterations", "3", "--scale", "2", "--recipe", "none.yaml"], "the recipe 'none.yaml' cannot be read"),
         (["--iterations", "3", "--scale", "2", "--gt-size", "400"], "smaller than gt_size 400: one"),
         (["--iterations", "3", "--scale", "5", "--gt-size", "10"], "scale of 2, 3, 4"),
     ],

@@ -44,7 +44,7 @@ def test_what_a_list_names_must_be_there(folders: Path) -> None:
     with pytest.raises(DataError, match="would be the same image"):
         open_dataset("some.txt")
     (folders / "some.txt").write_bytes(b"\xff\xfe\x00")
-    with pytest.raises(DataError, match="not text"):
+    with pytest.raises(DataError, match="not a text file in UTF-8"):
         open_dataset("some.txt")
     with pytest.raises(UnknownNameError):
         open_dataset("nowhere.txt")

@@ -14,13 +14,15 @@ def compress(
     model: Annotated[str, typer.Argument(help="A trained network: BACKBONE.TAG, or BACKBONE with --weights.")],
     output: Annotated[Path, typer.Option("--output", "-o", help="Where the weights go.", metavar="FILE.safetensors")],
     ratio: Annotated[str | None, typer.Option(help="Share of partial filters to keep, such as 1/2.")] = None,
-    num_filters: Annotated[int | None, typer.Option(help="Their number, instead of --ratio.")] = None,
+    num_filters: Annotated[
+        int | None, typer.Option(min=1, max=1_000_000, help="Their number, instead of --ratio.")
+    ] = None,
     shape: Annotated[str, typer.Option(help="Partial-filter shape: input x output channels x height x width.")] = (
         "CxCx1x1"
     ),
     method: Annotated[str, typer.Option(help="The sharing method: ps.")] = "ps",
     weights: Annotated[Path | None, typer.Option(help="A checkpoint to load instead of a tag's weights.")] = None,
-    scale: Annotated[int | None, typer.Option(help="The scale that the weights serve.")] = None,
+    scale: Annotated[int | None, typer.Option(min=1, max=16, help="The scale that the weights serve.")] = None,
     scales: Annotated[
         str | None, typer.Option(help="Several scales, of a multi-scale network.", metavar="2,3,4")
     ] = None,

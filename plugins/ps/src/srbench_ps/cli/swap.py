@@ -19,8 +19,10 @@ def swap(
     data: Annotated[
         str | None, typer.Option(help="A data set's name, or a folder of HR images.", metavar="NAME|DIR")
     ] = None,
-    task: Annotated[int | None, typer.Option(help="The scale by which images are enlarged.")] = None,
-    coefficients_of: Annotated[int | None, typer.Option(help="The scale whose coefficients are used.")] = None,
+    task: Annotated[int | None, typer.Option(min=1, max=16, help="The scale by which images are enlarged.")] = None,
+    coefficients_of: Annotated[
+        int | None, typer.Option(min=1, max=16, help="The scale whose coefficients are used.")
+    ] = None,
     every: Annotated[bool, typer.Option("--all", help="Every task with the coefficients of every scale.")] = False,
     protocol: Annotated[str, typer.Option(help="How images are compared.")] = "matlab-y",
     metrics: Annotated[str, typer.Option(help="Metrics, separated by commas; the first is shown.")] = "psnr_y,ssim_y",

@@ -25,7 +25,7 @@ def filters(
         str | None, typer.Option(help="Layers, separated by commas.", show_default="of the first, middle, last block")
     ] = None,
     count: Annotated[int, typer.Option(help="How many output channels of each layer.", min=1, max=16)] = 5,
-    channel: Annotated[int, typer.Option(help="The input channel.", min=0)] = 0,
+    channel: Annotated[int, typer.Option(help="The input channel.", min=0, max=1_000_000)] = 0,
     weights: Annotated[Path | None, typer.Option(help="A checkpoint to load instead of a tag's weights.")] = None,
     scales: Annotated[
         str | None, typer.Option(help="What --weights serves, where the file does not say it.", metavar="2,3,4")

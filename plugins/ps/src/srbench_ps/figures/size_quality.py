@@ -28,7 +28,7 @@ def size_quality(
     ],
     output: Annotated[Path, typer.Option("--output", "-o", help="The file.", metavar="FILE.png|FILE.svg")],
     data: Annotated[str | None, typer.Option(help="The runs' data set.", show_default="their first")] = None,
-    scale: Annotated[int, typer.Option(help="The scale.")] = 2,
+    scale: Annotated[int, typer.Option(min=1, max=16, help="The scale.")] = 2,
     reported: Annotated[
         Path | None,
         typer.Option(

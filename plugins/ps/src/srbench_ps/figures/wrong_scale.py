@@ -33,7 +33,7 @@ def wrong_scale(
     at: Annotated[
         str | None, typer.Option(help="Where it is.", metavar="LEFT,TOP", show_default="the liveliest part")
     ] = None,
-    task: Annotated[int | None, typer.Option(help="One scale only.", show_default="all")] = None,
+    task: Annotated[int | None, typer.Option(min=1, max=16, help="One scale only.", show_default="all")] = None,
     protocol: Annotated[str, typer.Option(help="How LR images are made and SR images compared.")] = "matlab-y",
     weights: Annotated[Path | None, typer.Option(help="A checkpoint to load instead of a tag's weights.")] = None,
     scales: Annotated[

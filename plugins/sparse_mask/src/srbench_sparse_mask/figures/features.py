@@ -34,7 +34,7 @@ def features(
     count: Annotated[int, typer.Option(help="Maps of each kind.", min=1, max=8)] = 3,
     weights: Annotated[Path | None, typer.Option(help="A checkpoint to load instead of a tag's weights.")] = None,
     scale: Annotated[
-        int | None, typer.Option(help="The scale.", show_default="the first that the weights serve")
+        int | None, typer.Option(min=1, max=16, help="The scale.", show_default="the first that the weights serve")
     ] = None,
     protocol: Annotated[str, typer.Option(help="How LR images are made.")] = "matlab-y",
     threads: Annotated[int | None, typer.Option(help="Threads of torch on the CPU.", min=1)] = None,

@@ -28,7 +28,7 @@ def masks(
     ] = None,
     weights: Annotated[Path | None, typer.Option(help="A checkpoint to load instead of a tag's weights.")] = None,
     scale: Annotated[
-        int | None, typer.Option(help="The scale.", show_default="the first that the weights serve")
+        int | None, typer.Option(min=1, max=16, help="The scale.", show_default="the first that the weights serve")
     ] = None,
     beside: Annotated[str | None, typer.Option(help="A second network with masks.", metavar="MODEL")] = None,
     beside_weights: Annotated[Path | None, typer.Option(help="Its checkpoint, instead of a tag's.")] = None,

@@ -33,7 +33,9 @@ def module_sparsity(
     image: Annotated[
         str | None, typer.Option(help="The images, separated by commas.", show_default="all of the data set")
     ] = None,
-    input_scale: Annotated[int, typer.Option(help="How many times smaller the input images are made.", min=1)] = 2,
+    input_scale: Annotated[
+        int, typer.Option(help="How many times smaller the input images are made.", min=1, max=16)
+    ] = 2,
     protocol: Annotated[str, typer.Option(help="How LR images are made.")] = "matlab-y",
     threads: Annotated[int | None, typer.Option(help="Threads of torch on the CPU.", min=1)] = None,
 ) -> None:

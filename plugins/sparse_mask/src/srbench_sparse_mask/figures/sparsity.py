@@ -32,7 +32,7 @@ def feature_sparsity(
     protocol: Annotated[str, typer.Option(help="How LR images are made.")] = "matlab-y",
     weights: Annotated[Path | None, typer.Option(help="A checkpoint to load instead of a tag's weights.")] = None,
     scale: Annotated[
-        int | None, typer.Option(help="The scale.", show_default="the first that the weights serve")
+        int | None, typer.Option(min=1, max=16, help="The scale.", show_default="the first that the weights serve")
     ] = None,
     threads: Annotated[int | None, typer.Option(help="Threads of torch on the CPU.", min=1)] = None,
 ) -> None:

@@ -1,0 +1,230 @@
+"""Read what others made: only regular files, of a bounded size, nested to a bounded depth.
+
+Every file that a user, a download or another program may have put in place is read through this module, so that a
+pipe, a device, a file of gigabytes or a text that unfolds without end is refused by a sentence before it costs
+anything. Importing this module needs the standard library only.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import stat
+from pathlib import Path
+from typing import Any
+
+from srbench.errors import ConfigError, DataError, SRBenchError
+
+__all__ = [
+    "CHECKPOINT_LIMIT",
+    "DEPTH_LIMIT",
+    "IMAGE_LIMIT",
+    "TEXT_LIMIT",
+    "check_expansion",
+    "check_regular",
+    "escaped",
+    "parse_json",
+    "read_bytes",
+    "read_text",
+    "user_path",
+]
+
+MIB = 2**20
+TEXT_LIMIT = 16 * MIB
+"""Bytes of a text that is read whole: suites, recipes, lists, records."""
+
+IMAGE_LIMIT = 512 * MIB
+"""Bytes of an image file."""
+
+CHECKPOINT_LIMIT = 16 * 1024 * MIB
+"""Bytes of a file of weights or of a training's checkpoint."""
+
+DEPTH_LIMIT = 64
+"""Levels of lists and mappings in a JSON or YAML text."""
+
+VALUES_LIMIT = 100_000
+"""Values in a YAML text, with its aliases unfolded; the largest suite of ours has 600."""
+
+_NAME_LIMIT = 255  # bytes of one part of a path: that of nearly all file systems
+_PATH_LIMIT = 4096
+
+_KINDS = {
+    stat.S_IFDIR: "a folder",
+    stat.S_IFIFO: "a pipe",
+    stat.S_IFCHR: "a device",
+    stat.S_IFBLK: "a device",
+    stat.S_IFSOCK: "a socket",
+}
+
+
+def user_path(text: str | Path, what: str = "path", error: type[SRBenchError] = ConfigError) -> Path:
+    """Return a path that a user typed, with `~` replaced by the home folder.
+
+    Args:
+        text: The path.
+        what: What it is, for the message.
+        error: What is raised.
+
+    Raises:
+        SRBenchError: It is no path that a file system takes: an unknown user's home folder, a name that is too long,
+            bytes that are no text, or a NUL character.
+    """
+    spelled = str(text)
+    if "\0" in spelled:
+        raise error(f"the {what} '{escaped(spelled)}' holds a NUL character, which no file name has")
+    try:
+        size = len(spelled.encode())
+    except UnicodeEncodeError:
+        raise error(f"the {what} '{escaped(spelled)}' is no text in UTF-8; rename the file") from None
+    if size > _PATH_LIMIT or any(len(part.encode()) > _NAME_LIMIT for part in Path(spelled).parts):
+        raise error(
+            f"the {what} '{escaped(spelled[:40])}...' is too long for a file system: a name has at most {_NAME_LIMIT} "
+            f"bytes, a path {_PATH_LIMIT:,}"
+        )
+    try:
+        return Path(spelled).expanduser()
+    except RuntimeError:
+        raise error(f"the {what} '{escaped(spelled)}' names a home folder that there is none of") from None
+
+
+def check_regular(path: Path, limit: int, what: str, error: type[SRBenchError] = DataError) -> int:
+    """Return the size in bytes of a file that may be read.
+
+    Args:
+        path: The file; links are followed.
+        limit: The most bytes it may have.
+        what: What it is, for the message.
+        error: What is raised.
+
+    Raises:
+        SRBenchError: It is missing, cannot be looked at, is no regular file or is larger than the limit.
+    """
+    try:
+        status = path.stat()
+    except OSError as problem:
+        raise _unreadable(path, what, problem, error) from None
+    return _check(status, path, limit, what, error)
+
+
+def read_bytes(
+    path: Path, *, limit: int = TEXT_LIMIT, what: str = "file", error: type[SRBenchError] = DataError
+) -> bytes:
+    """Return the content of a regular file.
+
+    Args: as for `check_regular`.
+
+    Raises:
+        SRBenchError: As for `check_regular`, or the file cannot be read.
+    """
+    try:
+        # A pipe that nobody writes to would otherwise block here.
+        descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0))
+    except OSError as problem:
+        raise _unreadable(path, what, problem, error) from None
+    except ValueError as problem:
+        raise error(f"the {what} '{escaped(str(path))}' cannot be read: {problem}") from None
+    with os.fdopen(descriptor, "rb") as stream:
+        _check(os.fstat(descriptor), path, limit, what, error)
+        try:
+            content = stream.read(limit + 1)
+        except OSError as problem:
+            raise _unreadable(path, what, problem, error) from None
+    if len(content) > limit:
+        raise _too_large(path, len(content), limit, what, error)
+    return content
+
+
+def read_text(path: Path, *, limit: int = TEXT_LIMIT, what: str = "file", error: type[SRBenchError] = DataError) -> str:
+    """Return the content of a regular text file in UTF-8.
+
+    Raises:
+        SRBenchError: As for `read_bytes`, or it is no text.
+    """
+    try:
+        return read_bytes(path, limit=limit, what=what, error=error).decode("utf-8")
+    except UnicodeDecodeError:
+        raise error(f"the {what} '{escaped(str(path))}' is not a text file in UTF-8") from None
+
+
+def parse_json(text: str | bytes) -> Any:
+    """Return the value of a JSON text that is nested at most `DEPTH_LIMIT` deep.
+
+    Raises:
+        ValueError: It is no JSON, or is nested deeper.
+    """
+    try:
+        value = json.loads(text)
+    except RecursionError:
+        raise ValueError(f"JSON nested more than {DEPTH_LIMIT} levels deep") from None
+    level, depth = [value], 0
+    while level := [
+        item
+        for outer in level
+        if isinstance(outer, dict | list)
+        for item in (outer.values() if isinstance(outer, dict) else outer)
+    ]:
+        depth += 1
+        if depth > DEPTH_LIMIT:
+            raise ValueError(f"JSON nested more than {DEPTH_LIMIT} levels deep")
+    return value
+
+
+def check_expansion(root: Any, label: str, error: type[SRBenchError] = ConfigError) -> None:
+    """Refuse aliases that multiply: a few lines of them can stand for more values than any memory holds.
+
+    Args:
+        root: The node that `yaml.compose` returned.
+        label: What the text is, for the message.
+        error: What is raised.
+
+    Raises:
+        SRBenchError: With its aliases unfolded the text has more than `VALUES_LIMIT` values, or a part contains itself.
+    """
+    sizes: dict[int, int] = {}
+    unfinished: set[int] = set()
+
+    def size(node: Any) -> int:
+        if id(node) in unfinished:
+            raise error(f"{label}, line {node.start_mark.line + 1}: this part contains itself.")
+        if id(node) not in sizes:
+            unfinished.add(id(node))
+            value = node.value if isinstance(node.value, list) else []
+            inner = [part for item in value for part in (item if isinstance(item, tuple) else (item,))]
+            sizes[id(node)] = 1 + sum(size(part) for part in inner)
+            unfinished.discard(id(node))
+        return sizes[id(node)]
+
+    if (total := size(root)) > VALUES_LIMIT:
+        raise error(f"{label} unfolds to {total:,} values by its aliases; at most {VALUES_LIMIT:,} are read.")
+
+
+def escaped(text: str, limit: int = 1000) -> str:
+    """Return a text as one line that a terminal shows as it is: control characters and broken bytes as escapes.
+
+    Args:
+        text: Any text.
+        limit: The most characters; a longer one is cut in the middle.
+    """
+    if len(text) > limit:
+        text = f"{text[: limit // 2]}[... {len(text) - limit:,} characters ...]{text[-(limit // 2) :]}"
+    return "".join(
+        character if character.isprintable() else character.encode("unicode_escape", "surrogatepass").decode("ascii")
+        for character in text
+    )
+
+
+def _check(status: os.stat_result, path: Path, limit: int, what: str, error: type[SRBenchError]) -> int:
+    if not stat.S_ISREG(status.st_mode):
+        kind = _KINDS.get(stat.S_IFMT(status.st_mode), "no regular file")
+        raise error(f"the {what} '{escaped(str(path))}' is {kind}; give a regular file")
+    if status.st_size > limit:
+        raise _too_large(path, status.st_size, limit, what, error)
+    return status.st_size
+
+
+def _too_large(path: Path, size: int, limit: int, what: str, error: type[SRBenchError]) -> SRBenchError:
+    return error(f"the {what} '{escaped(str(path))}' has {size:,} bytes; at most {limit:,} are read")
+
+
+def _unreadable(path: Path, what: str, problem: OSError, error: type[SRBenchError]) -> SRBenchError:
+    return error(f"the {what} '{escaped(str(path))}' cannot be read: {problem.strerror or problem}")
