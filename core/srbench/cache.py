@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import os
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
-from srbench.errors import NetworkError, StoreError
+from srbench.download import download
+from srbench.errors import StoreError
 from srbench.storage import disk_errors, sha256_bytes, sha256_file, write_atomic
 from srbench.untrusted import CHECKPOINT_LIMIT, read_bytes, read_text, user_path
 
 __all__ = ["Cache", "default_root"]
 
-_TIMEOUT_S = 30
 _NOTE_LIMIT = 1024  # bytes of two hashes, and more
 
 
@@ -85,14 +86,14 @@ class Cache:
             write_atomic(self.path_for(digest), content)
         return digest
 
-    def fetch(self, url: str, sha256: str, name: str, size: int | None = None) -> Path:
+    def fetch(self, url: str | Sequence[str], sha256: str, name: str, size: int | None = None) -> Path:
         """Return a file from the cache, downloading it first where it is missing.
 
         Args:
-            url: Where it is published.
+            url: Where it is published; of several places, each is tried in turn.
             sha256: What its content must hash to.
             name: What to call it in messages.
-            size: Its size in bytes, for messages.
+            size: Its size in bytes: a server that sends more is not listened to further.
 
         Raises:
             NetworkError: If it could not be downloaded, or another file came; the message names the file, its hash, its
@@ -105,7 +106,9 @@ class Cache:
             self.root.mkdir(parents=True, exist_ok=True)
             folder = tempfile.TemporaryDirectory(prefix=".download-", dir=self.root)
         with folder as temporary:
-            self.keep(_download(url, sha256, name, size, Path(temporary)).read_bytes())
+            places = [url] if isinstance(url, str) else list(url)
+            fetched = download(places, sha256, name, size, Path(temporary))
+            self.keep(read_bytes(fetched, limit=CHECKPOINT_LIMIT, error=StoreError))
         return self.path_for(sha256)
 
     def index_pixels(self, pixels_sha256: str, sha256: str) -> None:
@@ -161,45 +164,3 @@ def _note(path: Path) -> str:
         return read_text(path, limit=_NOTE_LIMIT, error=StoreError)
     except StoreError:
         return ""
-
-
-def _download(url: str, sha256: str, name: str, size: int | None, folder: Path) -> Path:
-    """Download one file into a folder with pooch, checking its hash."""
-    import logging
-
-    import pooch
-    import requests
-
-    # pooch announces each download on the terminal; the caller has a progress bar for that.
-    pooch.get_logger().setLevel(logging.ERROR)
-    length = f", {size:,} bytes" if size is not None else ""
-    ending = f"file '{name}', sha256 {sha256}{length}, from {url}; if you have it, run: srbench cache add PATH..."
-    try:
-        fetched = pooch.retrieve(
-            url,
-            known_hash=f"sha256:{sha256}",
-            path=folder,
-            fname="download",
-            downloader=pooch.HTTPDownloader(timeout=_TIMEOUT_S, progressbar=False),
-        )
-    except requests.RequestException as error:
-        raise NetworkError(f"could not download ({_reason(error)}): {ending}") from error
-    except ValueError as error:
-        raise NetworkError(f"what was downloaded has another hash, and was thrown away: {ending}") from error
-    except OSError as error:
-        with disk_errors(folder):
-            raise error
-    return Path(fetched)
-
-
-def _reason(error: Exception) -> str:
-    """Say in a few words why a download failed."""
-    import requests
-
-    if isinstance(error, requests.HTTPError) and error.response is not None:
-        return f"the server answered {error.response.status_code}"
-    if isinstance(error, requests.Timeout):
-        return "the server did not answer in time"
-    if isinstance(error, requests.ConnectionError):
-        return "no connection"
-    return type(error).__name__

@@ -34,7 +34,6 @@ from srbench.errors import ConfigError, SRBenchError, UnknownNameError, suggest
 from srbench.evaluation.options import DEFAULT, InferenceOptions
 from srbench.results.reported import ReportedFigure, read_reported
 from srbench.suite import yaml_lines
-from srbench.suite.validate import check_duplicates, check_models, check_recipes, check_seeds
 from srbench.suite.parts import (
     MODEL_KEYS,
     BudgetSpec,
@@ -49,6 +48,7 @@ from srbench.suite.parts import (
     Seeds,
     TrainSpec,
 )
+from srbench.suite.validate import check_duplicates, check_models, check_recipes, check_seeds
 
 __all__ = ["ModelEntry", "Suite", "TrainSpec", "load_suite"]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import hashlib
 import http.server
@@ -11,6 +12,7 @@ import socket
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -104,6 +106,55 @@ def test_another_file_than_expected_is_thrown_away(tmp_path: Path, server: tuple
         Cache(tmp_path / "cache").fetch(f"{url}/w.pth", sha256(b"weights"), "drrn.pth")
     assert_says_what_to_do(caught.value, sha256(b"weights"), f"{url}/w.pth")
     assert files_under(tmp_path / "cache") == []
+
+
+@pytest.fixture
+def endless() -> Iterator[str]:
+    """Serve bytes without end, at `/fast` as fast as they are taken, at `/drip` one every 50 ms."""
+
+    class Endless(http.server.BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.end_headers()
+            with contextlib.suppress(OSError):
+                while True:
+                    self.wfile.write(b"x" if self.path == "/drip" else b"x" * 4096)
+                    time.sleep(0.05 if self.path == "/drip" else 0)
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Endless) as httpd:
+        httpd.daemon_threads = True
+        httpd.block_on_close = False
+        threading.Thread(target=httpd.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{httpd.server_port}"
+        httpd.shutdown()
+
+
+def test_a_download_larger_than_the_file_is_ended(tmp_path: Path, endless: str) -> None:
+    with pytest.raises(NetworkError, match="sent more than 7 bytes") as caught:
+        Cache(tmp_path / "cache").fetch(f"{endless}/fast", sha256(b"weights"), "drrn.pth", 7)
+    assert_says_what_to_do(caught.value, sha256(b"weights"), f"{endless}/fast")
+    assert files_under(tmp_path / "cache") == []
+
+
+def test_a_download_that_drips_is_ended(tmp_path: Path, endless: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("srbench.download._TIMEOUT_S", 1)
+    monkeypatch.setattr("srbench.download._CHUNK", 1)
+    with pytest.raises(NetworkError, match="too slow"):
+        Cache(tmp_path / "cache").fetch(f"{endless}/drip", sha256(b"weights"), "drrn.pth", 1000)
+    assert files_under(tmp_path / "cache") == []
+
+
+def test_the_next_place_is_tried_and_each_reason_told(tmp_path: Path, server: tuple[Path, str], endless: str) -> None:
+    folder, url = server
+    (folder / "w.pth").write_bytes(b"weights")
+    cache = Cache(tmp_path / "cache")
+    places = [f"{url}/gone.pth", f"{endless}/fast", f"{url}/w.pth"]
+    with pytest.raises(NetworkError, match=r"gone\.pth: the server answered 404; .*/fast: the server sent more than"):
+        cache.fetch(places[:2], sha256(b"weights"), "drrn.pth", 7)
+    assert cache.fetch(places, sha256(b"weights"), "drrn.pth", 7).read_bytes() == b"weights"
 
 
 def test_a_file_that_is_gone_says_so(tmp_path: Path, server: tuple[Path, str]) -> None:
