@@ -39,7 +39,8 @@ def _in_a_sentence(call: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
         return call(*args, **kwargs)
     except _UsageError as error:
         if type(error).__name__ == "NoArgsIsHelpError":
-            raise  # a group without a command shows its help
+            typer.echo(error.ctx.get_help())  # type: ignore[attr-defined]
+            raise typer.Exit from None  # a group without a command shows its help
         context, message = getattr(error, "ctx", None), str(getattr(error, "format_message", error.__str__)())
         says = " ".join(message.replace("Value error, ", "").split()).rstrip(".")
         command = context.command_path if context is not None else "srbench"
