@@ -27,17 +27,13 @@ def train(
     scales: Annotated[
         str | None, typer.Option(help="Several scales, for a multi-scale network.", metavar="2,3,4")
     ] = None,
-    iterations: Annotated[
-        int | None, typer.Option(max=100_000_000, help="Optimiser steps.", show_default=_FROM_RECIPE)
-    ] = None,
+    iterations: Annotated[int | None, typer.Option(help="Optimiser steps.", show_default=_FROM_RECIPE)] = None,
     recipe: Annotated[
         Path | None, typer.Option(help="A YAML file of recipe fields; options override it.", metavar="FILE")
     ] = None,
-    batch_size: Annotated[
-        int | None, typer.Option(max=65_536, help="Patches per step.", show_default=_FROM_RECIPE)
-    ] = None,
+    batch_size: Annotated[int | None, typer.Option(help="Patches per step.", show_default=_FROM_RECIPE)] = None,
     gt_size: Annotated[
-        int | None, typer.Option(max=4096, help="Side of HR patches in pixels.", show_default=_FROM_RECIPE)
+        int | None, typer.Option(help="Side of HR patches in pixels.", show_default=_FROM_RECIPE)
     ] = None,
     lr: Annotated[float | None, typer.Option(help="Learning rate.", show_default=_FROM_RECIPE)] = None,
     ema: Annotated[
