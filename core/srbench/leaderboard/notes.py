@@ -26,14 +26,12 @@ def resolution_notes(group: Group, style: Style) -> list[str]:
 
 
 def _resolution_note(one: Resolution, style: Style) -> str:
-    least, median, largest = (
-        f"{value:.{style.fine}f}" if math.isfinite(value) else "more" for value in (one.least, one.median, one.largest)
-    )
+    least, median, largest = (f"{value:.{style.fine}f}" for value in (one.least, one.median, one.largest))
     unit = f" {style.unit}" if style.unit else ""
-    whose = f"Of trainings of {one.family}, these" if one.family else "These"
+    whose = f"Two models of {one.family}" if one.family else "Two models"
     if least == largest:
-        return f"{whose} images tell two models apart from a difference of about {median}{unit} on."
+        return f"{whose} are told apart on these images if their means differ by {median}{unit} or more."
     return (
-        f"{whose} images tell two models apart from a difference of {least} to {largest}{unit} on, "
+        f"{whose} are told apart on these images if their means differ by {least} to {largest}{unit} or more, "
         f"depending on the pair (median {median}{unit})."
     )

@@ -258,7 +258,8 @@ class _Flips:
         """Return the statistics of all pairs as they are."""
         means = self.weighted @ self.signs[0]
         size = squares + self.spread[:, None] + self.spread
-        return np.abs(means[:, None] - means) / np.sqrt(np.where(squares > 0, size, np.inf))
+        statistics: Array = np.abs(means[:, None] - means) / np.sqrt(np.where(squares > 0, size, np.inf))
+        return statistics
 
     def largest(self, waiting: NDArray[np.bool_], squares: Array) -> Array:
         """Return for each flip the largest statistic of the pairs that wait."""
@@ -312,8 +313,8 @@ def _signs(images: int, count: int, *, repeat: bool) -> Array:
         repeat: Whether to repeat few flips up to `count`, so that each is given several draws of noise.
     """
     if images < 64 and (patterns := 2 ** (images - 1)) <= count:
-        every = 1.0 - 2.0 * ((np.arange(patterns)[:, None] >> np.arange(images)) & 1)
+        every: Array = 1.0 - 2.0 * ((np.arange(patterns)[:, None] >> np.arange(images)) & 1)
         return np.tile(every, (-(-count // patterns), 1)) if repeat else every
-    signs = np.random.default_rng(SEED).integers(0, 2, (count, images)) * 2.0 - 1.0
+    signs: Array = np.random.default_rng(SEED).integers(0, 2, (count, images)) * 2.0 - 1.0
     signs[0] = 1.0
     return signs

@@ -15,7 +15,7 @@ from srbench.leaderboard.replicas import noise_by_model, seed_note
 from srbench.leaderboard.short_names import Style
 from srbench.leaderboard.statistics import SeedNoise, difference_noise, mean_intervals
 
-__all__ = ["by_mean", "ranked_group"]
+__all__ = ["by_mean", "overall_noise", "ranked_group"]
 
 
 def by_mean(first: Style) -> Callable[[Entry], tuple[int, float, str]]:
@@ -43,9 +43,7 @@ def ranked_group(
     }
     counts = {name: max(len(entry.seeds), 1) for name, entry in rankable.items()}
     families = {entry.record.model: entry.record.backbone for entry in members}
-    noise = noise_by_model(
-        {name: _overall_of_each_training(entry, datasets, metrics[0]) for name, entry in rankable.items()}, families
-    )
+    noise = overall_noise(list(rankable.values()), [dataset.label for dataset in datasets], metrics[0])
     noises = {
         (dataset.label, metric): noise_by_model(
             {entry.record.model: entry.trainings.get((dataset.label, metric), []) for entry in members}, families
@@ -78,9 +76,17 @@ def _families(tier: str, rankable: Mapping[str, Entry]) -> dict[str, list[str]]:
     return families if len(families) > 1 else {"": list(rankable)}
 
 
-def _overall_of_each_training(entry: Entry, datasets: list[DatasetInfo], metric: str) -> list[float]:
+def overall_noise(entries: list[Entry], labels: list[str], metric: str) -> dict[str, SeedNoise]:
+    """Estimate, for each model, the noise of training in the mean of a metric over some data sets."""
+    families = {entry.record.model: entry.record.backbone for entry in entries}
+    return noise_by_model(
+        {entry.record.model: _overall_of_each_training(entry, labels, metric) for entry in entries}, families
+    )
+
+
+def _overall_of_each_training(entry: Entry, labels: list[str], metric: str) -> list[float]:
     """Return the mean over the data sets for each seed; none where they are not the same everywhere."""
-    figures = [entry.trainings.get((dataset.label, metric), []) for dataset in datasets]
+    figures = [entry.trainings.get((label, metric), []) for label in labels]
     if len({len(several) for several in figures}) != 1:
         return []
     return [float(np.mean(of_one)) for of_one in zip(*figures, strict=True)]
