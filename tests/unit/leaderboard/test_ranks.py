@@ -244,6 +244,19 @@ class TestError:
         assert right / (20 * 45) > 0.7
         assert wrong <= 1
 
+    def test_later_steps_separate_pairs_that_the_first_does_not(self) -> None:
+        """Step-down: pairs below the first critical value are separated once those above it have left."""
+        rng = np.random.default_rng(9)
+        below = 0
+        for _ in range(10):
+            values = rng.normal(size=(6, 30)) + 0.6 * np.arange(6)[:, None]
+            separated, critical = separated_pairs([values], [NO_NOISE] * 6, np.ones(6, dtype=int))
+            differences = values[:, None] - values
+            statistic = np.abs(differences.sum(axis=2)) / np.sqrt((differences**2).sum(axis=2) + np.eye(6))
+            assert separated[statistic >= critical * (1 + 1e-6)].all()
+            below += (separated & (statistic < critical * (1 - 1e-6))).sum()
+        assert below > 0
+
 
 class TestSeeds:
     def test_known_noise_leaves_ranks_open_that_images_would_close(self) -> None:
