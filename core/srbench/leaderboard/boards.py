@@ -8,98 +8,35 @@ from __future__ import annotations
 import math
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
 from srbench.errors import SRBenchError, StoreError
-from srbench.leaderboard.replicas import joined_record, replicas_by_model, seed_note
-from srbench.leaderboard.reported_rows import TITLE, ReportedTable, reported_tables
+from srbench.leaderboard.entries import TIERS, Board, DatasetInfo, Entry, Group, Resolution, Value
+from srbench.leaderboard.replicas import joined_record, replicas_by_model
+from srbench.leaderboard.reported_rows import ReportedTable, reported_tables
 from srbench.leaderboard.short_names import STYLES, Style, short_names, style
-from srbench.leaderboard.statistics import (
-    Interval,
-    SeedNoise,
-    Standing,
-    mean_intervals,
-    pooled_noise,
-    resolution,
-    tie_groups,
-)
+from srbench.leaderboard.statistics import Interval, mean_intervals
+from srbench.leaderboard.tiers import by_mean, ranked_group
 from srbench.results.records import Record, RunInfo
 from srbench.results.store import Cell, RunStore, read_finished
 
-__all__ = ["TIERS", "Board", "DatasetInfo", "Entry", "Failure", "Group", "Results", "Value", "read_results"]
-
-TIERS = {
-    "trained": "Trained and measured here",
-    "reproduced": "Authors' weights, measured here",
-    "reported": TITLE,
-}
-
-
-@dataclass(frozen=True)
-class Value:
-    """One metric of one model on one data set.
-
-    Attributes:
-        interval: Mean over the images with its 95% interval.
-        to_best: Paired difference to the tier's first model; None where it cannot be paired.
-        spread: Standard deviation of the mean over training seeds, NaN for fewer than two.
-    """
-
-    interval: Interval
-    to_best: Interval | None = None
-    spread: float = math.nan
-
-
-@dataclass
-class Entry:
-    """One model on one board.
-
-    Attributes:
-        images: Data set -> values per image, averaged over the seeds.
-        records: Data set -> record; of several seeds their common one.
-        trainings: Data set and metric -> the mean over the images, for each seed.
-    """
-
-    record: Record
-    label: str = ""
-    images: dict[str, pd.DataFrame] = field(default_factory=dict)
-    records: dict[str, Record] = field(default_factory=dict)
-    directories: dict[str, Path] = field(default_factory=dict)
-    values: dict[tuple[str, str], Value] = field(default_factory=dict)
-    trainings: dict[tuple[str, str], list[float]] = field(default_factory=dict)
-    standing: Standing | None = None
-    overall: float = math.nan
-
-    @property
-    def is_baseline(self) -> bool:
-        """Return whether the model has no parameters: no weights, so no provenance, and no rank."""
-        return self.record.params_unique == 0
-
-    @property
-    def rank(self) -> int | None:
-        """Return the rank within the tier, None where the model is not ranked."""
-        return None if self.standing is None else self.standing.rank
-
-    @property
-    def is_first(self) -> bool:
-        """Return whether this is the model that the others of its tier are compared with."""
-        return self.standing is not None and self.standing.first
-
-    @property
-    def seeds(self) -> list[int]:
-        """Return the seeds that the network was trained with."""
-        return [] if self.record.training is None else list(self.record.training.seeds)
-
-    @property
-    def checks(self) -> tuple[int, int]:
-        """Return how many conformance checks passed, of how many that were not skipped."""
-        outcomes = [outcome.split(":")[0] for outcome in self.record.checks.values()]
-        return outcomes.count("passed"), len(outcomes) - outcomes.count("skipped")
+__all__ = [
+    "TIERS",
+    "Board",
+    "DatasetInfo",
+    "Entry",
+    "Failure",
+    "Group",
+    "Resolution",
+    "Results",
+    "Value",
+    "read_results",
+]
 
 
 @dataclass(frozen=True)
@@ -111,72 +48,6 @@ class Failure:
     dataset: str = ""
     scale: int | None = None
     protocol: str = ""
-
-
-@dataclass(frozen=True)
-class DatasetInfo:
-    """A data set as a board shows it; the label tells apart two of one name but different content."""
-
-    label: str
-    name: str
-    hash: str
-    images: int
-    licence: str | None
-
-
-@dataclass(frozen=True)
-class Group:
-    """The entries of one tier, best first.
-
-    Attributes:
-        resolution: The smallest difference that its images (and seeds) resolve; NaN: unknown.
-        seed_note: Over how many trainings figures are averaged, and how these vary; empty for one of each model.
-    """
-
-    tier: str
-    title: str
-    entries: list[Entry]
-    resolution: float
-    seed_note: str = ""
-
-
-@dataclass(frozen=True)
-class Board:
-    """Everything measured at one scale under one protocol.
-
-    Attributes:
-        metrics: Names of the metrics; the first decides the ranks.
-        styles: Metric -> how it is written, and which way is better.
-        baselines: Entries without parameters, which are shown but not ranked.
-    """
-
-    scale: int
-    protocol: str
-    digest: str
-    datasets: list[DatasetInfo]
-    metrics: list[str]
-    groups: list[Group]
-    baselines: list[Entry]
-    styles: dict[str, Style]
-
-    def style(self, metric: str) -> Style:
-        """Return how a metric is written here."""
-        return self.styles[metric]
-
-    @property
-    def first(self) -> Style:
-        """Return how the metric that decides the ranks is written."""
-        return self.style(self.metrics[0])
-
-    @property
-    def anchor(self) -> str:
-        """Return the fragment of a link to this board."""
-        return f"x{self.scale}-{self.protocol}-{self.digest[:8]}"
-
-    @property
-    def entries(self) -> list[Entry]:
-        """Return the entries of all tiers, then the baselines."""
-        return [entry for group in self.groups for entry in group.entries] + self.baselines
 
 
 @dataclass(frozen=True)
@@ -314,12 +185,12 @@ def _board(
             if dataset.label in entry.records
         ]
         entry.overall = float(np.mean(means)) if len(means) == len(datasets) else math.nan
-    baselines = sorted((entry for entry in entries.values() if entry.is_baseline), key=_order(styles[metrics[0]]))
+    baselines = sorted((entry for entry in entries.values() if entry.is_baseline), key=by_mean(styles[metrics[0]]))
     groups = []
     for tier, title in TIERS.items():
         members = [entry for entry in entries.values() if entry.record.tier == tier and not entry.is_baseline]
         if members:
-            groups.append(_group(tier, title, members, datasets, styles))
+            groups.append(ranked_group(tier, title, members, datasets, styles))
     return Board(scale, protocol, digest, datasets, metrics, groups, baselines, styles)
 
 
@@ -344,9 +215,9 @@ def _fill(entry: Entry, label: str, record: Record, cells: list[Cell]) -> None:
     for metric in record.metrics:
         entry.values[label, metric] = Value(Interval(record.metrics[metric], math.nan, math.nan), None, math.nan)
         entry.trainings[label, metric] = _of_each_training(table, metric)
-        if len(entry.images[label]):
-            samples = entry.images[label][metric].to_numpy(np.float64)
-            interval = mean_intervals([samples[None]])[0]
+    if len(entry.images[label]):
+        samples = np.stack([entry.images[label][metric].to_numpy(np.float64) for metric in record.metrics])
+        for metric, interval in zip(record.metrics, mean_intervals([samples]), strict=True):
             spread = entry.trainings[label, metric]
             deviation = float(np.std(spread, ddof=1)) if len(spread) > 1 else math.nan
             entry.values[label, metric] = Value(interval, None, deviation)
@@ -389,88 +260,3 @@ def _styles(cells: Iterable[Cell]) -> dict[str, Style]:
 def _over_seeds(table: pd.DataFrame) -> pd.DataFrame:
     """Return one row per image, sorted by name; trainings with several seeds are averaged image by image."""
     return table.drop(columns="seed", errors="ignore").groupby("image", sort=True).mean(numeric_only=True)
-
-
-def _order(first: Style) -> Callable[[Entry], tuple[int, float, str]]:
-    """Return the key by which entries are sorted, best first."""
-
-    def key(entry: Entry) -> tuple[int, float, str]:
-        # Unranked entries last; NaN does not compare, so it is replaced.
-        overall = -math.inf if math.isnan(entry.overall) else entry.overall * first.sign
-        return (entry.rank or 10**9, -overall, entry.record.model)
-
-    return key
-
-
-def _group(tier: str, title: str, members: list[Entry], datasets: list[DatasetInfo], styles: dict[str, Style]) -> Group:
-    metrics = list(styles)
-    first = styles[metrics[0]]
-    rankable = {entry.record.model: entry for entry in members if _paired(entry, members, datasets, metrics[0])}
-    scores = {
-        name: [entry.images[dataset.label][metrics[0]].to_numpy(np.float64) for dataset in datasets]
-        for name, entry in rankable.items()
-    }
-    counts = {name: max(len(entry.seeds), 1) for name, entry in rankable.items()}
-    noise = pooled_noise([_overall_of_each_training(entry, datasets, metrics[0]) for entry in rankable.values()])
-    _add_noise(members, datasets, metrics)
-    standings = tie_groups(scores, noise, counts, higher_is_better=first.higher_is_better)
-    for name, entry in rankable.items():
-        entry.standing = standings[name]
-    ordered = sorted(members, key=_order(first))
-    if standings:
-        noises = _noises(members, datasets, metrics)
-        for entry in ordered:
-            _compare(entry, ordered[0], noises)
-    note = seed_note(noise, [len(entry.seeds) for entry in members], first.unit)
-    return Group(tier, title, ordered, resolution(scores, noise, counts), note)
-
-
-def _overall_of_each_training(entry: Entry, datasets: list[DatasetInfo], metric: str) -> list[float]:
-    """Return the mean over the data sets for each seed; none where they are not the same everywhere."""
-    figures = [entry.trainings.get((dataset.label, metric), []) for dataset in datasets]
-    if len({len(several) for several in figures}) != 1:
-        return []
-    return [float(np.mean(of_one)) for of_one in zip(*figures, strict=True)]
-
-
-def _noises(members: list[Entry], datasets: list[DatasetInfo], metrics: list[str]) -> dict[tuple[str, str], SeedNoise]:
-    keys = [(dataset.label, metric) for dataset in datasets for metric in metrics]
-    return {key: pooled_noise([entry.trainings.get(key, []) for entry in members]) for key in keys}
-
-
-def _add_noise(members: list[Entry], datasets: list[DatasetInfo], metrics: list[str]) -> None:
-    """Widen the intervals of means by what another training would change."""
-    for key, noise in _noises(members, datasets, metrics).items():
-        for entry in members:
-            if (value := entry.values.get(key)) is not None:
-                interval = value.interval.widened(noise.half_width(max(len(entry.seeds), 1)))
-                entry.values[key] = replace(value, interval=interval)
-
-
-def _paired(entry: Entry, members: list[Entry], datasets: list[DatasetInfo], metric: str) -> bool:
-    """Return whether an entry has finite per-image values of the same images as the others, on every data set."""
-    for dataset in datasets:
-        table = entry.images.get(dataset.label)
-        if table is None or metric not in table or not len(table) or not np.isfinite(table[metric]).all():
-            return False
-        others = [other.images[dataset.label].index for other in members if dataset.label in other.images]
-        if not table.index.equals(max(others, key=len)):
-            return False
-    return True
-
-
-def _compare(entry: Entry, best: Entry, noises: dict[tuple[str, str], SeedNoise]) -> None:
-    """Fill in an entry's paired differences to the first of its tier, where the two can be paired."""
-    for (label, metric), noise in noises.items():
-        mine, its = entry.images.get(label), best.images.get(label)
-        value = entry.values.get((label, metric))
-        if value is None or mine is None or its is None or not mine.index.equals(its.index):
-            continue
-        if metric not in mine or metric not in its:
-            continue
-        difference = (mine[metric] - its[metric]).to_numpy(np.float64)
-        if len(difference) and np.isfinite(difference).all():
-            to_best = mean_intervals([difference[None]])[0]
-            if entry is not best:
-                to_best = to_best.widened(noise.half_width(max(len(entry.seeds), 1), max(len(best.seeds), 1)))
-            entry.values[label, metric] = replace(value, to_best=to_best)

@@ -15,12 +15,14 @@ from markupsafe import Markup, escape
 from srbench.leaderboard.boards import Board, Results
 from srbench.leaderboard.chart import SIZE, WORK, Axis, chart, series_of, worth_drawing
 from srbench.leaderboard.costs import has_costs, shown_cost
+from srbench.leaderboard.notes import resolution_notes
 from srbench.leaderboard.pictures import crop_strips
 from srbench.leaderboard.statistics import FEW_IMAGES, Interval
 
 __all__ = ["html_text", "index_text"]
 
 MINUS = "\N{MINUS SIGN}"
+MANY = 6  # names in a sentence; the rest is counted
 WIDE, HALF, NARROW = (1180, 460), (580, 410), (344, 350)
 
 
@@ -39,7 +41,8 @@ def html_text(results: Results) -> str:
             "explanation": results.info.explanations.get(board.digest, "") if results.info else "",
             "few": min((dataset.images for dataset in board.datasets), default=0) < FEW_IMAGES,
             "costs": has_costs([board]),
-            "columns": 6 + has_costs([board]) + len(board.datasets) * len(board.metrics),
+            "means": len(board.datasets) > 1,
+            "columns": 6 + (len(board.datasets) > 1) + has_costs([board]) + len(board.datasets) * len(board.metrics),
         }
         for board in results.boards
     ]
@@ -56,6 +59,7 @@ def html_text(results: Results) -> str:
                 dict.fromkeys(how.title for board in results.boards for how in board.styles.values() if how.sign < 0)
             ),
             few_images=FEW_IMAGES,
+            MANY=MANY,
             script=Markup(_asset("sort.js")),
             script_hash=_hash(_asset("sort.js")),
             style_sheet=Markup(_asset("style.css")),
@@ -65,7 +69,11 @@ def html_text(results: Results) -> str:
 
 def index_text(suites: list[dict[str, object]]) -> str:
     """Return the page that links the suites' pages, given per suite what `publish.build_index` found out about it."""
-    return _environment().get_template("index.html.j2").render(suites=suites, style_sheet=Markup(_asset("style.css")))
+    return (
+        _environment()
+        .get_template("index.html.j2")
+        .render(suites=suites, MANY=MANY, style_sheet=Markup(_asset("style.css")))
+    )
 
 
 @cache
@@ -98,6 +106,7 @@ def _environment() -> Environment:
         "shown_cost": shown_cost,
         "is_nan": math.isnan,
         "range": _range,
+        "resolutions": resolution_notes,
     }
     return environment
 

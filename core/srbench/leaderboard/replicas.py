@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 
-from srbench.leaderboard.statistics import SeedNoise
+from srbench.leaderboard.statistics import SeedNoise, pooled_noise
 from srbench.results.cost_figures import joined_cost
 from srbench.results.records import Record
 from srbench.results.store import Cell
 from srbench.storage import canonical_json
 
-__all__ = ["joined_record", "replicas_by_model", "seed_note", "setting"]
+__all__ = ["joined_record", "noise_by_model", "replicas_by_model", "seed_note", "setting"]
+
+# An estimate of fewer degrees of freedom than these is so uncertain that it would separate nothing.
+MIN_FREEDOM = 4
 
 
 def setting(record: Record) -> str:
@@ -85,15 +88,36 @@ def joined_record(records: Sequence[Record]) -> Record:
     )
 
 
-def seed_note(noise: SeedNoise, counts: Iterable[int], unit: str) -> str:
+def noise_by_model(figures: Mapping[str, Sequence[float]], families: Mapping[str, str]) -> dict[str, SeedNoise]:
+    """Estimate the noise of training, for each family apart where it has trainings enough, else over all.
+
+    Args:
+        figures: Per model, its figure for each training.
+        families: Per model, what it shares its estimate with: its backbone.
+    """
+    pooled = pooled_noise(list(figures.values()))
+    noises = {}
+    for family in dict.fromkeys(families[name] for name in figures):
+        own = pooled_noise([several for name, several in figures.items() if families[name] == family])
+        noises[family] = own if own.freedom >= MIN_FREEDOM else pooled
+    return {name: noises[families[name]] for name in figures}
+
+
+def seed_note(noise: Mapping[str, SeedNoise], families: Mapping[str, str], counts: Iterable[int], unit: str) -> str:
     """Say over how many trainings figures are averaged and how these vary; nothing where no model has several."""
-    if not noise.freedom:
-        return ""
     known = {count for count in counts if count}
+    by_family = {families[name]: one for name, one in noise.items() if one.freedom}
+    if not by_family:
+        return ""
     several = f"{min(known)} to {max(known)}" if len(known) > 1 else str(max(known))
-    deviation = f"{noise.deviation:.3g} {unit}".rstrip()
+    same = len(set(by_family.values())) == 1
+    deviations = [
+        f"{one.deviation:.3g} {unit}".rstrip()
+        + ("" if same else f" for {family}")
+        + f" ({one.freedom} degree{'s' if one.freedom > 1 else ''} of freedom)"
+        for family, one in (list(by_family.items())[:1] if same else sorted(by_family.items()))
+    ]
     return (
         f"Averaged over {several} trainings of each model, which differ in the seed. Intervals contain their "
-        f"variation: a standard deviation of {deviation} from one training to the next "
-        f"({noise.freedom} degree{'s' if noise.freedom > 1 else ''} of freedom)."
+        f"variation: a standard deviation of {', '.join(deviations)} from one training to the next."
     )

@@ -1,4 +1,4 @@
-"""Uncertainty of means over images, and ranks as groups of ties.
+"""Uncertainty of means over images and of differences of two models.
 
 Models are compared on the same images, so what is resampled is the difference between two models image by image, never
 the two models apart: images differ by 10 dB and more, two models on one image by a few hundredths.
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import combinations
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,16 +21,16 @@ __all__ = [
     "RESAMPLES",
     "Interval",
     "SeedNoise",
-    "Standing",
+    "difference_noise",
     "mean_intervals",
+    "paired_intervals",
     "pooled_noise",
-    "resolution",
-    "tie_groups",
 ]
 
 LEVEL = 0.95
 RESAMPLES = 9999
 SEED = 1
+ROWS = 256  # whose resamples are held at a time
 # With n images the resampled means lie between the smallest and the largest value; that range misses the median with
 # probability 2 * 0.5**n, which is below 5% only from n = 6 on.
 FEW_IMAGES = 6
@@ -79,6 +79,19 @@ class SeedNoise:
     deviation: float = np.nan
     freedom: int = 0
 
+    @property
+    def variance(self) -> float:
+        """Return the variance over trainings, 0 where it is not known."""
+        return self.deviation**2 if self.freedom else 0.0
+
+    @property
+    def spread(self) -> float:
+        """Return the variance, enlarged by how much wider Student's distribution is than the normal at 95%."""
+        if not self.freedom:
+            return 0.0
+        level = (1 + LEVEL) / 2
+        return self.variance * float(stats.t.ppf(level, self.freedom) / stats.norm.ppf(level)) ** 2
+
     def half_width(self, *trainings: int) -> float:
         """Return the half-width of the 95% interval that seeds alone give, 0 where they are not known.
 
@@ -94,6 +107,21 @@ class SeedNoise:
 NO_NOISE = SeedNoise()
 
 
+def difference_noise(a: SeedNoise, trainings_of_a: int, b: SeedNoise, trainings_of_b: int) -> float:
+    """Return the half-width of the 95% interval that seeds alone give to the difference of two models.
+
+    Models of one family share one estimate. Two estimates are combined with Welch and Satterthwaite's degrees of
+    freedom.
+    """
+    if a == b or not (a.freedom and b.freedom):
+        return max((a, b), key=lambda noise: noise.freedom).half_width(trainings_of_a, trainings_of_b)
+    variances = np.array([a.variance / trainings_of_a, b.variance / trainings_of_b])
+    if not variances.any():
+        return 0.0
+    freedom = variances.sum() ** 2 / (variances**2 / [a.freedom, b.freedom]).sum()
+    return float(stats.t.ppf((1 + LEVEL) / 2, freedom) * np.sqrt(variances.sum()))
+
+
 def pooled_noise(models: Sequence[Sequence[float]]) -> SeedNoise:
     """Estimate the noise of training from the figures of each model's trainings.
 
@@ -106,17 +134,6 @@ def pooled_noise(models: Sequence[Sequence[float]]) -> SeedNoise:
         return SeedNoise()
     squares = sum(float(((figures - figures.mean()) ** 2).sum()) for figures in replicated)
     return SeedNoise(float(np.sqrt(squares / freedom)), freedom)
-
-
-@dataclass(frozen=True)
-class Standing:
-    """Where one model stands: its rank, its group's leader, and its paired difference to the first of all."""
-
-    rank: int
-    leader: str
-    first: bool
-    mean: float
-    to_best: Interval
 
 
 def mean_intervals(samples: Sequence[Array]) -> list[Interval]:
@@ -137,28 +154,27 @@ def mean_intervals(samples: Sequence[Array]) -> list[Interval]:
         return [Interval(float(value), np.nan, np.nan) for value in mean]
     # PSNR is infinite where SR equals HR: such a mean has no interval.
     samples = [np.where(finite[:, None], sample, 0.0) for sample in samples]
-
-    def statistic(*parts: Array, axis: int) -> Array:
-        return np.asarray(np.mean([part.mean(axis=axis) for part in parts], axis=0))
-
-    resampled = stats.bootstrap(
-        tuple(samples),
-        statistic,
-        n_resamples=RESAMPLES,
-        batch=max(1, 2_000_000 // sum(sample.size for sample in samples)),
-        vectorized=True,
-        axis=-1,
-        method="percentile",
-        random_state=np.random.default_rng(SEED),  # `rng`, its newer name, is not in SciPy 1.12
-    ).bootstrap_distribution
+    shares = _resamples(tuple(sample.shape[-1] for sample in samples), RESAMPLES)
     intervals = []
-    for row in range(rows):
-        tail = _tail([sample[row] for sample in samples])
-        low, high = np.quantile(resampled[row], [tail, 1 - tail])
-        if not finite[row]:
-            low = high = np.nan
-        intervals.append(Interval(float(mean[row]), float(low), float(high)))
+    for start in range(0, rows, ROWS):
+        several = [sample[start : start + ROWS] for sample in samples]
+        resampled = np.mean([sample @ share for sample, share in zip(several, shares, strict=True)], axis=0)
+        tails = [_tail([sample[row] for sample in several]) for row in range(len(resampled))]
+        for row, tail in enumerate(tails):
+            low, high = np.quantile(resampled[row], [tail, 1 - tail]) if finite[start + row] else (np.nan, np.nan)
+            intervals.append(Interval(float(mean[start + row]), float(low), float(high)))
     return intervals
+
+
+@lru_cache(maxsize=8)
+def _resamples(sizes: tuple[int, ...], count: int) -> list[Array]:
+    """Return for each data set the share of each image in each resample, of shape (images, resamples)."""
+    rng = np.random.default_rng(SEED)
+    shares = []
+    for size in sizes:
+        drawn = rng.integers(0, size, (count, size)) + size * np.arange(count)[:, None]
+        shares.append(np.bincount(drawn.ravel(), minlength=count * size).reshape(count, size).T / size)
+    return shares
 
 
 def _tail(parts: Sequence[Array]) -> float:
@@ -174,71 +190,32 @@ def _tail(parts: Sequence[Array]) -> float:
     return float(stats.norm.cdf(-stretch * stats.t.ppf((1 + LEVEL) / 2, freedom)))
 
 
-def _differences(scores: Scores, pairs: Sequence[tuple[str, str]]) -> list[Array]:
-    count = len(next(iter(scores.values())))
-    return [np.stack([scores[a][part] - scores[b][part] for a, b in pairs]) for part in range(count)]
-
-
-def tie_groups(
+def paired_intervals(
     scores: Scores,
-    noise: SeedNoise = NO_NOISE,
+    pairs: Sequence[tuple[str, str]],
+    noise: Mapping[str, SeedNoise] | None = None,
     trainings: Mapping[str, int] | None = None,
-    *,
-    higher_is_better: bool = True,
-) -> dict[str, Standing]:
-    """Rank models into groups of ties.
+) -> list[Interval]:
+    """Estimate the difference of each pair, value of the first minus value of the second, with its 95% interval.
 
-    The best mean leads the first group; every model whose paired interval of the difference to it includes 0 joins. The
-    best of the others leads the next group, and so on. Ranks are those of competitions: after two models of rank 1
-    comes rank 3. A model that ties may so stand before one with a better mean that does not.
+    Each interval holds for its pair alone; `ranks` compares many models at once.
 
     Args:
-        scores: per model, one array of per-image values for each data set, images in the same order.
-        noise: the noise of training, which widens every interval of a difference.
-        trainings: per model, over how many trainings its values are averaged (default: one).
-        higher_is_better: which mean is the best; differences are value minus the first's either way.
+        scores: Per model, one array of per-image values for each data set, images in the same order.
+        pairs: Names of two models each; a model's difference to itself is exactly zero.
+        noise: Per model, the noise of training, which widens the interval.
+        trainings: Per model, over how many trainings its values are averaged (default: one).
     """
-    means = {name: float(np.mean([part.mean() for part in parts])) for name, parts in scores.items()}
-    sign = -1 if higher_is_better else 1
-    waiting = sorted(scores, key=lambda name: (sign * means[name], name))
-    if not waiting:
-        return {}
-    best = waiting[0]
-    standings: dict[str, Standing] = {}
-    to_best: dict[str, Interval] = {}
-    while waiting:
-        leader = waiting[0]
-        intervals = _with_seeds(scores, [(name, leader) for name in waiting], noise, trainings)
-        if leader == best:
-            to_best = dict(zip(waiting, intervals, strict=True))
-        group = [name for name, interval in zip(waiting, intervals, strict=True) if interval.includes_zero]
-        rank = len(standings) + 1
-        for name in group:
-            standings[name] = Standing(
-                rank=rank, leader=leader, first=name == best, mean=means[name], to_best=to_best[name]
-            )
-        waiting = [name for name in waiting if name not in standings]
-    return standings
-
-
-def _with_seeds(
-    scores: Scores, pairs: Sequence[tuple[str, str]], noise: SeedNoise, trainings: Mapping[str, int] | None
-) -> list[Interval]:
-    counts = trainings or dict.fromkeys(scores, 1)
-    return [
-        interval if a == b else interval.widened(noise.half_width(counts[a], counts[b]))
-        for interval, (a, b) in zip(mean_intervals(_differences(scores, pairs)), pairs, strict=True)
-    ]
-
-
-def resolution(scores: Scores, noise: SeedNoise = NO_NOISE, trainings: Mapping[str, int] | None = None) -> float:
-    """Return the smallest difference that the images can resolve, NaN for fewer than two models or images.
-
-    It is the median, over all pairs of models, of the half-width of the paired 95% interval: a typical pair must differ
-    by more than that to get different ranks. Where models were trained with several seeds, their noise is in it.
-    """
-    pairs = list(combinations(sorted(scores), 2))
     if not pairs:
-        return float("nan")
-    intervals = _with_seeds(scores, pairs, noise, trainings)
-    return float(np.median([interval.half_width for interval in intervals]))
+        return []
+    count = len(next(iter(scores.values())))
+    samples = [np.stack([scores[a][part] - scores[b][part] for a, b in pairs]) for part in range(count)]
+    noises, counts = noise or {}, trainings or {}
+    return [
+        interval
+        if a == b
+        else interval.widened(
+            difference_noise(noises.get(a, NO_NOISE), counts.get(a, 1), noises.get(b, NO_NOISE), counts.get(b, 1))
+        )
+        for interval, (a, b) in zip(mean_intervals(samples), pairs, strict=True)
+    ]

@@ -9,11 +9,10 @@ import pandas as pd
 
 from srbench.leaderboard.boards import Board, Entry, Results
 from srbench.leaderboard.costs import has_costs, shown_cost
+from srbench.leaderboard.notes import rank_note, resolution_notes
 from srbench.leaderboard.reported_rows import TITLE, ReportedTable
 from srbench.leaderboard.statistics import Interval
 from srbench.results.reported import ReportedFigure
-
-EQUAL_RANKS = "Models of equal rank cannot be told apart from the first of them."
 
 __all__ = ["csv_text", "figures", "markdown_text", "ranking_table"]
 
@@ -41,7 +40,17 @@ def figures(results: Results) -> pd.DataFrame:
     if "error" not in everything:
         everything["error"] = None
     counts = [name for name in map(str, everything) if name.startswith(("macs_", "activations_"))]
-    counts += ["rank", "scale", "images", "params_unique", "params_deployed", "params_stored", "iterations"]
+    counts += [
+        "rank",
+        "rank_best",
+        "rank_worst",
+        "scale",
+        "images",
+        "params_unique",
+        "params_deployed",
+        "params_stored",
+        "iterations",
+    ]
     for name in [*counts, "checks_passed", "checks_run"]:
         # Integers stay integers beside missing values.
         missing = pd.array([pd.NA] * len(everything), dtype="Int64")
@@ -81,6 +90,8 @@ def _figure_row(board: Board, section: str, entry: Entry, label: str) -> dict[st
         "scale": record.scale,
         "tier": section,
         "rank": entry.rank,
+        "rank_best": entry.standing.best if entry.standing else None,
+        "rank_worst": entry.standing.worst if entry.standing else None,
         "model": record.model,
         "backbone": record.backbone,
         "method": record.method,
@@ -141,8 +152,9 @@ def csv_text(results: Results) -> str:
 def ranking_table(results: Results) -> pd.DataFrame:
     """Return one row per model, scale, protocol and tier, best first.
 
-    Columns: `protocol`, `scale`, `tier`, `rank` (missing: not ranked), `model`, `name` (short), `method`,
-    `params_unique`, `params_deployed`, `mean` (of the first metric over the data sets), `to_best`, `to_best_low`,
+    Columns: `protocol`, `scale`, `tier`, `rank` (missing: not ranked) with the ranks that are left open at 95%,
+    `rank_best` to `rank_worst`, `model`, `name` (short), `method`, `params_unique`, `params_deployed`, `macs`,
+    `macs_executed`, `macs_synthesis`, `mean` (of the first metric over the data sets), `to_best`, `to_best_low`,
     `to_best_high` (paired difference to the tier's first), `over_baseline` (difference to the best model without
     parameters), and `METRIC@DATASET` for every metric and data set.
     """
@@ -159,6 +171,8 @@ def ranking_table(results: Results) -> pd.DataFrame:
                     "scale": board.scale,
                     "tier": section,
                     "rank": entry.rank,
+                    "rank_best": standing.best if standing else None,
+                    "rank_worst": standing.worst if standing else None,
                     "model": record.model,
                     "name": entry.label,
                     "method": record.method,
@@ -179,7 +193,8 @@ def ranking_table(results: Results) -> pd.DataFrame:
                         row[f"{metric}@{dataset.label}"] = value.interval.mean if value else math.nan
                 rows.append(row)
     table = pd.DataFrame(rows)
-    for name in ("rank", "params_unique", "params_deployed", "macs", "macs_executed", "macs_synthesis"):
+    ranks = ("rank", "rank_best", "rank_worst")
+    for name in (*ranks, "params_unique", "params_deployed", "macs", "macs_executed", "macs_synthesis"):
         if name in table:
             table[name] = table[name].astype("Int64")
     return table
@@ -200,12 +215,8 @@ def markdown_text(results: Results) -> str:
         lines += [f"## x{board.scale}, protocol {_cell(board.protocol)}", ""]
         for group in board.groups:
             lines += [f"### {group.title}", "", *_markdown_table(board, group.entries), ""]
-            if not math.isnan(group.resolution):
-                first = board.first
-                least = f"{group.resolution:.{first.fine}f} {first.unit}".rstrip()
-                lines += [f"Smallest difference that these images resolve: about {least}. {EQUAL_RANKS}", ""]
-            if group.seed_note:
-                lines += [group.seed_note, ""]
+            for note in (rank_note(group), *resolution_notes(group, board.first), group.seed_note):
+                lines += [_cell(note), ""] if note else []
         if board.baselines:
             lines += ["### Without parameters", "", *_markdown_table(board, board.baselines), ""]
     for table in results.reported:
@@ -237,10 +248,27 @@ def _markdown_table(board: Board, entries: list[Entry]) -> list[str]:
     first = board.first
     names = [f"{board.style(metric).heading} {dataset.label}" for dataset in board.datasets for metric in board.metrics]
     costs = ["MACs"] if has_costs([board]) else []
-    header = ["Rank", "Model", "Parameters (deployed)", *costs, *map(_cell, names), "To first [95%]", "Checks"]
-    lines = ["| " + " | ".join(header) + " |", "|---:|---|---:|" + "---:|" * (len(costs) + len(names) + 2)]
+    means = [f"{first.heading}, mean"] if len(board.datasets) > 1 else []
+    header = [
+        "Rank",
+        "Ranks, 95%",
+        "Model",
+        *means,
+        "Parameters (deployed)",
+        *costs,
+        *map(_cell, names),
+        "To first [95%]",
+        "Checks",
+    ]
+    lines = [
+        "| " + " | ".join(header) + " |",
+        "|---:|:---:|---|" + "---:|" * (len(means) + len(costs) + len(names) + 3),
+    ]
     for entry in entries:
-        cells = ["–" if entry.rank is None else str(entry.rank), _cell(entry.label)]
+        cells = ["–" if entry.rank is None else str(entry.rank)]
+        cells += ["–" if entry.standing is None else entry.standing.interval, _cell(entry.label)]
+        if means:
+            cells.append("–" if math.isnan(entry.overall) else f"{entry.overall:.{first.fine}f}")
         unique, deployed = entry.record.params_unique, entry.record.params_deployed
         cells.append(
             "–" if unique is None else f"{unique:,}" + ("" if deployed in (None, unique) else f" ({deployed:,})")

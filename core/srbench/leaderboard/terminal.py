@@ -11,6 +11,7 @@ from rich.text import Text
 
 from srbench.leaderboard.boards import Board, Entry, Group, Results
 from srbench.leaderboard.costs import has_costs, shown_cost
+from srbench.leaderboard.notes import rank_note, resolution_notes
 
 __all__ = ["print_results"]
 
@@ -23,15 +24,12 @@ def print_results(results: Results, console: Console | None = None) -> None:
             console.width = 160
     for board in results.boards:
         # Narrow terminals get the mean of the deciding metric only: a table that cannot be read says less.
-        wide = console.width >= 62 + 14 * len(board.datasets) * len(board.metrics)
-        for group in board.groups or [Group("baseline", "Without parameters", [], math.nan)]:
+        wide = console.width >= 78 + 14 * len(board.datasets) * len(board.metrics)
+        for group in board.groups or [Group("baseline", "Without parameters", [])]:
             console.print(_table(board, group, wide=wide))
-            if not math.isnan(group.resolution):
-                first = board.first
-                least = f"{group.resolution:.{first.fine}f} {first.unit}".rstrip()
-                console.print(Text(f"Equal ranks are ties. These images resolve about {least}.", style="dim"))
-            if group.seed_note:
-                console.print(Text(group.seed_note, style="dim"))
+            for note in (rank_note(group), *resolution_notes(group, board.first), group.seed_note):
+                if note:
+                    console.print(Text(note, style="dim"))
     for reported in results.reported:
         for paper in reported.papers:
             count = len(reported.rows)
@@ -45,10 +43,13 @@ def _table(board: Board, group: Group, *, wide: bool) -> Table:
     title = Text(f"x{board.scale}, protocol {board.protocol}: {group.title.lower()}", style="bold")
     table = Table(box=box.SIMPLE_HEAD, title=title, title_justify="left", padding=(0, 1), pad_edge=False)
     table.add_column("rank", justify="right", no_wrap=True)
+    table.add_column("95%", justify="center", no_wrap=True)
     table.add_column("model", overflow="fold", min_width=18)
     table.add_column("parameters", justify="right", no_wrap=True)
     if wide and has_costs([board]):
         table.add_column("MACs", justify="right", no_wrap=True)
+    if wide and len(board.datasets) > 1:
+        table.add_column(Text(f"{board.first.heading}\nmean"), justify="right", no_wrap=True)
     if wide:
         for dataset in board.datasets:
             for metric in board.metrics:
@@ -64,11 +65,14 @@ def _table(board: Board, group: Group, *, wide: bool) -> Table:
 
 
 def _cells(board: Board, entry: Entry, *, wide: bool) -> list[str]:
-    cells = ["–" if entry.rank is None else str(entry.rank), entry.label]
+    cells = ["–" if entry.rank is None else str(entry.rank)]
+    cells += ["–" if entry.standing is None else entry.standing.interval, entry.label]
     cells.append("–" if entry.record.params_unique is None else f"{entry.record.params_unique:,}")
     first = board.first
     if wide and has_costs([board]):
         cells.append("\n".join(shown_cost(entry).texts[:2]))
+    if wide and len(board.datasets) > 1:
+        cells.append("–" if math.isnan(entry.overall) else f"{entry.overall:.{first.fine}f}")
     if wide:
         for dataset in board.datasets:
             for metric in board.metrics:

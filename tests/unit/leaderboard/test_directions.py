@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from srbench.leaderboard.boards import read_results
 from srbench.leaderboard.chart import chart
 from srbench.leaderboard.publish import build
-from srbench.leaderboard.statistics import tie_groups
+from srbench.leaderboard.ranks import rank_models
 from srbench.leaderboard.tables import ranking_table
 from srbench.results.records import MetricKind
 from srbench.results.store import RunStore
@@ -55,9 +55,10 @@ def lower(make_store: Callable[..., RunStore], add_cell: Callable[..., Path]) ->
 def test_the_lowest_mean_is_first_and_ties_are_found_from_it(lower: RunStore) -> None:
     (board,) = read_results(lower.path).boards
     (group,) = board.groups
-    assert [(entry.label, entry.rank) for entry in group.entries] == [("best", 1), ("nearly", 1), ("worst", 3)]
-    worst = group.entries[2].standing
-    assert worst is not None
+    assert [(entry.label, entry.rank) for entry in group.entries] == [("best", 1), ("nearly", 2), ("worst", 3)]
+    standings = [entry.standing for entry in group.entries if entry.standing is not None]
+    assert [standing.interval for standing in standings] == ["1–2", "1–2", "3"]
+    worst = standings[2]
     assert worst.to_best.mean == pytest.approx(0.2, abs=0.02)  # the figure minus the first's: positive is worse
     assert worst.to_best.low > 0
 
@@ -74,7 +75,7 @@ def test_tables_say_which_way(lower: RunStore) -> None:
     assert heading[1] == "LPIPS ↓"
     assert "data-down" not in heading[0], "pressed first, the column must sort smallest first"
     assert "By mean LPIPS over the data sets" in page
-    assert "<b>best</b> has the lowest mean; <b>nearly</b> ties with it." in page
+    assert "<b>best</b> has the lowest mean; <b>nearly</b> may be as good or better." in page
 
 
 def test_up_is_better_in_the_picture_too(lower: RunStore) -> None:
@@ -120,10 +121,13 @@ def test_a_board_of_several_metrics_is_ranked_by_psnr(
     st.lists(st.lists(st.floats(-5, 5, width=16), min_size=8, max_size=8), min_size=1, max_size=4),
 )
 def test_law_of_the_mirror(rows: list[list[float]]) -> None:
-    """Law: negating all values and the direction changes no rank, and negates every difference."""
+    """Law: negating values and direction changes no rank and no interval of ranks, and negates every difference."""
     scores = {f"m{index}": [np.array(row)] for index, row in enumerate(rows)}
     mirrored = {name: [-part for part in parts] for name, parts in scores.items()}
-    one, other = tie_groups(scores), tie_groups(mirrored, higher_is_better=False)
-    assert {name: standing.rank for name, standing in one.items()} == {n: s.rank for n, s in other.items()}
+    one = rank_models(scores).standings
+    other = rank_models(mirrored, higher_is_better=False).standings
+    assert {name: (s.rank, s.best, s.worst) for name, s in one.items()} == {
+        name: (s.rank, s.best, s.worst) for name, s in other.items()
+    }
     for name, standing in one.items():
         assert standing.to_best.mean == pytest.approx(-other[name].to_best.mean)

@@ -125,12 +125,12 @@ class TestTables:
         add_cell(demo, "net+bad", None, error='ValueError: broken, "badly"\nmore')
         build(demo.path, tmp_path)
         rows = list(csv.DictReader(io.StringIO((tmp_path / "leaderboard.csv").read_text())))
-        assert [(row["model"], row["status"], row["rank"]) for row in rows] == [
-            ("net+a", "ok", "1"),
-            ("net+b", "ok", "1"),
-            ("net+c", "ok", "3"),
-            ("bicubic", "ok", ""),
-            ("net+bad", "failed", ""),
+        assert [(row["model"], row["status"], row["rank"], row["rank_best"], row["rank_worst"]) for row in rows] == [
+            ("net+a", "ok", "1", "1", "2"),
+            ("net+b", "ok", "2", "1", "2"),
+            ("net+c", "ok", "3", "3", "3"),
+            ("bicubic", "ok", "", "", ""),
+            ("net+bad", "failed", "", "", ""),
         ]
         assert rows[1]["psnr_y"] == "28.1875"
         assert rows[1]["psnr_y_to_best"] == "-0.0625"
@@ -150,7 +150,7 @@ class TestTables:
 
     def test_ranking_agrees_with_the_page_and_json(self, demo: RunStore) -> None:
         table = ranking(demo.path)
-        assert table["rank"].tolist()[:3] == [1, 1, 3]
+        assert table["rank"].tolist()[:3] == [1, 2, 3]
         assert {"mean", "to_best", "psnr_y@A", "ssim_y@A", "params_unique"} <= set(table.columns)
 
 
@@ -276,11 +276,11 @@ class TestCommand:
         done = self.srbench("leaderboard", "show", demo.path, "--json", "-")
         value = json.loads(done.stdout)
         assert value["schema_version"] == 1
-        assert [(row["model"], row["rank"]) for row in value["rows"]] == [
-            ("net+a", 1),
-            ("net+b", 1),
-            ("net+c", 3),
-            ("bicubic", None),
+        assert [(row["model"], row["rank"], row["rank_best"], row["rank_worst"]) for row in value["rows"]] == [
+            ("net+a", 1, 1, 2),
+            ("net+b", 2, 1, 2),
+            ("net+c", 3, 3, 3),
+            ("bicubic", None, None, None),
         ]
 
     def test_index_links_every_suite(self, demo: RunStore, tmp_path: Path) -> None:
@@ -310,6 +310,10 @@ class TestCommand:
         stream = io.StringIO()
         show(store.path, Console(file=stream, width=120))
         lines = [line.split() for line in stream.getvalue().splitlines() if "net+" in line]
-        assert [(line[0], line[1], line[-1]) for line in lines] == [("1", "net+a", "first"), ("1", "net+b", "-1.000")]
+        assert [(*line[:3], line[-1]) for line in lines] == [
+            ("1", "1–2", "net+a", "first"),
+            ("2", "1–2", "net+b", "-1.000"),
+        ]
+        assert "These images cannot tell any two of the models apart." in stream.getvalue()
         text = publish.build(store.path, write=False).files["index.html"].decode()
         assert "nan" not in text.lower()

@@ -13,7 +13,15 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from srbench.leaderboard.boards import Entry, Results, read_results
-from srbench.leaderboard.statistics import Interval, SeedNoise, mean_intervals, pooled_noise, resolution, tie_groups
+from srbench.leaderboard.replicas import noise_by_model, seed_note
+from srbench.leaderboard.statistics import (
+    Interval,
+    SeedNoise,
+    difference_noise,
+    mean_intervals,
+    paired_intervals,
+    pooled_noise,
+)
 from srbench.leaderboard.tables import figures, markdown_text
 from srbench.results.records import Training
 from srbench.results.store import RunStore
@@ -61,14 +69,14 @@ def test_cells_of_several_seeds_are_one_entry(make_store: Callable[..., RunStore
 def test_noise_of_training_makes_ties_of_what_images_alone_would_part(
     make_store: Callable[..., RunStore], add_cell: AddCell
 ) -> None:
-    ranks = {}
+    ranks: dict[str, list[str]] = {}
     for name, spread in (("steady", 0.001), ("noisy", 0.5)):
         store = make_store(name)
         add(store, add_cell, "net+a", [1.0 - spread, 1.0 + spread])
         add(store, add_cell, "net+b", [0.8 - spread, 0.8 + spread])
         results = read_results(store.path)
-        ranks[name] = [entry_of(results, model).rank for model in ("net+a", "net+b")]
-    assert ranks == {"steady": [1, 2], "noisy": [1, 1]}
+        ranks[name] = [entry_of(results, model).standing.interval for model in ("net+a", "net+b")]
+    assert ranks == {"steady": ["1", "2"], "noisy": ["1–2", "1–2"]}
 
 
 def test_an_interval_of_a_difference_is_that_of_images_and_seeds_in_quadrature(
@@ -86,7 +94,6 @@ def test_an_interval_of_a_difference_is_that_of_images_and_seeds_in_quadrature(
     assert to_best.high - to_best.mean == pytest.approx(np.hypot(images.high - images.mean, half))
     assert to_best.mean - to_best.low == pytest.approx(np.hypot(images.mean - images.low, half))
     assert entry_of(results, "net+b").values["A", "psnr_y"].to_best == to_best
-    assert results.boards[0].groups[0].resolution == pytest.approx(to_best.half_width)
 
 
 def test_trainings_by_another_recipe_are_left_out_and_named(
@@ -168,14 +175,51 @@ def test_the_intervals_with_noise_cover_the_truth() -> None:
         per_image = rng.normal(0, 0.2, (5, 2, 10))
         values = seed_effects[:, :, None] + per_image
         noise = pooled_noise(values.mean(-1).tolist())
-        scores = {str(model): [values[model].mean(0)] for model in range(2)}
-        counts = dict.fromkeys(scores, 2)
-        first, second = (str(model) for model in np.argsort([-scores[name][0].mean() for name in scores]))
-        to_best = tie_groups(scores, noise, counts)[second].to_best
-        covered += to_best.low < 0 < to_best.high
-        plain = tie_groups(scores)[second].to_best
+        scores = {name: [values[model].mean(0)] for model, name in enumerate("ab")}
+        [aware] = paired_intervals(scores, [("a", "b")], dict.fromkeys("ab", noise), dict.fromkeys("ab", 2))
+        [plain] = paired_intervals(scores, [("a", "b")])
+        covered += aware.low < 0 < aware.high
         without += plain.low < 0 < plain.high
-        assert resolution(scores, noise, counts) > resolution(scores)
-        assert first != second
     assert covered / rounds >= 0.93
     assert without / rounds < 0.8
+
+
+def test_families_with_enough_trainings_have_an_estimate_of_their_own() -> None:
+    few = {f"few{index}": [1.0, 1.0 + 0.1 * index] for index in range(3)}  # 3 degrees of freedom
+    many = {f"many{index}": [1.0, 1.01] for index in range(4)}  # 4
+    families = {name: name[:-1] for name in few | many}
+    noise = noise_by_model(few | many, families)
+    assert {noise[name] for name in many} == {pooled_noise(list(many.values()))}
+    assert {noise[name] for name in few} == {pooled_noise([*few.values(), *many.values()])}
+    note = seed_note(noise, families, [2], "dB")
+    assert "0.00707 dB for many (4 degrees of freedom)" in note
+    assert "dB for few (7 degrees of freedom)" in note
+
+
+@given(st.floats(0.01, 1), st.floats(0.01, 1), st.integers(1, 20), st.integers(1, 20), st.integers(1, 5))
+def test_noise_of_a_difference_combines_two_families(a: float, b: float, m: int, n: int, count: int) -> None:
+    """Law: symmetric; of one family as ever; of two at least as wide as either alone with all degrees of freedom."""
+    one, other = SeedNoise(a, m), SeedNoise(b, n)
+    half_width = difference_noise(one, count, other, 2)
+    assert half_width == pytest.approx(difference_noise(other, 2, one, count))
+    assert difference_noise(one, count, one, 2) == one.half_width(count, 2)
+    least = stats.t.ppf(0.975, m + n) * max(a / np.sqrt(count), b / np.sqrt(2))
+    if a != b or m != n:
+        assert half_width >= least * (1 - 1e-9)
+
+
+def test_two_backbones_trained_on_one_board_do_not_share_a_resolution(
+    make_store: Callable[..., RunStore], add_cell: AddCell
+) -> None:
+    store = make_store()
+    for family, scatter in (("steady", 0.01), ("wild", 0.5)):
+        for index in range(4):
+            values = IMAGES + index + scatter * np.sin(np.arange(8) * (index + 2.0))
+            add_cell(store, f"{family}+m{index}", list(values), **trained(0))
+    (group,) = read_results(store.path).boards[0].groups
+    steady, wild = group.resolutions
+    assert (steady.family, wild.family) == ("steady", "wild")
+    assert steady.largest < wild.least
+    text = markdown_text(read_results(store.path))
+    assert "Two models of steady are told apart on these images if" in text
+    assert "Two models of wild are told apart on these images if" in text

@@ -1,0 +1,139 @@
+"""How often are models that are truly equal ranked apart, and how many of truly different ones are told apart?
+
+    python benchmarks/experiments/rank_error.py [--trials 2000] [--models 10]
+
+For each number of images and each distribution, per-image values of equal models are drawn and ranked. `error` is the
+share of trials in which any two are separated: at most 5% is promised where differences are symmetric. `pairs` is the
+share of pairs told apart in the right order where true means are 0.25 standard deviations apart from one model to
+the next, and `wrong order` the share of those trials in which any pair is told apart in the wrong order. The columns
+`old` are those of what sr-bench did before: each model against its group's leader, each pair at 95% by itself. A
+quarter of the trials is used for all but `error`. `covered` is how often the 95% interval of one pair, by itself,
+contains the true difference. Prints a Markdown table; fixed seeds, so two runs print the same figures.
+"""
+
+from __future__ import annotations
+
+import argparse
+
+import numpy as np
+from numpy.typing import NDArray
+
+from srbench.leaderboard import statistics
+from srbench.leaderboard.ranks import separated_pairs
+from srbench.leaderboard.statistics import NO_NOISE, mean_intervals, pooled_noise
+
+Array = NDArray[np.float64]
+STEP = 0.25
+DATA_SETS = ((5,), (14,), (100,), (5, 14), (5, 14, 100))
+DISTRIBUTIONS = ("normal", "heavy-tailed", "skewed", "common skewed", "opposite skewed")
+
+
+def draw(distribution: str, models: int, images: int, rng: np.random.Generator) -> Array:
+    """Draw values of models with equal means and, but for `common skewed`, variance one.
+
+    Two models' difference is symmetric in the first three; in the last two it is skewed itself: models differ in how
+    strongly they respond to images of one kind, or are skewed to opposite sides.
+    """
+    if distribution == "normal":
+        return rng.normal(size=(models, images))
+    if distribution == "heavy-tailed":
+        return rng.standard_t(3, size=(models, images)) / np.sqrt(3)
+    values = rng.exponential(size=(models, images)) - 1
+    if distribution == "skewed":
+        return values
+    if distribution == "common skewed":
+        response = np.linspace(-1, 1, models)[:, None]
+        return response * (rng.exponential(size=(1, images)) - 1) + rng.normal(0, 0.3, (models, images))
+    return np.where(np.arange(models) % 2, 1, -1)[:, None] * values
+
+
+def old_ranks(parts: list[Array]) -> NDArray[np.int_]:
+    """Rank as sr-bench did before: the best leads a group that all who cannot be told apart from it join."""
+    statistics.RESAMPLES = 999  # its error hardly depends on them; 9,999 take ten times as long
+    means = np.mean([part.mean(axis=1) for part in parts], axis=0)
+    waiting = list(np.argsort(-means))
+    ranks = np.zeros(len(means), dtype=int)
+    done = 0
+    while waiting:
+        intervals = mean_intervals([part[waiting] - part[waiting[0]] for part in parts])
+        group = [model for model, interval in zip(waiting, intervals, strict=True) if interval.includes_zero]
+        ranks[group] = done + 1
+        done += len(group)
+        waiting = [model for model in waiting if model not in group]
+    return ranks
+
+
+def new_order(parts: list[Array]) -> NDArray[np.bool_]:
+    """Return for each ordered pair whether the first is separated from the second and better."""
+    models = len(parts[0])
+    means = np.mean([part.mean(axis=1) for part in parts], axis=0)
+    separated, _ = separated_pairs(parts, [NO_NOISE] * models, np.ones(models, dtype=int))
+    return separated & (means[:, None] > means)
+
+
+def row(distribution: str, sizes: tuple[int, ...], models: int, trials: int) -> list[str]:
+    """Simulate one line of the table."""
+    rng = np.random.default_rng(1)
+    pairs = models * (models - 1) / 2
+    better = np.triu(np.ones((models, models), dtype=bool), 1).T  # the later a model, the better in truth
+    error = {"new": 0, "old": 0}
+    power = {"new": 0.0, "old": 0.0}
+    wrong = {"new": 0, "old": 0}
+    for trial in range(trials):
+        parts = [draw(distribution, models, size, rng) for size in sizes]
+        error["new"] += new_order(parts).any()
+        if trial % 4 == 0:
+            error["old"] += len(set(old_ranks(parts))) > 1
+            parts = [part + STEP * np.arange(models)[:, None] for part in parts]
+            order, ranks = new_order(parts), old_ranks(parts)
+            apart = ranks[:, None] < ranks
+            power["new"] += (order & better).sum() / pairs
+            power["old"] += (apart & better).sum() / pairs
+            wrong["new"] += (order & ~better).any()
+            wrong["old"] += (apart & ~better).any()
+    quarter = len(range(0, trials, 4))
+    figures = [error["new"] / trials, error["old"] / quarter]
+    figures += [power["new"] / quarter, power["old"] / quarter, wrong["new"] / quarter, wrong["old"] / quarter]
+    figures.append(coverage(distribution, sizes, trials))
+    return [distribution, " + ".join(map(str, sizes)), *(f"{100 * figure:.1f}%" for figure in figures)]
+
+
+def coverage(distribution: str, sizes: tuple[int, ...], trials: int) -> float:
+    """Return how often the 95% interval of the difference of two equal models contains zero."""
+    statistics.RESAMPLES = 9999
+    rng = np.random.default_rng(2)
+    values = [np.stack([draw(distribution, 2, size, rng) for _ in range(trials)]) for size in sizes]
+    intervals = mean_intervals([part[:, 0] - part[:, 1] for part in values])
+    return float(np.mean([interval.includes_zero for interval in intervals]))
+
+
+def seeds(models: int, trials: int) -> str:
+    """Simulate equal methods, two trainings each, whose noise is half of that from image to image."""
+    rng = np.random.default_rng(3)
+    error = unaware = 0
+    counts = np.full(models, 2)
+    for _ in range(trials):
+        values = rng.normal(size=(models, 2, 14)) + rng.normal(0, 0.5, (models, 2, 1))
+        noise = pooled_noise(values.mean(axis=2).tolist())
+        averaged = [values.mean(axis=1)]
+        error += separated_pairs(averaged, [noise] * models, counts)[0].any()
+        unaware += separated_pairs(averaged, [NO_NOISE] * models, counts)[0].any()
+    return f"Two trainings each, 14 images: error {error / trials:.1%}; without their noise {unaware / trials:.1%}."
+
+
+def main() -> None:
+    """Print the table."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0])
+    parser.add_argument("--trials", type=int, default=2000)
+    parser.add_argument("--models", type=int, default=10)
+    options = parser.parse_args()
+    titles = ["values", "images", "error", "old", "pairs", "old", "wrong order", "old", "covered"]
+    print("| " + " | ".join(titles) + " |\n|---|---|" + "---:|" * (len(titles) - 2), flush=True)
+    for distribution in DISTRIBUTIONS:
+        for sizes in DATA_SETS:
+            print("| " + " | ".join(row(distribution, sizes, options.models, options.trials)) + " |", flush=True)
+    print("\n" + seeds(options.models, options.trials))
+
+
+if __name__ == "__main__":
+    main()

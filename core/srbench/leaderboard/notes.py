@@ -1,0 +1,37 @@
+"""What tables and pages say in words about a tier's ranks."""
+
+from __future__ import annotations
+
+import math
+
+from srbench.leaderboard.entries import Group, Resolution
+from srbench.leaderboard.short_names import Style
+
+__all__ = ["rank_note", "resolution_notes"]
+
+
+def rank_note(group: Group) -> str:
+    """Say how ranks and their intervals are to be read; nothing where there is nothing to compare."""
+    ranked = len(group.ranked)
+    if ranked < 2:
+        return ""
+    if all(entry.standing and entry.standing.interval == f"1\N{EN DASH}{ranked}" for entry in group.ranked):
+        return "Ranks are those of the means. These images cannot tell any two of the models apart."
+    return "Ranks are those of the means; beside them, the ranks left open at 95%, for all models together."
+
+
+def resolution_notes(group: Group, style: Style) -> list[str]:
+    """Say which differences of means would be told apart, once for each family."""
+    return [_resolution_note(one, style) for one in group.resolutions if math.isfinite(one.median)]
+
+
+def _resolution_note(one: Resolution, style: Style) -> str:
+    least, median, largest = (f"{value:.{style.fine}f}" for value in (one.least, one.median, one.largest))
+    unit = f" {style.unit}" if style.unit else ""
+    whose = f"Two models of {one.family}" if one.family else "Two models"
+    if least == largest:
+        return f"{whose} are told apart on these images if their means differ by {median}{unit} or more."
+    return (
+        f"{whose} are told apart on these images if their means differ by {least} to {largest}{unit} or more, "
+        f"depending on the pair (median {median}{unit})."
+    )

@@ -1,0 +1,140 @@
+"""Rank the models of one tier, and compare each with the first."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+
+from srbench.leaderboard.entries import DatasetInfo, Entry, Group, Resolution
+from srbench.leaderboard.ranks import rank_models, resolution
+from srbench.leaderboard.replicas import noise_by_model, seed_note
+from srbench.leaderboard.short_names import Style
+from srbench.leaderboard.statistics import SeedNoise, difference_noise, mean_intervals
+
+__all__ = ["by_mean", "overall_noise", "ranked_group"]
+
+
+def by_mean(first: Style) -> Callable[[Entry], tuple[int, float, str]]:
+    """Return the key by which entries are sorted, best first."""
+
+    def key(entry: Entry) -> tuple[int, float, str]:
+        # Unranked entries last; NaN does not compare, so it is replaced.
+        overall = -math.inf if math.isnan(entry.overall) else entry.overall * first.sign
+        return (entry.rank or 10**9, -overall, entry.record.model)
+
+    return key
+
+
+def ranked_group(
+    tier: str, title: str, members: list[Entry], datasets: list[DatasetInfo], styles: dict[str, Style]
+) -> Group:
+    """Rank the models of a tier by the first metric, and fill in their paired differences to the first of them."""
+    metrics = list(styles)
+    first = styles[metrics[0]]
+    images = {dataset.label: _images(members, dataset.label) for dataset in datasets}
+    rankable = {entry.record.model: entry for entry in members if _paired(entry, images, metrics[0])}
+    scores = {
+        name: [entry.images[dataset.label][metrics[0]].to_numpy(np.float64) for dataset in datasets]
+        for name, entry in rankable.items()
+    }
+    counts = {name: max(len(entry.seeds), 1) for name, entry in rankable.items()}
+    families = {entry.record.model: entry.record.backbone for entry in members}
+    noise = overall_noise(list(rankable.values()), [dataset.label for dataset in datasets], metrics[0])
+    noises = {
+        (dataset.label, metric): noise_by_model(
+            {entry.record.model: entry.trainings.get((dataset.label, metric), []) for entry in members}, families
+        )
+        for dataset in datasets
+        for metric in metrics
+    }
+    _add_noise(members, noises)
+    ranking = rank_models(scores, noise, counts, higher_is_better=first.higher_is_better)
+    for name, entry in rankable.items():
+        entry.standing = ranking.standings[name]
+    ordered = sorted(members, key=by_mean(first))
+    if rankable:
+        for entry in ordered:
+            _compare(entry, ordered[0], noises)
+    resolutions = []
+    for family, names in _families(tier, rankable).items():
+        least = resolution({name: scores[name] for name in names}, ranking.critical, noise, counts)
+        if len(least):
+            resolutions.append(Resolution(family, least[0], float(np.median(least)), least[-1]))
+    note = seed_note(noise, families, [len(entry.seeds) for entry in members], first.unit)
+    return Group(tier, title, ordered, resolutions, note)
+
+
+def _families(tier: str, rankable: Mapping[str, Entry]) -> dict[str, list[str]]:
+    """Return the models whose pairs share a resolution: trainings of one backbone; all, where there is one only."""
+    families: dict[str, list[str]] = {}
+    for name, entry in rankable.items():
+        families.setdefault(entry.record.backbone if tier == "trained" else "", []).append(name)
+    return families if len(families) > 1 else {"": list(rankable)}
+
+
+def overall_noise(entries: list[Entry], labels: list[str], metric: str) -> dict[str, SeedNoise]:
+    """Estimate, for each model, the noise of training in the mean of a metric over some data sets."""
+    families = {entry.record.model: entry.record.backbone for entry in entries}
+    return noise_by_model(
+        {entry.record.model: _overall_of_each_training(entry, labels, metric) for entry in entries}, families
+    )
+
+
+def _overall_of_each_training(entry: Entry, labels: list[str], metric: str) -> list[float]:
+    """Return the mean over the data sets for each seed; none where they are not the same everywhere."""
+    figures = [entry.trainings.get((label, metric), []) for label in labels]
+    if len({len(several) for several in figures}) != 1:
+        return []
+    return [float(np.mean(of_one)) for of_one in zip(*figures, strict=True)]
+
+
+Noises = Mapping[tuple[str, str], Mapping[str, SeedNoise]]
+
+
+def _add_noise(members: list[Entry], noises: Noises) -> None:
+    """Widen the intervals of means by what another training would change."""
+    for key, noise in noises.items():
+        for entry in members:
+            if (value := entry.values.get(key)) is not None:
+                half_width = noise[entry.record.model].half_width(max(len(entry.seeds), 1))
+                entry.values[key] = replace(value, interval=value.interval.widened(half_width))
+
+
+def _images(members: list[Entry], label: str) -> pd.Index[str] | None:
+    """Return the images of a data set: those of the model that was measured on most."""
+    indices = [entry.images[label].index for entry in members if label in entry.images]
+    return max(indices, key=len, default=None)
+
+
+def _paired(entry: Entry, images: Mapping[str, pd.Index[str] | None], metric: str) -> bool:
+    """Return whether an entry has finite per-image values of the same images as the others, on every data set."""
+    for label, index in images.items():
+        table = entry.images.get(label)
+        if table is None or metric not in table or not len(table) or not np.isfinite(table[metric]).all():
+            return False
+        if not table.index.equals(index):
+            return False
+    return True
+
+
+def _compare(entry: Entry, best: Entry, noises: Noises) -> None:
+    """Fill in an entry's paired differences to the first of its tier, where the two can be paired."""
+    for (label, metric), noise in noises.items():
+        mine, its = entry.images.get(label), best.images.get(label)
+        value = entry.values.get((label, metric))
+        if value is None or mine is None or its is None or not mine.index.equals(its.index):
+            continue
+        if metric not in mine or metric not in its:
+            continue
+        difference = (mine[metric] - its[metric]).to_numpy(np.float64)
+        if len(difference) and np.isfinite(difference).all():
+            to_best = mean_intervals([difference[None]])[0]
+            if entry is not best:
+                ours, theirs = noise[entry.record.model], noise[best.record.model]
+                counts = max(len(entry.seeds), 1), max(len(best.seeds), 1)
+                to_best = to_best.widened(difference_noise(ours, counts[0], theirs, counts[1]))
+            entry.values[label, metric] = replace(value, to_best=to_best)
