@@ -313,8 +313,10 @@ def _signs(images: int, count: int, *, repeat: bool) -> Array:
         repeat: Whether to repeat few flips up to `count`, so that each is given several draws of noise.
     """
     if images < 64 and (patterns := 2 ** (images - 1)) <= count:
-        every: Array = 1.0 - 2.0 * ((np.arange(patterns)[:, None] >> np.arange(images)) & 1)
+        negative = ((np.arange(patterns)[:, None] >> np.arange(images)) & 1).astype(bool)
+        every: Array = np.where(negative, np.float64(-1), np.float64(1))
         return np.tile(every, (-(-count // patterns), 1)) if repeat else every
-    signs: Array = np.random.default_rng(SEED).integers(0, 2, (count, images)) * 2.0 - 1.0
+    drawn = np.random.default_rng(SEED).integers(0, 2, (count, images)).astype(bool)
+    signs: Array = np.where(drawn, np.float64(1), np.float64(-1))
     signs[0] = 1.0
     return signs
