@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from srbench.errors import ConfigError, UnknownNameError, suggest
 from srbench.untrusted import read_text
 
-__all__ = ["ReportedFigure", "list_reported", "read_reported"]
+__all__ = ["ReportedFigure", "read_reported"]
 
 
 class ReportedFigure(BaseModel):
@@ -61,11 +61,6 @@ class ReportedFigure(BaseModel):
         """Return `psnr` or `ssim` as a number, NaN where it is not printed."""
         text = {"psnr": self.psnr, "ssim": self.ssim}[metric]
         return float(text) if text else math.nan
-
-
-def list_reported() -> list[str]:
-    """Return the names of the packaged tables."""
-    return sorted(_packaged())
 
 
 def read_reported(table: str | Path, models: str = "*") -> list[ReportedFigure]:
