@@ -362,13 +362,13 @@ def test_each_option_changes_key_digest_and_name_and_the_default_none() -> None:
 @pytest.mark.parametrize(
     ("values", "words"),
     [
-        ({"tile": 8}, "'tile': Input should be greater than or equal to 16, got 8"),
-        ({"tile": 60}, "'tile': Input should be a multiple of 8, got 60"),
+        ({"tile": 8}, "'tile' is 8: input should be greater than or equal to 16"),
+        ({"tile": 60}, "'tile' is 60: input should be a multiple of 8"),
         ({"tile_overlap": 3}, "there is no tile"),
         ({"tile": 16, "tile_overlap": -1}, "'tile_overlap'"),
-        ({"dtype": "fp8"}, "'fp32', 'fp16' or 'bf16', got 'fp8'"),
-        ({"self_ensemble": "yes"}, "'self_ensemble'"),
-        ({"tiles": 16}, "'tiles'"),
+        ({"dtype": "fp8"}, "'dtype' is 'fp8': input should be 'fp32', 'fp16' or 'bf16'"),
+        ({"self_ensemble": "yes"}, "'self_ensemble' is 'yes': input should be a valid boolean"),
+        ({"tiles": 16}, "unknown key 'tiles'; did you mean 'tile'"),
     ],
 )
 def test_wrong_options_are_sentences(values: dict[str, object], words: str) -> None:
