@@ -48,7 +48,7 @@ class Problem:
             return f"'{where}' is missing"
         if self.kind == "refused":
             return f"'{where}': {self.reason}" if where else self.reason
-        return f"'{where}' is {self.value!r}: {self.reason}"
+        return f"'{where}' is {self.value!r:.200}: {self.reason}"
 
 
 def problems_in(error: ValidationError, prefix: tuple[str | int, ...] = ()) -> list[Problem]:
