@@ -158,7 +158,7 @@ def test_wrong_tables_get_a_sentence(tmp_path: Path) -> None:
         read_reported("ps-suplement-table1")
     with pytest.raises(ConfigError, match=r"no row .* matches 'carn'; its rows: edsr_baseline, "):
         read_reported("ps-supplement-table1", "carn")
-    with pytest.raises(ConfigError, match=r"missing\.csv cannot be read: No such file"):
+    with pytest.raises(ConfigError, match=r"missing\.csv' cannot be read: No such file"):
         read_reported(tmp_path / "missing.csv")
     header = "paper,table,row,scale,protocol,psnr"
     for text, said in (
