@@ -11,6 +11,8 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from srbench.interop.timm_hook import register_when_imported
+
 __version__ = "0.1.0"
 
 # name -> module
@@ -82,15 +84,5 @@ def __dir__() -> list[str]:
     return sorted(__all__)
 
 
-def _reach_timm() -> None:
-    # Backbones stand in timm's registry too, whichever of the two is imported first; timm itself is not imported here.
-    import wrapt
-
-    @wrapt.when_imported("timm")
-    def _on_timm(_: Any) -> None:
-        from srbench.interop.timm import register_in_timm
-
-        register_in_timm()
-
-
-_reach_timm()
+# Models are in timm's registry too, whichever of the two is imported first; timm itself is not imported here.
+register_when_imported()

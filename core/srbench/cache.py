@@ -66,15 +66,6 @@ class Cache:
             path.unlink()
         return None
 
-    def add_file(self, path: Path | str) -> str:
-        """Copy a file into the cache and return its SHA-256.
-
-        Raises:
-            DataError: If there is no such file, or it cannot be read.
-            StoreError: If the cache cannot be written.
-        """
-        return self.keep(read_bytes(Path(path), limit=CHECKPOINT_LIMIT))
-
     def keep(self, content: bytes) -> str:
         """Store a file by its content and return its SHA-256.
 

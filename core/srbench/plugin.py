@@ -103,7 +103,7 @@ Errors
     suggest: the ending of an "unknown name" message: the nearest name, then all.
 
 Testing
-    parametrize_with_checks: the conformance checks as pytest parameters.
+    parametrize_with_checks: one pytest test for each model, of all conformance checks.
     run_checks: run the conformance checks of a model once.
 """
 

@@ -7,7 +7,7 @@ import hashlib
 import json
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from srbench.errors import StoreError
@@ -109,33 +109,42 @@ def write_atomic(path: Path, data: bytes) -> None:
 def exclusive(path: Path, *, owner: str) -> Iterator[None]:
     """Hold a lock file while the block runs; the system releases it when the process ends, however it ends.
 
+    The holder's process id is in a file of its own beside the lock: Windows lets nobody read a locked file.
+
     Raises:
         StoreError: Another process holds the lock.
     """
-    try:
-        import fcntl
-    except ImportError:  # pragma: no cover - Windows: runs are not guarded there
-        yield
-        return
+    from filelock import FileLock, Timeout
+
     if path.parent.exists() and not path.parent.is_dir():
         raise StoreError(f"'{path.parent}' is a file; give a folder, which is made where there is none.")
+    lock = FileLock(path)
+    holder = path.with_name(f"{path.name}.pid")
     with disk_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
-    try:
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            holder = os.read(descriptor, 32).decode(errors="replace").strip() or "unknown"
+            lock.acquire(blocking=False)
+        except Timeout:
             raise StoreError(
-                f"{owner} is in use by another run (process {holder}); wait until it ends, or give another --out."
+                f"{owner} is in use by another run (process {_holder(holder)}); wait until it ends, or give another "
+                "--out."
             ) from None
-        with disk_errors(path):
-            os.ftruncate(descriptor, 0)
-            os.write(descriptor, f"{os.getpid()}\n".encode())
+    try:
+        with disk_errors(holder):
+            holder.write_text(f"{os.getpid()}\n", encoding="ascii")
         yield
     finally:
-        os.close(descriptor)
+        # While the lock is still held: the next holder's file is not ours to remove.
+        with suppress(OSError):
+            holder.unlink(missing_ok=True)
+        lock.release()
+
+
+def _holder(path: Path) -> str:
+    try:
+        return path.read_text(encoding="ascii", errors="replace").strip() or "unknown"
+    except OSError:
+        return "unknown"
 
 
 def canonical_json(value: object) -> str:

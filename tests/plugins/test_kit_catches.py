@@ -15,7 +15,7 @@ from srbench.models.backbone import Backbone
 from srbench.models.methods.sharing_method import SharingMethod
 from srbench.models.sites import SharingSite
 from srbench.registry.registries import BACKBONES, METHODS, Registry
-from srbench.testing import CHECKS, run_checks
+from srbench.testing import CHECKS, CheckFailedError, parametrize_with_checks, run_checks
 
 
 class Sound(Backbone):
@@ -187,3 +187,43 @@ def test_a_method_that_folds_wrongly_fails_exactly_its_check() -> None:
 
 def test_every_check_has_a_network_that_it_catches() -> None:
     assert {*BROKEN, "fold_equals_unfolded"} == set(CHECKS)
+
+
+class NoisyAndUnused(Noisy):
+    """Break two laws at once."""
+
+    def __init__(self, scales: tuple[int, ...]) -> None:
+        super().__init__(scales)
+        self.unused = nn.Conv2d(1, 1, 1)
+
+
+def check_under_pytest(cls: type[Backbone]) -> None:
+    """Do what the decorated test of a plugin does for one model."""
+    (case,) = parametrize_with_checks([("under_check", (2, 3))]).mark.args[1]  # type: ignore[attr-defined]
+    assert case.id == "under_check-x2x3"
+    model, check = case.values
+
+    def build(scales: tuple[int, ...]) -> Backbone:
+        return cls(scales)
+
+    with registered(BACKBONES, "under_check", build):
+        check(model, max_examples=2)
+
+
+def test_a_plugin_has_one_test_for_each_model() -> None:
+    names, cases = parametrize_with_checks(["edsr_tiny", ("edsr_tiny", (3,))]).mark.args  # type: ignore[attr-defined]
+    assert (names, [case.id for case in cases]) == (("model", "check"), ["edsr_tiny", "edsr_tiny-x3"])
+    check_under_pytest(Sound)
+
+
+def test_one_failing_check_is_raised_as_it_is_and_named() -> None:
+    with pytest.raises(CheckFailedError, match="changed its input") as caught:
+        check_under_pytest(WritesItsInput)
+    assert "'under_check-x2x3' fails the check 'input_unchanged'" in caught.value.__notes__
+
+
+def test_several_failing_checks_are_all_reported() -> None:
+    with pytest.raises(ExceptionGroup, match=f"fails 2 of {len(CHECKS)} checks") as caught:
+        check_under_pytest(NoisyAndUnused)
+    notes = [note for error in caught.value.exceptions for note in error.__notes__ if "fails the check" in note]
+    assert [note.rpartition(" ")[2] for note in notes] == ["'deterministic'", "'gradients_reach_every_parameter'"]

@@ -11,7 +11,7 @@ import torch
 from hypothesis import given, reject, settings
 from hypothesis import strategies as st
 
-from srbench.cost.counts import Work, cost_of, declared_synthesis, work_at
+from srbench.cost.counts import Work, cost_of, work_at
 from srbench.cost.operators import on_meta, run
 from srbench.cost.rules import CONVOLUTION, OTHER, PRODUCT
 from srbench.errors import SharingError
@@ -27,6 +27,7 @@ from srbench_ps.basis import Basis
 from srbench_ps.carn import CARN
 from srbench_ps.drrn import DRRN
 from srbench_ps.dsconv import DSConv
+from srbench_ps.layers import SharedConv
 from srbench_ps.method import PS
 from srbench_ps.rcan import RCAN
 from srbench_ps.srfbn import SRFBN
@@ -82,8 +83,18 @@ def test_fold_changes_no_mac_and_leaves_no_synthesis(made: tuple[Backbone, int],
     before, after = (work_at(on_meta(network.at_scale(scale)), scale, *size) for network in (model, folded))
     assert same(before, after)
     assert after.synthesis == 0
-    assert before.synthesis == declared_synthesis(model.at_scale(scale))
+    assert before.synthesis == synthesis_of(model, scale)
     assert count_parameters(folded) == cost_of(model, scale).folded == dense_form(model, folded, scale)
+
+
+def synthesis_of(model: Backbone, scale: int) -> int:
+    """Return the MACs of `coefficients @ bank` over all sites of PS: p x N_p x e for each; other methods make none."""
+    layers = [layer_at(model, site.path) for site in model.sharing_sites()]
+    return sum(
+        layer.coefficients[f"x{scale}"].numel() * layer.bank.filters.shape[1]
+        for layer in layers
+        if isinstance(layer, SharedConv)
+    )
 
 
 def dense_form(model: Backbone, folded: Backbone, scale: int) -> int:

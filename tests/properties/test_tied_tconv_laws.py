@@ -13,12 +13,13 @@ from torch import Tensor, nn
 
 from srbench.models.backbone import Backbone
 from srbench.models.counting import count_parameters
+from srbench.models.shared_modules import TiedLayer
 from srbench.models.sites import SharingSite
 from srbench.models.surgery import apply_method, fold, layer_at
 from srbench_ps.srfbn import SRFBN
 from srbench_tied_tconv.laplacian import UpConv
 from srbench_tied_tconv.lapsrn import LapSRN
-from srbench_tied_tconv.layers import AdjointConv, untie
+from srbench_tied_tconv.layers import AdjointConv
 from srbench_tied_tconv.method import TiedTConv
 from srbench_tied_tconv.ms_lapsrn import MSLapSRN
 
@@ -152,6 +153,25 @@ def test_another_padding_is_another_map() -> None:
     assert not torch.allclose(other, ours)
     swapped = F.conv_transpose2d(x, layer.weight.transpose(0, 1), layer.bias, stride=2)[..., :10, :10]
     assert not torch.allclose(swapped, ours)
+
+
+def untie(model: Backbone) -> None:
+    """Give every tied transposed convolution a kernel of its own, in place; the network computes the same.
+
+    Transposed convolutions that are one layer natively stay one.
+    """
+    plain: dict[int, nn.ConvTranspose2d] = {}
+    for key, module in list(model.shared.items()):
+        if isinstance(module, AdjointConv):
+            plain[id(module)] = model.shared[key] = module.untied()
+    for path, module in list(model.named_modules()):
+        if isinstance(module, TiedLayer) and id(module.shared_module) in plain:
+            parent, _, name = path.rpartition(".")
+            setattr(model.get_submodule(parent), name, TiedLayer(plain[id(module.shared_module)]))
+        elif isinstance(module, AdjointConv):
+            parent, _, name = path.rpartition(".")
+            setattr(model.get_submodule(parent), name, module.untied())
+    model.method = None
 
 
 @pytest.mark.parametrize("conv", [1, 2, 3, 4, 5, "mix"])

@@ -4,23 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Annotated, Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from srbench.cost.counts import Cost, Work
+    from srbench.cli.cost_report import ModelCost
     from srbench.cost.latency import Latencies
     from srbench.models.backbone import Backbone
+    from srbench.registry.names import ModelName
 
 __all__ = ["cost"]
 
-Row = tuple[str, list[str]]
-
-_MOST_MEASURED = 2**22  # LR pixels that --memory runs a network on
 _MOST_PIXELS = 2**16  # of a side of an LR image: no network here takes more, and sizes in bytes stay numbers of C
+_MOST_MEASURED = 2**22  # LR pixels that --memory runs a network on
 
 
 def cost(
@@ -59,9 +59,10 @@ def cost(
 
     Example: `srbench cost edsr_tiny "edsr_tiny+ps" --scale 2 --latency --threads 1`
     """
+    from srbench.cli.cost_report import CostReport
     from srbench.cli.output import check_json_target, write_json
     from srbench.errors import ConfigError
-    from srbench.machine import check_threads
+    from srbench.machine import check_device, check_threads
     from srbench.registry import canonical_name
 
     if json is not None:
@@ -74,47 +75,70 @@ def cost(
         check_threads(threads)
     if data is not None and all(name.tag is None for name in names):
         raise ConfigError("--data needs a model with weights: name a tag (`srbench list models`)")
-
-    from srbench.cost.executed import skips_work
-    from srbench.machine import check_device
-    from srbench.models.factory import create_model
-    from srbench.models.surgery import fold as folded
-
     check_device(device)
-    measured = latency or memory
-    networks, loaded, random_masks = [], [], []
-    for name in names:
-        network = create_model(name, scale=scale, pretrained=False, seed=0).eval()
-        masks = skips_work(network)
-        if masks and name.tag is None and data is not None:
-            raise ConfigError(
-                f"--data needs a model with weights, and '{name}' has random ones, which decide what its masks skip; "
-                "name a tag (`srbench list models`) or leave it out"
-            )
-        # Weights decide nothing here but which parts masks skip.
-        loaded.append(masks and name.tag is not None and (measured or data is not None))
-        if loaded[-1]:
-            network = create_model(name, scale=scale, pretrained=True).eval()
-        networks.append(folded(network, scale) if fold else network)
-        random_masks.append(measured and masks and name.tag is None)
-    costs, reasons = _count(networks, models)
-    executed = [_executed(network, data, scale) if data is not None else None for network in networks]
-    timed = _time(networks, scale, (height, width), seconds, threads, device) if latency else None
-    peaks = (
-        [
-            _peak(network, str(name), scale, (height, width), threads, device, fold, pretrained)
-            for network, name, pretrained in zip(networks, names, loaded, strict=True)
-        ]
-        if memory
-        else None
+    conditions = _Conditions(scale, fold, data, (height, width), threads, device)
+    subjects = [_subject(name, conditions, measured=latency or memory) for name in names]
+    report = CostReport(
+        scale, fold, data, conditions.size, [_counted(given, one) for given, one in zip(models, subjects, strict=True)]
     )
+    report.require_one_counted()
+    pairs = list(zip(report.models, subjects, strict=True))
+    if data is not None:
+        for model, subject in pairs:
+            model.executed = _executed(subject.network, data, scale)
+    if latency:
+        report.set_times(_time([subject.network for subject in subjects], conditions, seconds))
+    if memory:
+        for model, subject in pairs:
+            model.peak = _peak(subject, conditions)
     if json is not None:
-        payload = _payload(
-            models, scale, fold, costs, reasons, data, executed, timed, peaks, (height, width), random_masks
-        )
-        write_json(payload, json)
+        write_json(report.payload(), json)
     if json != "-":
-        _show(models, scale, fold, costs, reasons, executed, timed, peaks, (height, width), random_masks)
+        report.show()
+
+
+@dataclass(frozen=True)
+class _Conditions:
+    """Say how networks are counted and measured; `size` is height and width of the LR image."""
+
+    scale: int
+    fold: bool
+    data: str | None
+    size: tuple[int, int]
+    threads: int | None
+    device: str
+
+
+@dataclass(frozen=True)
+class _Subject:
+    """Hold a network, and say whether it has a tag's weights, or random ones that decide what its masks skip."""
+
+    name: ModelName
+    network: Backbone
+    pretrained: bool
+    random_masks: bool
+
+
+def _subject(name: ModelName, conditions: _Conditions, *, measured: bool) -> _Subject:
+    from srbench.cost.executed import skips_work
+    from srbench.errors import ConfigError
+    from srbench.models.factory import create_model
+    from srbench.models.surgery import fold
+
+    scale, data = conditions.scale, conditions.data
+    network = create_model(name, scale=scale, pretrained=False, seed=0).eval()
+    masks = skips_work(network)
+    if masks and name.tag is None and data is not None:
+        raise ConfigError(
+            f"--data needs a model with weights, and '{name}' has random ones, which decide what its masks skip; "
+            "name a tag (`srbench list models`) or leave it out"
+        )
+    # Weights decide nothing here but which parts masks skip.
+    pretrained = masks and name.tag is not None and (measured or data is not None)
+    if pretrained:
+        network = create_model(name, scale=scale, pretrained=True).eval()
+    network = fold(network, scale) if conditions.fold else network
+    return _Subject(name, network, pretrained, measured and masks and name.tag is None)
 
 
 def _size(text: str) -> tuple[int, int]:
@@ -131,23 +155,15 @@ def _size(text: str) -> tuple[int, int]:
     return int(width), int(height)
 
 
-def _count(networks: Sequence[Backbone], models: Sequence[str]) -> tuple[list[Cost | None], list[str]]:
-    """Return what each costs, None with a reason where it cannot be counted; raises where none can."""
+def _counted(given: str, subject: _Subject) -> ModelCost:
+    from srbench.cli.cost_report import ModelCost
     from srbench.cost.counts import cost_of
     from srbench.errors import CostError
 
-    costs: list[Cost | None] = []
-    reasons: list[str] = []
-    for network in networks:
-        try:
-            costs.append(cost_of(network))
-            reasons.append("")
-        except CostError as error:
-            costs.append(None)
-            reasons.append(str(error))
-    if not any(costs):
-        raise CostError("; ".join(dict.fromkeys(reasons)))
-    return costs, reasons
+    try:
+        return ModelCost(given, cost_of(subject.network), random_masks=subject.random_masks)
+    except CostError as error:
+        return ModelCost(given, None, str(error), subject.random_masks)
 
 
 def _executed(network: Backbone, data: str, scale: int) -> dict[str, float] | None:
@@ -161,43 +177,35 @@ def _executed(network: Backbone, data: str, scale: int) -> dict[str, float] | No
         )
 
 
-def _time(
-    networks: Sequence[Backbone], scale: int, size: tuple[int, int], seconds: float, threads: int | None, device: str
-) -> Latencies:
+def _time(networks: Sequence[Backbone], conditions: _Conditions, seconds: float) -> Latencies:
     from srbench.cost.images import photograph
     from srbench.cost.latency import measure
 
     # A network named twice is built twice: an A/A comparison compares two of them.
-    lr = photograph(scale, *size, device)
+    lr = photograph(conditions.scale, *conditions.size, conditions.device)
     with _progress("timing") as tell:
         return measure(
-            [network.to(device) for network in networks],
+            [network.to(conditions.device) for network in networks],
             lr,
-            threads=threads,
+            threads=conditions.threads,
             seconds=seconds,
             progress=lambda number, share: tell(share, f"round {number}"),
         )
 
 
-def _peak(
-    network: Backbone,
-    name: str,
-    scale: int,
-    size: tuple[int, int],
-    threads: int | None,
-    device: str,
-    fold: bool,
-    pretrained: bool,
-) -> int:
+def _peak(subject: _Subject, conditions: _Conditions) -> int:
     import torch
 
     from srbench.cost.images import photograph
     from srbench.cost.memory import peak_on_cpu, peak_on_cuda
 
-    if device != "cpu":
-        return peak_on_cuda(network.to(device), photograph(scale, *size, device))
-    threads = threads or torch.get_num_threads()
-    return peak_on_cpu(name, scale, *size, threads=threads, folded=fold, pretrained=pretrained)
+    scale, size = conditions.scale, conditions.size
+    if conditions.device != "cpu":
+        return peak_on_cuda(subject.network.to(conditions.device), photograph(scale, *size, conditions.device))
+    threads = conditions.threads or torch.get_num_threads()
+    return peak_on_cpu(
+        str(subject.name), scale, *size, threads=threads, folded=conditions.fold, pretrained=subject.pretrained
+    )
 
 
 @contextmanager
@@ -212,177 +220,3 @@ def _progress(what: str) -> Iterator[Callable[[float, str], None]]:
     with Progress(*columns, console=Console(stderr=True), transient=True, disable=not sys.stderr.isatty()) as bar:
         task = bar.add_task(what, total=1.0, at="")
         yield lambda share, at: bar.update(task, completed=share, at=at)
-
-
-def _show(
-    models: Sequence[str],
-    scale: int,
-    fold: bool,
-    costs: Sequence[Cost | None],
-    reasons: Sequence[str],
-    executed: Sequence[dict[str, float] | None],
-    timed: Latencies | None,
-    peaks: Sequence[int] | None,
-    size: tuple[int, int],
-    random_masks: Sequence[bool],
-) -> None:
-    from srbench.cli.output import print_table
-
-    rows = _counted_rows(costs, executed)
-    measured_at = f"LR {size[1]}x{size[0]}"
-    if peaks is not None:
-        rows.append((f"peak memory measured, {measured_at}", [_bytes(peak) for peak in peaks]))
-    if timed is not None:
-        rows += _timed_rows(timed, measured_at)
-    title = f"cost at x{scale}" + (", folded" if fold else "")
-    print_table(title, ["", *models], [[name, *cells] for name, cells in rows])
-    for model, reason in zip(models, reasons, strict=True):
-        if reason:
-            typer.echo(f"{model}: {reason}")
-    for model in dict.fromkeys(model for model, random in zip(models, random_masks, strict=True) if random):
-        typer.echo(
-            f"{model}: measured with random weights, so its masks skip what no trained network would; name a tag"
-        )
-    if timed is not None:
-        _show_machine(timed)
-
-
-def _counted_rows(costs: Sequence[Cost | None], executed: Sequence[dict[str, float] | None]) -> list[Row]:
-    def row(name: str, cell: Callable[[Cost], str]) -> Row:
-        return name, [cell(item) if item is not None else "–" for item in costs]
-
-    def any_has(value: Callable[[Cost], Any]) -> bool:
-        return any(value(item) for item in costs if item is not None)
-
-    rows = [
-        row("parameters", lambda item: f"{item.params:,}"),
-        row("numbers stored", lambda item: f"{item.stored:,}"),
-    ]
-    if any_has(lambda item: item.folded != item.params):
-        rows.append(row("parameters when folded", lambda item: f"{item.folded:,}"))
-    for where, work in (("1280x720 out", lambda item: item.hd), ("256x256 in", lambda item: item.ntire)):
-        rows.append(row(f"MACs, {where}", _of(work, lambda at: _giga(at.macs))))
-        if any_has(lambda item: item.hd.product):
-            rows.append(row("  of convolutions", _of(work, lambda at: _giga(at.convolution))))
-        if where.endswith("out") and any(executed):
-            means = [_giga(sum(found.values()) / len(found)) if found else "–" for found in executed]
-            rows.append(("  executed, mean over the images", means))
-        rows.append(row(f"activations, {where}", _of(work, lambda at: f"{float(at.activations) / 1e6:,.2f} M")))
-        rows.append(row(f"peak memory, {where}", _of(work, lambda at: _bytes(at.peak_bytes))))
-    if any_has(lambda item: item.hd.synthesis):
-        rows.append(row("MACs of making weights", lambda item: _mega(item.hd.synthesis)))
-    return rows
-
-
-def _of(work: Callable[[Cost], Work], cell: Callable[[Work], str]) -> Callable[[Cost], str]:
-    return lambda item: cell(work(item))
-
-
-def _timed_rows(timed: Latencies, where: str) -> list[Row]:
-    from srbench.cost.latency import compare
-
-    quartiles = [timing.quartiles for timing in timed.timings]
-    rows = [
-        (f"forward pass, {where}", [f"{1e3 * timing.median:.2f} ms" for timing in timed.timings]),
-        ("  half of the times", [f"{1e3 * low:.2f} to {1e3 * high:.2f} ms" for low, high in quartiles]),
-    ]
-    if len(timed.timings) > 1:
-        found = [compare(timing, timed.timings[0]) for timing in timed.timings[1:]]
-        rows.append(("  times the first's", ["1", *(f"{item.ratio:.3f}" for item in found)]))
-        rows.append(("  99% interval", ["", *(f"{item.low:.3f} to {item.high:.3f}" for item in found)]))
-        rows.append(("  so it is", ["first", *(item.verdict for item in found)]))
-    return rows
-
-
-def _show_machine(timed: Latencies) -> None:
-    before, after = timed.before, timed.after
-    clocks = [str(state["clock_mhz"]) for state in (before, after)]
-    told = clocks[0] if clocks[0] == clocks[1] else f"{clocks[0]} before, {clocks[1]} after"
-    typer.echo(
-        f"{timed.rounds} rounds in turns after {timed.warm_up} to warm up; {before['device']}, {timed.threads} "
-        f"thread{'s' if timed.threads != 1 else ''} of {before['cores']} cores; torch {before['torch']}"
-    )
-    typer.echo(
-        f"clock, MHz: {told}; governor: {before['governor']}; turbo: {before['turbo']}; "
-        f"load: {before['load']} before, {after['load']} after"
-    )
-    for name, value in before.get("gpu", {}).items():
-        typer.echo(f"GPU {name}: {value} before, {after['gpu'].get(name)} after")
-    if isinstance(before["load"], float) and before["load"] > 0.5:
-        typer.echo("other programs were at work: times are longer and less sure than on a quiet machine")
-
-
-def _giga(value: Any) -> str:
-    return f"{float(value) / 1e9:,.2f} G"
-
-
-def _mega(value: Any) -> str:
-    return f"{float(value) / 1e6:,.1f} M" if value else "–"
-
-
-def _bytes(value: Any) -> str:
-    return f"{float(value) / 2**20:,.1f} MiB"
-
-
-def _payload(
-    models: Sequence[str],
-    scale: int,
-    fold: bool,
-    costs: Sequence[Cost | None],
-    reasons: Sequence[str],
-    data: str | None,
-    executed: Sequence[dict[str, float] | None],
-    timed: Latencies | None,
-    peaks: Sequence[int] | None,
-    size: tuple[int, int],
-    random_masks: Sequence[bool],
-) -> dict[str, Any]:
-    from srbench.cost.latency import compare
-
-    items: list[dict[str, Any]] = []
-    for index, model in enumerate(models):
-        found, item_cost = executed[index], costs[index]
-        item: dict[str, Any] = {"model": model if item_cost is None else item_cost.model}
-        item["not_counted"] = reasons[index] or None
-        if item_cost is not None:
-            item |= {"params": item_cost.params, "stored": item_cost.stored, "params_folded": item_cost.folded}
-            item |= {"output_1280x720": _work(item_cost.hd), "input_256x256": _work(item_cost.ntire)}
-        item["executed_macs"] = found
-        item["executed_macs_mean"] = sum(found.values()) / len(found) if found else None
-        item["peak_bytes_measured"] = peaks[index] if peaks is not None else None
-        item["random_masks"] = random_masks[index]
-        if timed is not None:
-            timing = timed.timings[index]
-            against = compare(timing, timed.timings[0])
-            item["latency"] = {
-                "median_seconds": timing.median,
-                "quartiles_seconds": list(timing.quartiles),
-                "seconds": list(timing.seconds),
-                "ratio_to_first": against.ratio,
-                "ratio_interval": [against.low, against.high],
-                "verdict": against.verdict if index else "first",
-            }
-        items.append(item)
-    value: dict[str, Any] = {"scale": scale, "folded": fold, "data": data, "models": items}
-    if timed is not None or peaks is not None:
-        value["measured_on"] = {"lr_height": size[0], "lr_width": size[1]}
-    if timed is not None:
-        value["timing"] = {
-            "rounds": timed.rounds,
-            "warm_up": timed.warm_up,
-            "threads": timed.threads,
-            "device": timed.device,
-            "before": timed.before,
-            "after": timed.after,
-        }
-    return value
-
-
-def _work(work: Work) -> dict[str, Any]:
-    whole = ("convolution", "product", "other", "synthesis", "analytic", "activations", "peak_bytes")
-    return {
-        "lr_height": float(work.height),
-        "lr_width": float(work.width),
-        "macs": work.macs,
-        **{name: round(getattr(work, name)) for name in whole},
-    }

@@ -11,15 +11,14 @@ from srbench.cost.operators import Execution, on_meta, run
 from srbench.cost.rules import CONVOLUTION, OTHER, PRODUCT
 from srbench.models.backbone import Backbone
 from srbench.models.counting import count_parameters, count_stored
-from srbench.models.surgery import fold, layer_at
+from srbench.models.surgery import fold
 
-__all__ = ["HD", "NTIRE_SIDE", "Cost", "Work", "cost_of", "declared_synthesis", "lr_size", "work_at"]
+__all__ = ["HD", "NTIRE_SIDE", "Cost", "Work", "cost_of", "lr_size", "work_at"]
 
 # Papers count Multi-Adds for a 1280x720 SR image, whatever the scale; the NTIRE efficient-SR challenge takes a
 # 256x256 LR image.
 HD = (720, 1280)
 NTIRE_SIDE = 256
-_FLOAT32 = 4  # bytes
 
 
 @dataclass(frozen=True)
@@ -187,12 +186,3 @@ def _counts(execution: Execution, model: Backbone) -> dict[str, int]:
         "analytic": analytic.check(execution),
         "activations": execution.activations,
     }
-
-
-def declared_synthesis(model: Backbone) -> int:
-    """Return the work of making weights that the sharing method says it takes (`SharingMethod.synthesis_macs`)."""
-    method = model.method
-    if method is None:
-        return 0
-    sites = [site for site in model.sharing_sites() if method.takes(site)]
-    return sum(method.synthesis_macs(site, layer_at(model, site.path)) for site in sites)

@@ -8,7 +8,6 @@ convolutions count as modules do.
 from __future__ import annotations
 
 import copy
-from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -74,14 +73,6 @@ class Execution:
     def total(self, kind: str, *, synthesis: bool = False) -> int:
         """Return the count of a kind for all images; `synthesis` chooses the making of weights instead."""
         return sum(call.count for call in self.calls if call.kind == kind and call.synthesis == synthesis)
-
-    def by_operator(self) -> Counter[str]:
-        """Return operator -> count, the making of weights included."""
-        found: Counter[str] = Counter()
-        for call in self.calls:
-            if call.kind != FREE:
-                found[call.operator] += call.count
-        return found
 
     @property
     def activations(self) -> int:

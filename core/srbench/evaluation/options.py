@@ -9,6 +9,7 @@ from typing import Annotated, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, StrictBool, StrictInt, ValidationError, model_validator
 
 from srbench.errors import ConfigError
+from srbench.validation import problems_in
 
 __all__ = ["ALIGNMENT", "DEFAULT", "DTYPES", "TILE_ROUNDING", "InferenceOptions", "TilingWarning", "options_from"]
 
@@ -119,7 +120,5 @@ def options_from(**values: object) -> InferenceOptions:
     try:
         return InferenceOptions.model_validate(values)
     except ValidationError as error:
-        first = error.errors()[0]
-        name = ".".join(map(str, first["loc"]))
-        said = first["msg"].removeprefix("Value error, ")
-        raise ConfigError(f"inference option '{name}': {said}, got {first['input']!r}" if name else said) from None
+        sentences = [problem.sentence(InferenceOptions.model_fields) for problem in problems_in(error)]
+        raise ConfigError(f"inference options: {'; '.join(sentences)}") from None

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from srbench.models.backbone import Backbone
 
-__all__ = ["SavedFor", "load_into", "load_state", "save_state", "saved_for", "state_digest"]
+__all__ = ["SavedFor", "load_into", "load_state", "save_state", "saved_for"]
 
 StateDict = dict[str, "Tensor"]
 # Bytes that the table of contents of an uncompressed archive may be off by.
@@ -340,13 +340,3 @@ def save_state(model: Backbone, path: Path | str) -> str:
     data = save(unique_state(model), metadata=metadata)
     write_atomic(Path(path), data)
     return hashlib.sha256(data).hexdigest()
-
-
-def state_digest(model: Backbone) -> str:
-    """Return a sha256 of the weights' content: keys, shapes, types and values, whatever file they came from."""
-    digest = hashlib.sha256()
-    for key, tensor in sorted(model.state_dict().items()):
-        tensor = tensor.detach().to("cpu").contiguous()
-        digest.update(f"{key}:{tuple(tensor.shape)}:{tensor.dtype}\n".encode())
-        digest.update(tensor.numpy().tobytes())
-    return digest.hexdigest()

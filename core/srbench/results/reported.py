@@ -13,8 +13,9 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from srbench.errors import ConfigError, UnknownNameError, suggest
 from srbench.untrusted import read_text
+from srbench.validation import problems_in
 
-__all__ = ["ReportedFigure", "list_reported", "read_reported"]
+__all__ = ["ReportedFigure", "read_reported"]
 
 
 class ReportedFigure(BaseModel):
@@ -61,11 +62,6 @@ class ReportedFigure(BaseModel):
         """Return `psnr` or `ssim` as a number, NaN where it is not printed."""
         text = {"psnr": self.psnr, "ssim": self.ssim}[metric]
         return float(text) if text else math.nan
-
-
-def list_reported() -> list[str]:
-    """Return the names of the packaged tables."""
-    return sorted(_packaged())
 
 
 def read_reported(table: str | Path, models: str = "*") -> list[ReportedFigure]:
@@ -125,8 +121,7 @@ def _parse(file: Traversable, name: str) -> list[ReportedFigure]:
             # A short line lacks its last cells: csv gives None for them, which no text is.
             figures.append(ReportedFigure.model_validate(row))
         except ValidationError as error:
-            first = error.errors(include_url=False)[0]
-            column = ".".join(map(str, first["loc"]))
-            got = "nothing" if first["type"] == "missing" else repr(first["input"])
-            raise ConfigError(f"{place}: column '{column}' holds {got}: {first['msg'].lower()}.") from error
+            first = problems_in(error)[0]
+            got = "nothing" if first.kind == "missing" else repr(first.value)
+            raise ConfigError(f"{place}: column '{first.name}' holds {got}: {first.reason}.") from error
     return figures

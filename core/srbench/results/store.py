@@ -46,6 +46,7 @@ from srbench.results.records import (
     RunInfo,
 )
 from srbench.untrusted import IMAGE_LIMIT, check_regular, parse_json, read_text
+from srbench.validation import problems_in
 
 __all__ = ["Cell", "RunStore"]
 
@@ -356,9 +357,7 @@ def examine(directory: Path) -> Record | str:
     try:
         return Record.model_validate_json(text)
     except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        place = ".".join(map(str, first["loc"]))
-        return f"its record holds {first['input']!r:.80} as '{place}': {first['msg'].removeprefix('Input ').lower()}"
+        return f"its record is not one: {problems_in(error)[0].sentence()}"
 
 
 def _check_version(path: Path, text: str) -> None:

@@ -49,6 +49,7 @@ from srbench.suite.parts import (
     TrainSpec,
 )
 from srbench.suite.validate import check_duplicates, check_models, check_recipes, check_seeds
+from srbench.validation import problems_in
 
 __all__ = ["ModelEntry", "Suite", "TrainSpec", "load_suite"]
 
@@ -258,8 +259,7 @@ class Suite(Schema):
                 file = None if found["file"] is None else str(Path(found["file"]).expanduser().absolute())
                 added.append(ModelEntry(model=found["model"], weights=file))
             except ValidationError as error:
-                said = error.errors()[0]["msg"].removeprefix("Value error, ")
-                raise ConfigError(f"'{text}' cannot be added: {said}") from error
+                raise ConfigError(f"'{text}' cannot be added: {problems_in(error)[0].reason}") from error
         larger = self.model_copy(update={"models": self.models + tuple(added)})
         larger._added = self._added + len(added)
         return larger

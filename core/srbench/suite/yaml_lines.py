@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 import yaml
 from pydantic import ValidationError
 
-from srbench.errors import ConfigError, suggest
+from srbench.errors import ConfigError
 from srbench.untrusted import check_expansion, read_text
+from srbench.validation import problems_in
 
 if TYPE_CHECKING:
     from importlib.resources.abc import Traversable
@@ -119,25 +120,11 @@ def explain(
     Args:
         error: What pydantic found.
         document: Where the value came from.
-        keys: Returns the keys that are known where an unknown one stands.
-        prefix: Where in the document the validated value stands.
+        keys: Returns the keys that are known where an unknown one is.
+        prefix: Where in the document the validated value is.
     """
-    found = error.errors(include_url=False)
-    places = [(*prefix, *item["loc"]) for item in found]
+    found = problems_in(error, tuple(prefix))
     # A misspelt key is also a missing one: the misspelling says more.
-    first = min(range(len(found)), key=lambda index: (found[index]["type"] == "missing", document._line(places[index])))
-    item, place = found[first], places[first]
-    name = str(place[-1]) if place else ""
-    dotted = ".".join(str(part) for part in place)
-    if item["type"] == "extra_forbidden":
-        what = f"unknown key '{name}'" + suggest(name, keys(place), noun="keys")
-    elif item["type"] == "missing":
-        what = f"the key '{name}' is missing"
-    elif item["type"] == "value_error":
-        reason = str(item["ctx"]["error"]) if "ctx" in item else item["msg"]
-        what = f"'{dotted}': {reason}" if dotted else reason
-    else:
-        message = item["msg"].removeprefix("Input ")
-        what = f"'{dotted}' {message}; got {item['input']!r}"
+    first = min(found, key=lambda problem: (problem.kind == "missing", document._line(problem.place)))
     more = f" (and {len(found) - 1} more)" if len(found) > 1 else ""
-    return ConfigError(f"{document.where(*place)}: {what}{more}")
+    return ConfigError(f"{document.where(*first.place)}: {first.sentence(keys(first.place))}{more}")

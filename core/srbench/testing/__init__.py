@@ -8,8 +8,8 @@ In a plugin's tests:
     def test_conformance(model, check):
         check(model)
 
-Each check draws its images with Hypothesis. `run_checks` runs each once, on a fixed example, and needs no Hypothesis:
-the runner does that before it measures, and stores the outcome with the result.
+Each model is one test, and each check draws its images with Hypothesis. `run_checks` runs each once, on a fixed
+example, and needs no Hypothesis: the runner does that before it measures, and stores the outcome with the result.
 """
 
 from srbench.testing.checks import CHECKS, CheckFailedError, CheckSkipped, Example

@@ -59,20 +59,17 @@ def _subject(model_name: str, scales: tuple[int, ...]) -> Subject:
 
 
 def parametrize_with_checks(models: Sequence[Model]) -> Callable[[Callable[..., Any]], Any]:
-    """Return a pytest decorator that yields every check for every model, as parameters `model` and `check`.
+    """Return a pytest decorator that makes one test of each model, with the parameters `model` and `check`.
 
     Args:
         models: Model names, created at x2, or pairs of a name and its scales.
 
-    The decorated test calls `check(model)`, or `check(model, max_examples=3)` for a model that takes long.
+    The decorated test calls `check(model)`, or `check(model, max_examples=3)` for a model that takes long. That runs
+    every check and reports all that fail, each with the smallest example that Hypothesis found.
     """
     import pytest
 
-    cases = [
-        pytest.param(model, _hypothesis_check(check), id=f"{_label(model)}-{name}")
-        for model in models
-        for name, check in CHECKS.items()
-    ]
+    cases = [pytest.param(model, _check_all, id=_label(model)) for model in models]
     return pytest.mark.parametrize(("model", "check"), cases)
 
 
@@ -80,30 +77,44 @@ def _label(model: Model) -> str:
     return model if isinstance(model, str) else f"{model[0]}-x{'x'.join(map(str, model[1]))}"
 
 
-def _hypothesis_check(check: Check) -> Callable[..., None]:
-    def run(model: Model, max_examples: int | None = None) -> None:
-        import pytest
-        from hypothesis import given, settings
-        from hypothesis import strategies as st
+def _check_all(model: Model, max_examples: int | None = None) -> None:
+    """Run every check on examples that Hypothesis draws.
 
-        name, scales = (model, (2,)) if isinstance(model, str) else model
-        subject = _subject(name, scales)
-        examples = st.builds(
-            Example,
-            seed=st.integers(0, 2**16),
-            batch=st.integers(1, 2),
-            height=st.integers(4, 12),
-            width=st.integers(4, 12),
-        )
-
-        @settings(max_examples=max_examples or min(settings().max_examples, 20))
-        @given(example=examples)
-        def law(example: Example) -> None:
-            check(subject, example)
-
+    Raises:
+        CheckFailedError, ExceptionGroup: What the one failing check, or each of several, raised.
+    """
+    name, scales = (model, (2,)) if isinstance(model, str) else model
+    subject = _subject(name, scales)
+    failures = []
+    for check_name, check in CHECKS.items():
         try:
-            law()
-        except CheckSkipped as skipped:
-            pytest.skip(str(skipped))
+            _check_examples(check, subject, max_examples)
+        except CheckSkipped:
+            continue
+        except Exception as error:  # the model's own code may fail in any way
+            error.add_note(f"'{_label(model)}' fails the check '{check_name}'")
+            failures.append(error)
+    if len(failures) == 1:
+        raise failures[0]
+    if failures:
+        raise ExceptionGroup(f"'{_label(model)}' fails {len(failures)} of {len(CHECKS)} checks", failures)
 
-    return run
+
+def _check_examples(check: Check, subject: Subject, max_examples: int | None) -> None:
+    from hypothesis import given, settings
+    from hypothesis import strategies as st
+
+    examples = st.builds(
+        Example,
+        seed=st.integers(0, 2**16),
+        batch=st.integers(1, 2),
+        height=st.integers(4, 12),
+        width=st.integers(4, 12),
+    )
+
+    @settings(max_examples=max_examples or min(settings().max_examples, 20))
+    @given(example=examples)
+    def law(example: Example) -> None:
+        check(subject, example)
+
+    law()

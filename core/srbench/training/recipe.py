@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from srbench.errors import ConfigError, suggest
+from srbench.errors import ConfigError
 from srbench.untrusted import check_expansion, read_text
+from srbench.validation import Problem, problems_in
 
 __all__ = ["Constant", "CosineRestart", "MultiStep", "Recipe", "load_recipe", "make_recipe"]
 
@@ -152,7 +154,8 @@ def make_recipe(values: dict[str, Any], *, source: str = "recipe") -> Recipe:
     try:
         return Recipe.model_validate(values)
     except ValidationError as error:
-        raise ConfigError(f"{source}: " + "; ".join(_sentence(problem) for problem in error.errors())) from None
+        sentences = [problem.sentence(_known_keys(problem)) for problem in problems_in(error)]
+        raise ConfigError(f"{source}: {'; '.join(sentences)}") from None
 
 
 def load_recipe(path: Path) -> dict[str, Any]:
@@ -176,17 +179,12 @@ def load_recipe(path: Path) -> dict[str, Any]:
     return {str(key): value for key, value in values.items()}
 
 
-def _sentence(problem: Any) -> str:
-    place = ".".join(str(part) for part in problem["loc"]) or "recipe"
-    if problem["type"] == "extra_forbidden":
-        fields: dict[str, type[BaseModel]] = {
-            "MultiStepRestartLR": MultiStep,
-            "CosineAnnealingRestartLR": CosineRestart,
-            "none": Constant,
-        }
-        owner: type[BaseModel] = fields.get(str(problem["loc"][-2]), Recipe) if len(problem["loc"]) > 1 else Recipe
-        return f"unknown key '{place}'{suggest(str(problem['loc'][-1]), owner.model_fields, noun='known')}"
-    if problem["type"] == "missing":
-        return f"'{place}' is missing"
-    message = problem["msg"].removeprefix("Value error, ")
-    return message if not problem["loc"] else f"'{place}' is {problem['input']!r}: {message[:1].lower()}{message[1:]}"
+def _known_keys(problem: Problem) -> Iterable[str]:
+    """Return the keys that are known where a problem is: those of a scheduler, or of a recipe."""
+    schedulers: dict[str | int, type[BaseModel]] = {
+        "MultiStepRestartLR": MultiStep,
+        "CosineAnnealingRestartLR": CosineRestart,
+        "none": Constant,
+    }
+    inside = problem.place[-2] if len(problem.place) > 1 else ""
+    return schedulers.get(inside, Recipe).model_fields

@@ -10,6 +10,7 @@ import pytest
 from typer.testing import CliRunner
 
 from srbench.cli.app import app
+from srbench.cost.latency import Timing, compare
 from srbench.errors import ConfigError, CostError, SRBenchError, UnknownNameError
 from srbench.models.factory import create_model
 
@@ -22,18 +23,26 @@ def run(*args: object) -> str:
     return result.output
 
 
-def lines(output: str) -> dict[str, list[str]]:
-    """Return the rows of a table: name -> cells."""
+def table(output: str) -> list[list[str]]:
+    """Return the rows of a table, each a name and its cells."""
     rows = [line.strip("│ ").split("│") for line in output.splitlines() if line.startswith("│")]
-    return {row[0].strip(): [cell.strip() for cell in row[1:]] for row in rows}
+    return [[cell.strip() for cell in row] for row in rows]
+
+
+def lines(output: str) -> dict[str, list[str]]:
+    """Return the rows of a table: name -> cells; of rows with one name, the last."""
+    return {row[0]: row[1:] for row in table(output)}
 
 
 def test_cost_prints_a_column_for_each_model() -> None:
-    rows = lines(run("cost", "carn", "drrn_b1u9+ps.author", "--scale", 2))
+    output = run("cost", "carn", "drrn_b1u9+ps.author", "--scale", 2)
+    rows = lines(output)
     assert rows["parameters"] == ["964,187", "300,261"]
     assert rows["parameters when folded"] == ["964,187", "2,656,641"]
     assert rows["MACs, 1280x720 out"] == ["222.83 G", "2,448.26 G"]
-    assert rows["of convolutions"][1] in ("2,448.24 G", "696.39 G")
+    # 256x256 in is 65,536 LR pixels, 1280x720 out is 230,400.
+    convolutions = [row[1:] for row in table(output) if row[0] == "of convolutions"]
+    assert convolutions == [["222.83 G", "2,448.24 G"], ["63.38 G", "696.39 G"]]
     assert rows["MACs of making weights"] == ["–", "47.8 M"]
 
 
@@ -57,10 +66,17 @@ def test_a_folded_network_makes_no_weights() -> None:
 
 def test_times_are_printed_with_what_they_were_taken_on(tmp_path: Path) -> None:
     options = ("--latency", "--seconds", 0.1, "--threads", 1, "--lr-size", "16x12")
-    output = run("cost", "edsr_tiny", "edsr_tiny", "--scale", 2, *options)
+    output = run("cost", "edsr_tiny", "edsr_baseline", "--scale", 2, *options, "--json", tmp_path / "cost.json")
     rows = lines(output)
-    assert rows["so it is"][0] == "first"
-    assert rows["so it is"][1] in ("tie", "faster", "slower")
+    found = json.loads((tmp_path / "cost.json").read_text())
+    first, second = (Timing(tuple(model["latency"]["seconds"])) for model in found["models"])
+    assert rows["forward pass, LR 16x12"] == [f"{1e3 * timing.median:.2f} ms" for timing in (first, second)]
+    expected = compare(second, first)
+    assert rows["so it is"] == ["first", expected.verdict]
+    latency = found["models"][1]["latency"]
+    assert (latency["ratio_to_first"], latency["ratio_interval"]) == (expected.ratio, [expected.low, expected.high])
+    assert rows["times the first's"] == ["1", f"{expected.ratio:.3f}"]
+    assert rows["99% interval"] == ["", f"{expected.low:.3f} to {expected.high:.3f}"]
     assert "rounds in turns after 3 to warm up" in output
     assert "1 thread of" in output
     assert "clock, MHz: " in output

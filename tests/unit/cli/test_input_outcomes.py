@@ -235,7 +235,7 @@ def test_a_download_with_another_hash_is_thrown_away(run: Run, served: tuple[Pat
 def test_a_damaged_file_in_the_cache_is_not_used(run: Run, shared: Path) -> None:
     source = tagged_source(srbench.ModelName("carn_m", None, (), "author"))
     cache = Cache()
-    cache.add_file(shared / "weights" / "nmhkahn_CARN-pytorch" / source.name)
+    cache.keep((shared / "weights" / "nmhkahn_CARN-pytorch" / source.name).read_bytes())
     path = cache.path_for(source.sha256)
     path.write_bytes(path.read_bytes()[:-100])
     save(picture(), "images")

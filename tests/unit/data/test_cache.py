@@ -59,9 +59,8 @@ def files_under(root: Path) -> list[Path]:
 
 
 def test_a_file_is_found_by_its_content(tmp_path: Path) -> None:
-    (tmp_path / "w.pth").write_bytes(b"weights")
     cache = Cache(tmp_path / "cache")
-    digest = cache.add_file(tmp_path / "w.pth")
+    digest = cache.keep(b"weights")
     assert digest == sha256(b"weights")
     assert cache.has(digest)
     assert cache.path_for(digest).read_bytes() == b"weights"
@@ -311,19 +310,18 @@ def test_manifests_name_as_many_images_as_the_papers() -> None:
 
 def test_a_full_disk_is_a_sentence_and_leaves_nothing_half_written(tmp_path: Path) -> None:
     # A limit on file size stands for the full disk: the kernel refuses the write in the same place.
-    (tmp_path / "big.bin").write_bytes(os.urandom(200_000))
 
     def limit() -> None:
         resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))
 
     program = (
-        "import signal, sys; signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
+        "import os, signal, sys; signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
         "from srbench.cache import Cache\nfrom srbench.errors import StoreError\n"
-        "try:\n    Cache().add_file(sys.argv[1])\n"
+        "try:\n    Cache().keep(os.urandom(200_000))\n"
         "except StoreError as error:\n    print(error)\n    sys.exit(2)\n"
     )
     done = subprocess.run(
-        [sys.executable, "-c", program, str(tmp_path / "big.bin")],
+        [sys.executable, "-c", program],
         env={**os.environ, "SRBENCH_CACHE": str(tmp_path / "cache")},
         preexec_fn=limit,
         capture_output=True,

@@ -77,10 +77,10 @@ def test_a_recipe_is_frozen() -> None:
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (None, "cannot read the recipe .*: No such file"),
+        (None, "the recipe .* cannot be read: No such file"),
         (b"iterations: [", "is not YAML"),
         (b"- 1\n", "must be a mapping"),
-        (b"\xff\xfe\x00", "cannot read the recipe .*: it is not text"),
+        (b"\xff\xfe\x00", "the recipe .* is not a text file in UTF-8"),
     ],
 )
 def test_a_file_that_is_no_recipe_is_a_sentence(tmp_path: Path, content: bytes | None, message: str) -> None:

@@ -168,7 +168,7 @@ def test_the_error_of_tiles_is_measured_on_the_first_image_that_is_cut(tmp_path:
         write_png(generator.integers(0, 256, (side, side, 3), dtype=np.uint8), tmp_path / f"{name}.png")
     with pytest.warns(TilingWarning, match="has no bound"):
         table = evaluate(Mean(), FolderDataset(tmp_path), 2, MATLAB, [PSNRY()], inference=InferenceOptions(tile=16))
-    assert table.attrs["tile_error"]["region"] == [48, 48] or table.attrs["tile_error"]["region"] == (48, 48)
+    assert table.attrs["tile_error"]["region"] == (48, 48)
 
 
 def test_a_network_without_a_bound_is_warned_of_and_its_error_measured(dataset: FolderDataset) -> None:
@@ -263,10 +263,12 @@ def test_every_backbone_runs_in_bf16_or_says_that_it_cannot() -> None:
                 with pytest.raises(ConfigError, match="cannot run in bf16"):
                     half(lr, scale)
                 continue
-            sr = half(lr, scale)
+            sr, whole = half(lr, scale), model.image(model(lr, scale))
         assert sr.shape == (1, 3, 16 * scale, 16 * scale), name
         assert sr.dtype == torch.float32
-        assert torch.isfinite(sr).all()
+        # bf16 has 8 bits: one rounding in each layer, in parts of the output's range.
+        difference = (sr - whole).abs().max() / whole.abs().max()
+        assert 0 < difference < 0.1, f"{name}: {difference:.2g}"
 
 
 class Stubborn(Backbone):
@@ -324,8 +326,17 @@ def test_a_compiled_network_changes_rounding_at_most(seed: int) -> None:
 def test_all_options_together(dataset: FolderDataset, seed: int) -> None:
     model = srbench.create_model("edsr_tiny", scale=2, seed=seed)
     options = InferenceOptions.model_validate({**ALL, "compile": False})
-    table = evaluate(model, dataset, 2, MATLAB, [PSNRY()], inference=options)
-    assert np.isfinite(table["psnr_y"]).all()
+
+    def psnr(options: InferenceOptions) -> list[float]:
+        return [float(value) for value in evaluate(model, dataset, 2, MATLAB, [PSNRY()], inference=options)["psnr_y"]]
+
+    together = psnr(options)
+    # The two options that change figures visibly are in effect: all options without either give others.
+    assert psnr(options.model_copy(update={"self_ensemble": False})) != together
+    assert psnr(options.model_copy(update={"dtype": "fp32"})) != together
+    ensemble = psnr(InferenceOptions(self_ensemble=True))
+    assert ensemble != psnr(DEFAULT)
+    assert together == pytest.approx(ensemble, abs=0.05)
 
 
 def test_nan_is_refused_in_tiles_too(dataset: FolderDataset) -> None:
@@ -362,13 +373,13 @@ def test_each_option_changes_key_digest_and_name_and_the_default_none() -> None:
 @pytest.mark.parametrize(
     ("values", "words"),
     [
-        ({"tile": 8}, "'tile': Input should be greater than or equal to 16, got 8"),
-        ({"tile": 60}, "'tile': Input should be a multiple of 8, got 60"),
+        ({"tile": 8}, "'tile' is 8: input should be greater than or equal to 16"),
+        ({"tile": 60}, "'tile' is 60: input should be a multiple of 8"),
         ({"tile_overlap": 3}, "there is no tile"),
-        ({"tile": 16, "tile_overlap": -1}, "'tile_overlap'"),
-        ({"dtype": "fp8"}, "'fp32', 'fp16' or 'bf16', got 'fp8'"),
-        ({"self_ensemble": "yes"}, "'self_ensemble'"),
-        ({"tiles": 16}, "'tiles'"),
+        ({"tile": 16, "tile_overlap": -1}, "'tile_overlap' is -1: input should be greater than or equal to 0"),
+        ({"dtype": "fp8"}, "'dtype' is 'fp8': input should be 'fp32', 'fp16' or 'bf16'"),
+        ({"self_ensemble": "yes"}, "'self_ensemble' is 'yes': input should be a valid boolean"),
+        ({"tiles": 16}, "unknown key 'tiles'; did you mean 'tile'"),
     ],
 )
 def test_wrong_options_are_sentences(values: dict[str, object], words: str) -> None:

@@ -238,7 +238,7 @@ def test_either_file_of_alexnet_serves(shared: Path, tmp_path: Path) -> None:
 
     features = shared / "weights" / "lpips" / FEATURES.name
     cache = Cache(tmp_path / "cache")
-    cache.add_file(features)
+    cache.keep(features.read_bytes())
     assert alexnet_file(cache) == cache.path_for(FEATURES.sha256)
     # As torchvision's file is: the same convolutions, and a classifier that is not looked at.
     state = torch.load(features, weights_only=True)

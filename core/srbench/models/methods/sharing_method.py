@@ -99,10 +99,6 @@ class SharingMethod:
     def on_step(self, model: Backbone, iteration: int, total: int) -> None:
         """Do what a schedule asks at the start of an iteration, counted from 1."""
 
-    def synthesis_macs(self, site: SharingSite, module: nn.Module) -> int:
-        """Return the multiply-accumulates per forward that making the weights takes and folding removes."""
-        return 0
-
     def executed_macs(self, model: Backbone, lr: Tensor, scale: int | None) -> list[int] | None:
         """Return what inference executes for each image of a batch, where the method's masks skip some of the work.
 

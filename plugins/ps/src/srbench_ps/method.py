@@ -96,15 +96,6 @@ class PS(SharingMethod):
 
         return module.folded(scale) if isinstance(module, SharedConv) else None
 
-    def synthesis_macs(self, site: SharingSite, module: nn.Module) -> int:
-        """Return `p * N_p * e`, the multiply-accumulates of `coefficients @ bank`."""
-        from srbench_ps.layers import SharedConv
-
-        if not isinstance(module, SharedConv):
-            return 0
-        coefficients = module.coefficients[f"x{module.active_scale}"]
-        return int(coefficients.numel() * module.bank.filters.shape[1])
-
     def bias_policy(self, site: SharingSite) -> str:
         """Return which bias the layer at a site keeps: the argument, or else what the site declares."""
         return site.bias if self.bias is None else self.bias

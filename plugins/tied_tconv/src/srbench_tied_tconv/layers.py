@@ -8,9 +8,9 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
-from srbench.plugin import Backbone, ConvOptions, SharedModuleRef, SharingError, TiedLayer
+from srbench.plugin import ConvOptions, SharedModuleRef, SharingError
 
-__all__ = ["AdjointConv", "untie"]
+__all__ = ["AdjointConv"]
 
 
 class AdjointConv(SharedModuleRef):
@@ -62,25 +62,6 @@ class AdjointConv(SharedModuleRef):
         """Describe the layer for `print(model)`."""
         size = "x".join(map(str, self.weight.shape))
         return f"{size} of {len(self._referred)} convolution(s), stride={self.options.stride}"
-
-
-def untie(model: Backbone) -> None:
-    """Give every tied transposed convolution a kernel of its own, in place; the network computes the same.
-
-    Transposed convolutions that are one layer natively stay one.
-    """
-    plain: dict[int, nn.ConvTranspose2d] = {}
-    for key, module in list(model.shared.items()):
-        if isinstance(module, AdjointConv):
-            plain[id(module)] = model.shared[key] = module.untied()
-    for path, module in list(model.named_modules()):
-        if isinstance(module, TiedLayer) and id(module.shared_module) in plain:
-            parent, _, name = path.rpartition(".")
-            setattr(model.get_submodule(parent), name, TiedLayer(plain[id(module.shared_module)]))
-        elif isinstance(module, AdjointConv):
-            parent, _, name = path.rpartition(".")
-            setattr(model.get_submodule(parent), name, module.untied())
-    model.method = None
 
 
 def _check_shapes(layer: nn.ConvTranspose2d, convs: Sequence[tuple[str, nn.Conv2d]], path: str) -> None:

@@ -123,14 +123,6 @@ class TiedTConv(SharingMethod):
 
         return module.untied() if isinstance(module, AdjointConv) else None
 
-    def synthesis_macs(self, site: SharingSite, module: nn.Module) -> int:
-        """Return what a mixture of kernels takes; a kernel used as it is takes nothing."""
-        from srbench_tied_tconv.layers import AdjointConv
-
-        if not isinstance(module, AdjointConv) or module.logits is None:
-            return 0
-        return module.logits.numel() * module.weight.numel()
-
     def _chosen(self, site: SharingSite, sources: Sequence[SharingSite]) -> list[SharingSite]:
         """Return the convolution that a transposed one takes its weights of, or all for a mixture.
 
