@@ -223,9 +223,9 @@ def test_a_download_with_another_hash_is_thrown_away(run: Run, served: tuple[Pat
     srbench.register_dataset(tiny, name="Tiny")
     try:
         line = EVAL.format(folder="Tiny") + " --metrics psnr_y"
-        for wrong in (content + b"more", content[:-9]):
+        for wrong, reason in ((content + b"more", "sent more than"), (content[:-9], "another hash")):
             (folder / "one.png").write_bytes(wrong)
-            refused(run(line), "another hash", entry["sha256"], f"{url}/one.png", "srbench cache add PATH")
+            refused(run(line), reason, entry["sha256"], f"{url}/one.png", "srbench cache add PATH")
         (folder / "one.png").write_bytes(content)
         assert run(line)[0] == 0
     finally:
