@@ -1,17 +1,21 @@
-"""What a time was taken on: device, threads, and the state of the clocks as far as the system tells it."""
+"""The machine: checks of devices and threads by name, what a time was taken on, and the state of the clocks as far as the system tells it."""
 
 from __future__ import annotations
 
 import os
 import platform
+import re
 import shutil
 import subprocess
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from srbench.errors import ConfigError
 
-__all__ = ["MOST_THREADS", "check_threads", "describe", "processor_name"]
+if TYPE_CHECKING:
+    import torch
+
+__all__ = ["MOST_THREADS", "check_device", "check_threads", "describe", "pick_device", "processor_name"]
 
 _CPU = Path("/sys/devices/system/cpu")
 _UNKNOWN = "not told by the system"
@@ -26,6 +30,41 @@ def check_threads(threads: int) -> None:
     """
     if not isinstance(threads, int) or isinstance(threads, bool) or not 1 <= threads <= MOST_THREADS:
         raise ConfigError(f"threads={threads} is not a whole number of at least 1 and at most {MOST_THREADS:,}")
+
+
+def check_device(name: str) -> None:
+    """Refuse a device that torch does not have here; `cpu` is always there, and asking for it imports no torch.
+
+    Args:
+        name: `cpu`, `cuda` or `cuda:N`.
+
+    Raises:
+        ConfigError: The name is none of them, or there is no such GPU.
+    """
+    if name == "cpu":
+        return
+    if re.fullmatch(r"cuda(:\d+)?", name) is None:
+        raise ConfigError(f"unknown device '{name}'; --device takes cpu, cuda or cuda:N")
+    import torch
+
+    if not torch.cuda.is_available():
+        raise ConfigError(
+            f"device '{name}' was asked for, but this torch ({torch.__version__}) sees no GPU; give --device cpu"
+        )
+    if int(name.partition(":")[2] or 0) >= torch.cuda.device_count():
+        raise ConfigError(f"there is no '{name}': {torch.cuda.device_count()} GPUs are visible")
+
+
+def pick_device(name: str) -> torch.device:
+    """Return the torch device of a name: `cpu`, `cuda` or `cuda:N`.
+
+    Raises:
+        ConfigError: The name is none of them, or there is no such GPU.
+    """
+    import torch
+
+    check_device(name)
+    return torch.device(name)
 
 
 def processor_name() -> str:

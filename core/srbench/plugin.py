@@ -158,7 +158,7 @@ _MODULES = {
     "get_protocol": "srbench.protocols",
     "evaluate": "srbench.evaluation.evaluate",
     "super_resolve": "srbench.evaluation.evaluate",
-    "pick_device": "srbench.training.determinism",
+    "pick_device": "srbench.machine",
     "Dataset": "srbench.data.datasets",
     "FolderDataset": "srbench.data.folders",
     "Licence": "srbench.data.datasets",
@@ -229,6 +229,7 @@ if TYPE_CHECKING:
     from srbench.figures import figure_style as figure_style
     from srbench.figures import save_figure as save_figure
     from srbench.images.crops import crop_box as crop_box
+    from srbench.machine import pick_device as pick_device
     from srbench.metrics.base import Metric as Metric
     from srbench.models.architecture import Architecture as Architecture
     from srbench.models.backbone import Backbone as Backbone
@@ -274,7 +275,6 @@ if TYPE_CHECKING:
     from srbench.storage import sha256_file as sha256_file
     from srbench.testing.kit import parametrize_with_checks as parametrize_with_checks
     from srbench.testing.kit import run_checks as run_checks
-    from srbench.training.determinism import pick_device as pick_device
 
 
 def __getattr__(name: str) -> Any:

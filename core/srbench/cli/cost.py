@@ -59,7 +59,6 @@ def cost(
 
     Example: `srbench cost edsr_tiny "edsr_tiny+ps" --scale 2 --latency --threads 1`
     """
-    from srbench.cli.eval import _device
     from srbench.cli.output import check_json_target, write_json
     from srbench.errors import ConfigError
     from srbench.machine import check_threads
@@ -77,10 +76,11 @@ def cost(
         raise ConfigError("--data needs a model with weights: name a tag (`srbench list models`)")
 
     from srbench.cost.executed import skips_work
+    from srbench.machine import check_device
     from srbench.models.factory import create_model
     from srbench.models.surgery import fold as folded
 
-    device = _device(device)
+    check_device(device)
     measured = latency or memory
     networks, loaded, random_masks = [], [], []
     for name in names:

@@ -111,9 +111,10 @@ def evaluate_command(
 
     from srbench.evaluation.evaluate import evaluate
     from srbench.evaluation.execution import TileError
+    from srbench.machine import check_device
     from srbench.models.factory import create_model
 
-    where = _device(device)
+    check_device(device)
     weights_sha256: str | None = None
     if name is None:
         assert checkpoint is not None
@@ -146,7 +147,7 @@ def evaluate_command(
             scale,
             found_protocol,
             found_metrics,
-            device=where,
+            device=device,
             threads=threads,
             progress=lambda _image, done, total: bar.update(task, completed=done, total=total),
             save_images=save_images,
@@ -194,24 +195,3 @@ def evaluate_command(
         ["image", *heads, "forward, s"],
         rows,
     )
-
-
-def _device(name: str) -> str:
-    """Return the name of a device that torch has here.
-
-    Raises:
-        ConfigError: It is unknown, or not here.
-    """
-    import re
-
-    import torch
-
-    from srbench.errors import ConfigError
-
-    if re.fullmatch(r"cpu|cuda(:\d+)?", name) is None:
-        raise ConfigError(f"--device is cpu, cuda or cuda:N, got '{name}'")
-    found = torch.cuda.device_count()
-    if name != "cpu" and found <= int(name.partition(":")[2] or 0):
-        here = f"{found} CUDA device{'s' if found > 1 else ''}" if found else "no CUDA device"
-        raise ConfigError(f"--device {name} was asked for, but torch {torch.__version__} sees {here} here; give cpu")
-    return name

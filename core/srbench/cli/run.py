@@ -193,7 +193,9 @@ def _show_plan(console: Any, report: RunReport) -> None:
             training = ""
             if model.training is not None:
                 trained = model.training.finished(store)
-                training = "done" if trained else f"{model.training.iterations} iterations, {model.training.data.name}"
+                training = (
+                    "done" if trained else f"{model.training.recipe.iterations} iterations, {model.training.data.name}"
+                )
             if model.training is not None and model.several_seeds:
                 training += f", seed {model.training.seed}"
             columns = (cell.data.name, str(cell.data.images), cell.shown_protocol, training, state)

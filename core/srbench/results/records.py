@@ -15,9 +15,21 @@ from srbench.results.reported import ReportedFigure
 if TYPE_CHECKING:
     pass
 
-__all__ = ["KEY_LENGTH", "SCHEMA_VERSION", "MetricKind", "Record", "RunInfo", "Tier", "Training", "now", "slugify"]
+__all__ = [
+    "KEY_LENGTH",
+    "SCHEMA_VERSION",
+    "Adoption",
+    "MetricKind",
+    "Record",
+    "RunInfo",
+    "Tier",
+    "Training",
+    "TrainingTrace",
+    "now",
+    "slugify",
+]
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2  # 2 adds `adopted` and `training.trace`; records of 1 are read as they are
 
 
 KEY_LENGTH = 12  # hexadecimal digits of a cell's key in its directory's name
@@ -52,6 +64,43 @@ class _Schema(BaseModel):
         return json.dumps(json.loads(self.model_dump_json()), indent=2, sort_keys=True, allow_nan=False) + "\n"
 
 
+class TrainingTrace(_Schema):
+    """Hold what a replay of a training's first iterations must repeat.
+
+    Attributes:
+        losses: Loss of each of them.
+        weights_sha256: Hash of the weights after the last.
+    """
+
+    losses: list[float]
+    weights_sha256: str
+
+
+class Adoption(_Schema):
+    """Say that a result made by other code was checked and taken over.
+
+    Attributes:
+        from_code: Digest of the code that made it.
+        from_key: The key that it had.
+        srbench: Version of sr-bench that made it.
+        training: How the training was checked: `replayed` (its first iterations), `repeated` (all of it, to the same
+            weights); empty for models that were not trained here.
+        evaluation: How the values were checked: `identical` to the last bit, or `within tolerance`.
+        largest_difference: Metric -> largest difference of one image; empty where all are identical.
+        platform: What it was checked on.
+        date: ISO 8601, UTC.
+    """
+
+    from_code: str
+    from_key: str
+    srbench: str = ""
+    training: str = ""
+    evaluation: str
+    largest_difference: dict[str, float] = {}
+    platform: str
+    date: str
+
+
 class Training(_Schema):
     """Say how a model of tier `trained` came to be.
 
@@ -62,6 +111,7 @@ class Training(_Schema):
         data: Name of the training data set.
         data_hash: Hash of the decoded pixels it was trained on.
         seconds: Wall-clock time of the training, over all its interruptions.
+        trace: Its first iterations; None in records of before they were kept.
     """
 
     recipe: dict[str, Any]
@@ -70,6 +120,7 @@ class Training(_Schema):
     data: str
     data_hash: str
     seconds: float
+    trace: TrainingTrace | None = None
 
 
 class MetricKind(_Schema):
@@ -103,10 +154,11 @@ class Record(_Schema):
         versions: Of srbench, torch, numpy and python; recorded, not part of the key.
         created: ISO 8601, UTC.
         redistributable: Whether crops of the images may be shown; `licence` says under what.
+        adopted: How a result of other code was checked before it was taken over; None where this code made it.
         crops: Paths in the cell's directory, two per image: `images/<image>.sr.png` and `images/<image>.hr.png`.
     """
 
-    schema_version: Literal[1] = 1
+    schema_version: Literal[1, 2] = 2
     key: str = Field(min_length=KEY_LENGTH)
     status: Literal["ok", "failed"]
     error: str | None = None
@@ -143,6 +195,7 @@ class Record(_Schema):
     redistributable: bool = False
     licence: str | None = None
     crops: list[str] = []
+    adopted: Adoption | None = None
 
     @property
     def identity(self) -> tuple[str, int, int | None, str, str]:

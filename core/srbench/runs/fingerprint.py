@@ -6,22 +6,36 @@ torch.
 
 from __future__ import annotations
 
-import functools
 import hashlib
-import importlib.util
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from importlib import metadata
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from srbench.errors import SRBenchError
 from srbench.evaluation.options import DEFAULT, InferenceOptions
-from srbench.registry import entry_points as plugins
+from srbench.registry.entry_points import Contribution, contributions
 from srbench.registry.names import ModelName
+from srbench.runs.code_graph import CodeBase, installed_code
 from srbench.storage import canonical_json
 
-__all__ = ["DTYPE", "NUMERICS", "cell_key", "code_digest", "distributions", "training_key"]
+if TYPE_CHECKING:
+    from srbench.protocols import Protocol
+    from srbench.results.records import Record
+
+__all__ = [
+    "DTYPE",
+    "NUMERICS",
+    "cell_code",
+    "cell_key",
+    "class_of",
+    "code_of",
+    "distributions",
+    "training_code",
+    "training_key",
+]
 
 DTYPE = "float32"
+FOLDER = "srbench.data.folders:FolderDataset"
 
 # Switches that change what is computed and that the runner sets. Versions of libraries, the device and the number of
 # threads are recorded with a result but are no part of its key: they move a mean by less than is printed
@@ -30,77 +44,92 @@ NUMERICS: dict[str, str | bool | int] = {"tf32": False}
 
 CORE = "sr-bench"
 
-# What cannot change a number. A better page or message must not ask for a hundred hours of training again.
-_NEUTRAL = frozenset(
-    {
-        "cli", "cost", "leaderboard", "leaderboards", "suites", "testing",
-        "crops.py", "executor.py", "figures.py", "fingerprint.py", "loading.py", "plan.py", "record_cost.py",
-        "reported.py", "results.py", "runner.py", "storage.py", "suite.py", "suite_parts.py", "timm_bridge.py",
-        "yaml_lines.py",
-    }
-)  # fmt: skip
-# The same in a plugin's package.
-_NEUTRAL_IN_PLUGINS = frozenset({"cli", "figures"})
-_CODE = frozenset({".py", ".so", ".pyd"})
+# Where each kind of work begins. What these use is found from there, by name, wherever it lies.
+_BUILDING = ("srbench.plugin:create_model", "srbench.plugin:load_into")
+_MEASURING = (*_BUILDING, "srbench.plugin:evaluate", "srbench.plugin:Protocol")
+_TRAINING = (*_BUILDING, "srbench.training.train:train", "srbench.plugin:Protocol")
 
 
 def distributions(name: ModelName, metrics: Sequence[str] = ()) -> dict[str, str]:
     """Return the distributions that a model and the metrics come from, and the core: name -> version."""
-    wanted = [("backbones", name.backbone), ("baselines", name.backbone)]
-    if name.method is not None:
-        wanted.append(("methods", name.method))
-    wanted.extend(("metrics", metric) for metric in metrics)
     found = {CORE: metadata.version(CORE)}
-    for kind, item_name in wanted:
-        for item in plugins.contributions()[kind].get(item_name, ()):
-            if item.entry.dist is not None:
-                found[item.entry.dist.name] = item.entry.dist.version
+    for item in (*_of_model(name), *_of_metrics(metrics)):
+        if item.entry.dist is not None:
+            found[item.entry.dist.name] = item.entry.dist.version
     return dict(sorted(found.items()))
 
 
-def code_digest(names: Iterable[str]) -> str:
-    """Return the SHA-256 of the code of some distributions.
+def training_code(name: ModelName, *, code: CodeBase | None = None) -> str:
+    """Return the SHA-256 of the code that decides the weights of a training.
 
-    Source files are hashed as they lie on the disk, by their path in the package: an editable install and a wheel of
-    the same code have the same digest, and an edited file shows.
+    Args:
+        name: The model.
+        code: Where the code is; the installed code if not given.
     """
-    digests = {name: _distribution_digest(name) for name in sorted(set(names))}
-    return hashlib.sha256(canonical_json(digests).encode()).hexdigest()
+    return _code(code, [*_TRAINING, *(item.value for item in _of_model(name))], luma=False)
 
 
-@functools.cache
-def _distribution_digest(name: str) -> str:
-    files: dict[str, str] = {}
-    for top in _top_levels(name):
-        spec = importlib.util.find_spec(top)
-        if spec is None:
-            continue
-        for folder in spec.submodule_search_locations or ():
-            files.update(_hash_tree(Path(folder), top))
-        if not spec.submodule_search_locations and spec.origin is not None:
-            files[Path(spec.origin).name] = _hash(Path(spec.origin))
-    return hashlib.sha256(canonical_json(files).encode()).hexdigest()
+def cell_code(
+    name: ModelName, *, metrics: Sequence[str], protocol: Protocol, dataset: str, code: CodeBase | None = None
+) -> str:
+    """Return the SHA-256 of the code that decides what is measured of a network with given weights.
+
+    Args:
+        name: The model; with a tag, the code that reads its weights counts.
+        metrics: Names of the metrics.
+        protocol: The protocol: code for luma counts only where it uses luma.
+        dataset: `module:class` of the data set.
+        code: Where the code is; the installed code if not given.
+    """
+    items = (*_of_model(name), *_of_metrics(metrics))
+    luma = "y" in (protocol.lr_channels[:1], protocol.color[:1])
+    return _code(code, [*_MEASURING, dataset, *(item.value for item in items)], luma=luma)
 
 
-def _top_levels(name: str) -> set[str]:
-    """Return the top-level packages that a distribution's entry points lie in; finding them imports nothing."""
-    entries = metadata.distribution(name).entry_points
-    return {entry.value.partition(":")[0].partition(".")[0] for entry in entries if entry.group.startswith("srbench.")}
+def class_of(value: object) -> str:
+    """Return `module:class` of an object."""
+    return f"{type(value).__module__}:{type(value).__qualname__}"
 
 
-def _hash_tree(folder: Path, top: str) -> dict[str, str]:
-    files = {}
-    neutral = _NEUTRAL if top == "srbench" else _NEUTRAL_IN_PLUGINS
-    for path in sorted(folder.rglob("*")):
-        parts = path.relative_to(folder).parts
-        if path.suffix not in _CODE or "__pycache__" in parts or parts[0] in neutral:
-            continue
-        files["/".join((top, *parts))] = _hash(path)
-    return files
+def code_of(record: Record) -> str | None:
+    """Return the digest of the present code for what a record holds; None where a plugin of it is missing."""
+    from srbench.data.datasets import open_dataset
+    from srbench.protocols import get_protocol
+    from srbench.registry import list_datasets
+
+    name = ModelName(record.backbone, record.method, (), record.tag)
+    if len(_of_model(name)) < 1 + (record.method is not None) or not record.metrics:
+        return None
+    try:
+        protocol = get_protocol(record.protocol.partition("+")[0])
+        dataset = class_of(open_dataset(record.dataset)) if record.dataset in list_datasets() else FOLDER
+    except SRBenchError:
+        return None
+    return cell_code(name, metrics=tuple(record.metrics), protocol=protocol, dataset=dataset)
 
 
-def _hash(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()
+def _of_model(name: ModelName) -> list[Contribution]:
+    wanted = [("backbones", name.backbone), ("baselines", name.backbone)]
+    if name.method is not None:
+        wanted.append(("methods", name.method))
+    if name.tag is not None:
+        wanted.append(("weights", str(ModelName(name.backbone, name.method, (), name.tag))))
+    return _contributed(wanted)
+
+
+def _of_metrics(metrics: Sequence[str]) -> list[Contribution]:
+    return _contributed([("metrics", metric) for metric in metrics])
+
+
+def _contributed(wanted: Sequence[tuple[str, str]]) -> list[Contribution]:
+    return [item for kind, name in wanted for item in contributions()[kind].get(name, ())]
+
+
+def _code(code: CodeBase | None, entries: Sequence[str], *, luma: bool) -> str:
+    code = installed_code() if code is None else code
+    return hashlib.sha256(
+        canonical_json(sorted({code.digest(entry, luma=luma) for entry in entries})).encode()
+    ).hexdigest()
 
 
 def training_key(
@@ -150,7 +179,7 @@ def cell_key(
         dataset_hash: Hash of the data set's decoded pixels.
         protocol_digest: Hash of the protocol.
         metrics: Names of the metrics.
-        code: Digest of the code of the core and of the plugins involved.
+        code: Digest of the code that measures it (`cell_code`).
         inference: How the network is run.
         numerics: Switches that change what is computed.
     """

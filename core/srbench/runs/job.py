@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import platform
 import tempfile
 import time
 import traceback
@@ -13,14 +12,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from srbench import __version__
-from srbench.errors import CostError, SRBenchError, WeightsError
+from srbench.errors import SRBenchError, WeightsError
 from srbench.evaluation.options import TilingWarning
 from srbench.images.crops import crop_box
 from srbench.results.cost_figures import CostFigures
-from srbench.results.records import MetricKind, Record, Training, now, slugify
-from srbench.runs import fingerprint
-from srbench.runs.plan import CellPlan, ModelPlan
+from srbench.results.records import MetricKind, Record, Training, TrainingTrace, slugify
+from srbench.runs.plan import CellPlan, ModelPlan, TrainingPlan
+from srbench.runs.recording import ModelFacts, cell_record, cost_figures, executed, failed_record, hardware, licences
 from srbench.storage import sha256_file
 
 if TYPE_CHECKING:
@@ -30,10 +28,9 @@ if TYPE_CHECKING:
 
     from srbench.data.datasets import Dataset
     from srbench.models.backbone import Backbone
-    from srbench.protocols import Protocol
     from srbench.training.train import TrainResult
 
-__all__ = ["DiskFull", "Finished", "Job", "Progress", "failed_record", "perform"]
+__all__ = ["DiskFull", "Finished", "Job", "Progress", "perform"]
 
 CROP = 96  # side of a crop in HR pixels
 
@@ -99,13 +96,23 @@ class CheckFailedError(Exception):
     """A conformance check of the model failed, so that its figures would mean nothing."""
 
 
-Emit = Callable[[Any], None]
+@dataclass
+class _State:
+    """What a job knows by now: facts for records, and the network, whole and as one scale deploys it."""
+
+    facts: ModelFacts = field(default_factory=ModelFacts)
+    network: Backbone | None = None
+    deployed: Backbone | None = None
+    scale: int | None = None
+
+
+Emit = Callable[[Progress | Finished | DiskFull], None]
 
 
 def perform(job: Job, emit: Emit) -> None:
     """Do a job: emit `Progress`, one `Finished` per cell, and `DiskFull` where the disk has no room; raise nothing."""
     model = job.model
-    state: dict[str, Any] = {}
+    state = _State()
     cells = list(model.cells)
     try:
         _prepare(job, state, emit)
@@ -117,7 +124,7 @@ def perform(job: Job, emit: Emit) -> None:
                 if _is_full(error):
                     raise
                 text = traceback.format_exc()
-                measured = [Finished(failed_record(model, cell, text, **_known(state))) for cell in group]
+                measured = [Finished(failed_record(model, cell, text, state.facts)) for cell in group]
             for cell, finished in zip(group, measured, strict=True):
                 emit(finished)
                 cells.remove(cell)
@@ -131,58 +138,7 @@ def perform(job: Job, emit: Emit) -> None:
             return
         text = str(error) if isinstance(error, CheckFailedError) else traceback.format_exc()
         for cell in cells:
-            emit(Finished(failed_record(model, cell, text, **_known(state))))
-
-
-def failed_record(model: ModelPlan, cell: CellPlan, error: str, **known: Any) -> Record:
-    """Return the record of a cell that could not be measured."""
-    return _record(model, cell, status="failed", error=error, **known)
-
-
-def _record(model: ModelPlan, cell: CellPlan, **values: Any) -> Record:
-    name = model.name
-    from srbench.registry.names import format_value
-
-    return Record(
-        key=cell.key,
-        model=str(name),
-        backbone=name.backbone,
-        method=name.method,
-        tag=name.tag,
-        args={key: format_value(value) for key, value in name.args},
-        scale=cell.scale,
-        scales=list(model.scales),
-        seed=None if model.training is None else model.training.seed,
-        dataset=cell.data.name,
-        dataset_hash=cell.data.content_hash,
-        protocol=cell.shown_protocol,
-        protocol_digest=cell.protocol_digest,
-        tier=model.tier,
-        plugins=model.plugins,
-        code_digest=model.code_digest,
-        dtype=cell.inference.record_dtype,
-        numerics={**fingerprint.NUMERICS, **cell.inference.chosen},
-        versions=_versions(),
-        created=now(),
-        **values,
-    )
-
-
-def _versions() -> dict[str, str]:
-    from importlib.metadata import version
-
-    return {
-        "srbench": __version__,
-        "torch": version("torch"),
-        "numpy": version("numpy"),
-        "python": platform.python_version(),
-    }
-
-
-def _known(state: dict[str, Any]) -> dict[str, Any]:
-    """Return the parts of a record that are known by now."""
-    known = {"checks", "training", "weights_sha256", "params_unique", "params_deployed", "params_stored", "cost"}
-    return {key: value for key, value in state.items() if key in known}
+            emit(Finished(failed_record(model, cell, text, state.facts)))
 
 
 def _is_full(error: BaseException | None) -> bool:
@@ -194,7 +150,7 @@ def _is_full(error: BaseException | None) -> bool:
     return False
 
 
-def _prepare(job: Job, state: dict[str, Any], emit: Emit) -> None:
+def _prepare(job: Job, state: _State, emit: Emit) -> None:
     """Check the model, train it if need be, and load it."""
     import torch
 
@@ -206,89 +162,61 @@ def _prepare(job: Job, state: dict[str, Any], emit: Emit) -> None:
     model = job.model
     torch.set_num_threads(job.threads)
     emit(Progress("check", 0, 0))
-    state["checks"] = run_checks(str(model.name), model.scales)
-    if broken := {check: result for check, result in state["checks"].items() if result.startswith("failed")}:
+    facts = state.facts
+    facts.checks = run_checks(str(model.name), model.scales)
+    if broken := {check: result for check, result in facts.checks.items() if result.startswith("failed")}:
         listed = "; ".join(f"{check}: {result}" for check, result in broken.items())
         raise CheckFailedError(f"the conformance checks of '{model.name}' must pass before it is measured; {listed}")
     if model.training is not None:
-        result = _train(job, emit)
-        state["weights_sha256"] = result.weights_sha256
-        state["training"] = Training(
+        result = _train(job, model.training, emit)
+        facts.weights_sha256 = result.weights_sha256
+        facts.training = Training(
             recipe=result.recipe,
             iterations=result.iterations,
             seeds=[int(result.recipe["seed"])],
             data=result.data,
             data_hash=result.data_hash,
             seconds=result.seconds,
+            trace=None if result.trace is None else TrainingTrace(**result.trace),
         )
         network = create_model(model.name, scales=model.scales)
         load_into(network, result.weights)
     elif model.weights is not None:
-        state["weights_sha256"] = sha256_file(model.weights)
-        if state["weights_sha256"] != model.weights_sha256:
+        facts.weights_sha256 = sha256_file(model.weights)
+        if facts.weights_sha256 != model.weights_sha256:
             raise WeightsError(f"'{model.weights.name}' was changed after the run began; run the suite again")
         network = create_model(model.name, scales=model.scales)
         load_into(network, model.weights)
     else:
-        state["weights_sha256"] = model.weights_sha256
+        facts.weights_sha256 = model.weights_sha256
         network = create_model(model.name, scales=model.scales)
-    state["params_unique"] = count_parameters(network)
-    state["params_stored"] = count_stored(network)
-    state["network"] = network.eval()
+    facts.params_unique = count_parameters(network)
+    facts.params_stored = count_stored(network)
+    state.network = network.eval()
 
 
-def _deploy(job: Job, scale: int, state: dict[str, Any]) -> Backbone:
+def _deploy(job: Job, scale: int, state: _State) -> Backbone:
     """Return what one scale needs of the network, on the device."""
     from srbench.models.counting import count_parameters
 
-    if state.get("scale") != scale:
-        network: Backbone = state["network"]
+    if state.deployed is None or state.scale != scale:
+        network = state.network
+        assert network is not None  # `_prepare` made it
         deployed = network if network.scales == (scale,) else network.at_scale(scale)
-        state["params_deployed"] = count_parameters(deployed)
-        state["cost"] = _cost(deployed)
-        state["deployed"], state["scale"] = deployed.to(job.device), scale
-    view: Backbone = state["deployed"]
-    return view
+        state.facts.params_deployed = count_parameters(deployed)
+        state.facts.cost = cost_figures(deployed)
+        state.deployed, state.scale = deployed.to(job.device), scale
+    return state.deployed
 
 
-def _cost(deployed: Backbone) -> CostFigures:
-    from srbench.cost.counts import cost_of
-
-    try:
-        cost = cost_of(deployed)
-    except CostError as error:
-        return CostFigures(not_counted=str(error))
-    return CostFigures(
-        macs=cost.hd.macs,
-        macs_256=cost.ntire.macs,
-        synthesis=round(cost.hd.synthesis),
-        activations=round(cost.hd.activations),
-        activations_256=round(cost.ntire.activations),
-    )
-
-
-def _executed(network: Backbone, dataset: Dataset, scale: int, protocol: Protocol, cost: CostFigures) -> CostFigures:
-    """Return a cost with what the network's masks leave of it on these images, if it has masks."""
-    from srbench.cost.executed import executed_on
-
-    counts = executed_on(network, dataset, scale, protocol)
-    if not counts:
-        return cost
-    return cost.model_copy(update={"macs_executed": round(sum(counts.values()) / len(counts))})
-
-
-def _train(job: Job, emit: Emit) -> TrainResult:
-    from srbench.training.recipe import Recipe
+def _train(job: Job, training: TrainingPlan, emit: Emit) -> TrainResult:
     from srbench.training.train import train
 
-    model, training = job.model, job.model.training
-    if training is None:
-        raise ValueError(f"{model.label} has nothing to train")
     return train(
-        str(model.name),
-        scales=model.scales,
+        job.model.name,
+        scales=job.model.scales,
         data=training.data.source,
-        recipe=Recipe.model_validate(training.recipe),
+        recipe=training.recipe,
         out_dir=job.models_path / training.directory,
         device=job.device,
         threads=job.train_threads,
@@ -298,25 +226,23 @@ def _train(job: Job, emit: Emit) -> TrainResult:
 
 def _sharing_outputs(cells: Sequence[CellPlan]) -> list[CellPlan]:
     """Return the first cell and those that need the same outputs of the network: same images, same LR, same scale."""
-    from srbench.protocols import get_protocol
 
     def needs(cell: CellPlan) -> tuple[object, ...]:
-        return cell.data.source, cell.scale, cell.metrics, cell.inference, get_protocol(cell.protocol).lr_digest
+        return cell.data.source, cell.scale, cell.metrics, cell.inference, cell.protocol.lr_digest
 
     return [cell for cell in cells if needs(cell) == needs(cells[0])]
 
 
-def _evaluate(job: Job, cells: Sequence[CellPlan], state: dict[str, Any], emit: Emit) -> list[Finished]:
+def _evaluate(job: Job, cells: Sequence[CellPlan], state: _State, emit: Emit) -> list[Finished]:
     """Measure cells that differ in the protocol only, with one pass of the network."""
     from srbench.data.datasets import open_dataset
     from srbench.evaluation.evaluate import evaluate
-    from srbench.protocols import get_protocol
     from srbench.registry import get_metric
 
     data, scale = cells[0].data, cells[0].scale
     network = _deploy(job, scale, state)
     dataset = open_dataset(data.source)
-    protocols = [get_protocol(cell.protocol) for cell in cells]
+    protocols = [cell.protocol for cell in cells]
     metrics = [get_metric(name) for name in cells[0].metrics]
     label = f"{data.name}, {' + '.join(cell.shown_protocol for cell in cells)}"
     if len(job.model.measured) > 1:
@@ -341,11 +267,11 @@ def _evaluate(job: Job, cells: Sequence[CellPlan], state: dict[str, Any], emit: 
         if dataset.redistributable:
             crops = [_crops(Path(folder, protocol.name), dataset, protocol, scale) for protocol in protocols]
     seconds = round(time.perf_counter() - started, 3)
-    cost = _executed(network, dataset, scale, protocols[0], state["cost"])
+    cost = executed(network, dataset, scale, protocols[0], state.facts.cost or CostFigures())
     columns = [metric.name for metric in metrics]
     measured = []
     for cell, table, images in zip(cells, tables, crops, strict=True):
-        record = _record(
+        record = cell_record(
             job.model,
             cell,
             status="ok",
@@ -357,24 +283,18 @@ def _evaluate(job: Job, cells: Sequence[CellPlan], state: dict[str, Any], emit: 
             },
             tile_error=table.attrs["tile_error"],
             redistributable=dataset.redistributable,
-            licence=_licences(dataset),
-            **_known(state) | {"cost": cost},
+            licence=licences(dataset),
+            **state.facts.fields() | {"cost": cost},
         )
         speed = {
             "schema_version": 1,
-            "hardware": _hardware(job),
+            "hardware": hardware(job.device, job.threads),
             "forward_seconds": {str(row["image"]): float(row["forward_seconds"]) for _, row in table.iterrows()},
             "wall_seconds": seconds,
             "protocols": [protocol.name for protocol in protocols],  # that those seconds were spent on
         }
         measured.append(Finished(record, table[["image", *columns]], images, speed))
     return measured
-
-
-def _licences(dataset: Dataset) -> str | None:
-    """Return author and licence of each image that may be shown, in one line."""
-    known = [(name, dataset.licence(name)) for name in dataset.image_names()] if dataset.redistributable else []
-    return "; ".join(f"{name}: {terms.author}, {terms.licence}" for name, terms in known if terms is not None) or None
 
 
 def _crops(folder: Path, dataset: Dataset, protocol: Any, scale: int) -> dict[str, NDArray[np.uint8]]:
@@ -392,17 +312,3 @@ def _crops(folder: Path, dataset: Dataset, protocol: Any, scale: int) -> dict[st
         found[f"{stem}.hr.png"] = hr[top:bottom, left:right]
         found[f"{stem}.sr.png"] = sr[top:bottom, left:right]
     return found
-
-
-def _hardware(job: Job) -> dict[str, Any]:
-    import torch
-
-    from srbench.machine import processor_name
-
-    cuda = job.device.startswith("cuda")
-    return {
-        "device": torch.cuda.get_device_name(job.device) if cuda else processor_name(),
-        "kind": "cuda" if cuda else "cpu",
-        "threads": job.threads,
-        "torch": str(torch.__version__),
-    }

@@ -14,16 +14,18 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from srbench import __version__
-from srbench.errors import ConfigError, SRBenchError, StoreError
+from srbench.errors import SRBenchError, StoreError
 from srbench.evaluation.options import InferenceOptions
-from srbench.machine import check_threads
+from srbench.machine import check_device, check_threads
 from srbench.protocols import Protocol as Settings
 from srbench.protocols import get_protocol
 from srbench.results.records import Record, RunInfo, now
 from srbench.results.store import RunStore
 from srbench.runs.executors import Crash, Executor, InProcess, Workers
-from srbench.runs.job import DiskFull, Finished, Job, Progress, failed_record, perform
-from srbench.runs.plan import ModelPlan, Plan, make_plan, pending, run_directory
+from srbench.runs.job import DiskFull, Finished, Job, Progress, perform
+from srbench.runs.plan import ModelPlan, Plan, pending, run_directory
+from srbench.runs.planner import make_plan
+from srbench.runs.recording import failed_record
 from srbench.suite.definition import Suite
 
 __all__ = ["Observer", "RunReport", "run"]
@@ -121,7 +123,7 @@ def run(
             the disk is full; what was finished is kept.
     """
     observer = observer if observer is not None else Silent()
-    _check_device(device)
+    check_device(device)
     if threads is not None:
         check_threads(threads)
     store = RunStore(run_directory(suite, run_dir))
@@ -175,21 +177,6 @@ def _forget_superseded(plan: Plan, store: RunStore) -> None:
         found = store.find(cell.directory, cell.key)
         if found is not None and found.record.status == "ok":
             store.supersede(found.record)
-
-
-def _check_device(device: str) -> None:
-    if device == "cpu":
-        return
-    if device != "cuda" and not (device.startswith("cuda:") and device[5:].isdigit()):
-        raise ConfigError(f"unknown device '{device}'; give cpu, cuda or cuda:N.")
-    import torch
-
-    if not torch.cuda.is_available():
-        raise ConfigError(
-            f"device '{device}' was asked for, but this torch ({torch.__version__}) sees no GPU; give --device cpu."
-        )
-    if device != "cuda" and int(device[5:]) >= torch.cuda.device_count():
-        raise ConfigError(f"there is no '{device}': {torch.cuda.device_count()} GPUs are visible.")
 
 
 def _preflight(todo: Sequence[ModelPlan], observer: Observer, *, fetch: bool) -> None:
@@ -270,7 +257,7 @@ def _do(
 
 
 def _cost(model: ModelPlan) -> int:
-    return model.training.iterations if model.training is not None else 0
+    return model.training.recipe.iterations if model.training is not None else 0
 
 
 def _default_jobs(todo: Sequence[ModelPlan], store: RunStore, device: str, cores: int, threads: int) -> int:

@@ -11,29 +11,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from srbench.errors import ConfigError
-
-__all__ = ["pick_device", "random_state", "reproducible", "restore_random_state"]
-
-
-def pick_device(device: str) -> torch.device:
-    """Return the device of a name: `cpu`, `cuda` or `cuda:N`.
-
-    Raises:
-        ConfigError: The name is none of them, or there is no such GPU.
-    """
-    try:
-        where = torch.device(device)
-    except RuntimeError:
-        raise ConfigError(f"unknown device '{device}'; expected cpu, cuda or cuda:N.") from None
-    if where.type not in ("cpu", "cuda"):
-        raise ConfigError(f"training runs on cpu or cuda, got '{device}'.")
-    if where.type == "cuda":
-        if not torch.cuda.is_available():
-            raise ConfigError(f"device '{device}' was asked for, but this torch ({torch.__version__}) sees no GPU.")
-        if (where.index or 0) >= torch.cuda.device_count():
-            raise ConfigError(f"there is no '{device}': {torch.cuda.device_count()} GPUs are visible.")
-    return where
+__all__ = ["random_state", "reproducible", "restore_random_state"]
 
 
 def random_state(device: torch.device) -> dict[str, Any]:

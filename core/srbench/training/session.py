@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +16,7 @@ from srbench.training.basicsr_model import SRBenchModel
 from srbench.training.checkpoint import load_checkpoint, save_checkpoint
 from srbench.training.determinism import random_state, restore_random_state
 from srbench.training.patches import TrainingPatches
+from srbench.training.trace import Trace
 
 if TYPE_CHECKING:
     from srbench.data.datasets import Dataset
@@ -105,6 +106,7 @@ class Session:
         self.seconds = 0.0
         self.loss = math.nan
         self.validations: list[dict[str, float]] = []
+        self.trace = Trace()
         if self.checkpoint.exists():
             self._load()
         self.board = _tensorboard(out_dir, self.iteration) if tensorboard else None
@@ -115,6 +117,7 @@ class Session:
         mark = time.monotonic()
         for iteration in range(self.iteration + 1, total + 1):
             loss = self.model.step(self.patches.batch(iteration), iteration)
+            self.trace.take(iteration, total, loss, self.model.trained)
             validating = self.validator and (iteration % recipe.validate_every == 0 or iteration == total)
             saving = iteration % recipe.checkpoint_every == 0 or iteration == total
             if not validating and not saving and time.monotonic() - mark < _PROGRESS_INTERVAL:
@@ -155,6 +158,7 @@ class Session:
             "seconds": self.seconds,
             "loss": self.loss,
             "validations": self.validations,
+            "trace": asdict(self.trace),
             "random": random_state(self.device),
             "model": self.model.state_dict(),
         }
@@ -168,6 +172,7 @@ class Session:
             self.iteration = self.resumed_from = int(state["iteration"])
             self.seconds, self.loss = float(state["seconds"]), float(state["loss"])
             self.validations = list(state["validations"])
+            self.trace = Trace(**state.get("trace", {}))  # checkpoints of before have none
         except Exception as error:  # what a state that only resembles one of ours meets
             raise StoreError(
                 f"{self.checkpoint} is a damaged checkpoint ({type(error).__name__}); remove it, or train with "

@@ -14,21 +14,26 @@ import numpy as np
 import numpy.typing as npt
 
 from srbench.errors import ConfigError, StoreError, WeightsError
-from srbench.machine import check_threads
+from srbench.machine import check_threads, pick_device
 from srbench.models.factory import create_model
 from srbench.models.weight_files import load_into, save_state
 from srbench.registry import canonical_name
 from srbench.storage import disk_errors, exclusive, sha256_file, write_atomic
 from srbench.training.checkpoint import check_identity
-from srbench.training.determinism import pick_device, reproducible
+from srbench.training.determinism import reproducible
 from srbench.training.recipe import Recipe
 from srbench.untrusted import CHECKPOINT_LIMIT, check_regular, parse_json, read_text
 
 if TYPE_CHECKING:
+    import torch
+
     from srbench.data.datasets import Dataset
+    from srbench.registry.names import ModelName
+    from srbench.training.basicsr_model import SRBenchModel
+    from srbench.training.patches import TrainingPatches
     from srbench.training.session import Progress
 
-__all__ = ["TrainResult", "train"]
+__all__ = ["TrainResult", "replay", "train"]
 
 
 @dataclass(frozen=True)
@@ -51,6 +56,7 @@ class TrainResult:
         starting_weights_sha256: Hash of the file that it started from; None for a random start.
         resumed_from: The iteration this session went on from; 0 for a fresh start.
         complete_before: Nothing was left to do.
+        trace: Losses and weights of the first iterations, as `Trace` has them; None in trainings of before.
     """
 
     model: str
@@ -68,10 +74,11 @@ class TrainResult:
     starting_weights_sha256: str | None = None
     resumed_from: int = 0
     complete_before: bool = False
+    trace: dict[str, Any] | None = None
 
 
 def train(
-    model_name: str,
+    model_name: str | ModelName,
     *,
     scales: Sequence[int],
     data: str | Path | Dataset,
@@ -138,18 +145,10 @@ def train(
 
     with reproducible(recipe.seed, threads, where):
         # basicsr is imported here at the earliest: what was completed before can be told without it.
-        from srbench.training.basicsr_model import SRBenchModel
-        from srbench.training.patches import TrainingPatches
         from srbench.training.session import Session, Validator
 
         validator = None if val is None else Validator(val, scales, protocol, device, threads)
-        net = create_model(name, scales=scales, seed=recipe.seed)
-        if weights is not None:
-            load_into(net, weights)
-        if not any(parameter.requires_grad for parameter in net.parameters()):
-            raise ConfigError(f"'{name}' has no parameters to train.")
-        patches = TrainingPatches(_images(dataset), recipe, scales, device=where)
-        model = SRBenchModel(net, recipe, where)
+        model, patches = _start(name, scales, dataset, recipe, weights, where)
         with _own(out_dir, keep=resume):
             session = Session(model, patches, identity, out_dir, where, validator, progress, tensorboard)
             session.run()
@@ -169,11 +168,69 @@ def train(
                 validations=session.validations,
                 starting_weights_sha256=identity["starting weights"],
                 resumed_from=session.resumed_from,
+                trace=asdict(session.trace) if session.trace.weights_sha256 else None,
             )
             record = {"identity": identity, "result": {**asdict(result), "weights": written.name}}
             write_atomic(finished, json.dumps(record, indent=2).encode())
             session.checkpoint.unlink(missing_ok=True)
     return result
+
+
+def replay(
+    model_name: str | ModelName,
+    *,
+    scales: Sequence[int],
+    data: str | Path | Dataset,
+    recipe: Recipe,
+    device: str = "cpu",
+    threads: int = 1,
+) -> dict[str, Any]:
+    """Do the first iterations of a training again and return their trace; nothing is written.
+
+    Args:
+        model_name: As for `train`.
+        scales: As for `train`.
+        data: As for `train`.
+        recipe: The whole training's recipe.
+        device: `cpu`, `cuda` or `cuda:N`.
+        threads: CPU threads of torch.
+
+    Raises:
+        SRBenchError: As `train` does.
+    """
+    from srbench.data.datasets import open_dataset
+    from srbench.training.trace import TRACED_ITERATIONS, Trace
+
+    where = pick_device(device)
+    dataset = open_dataset(data) if isinstance(data, str | Path) else data
+    trace = Trace()
+    with reproducible(recipe.seed, threads, where):
+        model, patches = _start(canonical_name(model_name), tuple(scales), dataset, recipe, None, where)
+        for iteration in range(1, min(TRACED_ITERATIONS, recipe.iterations) + 1):
+            loss = model.step(patches.batch(iteration), iteration)
+            trace.take(iteration, recipe.iterations, loss, model.trained)
+    return asdict(trace)
+
+
+def _start(
+    name: ModelName,
+    scales: tuple[int, ...],
+    dataset: Dataset,
+    recipe: Recipe,
+    weights: Path | None,
+    where: torch.device,
+) -> tuple[SRBenchModel, TrainingPatches]:
+    """Return a training at its first iteration."""
+    from srbench.training.basicsr_model import SRBenchModel
+    from srbench.training.patches import TrainingPatches
+
+    net = create_model(name, scales=scales, seed=recipe.seed)
+    if weights is not None:
+        load_into(net, weights)
+    if not any(parameter.requires_grad for parameter in net.parameters()):
+        raise ConfigError(f"'{name}' has no parameters to train.")
+    patches = TrainingPatches(_images(dataset), recipe, scales, device=where)
+    return SRBenchModel(net, recipe, where), patches
 
 
 def _weights_sha256(path: Path) -> str:

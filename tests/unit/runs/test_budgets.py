@@ -12,7 +12,7 @@ import pytest
 from srbench.errors import ConfigError, UnknownNameError
 from srbench.leaderboard.boards import read_results
 from srbench.results.store import RunStore
-from srbench.runs.plan import make_plan
+from srbench.runs.planner import make_plan
 from srbench.suite.definition import Suite, load_suite
 
 SUITE = """

@@ -18,7 +18,7 @@ from srbench.models.weight_files import save_state
 from srbench.protocols import get_protocol
 from srbench.registry import get_metric
 from srbench.results.store import RunStore
-from srbench.runs.plan import make_plan
+from srbench.runs.planner import make_plan
 from srbench.runs.runner import run
 from srbench.storage import sha256_file
 from srbench.suite.definition import load_suite

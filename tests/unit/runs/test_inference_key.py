@@ -13,7 +13,7 @@ from srbench.images.resize import imresize
 from srbench.leaderboard.boards import read_results
 from srbench.protocols import get_protocol
 from srbench.results.store import RunStore
-from srbench.runs.plan import make_plan
+from srbench.runs.planner import make_plan
 from srbench.runs.runner import run
 from srbench.suite.definition import load_suite
 

@@ -129,7 +129,7 @@ def test_record_of_a_later_version_is_refused_and_not_overlooked(tmp_path: Path)
     store = RunStore(tmp_path)
     directory = store.write(record(), TABLE)
     path = directory / "record.json"
-    path.write_text(path.read_text().replace('"schema_version": 1', '"schema_version": 2'))
+    path.write_text(path.read_text().replace('"schema_version": 2', '"schema_version": 3'))
     marker = json.loads((directory / "DONE").read_text())
     from srbench.storage import sha256_file
 

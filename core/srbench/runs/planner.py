@@ -1,0 +1,256 @@
+"""From a suite to a plan: names, data, protocols and trainings checked, keys computed, before anything is written."""
+
+from __future__ import annotations
+
+import fnmatch
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from srbench.errors import ConfigError, DataError, SRBenchError, suggest
+from srbench.evaluation.options import InferenceOptions
+from srbench.protocols import Protocol, get_protocol
+from srbench.registry import canonical_name, get_metric, tagged_source
+from srbench.registry.names import ModelName
+from srbench.registry.registries import BASELINES
+from srbench.results.records import KEY_LENGTH, slugify
+from srbench.runs import fingerprint
+from srbench.runs.plan import CellPlan, DataPlan, ModelPlan, Plan, TrainingPlan
+from srbench.storage import sha256_file
+from srbench.suite.definition import ModelEntry, Suite
+from srbench.training.recipe import Recipe
+
+if TYPE_CHECKING:
+    from srbench.data.datasets import Dataset
+
+__all__ = ["make_plan"]
+
+
+def make_plan(suite: Suite, *, models_glob: str | None = None, datasets: Sequence[str] | None = None) -> Plan:
+    """Name every cell and training of a suite with its key. Imports no torch, writes nothing but the data cache.
+
+    Args:
+        suite: The suite.
+        models_glob: Only models whose name, as written or canonical, matches.
+        datasets: Only these of the suite's data sets.
+
+    Raises:
+        SRBenchError: A model, method, argument, data set, protocol or metric is not right, or the data cannot be had;
+            the message names the line of the suite's file.
+    """
+    opened: dict[str, DataPlan] = {}
+    chosen = _chosen_models(suite, models_glob)
+    data, protocols, models = [], [], []
+    for index, source in _chosen_datasets(suite, datasets):
+        with suite.locate_errors("datasets", index):
+            data.append(_open(suite.resolve(source), opened))
+    for index, text in enumerate(suite.protocols):
+        with suite.locate_errors("protocol", index):
+            protocols.append(get_protocol(text))
+    for index, text in enumerate(suite.metrics):
+        with suite.locate_errors("metrics", index):
+            get_metric(text)
+    for index, entry, name in chosen:
+        with suite.locate_errors("models", index):
+            models += _plan_model(suite, entry, name, data, protocols, opened, suite.where("models", index))
+    return Plan(suite, tuple(models))
+
+
+def _chosen_datasets(suite: Suite, wanted: Sequence[str] | None) -> list[tuple[int, str]]:
+    numbered = list(enumerate(suite.datasets))
+    if wanted is None:
+        return numbered
+    for name in wanted:
+        if name not in suite.datasets:
+            raise ConfigError(
+                f"suite '{suite.name}' has no data set '{name}'" + suggest(name, suite.datasets, noun="its data sets")
+            )
+    return [(index, name) for index, name in numbered if name in wanted]
+
+
+def _chosen_models(suite: Suite, pattern: str | None) -> list[tuple[int, ModelEntry, ModelName]]:
+    chosen: list[tuple[int, ModelEntry, ModelName]] = []
+    seen: dict[str, int] = {}
+    for index, entry in enumerate(suite.models):
+        with suite.locate_errors("models", index):
+            name = _canonical(suite, entry.model)
+            if str(name) in seen:
+                earlier = suite.where("models", seen[str(name)])
+                raise ConfigError(f"'{entry.model}' is the model '{name}', which {earlier} names already; keep one.")
+        seen[str(name)] = index
+        if pattern is None or any(fnmatch.fnmatchcase(text, pattern) for text in (entry.model, str(name))):
+            chosen.append((index, entry, name))
+    if not chosen:
+        raise ConfigError(f"no model of suite '{suite.name}' matches '{pattern}'; its models: {', '.join(seen)}")
+    return chosen
+
+
+def _canonical(suite: Suite, text: str) -> ModelName:
+
+    try:
+        return canonical_name(text)
+    except SRBenchError as error:
+        needed = [what for key, what in suite.requires.items() if key in text]
+        if needed and "pip install" not in str(error):
+            raise type(error)(
+                f"{error}; this suite needs: pip install {' '.join(repr(what) for what in needed)}"
+            ) from error
+        raise
+
+
+def _open(source: str, opened: dict[str, DataPlan]) -> DataPlan:
+    if source not in opened:
+        from srbench.data.datasets import open_dataset
+
+        dataset: Dataset = open_dataset(source)
+        names = dataset.image_names()
+        if not names:
+            raise DataError(f"the data set '{source}' has no images")
+        opened[source] = DataPlan(
+            dataset.name, source, dataset.content_hash(), len(names), fingerprint.class_of(dataset)
+        )
+    return opened[source]
+
+
+def _plan_model(
+    suite: Suite,
+    entry: ModelEntry,
+    name: ModelName,
+    data: Sequence[DataPlan],
+    protocols: Sequence[Protocol],
+    opened: dict[str, DataPlan],
+    place: str,
+) -> list[ModelPlan]:
+    """Return what is measured of one model: a network for each scale, or one for all, and for each seed."""
+    plugins = fingerprint.distributions(name, suite.metrics)
+    measured = suite.scales_of(entry)
+    # The scales that networks are built for, each with those of them that are measured.
+    networks: list[tuple[tuple[int, ...], tuple[int, ...]]] = [((scale,), (scale,)) for scale in measured]
+    tagged = file = None
+    trains = name.tag is None and entry.weights is None and name.backbone not in BASELINES
+    if entry.weights is not None:
+        file = suite.resolve_file(entry.weights)
+        networks = [_network_of(file, suite, entry, measured)]
+    elif name.tag is not None:
+        tagged = tagged_source(name)
+        for scale in measured:
+            if scale not in tagged.scales:
+                raise ConfigError(
+                    f"the weights of '{name}' are for {_scales(tagged.scales)}, and the suite asks for x{scale}; "
+                    "take another model or scale."
+                )
+        networks = [(tuple(tagged.serving(scale).scales), (scale,)) for scale in measured]
+    elif trains and suite.trained_together(entry):
+        networks = [(measured, measured)]
+
+    def digest(scale: int) -> str | None:
+        if file is not None:
+            return sha256_file(file)
+        return None if tagged is None else str(tagged.serving(scale).sha256)
+
+    seeds: tuple[int | None, ...] = suite.seeds if trains and suite.seeds is not None else (None,)
+    models = []
+    for scales, wanted in networks:
+        for seed in seeds:
+            training = _plan_training(suite, entry, name, scales, seed, opened) if trains else None
+            model = ModelPlan(
+                name,
+                wanted,
+                scales,
+                "trained" if trains else "reproduced",
+                training,
+                digest(wanted[0]),
+                plugins,
+                place,
+                weights=file,
+                several_seeds=len(seeds) > 1,
+            )
+            cells = _plan_cells(model, data, protocols, suite.metrics, suite.inference)
+            models.append(replace(model, cells=tuple(cells)))
+    return models
+
+
+def _network_of(
+    file: Path, suite: Suite, entry: ModelEntry, measured: tuple[int, ...]
+) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """Return the scales that a checkpoint's network is built for, and those of them that are measured."""
+    from srbench.models.weight_files import saved_for
+
+    about = saved_for(file)
+    if about is None:
+        if len(measured) > 1 and not suite.trained_together(entry):
+            raise ConfigError(
+                f"'{file}' does not say which scales its network serves, and {_scales(measured)} are measured; give "
+                "the model's `scale`, or `multi_scale: true` if it serves them all"
+            )
+        return measured, measured
+    served = tuple(scale for scale in measured if scale in about.scales)
+    if not served or (entry.scales is not None and served != measured):
+        raise ConfigError(
+            f"the weights in '{file}' are for {_scales(about.scales)}, and the suite asks for {_scales(measured)}; "
+            "take other weights or another suite"
+        )
+    return about.scales, served
+
+
+def _plan_cells(
+    model: ModelPlan,
+    data: Sequence[DataPlan],
+    protocols: Sequence[Protocol],
+    metrics: tuple[str, ...],
+    inference: InferenceOptions,
+) -> Iterator[CellPlan]:
+    name = str(model.name)
+    for scale in model.measured:
+        for item in data:
+            for protocol in protocols:
+                code = fingerprint.cell_code(model.name, metrics=metrics, protocol=protocol, dataset=item.opened_as)
+                key = fingerprint.cell_key(
+                    model=name,
+                    scale=scale,
+                    scales=model.scales,
+                    weights=model.training.key if model.training is not None else model.weights_sha256,
+                    dataset_hash=item.content_hash,
+                    protocol_digest=protocol.digest,
+                    metrics=metrics,
+                    code=code,
+                    inference=inference,
+                )
+                slug = slugify(f"{name}-x{scale}-{item.name}-{inference.label(protocol.name)}")
+                directory = f"{slug}-{key[:KEY_LENGTH]}"
+                digest = inference.digest(protocol.digest)
+                yield CellPlan(key, name, scale, item, protocol, digest, metrics, directory, code, inference=inference)
+
+
+def _plan_training(
+    suite: Suite,
+    entry: ModelEntry,
+    name: ModelName,
+    scales: tuple[int, ...],
+    seed: int | None,
+    opened: dict[str, DataPlan],
+) -> TrainingPlan:
+
+    spec = suite.training(entry)
+    if spec is None:
+        raise ConfigError(
+            f"'{name}' has no weights, and the suite has no key 'train' that says how to train it; "
+            "add one, or name weights by a tag."
+        )
+    data = _open(suite.resolve(spec.data), opened)
+    recipe = Recipe.model_validate(spec.recipe if seed is None else {**spec.recipe, "seed": seed})
+    recipe.check_scales(scales)
+    key = fingerprint.training_key(
+        model=str(name),
+        scales=scales,
+        recipe_digest=recipe.digest,
+        data_hash=data.content_hash,
+        code=fingerprint.training_code(name),
+    )
+    directory = f"{slugify(f'{name}-x' + '-'.join(map(str, scales)))}-{key[:KEY_LENGTH]}"
+    return TrainingPlan(key, recipe, data, directory)
+
+
+def _scales(scales: Sequence[int]) -> str:
+    return ", ".join(f"x{scale}" for scale in scales)
