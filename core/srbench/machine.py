@@ -1,4 +1,4 @@
-"""The machine: checks of devices and threads by name, what a time was taken on, and the state of the clocks as far as the system tells it."""
+"""The machine: checks of devices and threads, what a time was taken on, and the state of the clocks as far as known."""
 
 from __future__ import annotations
 

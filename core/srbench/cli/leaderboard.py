@@ -30,10 +30,11 @@ def build(
     """Write leaderboard.csv, leaderboard.md and index.html: one page that needs no network."""
     from srbench.cli.output import check_json_target
     from srbench.leaderboard import publish
+    from srbench.runs.fingerprint import other_code
 
     if json_file is not None:
         check_json_target(json_file)
-    made = publish.build(run_dir, out, write=not check)
+    made = publish.build(run_dir, out, write=not check, other_code=other_code(run_dir))
     _write_json(run_dir, json_file)
     again = f"srbench leaderboard build {run_dir}" + (f" --out {out}" if out else "")
     _report(made, check=check, again=again, quiet=json_file == "-")

@@ -10,7 +10,9 @@ import typer
 
 if TYPE_CHECKING:
     from srbench.results.store import Cell
+    from srbench.runs.adoption import AdoptionReport
     from srbench.runs.runner import RunReport
+    from srbench.suite.definition import Suite
 
 __all__ = ["run"]
 
@@ -62,6 +64,20 @@ def run(
             help="Models done at a time. If not given: as many as need training, at most one per core; one on a GPU.",
         ),
     ] = None,
+    adopt: Annotated[
+        bool,
+        typer.Option(
+            "--adopt",
+            help="Train and measure nothing new: check results that other code made by measuring them again, and keep "
+            "those that agree.",
+        ),
+    ] = False,
+    retrain: Annotated[
+        bool,
+        typer.Option(
+            "--retrain", help="With --adopt: repeat trainings whose weights or traces are not there, to compare."
+        ),
+    ] = False,
     page: Annotated[bool, typer.Option("--page/--no-page", help="Build the leaderboard page at the end.")] = True,
     json_file: Annotated[
         str | None,
@@ -79,10 +95,13 @@ def run(
 
     Example: `srbench run --suite efficient-x2 --datasets Set5,Set14 --models "drrn*" --dry-run`
 
+    Example: `srbench run --suite quickstart --adopt`
+
     Example: `srbench run --suite efficient-x2 --datasets Set5,Set14 --add "carn+ps=my_weights.safetensors"`
     """
     from srbench.cli.output import check_json_target
     from srbench.cli.progress import RunProgress
+    from srbench.errors import ConfigError
     from srbench.runs.runner import run as run_suite
     from srbench.suite.definition import load_suite
 
@@ -95,12 +114,18 @@ def run(
         loaded = loaded.trained_on(train_data)
     if add:
         loaded = loaded.with_models(add)
+    chosen = [name.strip() for name in datasets.split(",") if name.strip()] if datasets is not None else None
+    if retrain and not adopt:
+        raise ConfigError("--retrain compares repeated trainings with those of a run; give --adopt too")
+    if adopt:
+        _adopt(loaded, out, models, chosen, retrain, device, page, json_file)
+        return
     with RunProgress() as observer:
         report = run_suite(
             loaded,
             out,
             models_glob=models,
-            datasets=[name.strip() for name in datasets.split(",") if name.strip()] if datasets is not None else None,
+            datasets=chosen,
             dry_run=dry_run,
             device=device,
             threads=threads,
@@ -116,7 +141,41 @@ def run(
         raise typer.Exit(report.exit_status)
 
 
-def _page_dir(report: RunReport) -> Path:
+def _adopt(
+    suite: Suite,
+    out: Path | None,
+    models: str | None,
+    datasets: list[str] | None,
+    retrain: bool,
+    device: str,
+    page: bool,
+    json_file: str | None,
+) -> None:
+    from srbench.cli.adoption import show_adoption, write_adoption
+    from srbench.cli.progress import RunProgress
+    from srbench.runs.adoption import adopt
+
+    with RunProgress() as observer:
+        report = adopt(
+            suite,
+            out,
+            models_glob=models,
+            datasets=datasets,
+            retrain=retrain,
+            device=device,
+            observer=observer,
+        )
+    if page and report.adopted:
+        _build_page(report)
+    if json_file is not None:
+        write_adoption(json_file, report)
+    if json_file != "-":
+        show_adoption(report)
+    if report.exit_status:
+        raise typer.Exit(report.exit_status)
+
+
+def _page_dir(report: RunReport | AdoptionReport) -> Path:
     return report.run_dir / "leaderboard"
 
 
@@ -124,10 +183,11 @@ def _no_page(report: RunReport) -> bool:
     return not _page_dir(report).exists()
 
 
-def _build_page(report: RunReport) -> Path | None:
+def _build_page(report: RunReport | AdoptionReport) -> Path | None:
     from srbench.leaderboard import build
+    from srbench.runs.fingerprint import other_code
 
-    build(report.run_dir, _page_dir(report))
+    build(report.run_dir, _page_dir(report), other_code=other_code(report.run_dir))
     return _page_dir(report)
 
 

@@ -5,6 +5,7 @@ Reads results and never a network: importing it imports no torch.
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,19 +16,22 @@ if TYPE_CHECKING:
 __all__ = ["build", "ranking", "show"]
 
 
-def build(run_dir: str | Path, out_dir: str | Path | None = None) -> list[Path]:
+def build(
+    run_dir: str | Path, out_dir: str | Path | None = None, *, other_code: Collection[str] = frozenset()
+) -> list[Path]:
     """Write leaderboard.csv, leaderboard.md and index.html, and return where they are.
 
     Args:
         run_dir: A directory that `srbench run` wrote.
         out_dir: Where to write; `RUN_DIR/leaderboard` by default.
+        other_code: Keys of cells that other code than the present one made; the page marks them.
 
     Raises:
         StoreError: There are no results in `run_dir`, or `out_dir` cannot be written to.
     """
     from srbench.leaderboard import publish
 
-    return publish.build(run_dir, out_dir).paths
+    return publish.build(run_dir, out_dir, other_code=other_code).paths
 
 
 def ranking(run_dir: str | Path) -> pd.DataFrame:

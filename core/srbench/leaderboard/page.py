@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import math
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from functools import cache
 from importlib import resources
 
@@ -26,8 +26,13 @@ MANY = 6  # names in a sentence; the rest is counted
 WIDE, HALF, NARROW = (1180, 460), (580, 410), (344, 350)
 
 
-def html_text(results: Results) -> str:
-    """Return the whole page; the same results give the same text, byte for byte."""
+def html_text(results: Results, other_code: Collection[str] = frozenset()) -> str:
+    """Return the whole page; the same results give the same text, byte for byte.
+
+    Args:
+        results: What is shown.
+        other_code: Keys of cells that other code than the present one made; their rows are marked.
+    """
     boards = [
         {
             "board": board,
@@ -41,6 +46,7 @@ def html_text(results: Results) -> str:
             "explanation": results.info.explanations.get(board.digest, "") if results.info else "",
             "few": min((dataset.images for dataset in board.datasets), default=0) < FEW_IMAGES,
             "costs": has_costs([board]),
+            "other_code": _made_by_other_code(board, other_code),
             "means": len(board.datasets) > 1,
             "columns": 6 + (len(board.datasets) > 1) + has_costs([board]) + len(board.datasets) * len(board.metrics),
         }
@@ -65,6 +71,16 @@ def html_text(results: Results) -> str:
             style_sheet=Markup(_asset("style.css")),
         )
     )
+
+
+def _made_by_other_code(board: Board, keys: Collection[str]) -> set[str]:
+    """Return the labels of the entries that have a cell among these keys."""
+    entries = [*board.baselines, *(entry for group in board.groups for entry in group.entries)]
+    return {
+        entry.label
+        for entry in entries
+        if any(not set(record.key.split()).isdisjoint(keys) for record in entry.records.values())
+    }
 
 
 def index_text(suites: list[dict[str, object]]) -> str:

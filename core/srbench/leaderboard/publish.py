@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -32,7 +32,13 @@ class Build:
         return [self.out_dir / name for name in self.files]
 
 
-def build(run_dir: str | Path, out_dir: str | Path | None = None, *, write: bool = True) -> Build:
+def build(
+    run_dir: str | Path,
+    out_dir: str | Path | None = None,
+    *,
+    write: bool = True,
+    other_code: Collection[str] = frozenset(),
+) -> Build:
     """Make leaderboard.csv, leaderboard.md and index.html from a run directory.
 
     The files depend on the results alone: the same results give the same bytes. All are ready before the first is
@@ -42,6 +48,7 @@ def build(run_dir: str | Path, out_dir: str | Path | None = None, *, write: bool
         run_dir: A directory that `srbench run` wrote.
         out_dir: Where to write; `RUN_DIR/leaderboard` by default.
         write: False to make the content only, for `outdated`.
+        other_code: Keys of cells that other code than the present one made; the page marks them.
 
     Raises:
         StoreError: There are no results in `run_dir`, or `out_dir` cannot be written to.
@@ -51,7 +58,7 @@ def build(run_dir: str | Path, out_dir: str | Path | None = None, *, write: bool
     files = {
         "leaderboard.csv": csv_text(results).encode(),
         "leaderboard.md": markdown_text(results).encode(),
-        "index.html": html_text(results).encode(),
+        "index.html": html_text(results, other_code).encode(),
     }
     made = Build(results, out, files)
     if write:

@@ -85,7 +85,8 @@ class Adoption(_Schema):
         srbench: Version of sr-bench that made it.
         training: How the training was checked: `replayed` (its first iterations), `repeated` (all of it, to the same
             weights); empty for models that were not trained here.
-        evaluation: How the values were checked: `identical` to the last bit, or `within tolerance`.
+        evaluation: What came of measuring again: values `identical` to the last bit; equal `but for rounding`, on the
+            same platform, where the record has the new ones; or `within tolerance`, on another, where it has the old.
         largest_difference: Metric -> largest difference of one image; empty where all are identical.
         platform: What it was checked on.
         date: ISO 8601, UTC.
@@ -111,6 +112,7 @@ class Training(_Schema):
         data: Name of the training data set.
         data_hash: Hash of the decoded pixels it was trained on.
         seconds: Wall-clock time of the training, over all its interruptions.
+        code_digest: Digest of the code that trained it; empty in records of before it was kept apart.
         trace: Its first iterations; None in records of before they were kept.
     """
 
@@ -120,6 +122,7 @@ class Training(_Schema):
     data: str
     data_hash: str
     seconds: float
+    code_digest: str = ""
     trace: TrainingTrace | None = None
 
 

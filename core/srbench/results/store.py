@@ -14,7 +14,6 @@ only if its marker agrees with its content (docs/adr/0005-results-store.md).
 
 from __future__ import annotations
 
-import io
 import json
 import os
 import shutil
@@ -31,10 +30,8 @@ from srbench.storage import (
     disk_errors,
     exclusive,
     fsync_directory,
-    sha256_bytes,
     sha256_file,
     write_atomic,
-    write_synced,
 )
 
 if TYPE_CHECKING:
@@ -42,13 +39,13 @@ if TYPE_CHECKING:
     import pandas as pd
     from numpy.typing import NDArray
 
+from srbench.results.cell_files import fill, parquet, png
 from srbench.results.records import (
     KEY_LENGTH,
     SCHEMA_VERSION,
     Record,
     RunInfo,
 )
-from srbench.storage import canonical_json
 from srbench.untrusted import IMAGE_LIMIT, check_regular, parse_json, read_text
 
 __all__ = ["Cell", "RunStore"]
@@ -161,6 +158,24 @@ class RunStore:
         record = read_finished(self.cells_path / directory_name)
         return None if record is None or record.key != key else Cell(record, self.cells_path / directory_name)
 
+    def results_named(self, directory_name: str) -> Iterator[Cell | str]:
+        """Yield the finished cells of a name, whatever code made them, the latest first; of damaged ones, why.
+
+        Args:
+            directory_name: As of `find`; its key does not count.
+        """
+        prefix = directory_name[:-KEY_LENGTH]
+        found, damaged = [], []
+        for directory in self.cells_path.glob(f"{prefix}*"):
+            if len(directory.name) == len(directory_name):
+                record = examine(directory)
+                if isinstance(record, str):
+                    damaged.append(f"'{directory.name}' is damaged: {record}")
+                else:
+                    found.append(Cell(record, directory))
+        yield from sorted(found, key=lambda cell: cell.record.created, reverse=True)
+        yield from sorted(damaged)
+
     def _directories(self) -> Iterator[Path]:
         if not self.cells_path.is_dir():
             return
@@ -229,15 +244,43 @@ class RunStore:
 
         contents: dict[str, bytes] = {}
         for name, image in sorted((images or {}).items()):
-            contents[f"images/{name}"] = _png(image)
+            contents[f"images/{name}"] = png(image)
         record = record.model_copy(update={"crops": sorted(contents)})
-        contents["per_image.parquet"] = _parquet(pd.DataFrame({"image": []}) if per_image is None else per_image)
+        contents["per_image.parquet"] = parquet(pd.DataFrame({"image": []}) if per_image is None else per_image)
         contents["record.json"] = record.to_json().encode()
         final = self.cells_path / record.directory_name
         temporary = self.cells_path / f"{_TEMPORARY}{record.directory_name}-{os.getpid()}"
         with disk_errors(final):
             try:
-                _fill(temporary, contents, speed)
+                fill(temporary, contents, speed)
+                self._publish(temporary, final)
+            except BaseException:
+                shutil.rmtree(temporary, ignore_errors=True)
+                raise
+        self.supersede(record)
+        return final
+
+    def adopt(self, cell: Cell, record: Record, per_image: pd.DataFrame | None = None) -> Path:
+        """Store a finished cell again under another record of the same result, and return its directory.
+
+        Args:
+            cell: The cell; it is removed, as every earlier result of the same thing is.
+            record: Its new record.
+            per_image: Values that take the place of the cell's.
+
+        Raises:
+            StoreError: It cannot be read or written; the cell stays as it was.
+        """
+        marker = json.loads((cell.directory / "DONE").read_text(encoding="utf-8"))
+        final = self.cells_path / record.directory_name
+        temporary = self.cells_path / f"{_TEMPORARY}{record.directory_name}-{os.getpid()}"
+        with disk_errors(final):
+            try:
+                contents = {name: (cell.directory / name).read_bytes() for name in marker["files"]}
+                if per_image is not None:
+                    contents["per_image.parquet"] = parquet(per_image)
+                contents["record.json"] = record.to_json().encode()
+                fill(temporary, contents, cell.speed)
                 self._publish(temporary, final)
             except BaseException:
                 shutil.rmtree(temporary, ignore_errors=True)
@@ -274,22 +317,6 @@ class RunStore:
             with disk_errors(directory):
                 os.rename(directory, aside)
             shutil.rmtree(aside, ignore_errors=True)
-
-
-def _fill(directory: Path, contents: Mapping[str, bytes], speed: Mapping[str, Any] | None) -> None:
-    shutil.rmtree(directory, ignore_errors=True)
-    directory.mkdir(parents=True)
-    if any(name.startswith("images/") for name in contents):
-        (directory / "images").mkdir()
-    for name, data in contents.items():
-        write_synced(directory / name, data)
-    if speed is not None:
-        write_synced(directory / "speed.json", (json.dumps(speed, indent=2, sort_keys=True) + "\n").encode())
-    marker = {"files": {name: sha256_bytes(data) for name, data in contents.items()}}
-    write_synced(directory / "DONE", (canonical_json(marker) + "\n").encode())
-    for folder in (directory / "images", directory):
-        if folder.is_dir():
-            fsync_directory(folder)
 
 
 def read_finished(directory: Path) -> Record | None:
@@ -344,17 +371,3 @@ def _check_version(path: Path, text: str) -> None:
         raise StoreError(
             f"'{path}' has schema version {version}; this sr-bench reads up to {SCHEMA_VERSION}: install a later one."
         )
-
-
-def _png(image: NDArray[np.uint8]) -> bytes:
-    from PIL import Image
-
-    stream = io.BytesIO()
-    Image.fromarray(image).save(stream, format="PNG", optimize=True)
-    return stream.getvalue()
-
-
-def _parquet(table: pd.DataFrame) -> bytes:
-    stream = io.BytesIO()
-    table.to_parquet(stream, index=False)
-    return stream.getvalue()

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping, Sequence
 from importlib import metadata
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from srbench.errors import SRBenchError
@@ -28,8 +29,9 @@ __all__ = [
     "cell_code",
     "cell_key",
     "class_of",
-    "code_of",
     "distributions",
+    "is_current",
+    "other_code",
     "training_code",
     "training_key",
 ]
@@ -91,21 +93,33 @@ def class_of(value: object) -> str:
     return f"{type(value).__module__}:{type(value).__qualname__}"
 
 
-def code_of(record: Record) -> str | None:
-    """Return the digest of the present code for what a record holds; None where a plugin of it is missing."""
+def is_current(record: Record) -> bool:
+    """Say whether a record was made by the present code, or adopted for it; no where a plugin of it is missing."""
     from srbench.data.datasets import open_dataset
     from srbench.protocols import get_protocol
     from srbench.registry import list_datasets
 
     name = ModelName(record.backbone, record.method, (), record.tag)
-    if len(_of_model(name)) < 1 + (record.method is not None) or not record.metrics:
-        return None
     try:
         protocol = get_protocol(record.protocol.partition("+")[0])
         dataset = class_of(open_dataset(record.dataset)) if record.dataset in list_datasets() else FOLDER
     except SRBenchError:
-        return None
-    return cell_code(name, metrics=tuple(record.metrics), protocol=protocol, dataset=dataset)
+        return False
+    if record.training is not None and record.training.code_digest != training_code(name):
+        return False
+    return record.code_digest == cell_code(name, metrics=tuple(record.metrics), protocol=protocol, dataset=dataset)
+
+
+def other_code(run_dir: str | Path) -> frozenset[str]:
+    """Return the keys of a run's cells that are not current.
+
+    Raises:
+        StoreError: There is no run in this directory.
+    """
+    from srbench.results.store import RunStore
+
+    records = [cell.record for cell in RunStore(run_dir).cells()]
+    return frozenset(record.key for record in records if record.status == "ok" and not is_current(record))
 
 
 def _of_model(name: ModelName) -> list[Contribution]:

@@ -177,6 +177,7 @@ def _prepare(job: Job, state: _State, emit: Emit) -> None:
             data=result.data,
             data_hash=result.data_hash,
             seconds=result.seconds,
+            code_digest=model.training.code,
             trace=None if result.trace is None else TrainingTrace(**result.trace),
         )
         network = create_model(model.name, scales=model.scales)

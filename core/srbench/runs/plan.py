@@ -77,12 +77,14 @@ class TrainingPlan:
         recipe: How it is trained.
         data: What it is trained on.
         directory: The training's directory in the run's `models/`.
+        code: Digest of the code that trains it.
     """
 
     key: str
     recipe: Recipe
     data: DataPlan
     directory: str
+    code: str
 
     @property
     def seed(self) -> int:

@@ -241,15 +241,16 @@ def _plan_training(
     data = _open(suite.resolve(spec.data), opened)
     recipe = Recipe.model_validate(spec.recipe if seed is None else {**spec.recipe, "seed": seed})
     recipe.check_scales(scales)
+    code = fingerprint.training_code(name)
     key = fingerprint.training_key(
         model=str(name),
         scales=scales,
         recipe_digest=recipe.digest,
         data_hash=data.content_hash,
-        code=fingerprint.training_code(name),
+        code=code,
     )
     directory = f"{slugify(f'{name}-x' + '-'.join(map(str, scales)))}-{key[:KEY_LENGTH]}"
-    return TrainingPlan(key, recipe, data, directory)
+    return TrainingPlan(key, recipe, data, directory, code)
 
 
 def _scales(scales: Sequence[int]) -> str:

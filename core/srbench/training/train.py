@@ -199,14 +199,14 @@ def replay(
         SRBenchError: As `train` does.
     """
     from srbench.data.datasets import open_dataset
-    from srbench.training.trace import TRACED_ITERATIONS, Trace
+    from srbench.training import trace as traces
 
     where = pick_device(device)
     dataset = open_dataset(data) if isinstance(data, str | Path) else data
-    trace = Trace()
+    trace = traces.Trace()
     with reproducible(recipe.seed, threads, where):
         model, patches = _start(canonical_name(model_name), tuple(scales), dataset, recipe, None, where)
-        for iteration in range(1, min(TRACED_ITERATIONS, recipe.iterations) + 1):
+        for iteration in range(1, min(traces.TRACED_ITERATIONS, recipe.iterations) + 1):
             loss = model.step(patches.batch(iteration), iteration)
             trace.take(iteration, recipe.iterations, loss, model.trained)
     return asdict(trace)

@@ -243,7 +243,7 @@ def test_a_diverged_training_says_so(toy, image_folder: Path, tmp_path: Path) ->
         ({"recipe": {"gt_size": 13}}, ConfigError, "gt_size 13 is not a multiple of scale 2.*try 12 or 14"),
         ({"recipe": {"gt_size": 26}}, DataError, "1 of 3 training images are smaller than gt_size 26: image2"),
         ({"device": "gpu"}, ConfigError, "unknown device 'gpu'"),
-        ({"device": "mps"}, ConfigError, "runs on cpu or cuda"),
+        ({"device": "mps"}, ConfigError, "unknown device"),
         ({"threads": 0}, ConfigError, "threads=0 is not a whole number"),
         ({"data": "no-such-set"}, UnknownNameError, "unknown data set 'no-such-set'"),
         ({"val": "no-such-set"}, UnknownNameError, "unknown data set 'no-such-set'"),

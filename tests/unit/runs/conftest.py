@@ -25,6 +25,12 @@ def make_images(folder: Path, count: int, *, side: int = 40, seed: int = 0) -> P
     return folder
 
 
+@pytest.fixture(scope="session")
+def write_images() -> Callable[..., Path]:
+    """Return `make_images`, for fixtures that live longer than a test."""
+    return make_images
+
+
 @pytest.fixture
 def suite_file(tmp_path: Path) -> Callable[..., Path]:
     """Return a function that writes a suite of small folders beside it: `train` to train on, `test0`, `test1`, ..."""

@@ -102,16 +102,16 @@ class Edit:
             id="docstring",
         ),
         pytest.param(
-            Edit("srbench/images/bicubic.py", "# Python's sort is stable", "# Sorting is stable"), id="comment"
+            Edit("srbench/images/resize.py", "# Python's sort is stable", "# Sorting is stable"), id="comment"
         ),
         pytest.param(
-            Edit("srbench/images/bicubic.py", "imresize needs a scale or an output_shape", "give a scale or a shape"),
+            Edit("srbench/images/resize.py", "imresize needs a scale or an output_shape", "give a scale or a shape"),
             id="message",
         ),
         pytest.param(
-            Edit("srbench/images/bicubic.py", "def _cubic(x: Floats) -> Floats", "def _cubic(x)"), id="annotation"
+            Edit("srbench/images/resize.py", "def _cubic(x: Floats) -> Floats", "def _cubic(x)"), id="annotation"
         ),
-        pytest.param(Edit("srbench/images/bicubic.py", "_factors_and_shape", "_sizes"), id="renamed private function"),
+        pytest.param(Edit("srbench/images/resize.py", "_factors_and_shape", "_sizes"), id="renamed private function"),
         pytest.param(
             Edit("srbench/metrics/psnr.py", '__all__ = ["PSNRRGB", "PSNRY", "psnr"]', '__all__ = ["psnr"]'),
             id="__all__",
@@ -133,19 +133,19 @@ def test_renamed_class_makes_nothing_stale(stale: Callable[..., set[str]]) -> No
 
 def test_moved_module_makes_nothing_stale(stale: Callable[..., set[str]]) -> None:
     def move(folder: Path) -> None:
-        (folder / "srbench/images/bicubic.py").rename(folder / "srbench/images/interpolation.py")
-        users = [path for path in folder.rglob("*.py") if "srbench.images.bicubic" in path.read_text(encoding="utf-8")]
+        (folder / "srbench/images/resize.py").rename(folder / "srbench/images/interpolation.py")
+        users = [path for path in folder.rglob("*.py") if "srbench.images.resize" in path.read_text(encoding="utf-8")]
         assert users
         for path in users:
             text = path.read_text(encoding="utf-8")
-            path.write_text(text.replace("srbench.images.bicubic", "srbench.images.interpolation"), encoding="utf-8")
+            path.write_text(text.replace("srbench.images.resize", "srbench.images.interpolation"), encoding="utf-8")
 
     assert stale(move) == set()
 
 
 def test_split_file_makes_nothing_stale(stale: Callable[..., set[str]]) -> None:
     def split(folder: Path) -> None:
-        path = folder / "srbench/images/bicubic.py"
+        path = folder / "srbench/images/resize.py"
         text = path.read_text(encoding="utf-8")
         start, end = text.index("def _cubic("), text.index("@lru_cache")
         kernel = f"import numpy as np\n\n\n{text[start:end]}".replace(": Floats", "").replace(" -> Floats", "")
@@ -177,7 +177,7 @@ def test_coefficient_of_luma_makes_luma_metrics_and_luma_networks_stale(stale: C
 
 
 def test_padding_of_bicubic_makes_all_that_makes_lr_images_stale(stale: Callable[..., set[str]]) -> None:
-    edit = replaced("srbench/images/bicubic.py", "2 * size - 1 - index", "2 * size - 2 - index")
+    edit = replaced("srbench/images/resize.py", "2 * size - 1 - index", "2 * size - 2 - index")
     assert stale(edit) == EVERYTHING
 
 

@@ -135,7 +135,7 @@ def test_record_of_a_later_version_is_refused_and_not_overlooked(tmp_path: Path)
 
     marker["files"]["record.json"] = sha256_file(path)
     (directory / "DONE").write_text(json.dumps(marker))
-    with pytest.raises(StoreError, match="schema version 2"):
+    with pytest.raises(StoreError, match="schema version 3"):
         store.cells()
 
 

@@ -1,0 +1,52 @@
+"""What `srbench run --adopt` shows."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from srbench.runs.adoption import AdoptionReport
+
+__all__ = ["show_adoption", "write_adoption"]
+
+
+def show_adoption(report: AdoptionReport) -> None:
+    """Print what was adopted, what was refused and why, and what there is no result of."""
+    from rich.console import Console
+
+    console = Console(highlight=False, width=None if sys.stdout.isatty() else 160)
+    for record in report.adopted:
+        how = record.adopted
+        assert how is not None  # that is what an adopted record has
+        training = f", its training {how.training}" if how.training else ""
+        values = ", ".join(f"{name} by at most {value:.1e}" for name, value in how.largest_difference.items())
+        console.print(
+            f"adopted: {record.model} x{record.scale} on {record.dataset}, {record.protocol}: "
+            f"{how.evaluation}{f' ({values})' if values else ''}{training}",
+            markup=False,
+        )
+    for refusal in report.refused:
+        console.print(f"refused: {refusal.cell}: {refusal.reason}", markup=False)
+    for cell in report.absent:
+        console.print(f"no result: {cell}", markup=False)
+    console.print(
+        f"{report.current} cells were current, {len(report.adopted)} adopted, {len(report.refused)} refused, "
+        f"{len(report.absent)} without a result in {report.run_dir}",
+        markup=False,
+    )
+
+
+def write_adoption(target: str, report: AdoptionReport) -> None:
+    """Write the outcome as JSON; see docs/json.md."""
+    from srbench.cli.output import write_json
+
+    value = {
+        "suite": report.plan.suite.name,
+        "run_dir": str(report.run_dir),
+        "current": report.current,
+        "adopted": [record.model_dump() for record in report.adopted],
+        "refused": [{"cell": refusal.cell, "reason": refusal.reason} for refusal in report.refused],
+        "absent": report.absent,
+    }
+    write_json(value, target)

@@ -1,0 +1,232 @@
+"""Adoption: results that other code made are checked under the present code, and then kept under its keys.
+
+Nothing is taken on trust (docs/adr/0019-staleness-by-code.md). Every value is measured again, from the published
+weights or from those that the run keeps. A training is replayed for its first iterations, or repeated as a whole. What
+does not agree is refused with a sentence and left as it is.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from srbench.errors import SRBenchError, StoreError
+from srbench.machine import check_device
+from srbench.results.records import Record
+from srbench.results.store import Cell, RunStore
+from srbench.runs.agreement import Disagreement, agreement, check_plan
+from srbench.runs.job import DiskFull, Finished, Job, Progress, perform
+from srbench.runs.plan import CellPlan, ModelPlan, Plan, pending, run_directory
+from srbench.runs.planner import make_plan
+from srbench.runs.stored_trainings import how_checked, stored_training, take_over
+from srbench.suite.definition import Suite
+
+if TYPE_CHECKING:
+    from srbench.runs.runner import Observer
+
+__all__ = ["AdoptionReport", "Refusal", "adopt"]
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """Say why a result was not adopted.
+
+    Attributes:
+        cell: Model, data set and protocol.
+        reason: A sentence.
+    """
+
+    cell: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class AdoptionReport:
+    """Say how an adoption ended.
+
+    Attributes:
+        plan: All that the suite asks for.
+        run_dir: Where the results are.
+        current: Cells that the present code made, or that were adopted before.
+        adopted: Records adopted now.
+        refused: What was not.
+        absent: Cells of which there is no result at all.
+    """
+
+    plan: Plan
+    run_dir: Path
+    current: int
+    adopted: list[Record] = field(default_factory=list)
+    refused: list[Refusal] = field(default_factory=list)
+    absent: list[str] = field(default_factory=list)
+
+    @property
+    def exit_status(self) -> int:
+        """Return 1 if something was refused, else 0."""
+        return 1 if self.refused else 0
+
+
+def adopt(
+    suite: Suite,
+    run_dir: Path | None = None,
+    *,
+    models_glob: str | None = None,
+    datasets: Sequence[str] | None = None,
+    retrain: bool = False,
+    device: str = "cpu",
+    observer: Observer,
+) -> AdoptionReport:
+    """Check the results that other code left in a run directory, and keep those that agree as results of this code.
+
+    Args:
+        suite: The suite.
+        run_dir: Where the results are; `runs/<suite>` if not given.
+        models_glob: Only models that match.
+        datasets: Only these of the suite's data sets.
+        retrain: Repeat a training whose weights or trace are not there; its weights must come out the same.
+        device: `cpu`, `cuda` or `cuda:N`.
+        observer: Is told how it goes.
+
+    Raises:
+        SRBenchError: The suite is not right, the directory is in use, or the disk is full.
+    """
+    check_device(device)
+    store = RunStore(run_directory(suite, run_dir))
+    if not store.cells_path.is_dir():
+        raise StoreError(f"there are no results in '{store.path}' to adopt; give the directory of a run with --out")
+    observer.note("reading the suite and the results")
+    plan = make_plan(suite, models_glob=models_glob, datasets=datasets)
+    todo = pending(plan, store)
+    waiting = sum(len(model.cells) for model in todo)
+    report = AdoptionReport(plan, store.path, sum(1 for _ in plan.cells) - waiting)
+    with store.lock():
+        store.sweep()
+        observer.started(plan, todo, 1)
+        for model in todo:
+            _adopt_model(model, store, report, retrain, device, observer)
+    return report
+
+
+def _adopt_model(
+    model: ModelPlan, store: RunStore, report: AdoptionReport, retrain: bool, device: str, observer: Observer
+) -> None:
+    old = {}
+    for cell in model.cells:
+        found = _stored(model, cell, store, report)
+        if found is not None:
+            old[cell.key] = found
+    if not old:
+        return
+    wanted = replace(model, cells=tuple(cell for cell in model.cells if cell.key in old))
+    work = store.path / f".tmp-adoption-{wanted.cells[0].key[:12]}"
+    try:
+        models_path, how = work / "models", ""
+        if model.training is not None:
+            kept = stored_training(model, store, [cell.record for cell in old.values()], retrain=retrain)
+            if kept is None:
+                models_path, how = store.models_path, how_checked(model, store)
+            else:
+                observer.note(f"replaying the training of {model.label}")
+                how = take_over(kept, model, models_path, device)
+        for threads, cells in _by_threads(wanted.cells, old).items():
+            job = Job(replace(wanted, cells=cells), models_path, device=device, threads=threads)
+            for finished in _measured(job, observer):
+                _judge(model, old[finished.record.key], finished, how, store, report, observer)
+        taken = {record.key for record in report.adopted}
+        if model.training is not None and models_path == work / "models" and taken & old.keys():
+            _keep(models_path / model.training.directory, store.models_path / model.training.directory)
+    except Disagreement as reason:
+        for cell in wanted.cells:
+            report.refused.append(Refusal(_said(model, cell), str(reason)))
+    finally:
+        shutil.rmtree(work, ignore_errors=True)
+
+
+def _stored(model: ModelPlan, cell: CellPlan, store: RunStore, report: AdoptionReport) -> Cell | None:
+    """Return the stored result of a cell that other code made and that says it is what the suite asks for."""
+    seed = None if model.training is None else model.training.seed
+    reasons = []
+    for found in store.results_named(cell.directory):
+        if isinstance(found, str):
+            reasons.append(found)
+            continue
+        record = found.record
+        if record.key == cell.key or record.status != "ok" or record.identity[2] != seed:
+            continue
+        try:
+            check_plan(record, model, cell)
+        except Disagreement as reason:
+            reasons.append(str(reason))
+        else:
+            return found
+    if reasons:
+        report.refused.extend(Refusal(_said(model, cell), reason) for reason in reasons)
+    else:
+        report.absent.append(_said(model, cell))
+    return None
+
+
+def _said(model: ModelPlan, cell: CellPlan) -> str:
+    label = model.label if len(model.measured) == 1 else f"{model.label} at x{cell.scale}"
+    return f"{label} on {cell.data.name}, {cell.shown_protocol}"
+
+
+def _by_threads(cells: Sequence[CellPlan], old: dict[str, Cell]) -> dict[int, tuple[CellPlan, ...]]:
+    """Group cells by the number of threads that they were measured with: sums depend on it in their last bits."""
+    found: dict[int, tuple[CellPlan, ...]] = {}
+    for cell in cells:
+        hardware = (old[cell.key].speed or {}).get("hardware", {})
+        threads = max(1, int(hardware.get("threads", 1)))
+        found[threads] = (*found.get(threads, ()), cell)
+    return found
+
+
+def _measured(job: Job, observer: Observer) -> Iterator[Finished]:
+    events: list[Any] = []
+
+    def emit(event: Any) -> None:
+        if isinstance(event, Progress):
+            observer.progressed(job.model, event)
+        else:
+            events.append(event)
+
+    perform(job, emit)
+    for event in events:
+        if isinstance(event, DiskFull):
+            raise StoreError(event.message)
+        yield event
+
+
+def _judge(
+    model: ModelPlan,
+    old: Cell,
+    new: Finished,
+    training: str,
+    store: RunStore,
+    report: AdoptionReport,
+    observer: Observer,
+) -> None:
+    """Store one result under its new key if it agrees with what was measured now."""
+    record = new.record
+    cell = next(cell for cell in model.cells if cell.key == record.key)
+    try:
+        adopted = agreement(old, new, training)
+        replaced = adopted.metrics is record.metrics
+        store.adopt(old, adopted, new.per_image if replaced else None)
+    except (Disagreement, SRBenchError) as reason:
+        if isinstance(reason, StoreError):
+            raise
+        report.refused.append(Refusal(_said(model, cell), str(reason)))
+        return
+    report.adopted.append(adopted)
+    observer.finished(model, adopted)
+
+
+def _keep(source: Path, target: Path) -> None:
+    """Move a training that was taken over to where this code's trainings are."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    shutil.rmtree(target, ignore_errors=True)
+    source.rename(target)
