@@ -104,7 +104,7 @@ def adopt(
     report = AdoptionReport(plan, store.path, sum(1 for _ in plan.cells) - waiting)
     with store.lock():
         store.sweep()
-        observer.started(plan, todo, 1)
+        observer.started(plan, [replace(model, training=None) for model in todo], 1)  # nothing is trained anew
         for model in todo:
             _adopt_model(model, store, report, retrain, device, observer)
     return report

@@ -9,11 +9,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from srbench.errors import StoreError
 from srbench.results.records import Record
 from srbench.results.store import RunStore
 from srbench.runs.agreement import Disagreement
 from srbench.runs.plan import ModelPlan, TrainingPlan
 from srbench.storage import sha256_file
+from srbench.untrusted import parse_json, read_text
 
 __all__ = ["StoredTraining", "how_checked", "stored_training", "take_over"]
 
@@ -121,9 +123,9 @@ def how_checked(model: ModelPlan, store: RunStore) -> str:
 def _all(models_path: Path) -> Iterator[StoredTraining]:
     for path in sorted(models_path.glob("*/training.json")):
         try:
-            content = json.loads(path.read_text(encoding="utf-8"))
+            content = parse_json(read_text(path, error=StoreError))
             complete = isinstance(content["identity"], dict) and content["result"]["weights"]
-        except (OSError, ValueError, KeyError, TypeError):
+        except (StoreError, ValueError, KeyError, TypeError):
             continue
         if complete:
             yield StoredTraining(path.parent, content)
