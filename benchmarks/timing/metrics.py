@@ -1,4 +1,6 @@
-"""PSNR-Y and SSIM-Y, comparisons prepared anew for each, against basicsr's functions at 1280x720, one thread, in one run.
+"""PSNR-Y and SSIM-Y against basicsr's functions at 1280x720, one thread, in one run.
+
+Ours are timed with a comparison prepared anew for each call.
 
 basicsr is timed at its best: its OpenCV version, on arrays already in its channel order. The order of the candidates is
 drawn anew in every round. Printed are medians, their ratio, and the bounds; exit status 1 where a bound is missed.

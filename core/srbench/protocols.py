@@ -46,8 +46,8 @@ class Protocol:
     Attributes:
         name: What it is called; not part of the digest.
         lr_channels: What is downsampled: `rgb`; or `y`, luma rounded to uint8, and the network sees nothing else.
-        lr_kernel: `matlab-bicubic`, Keys' cubic with a = -0.5, antialiased; `pillow-bicubic`, the same kernel cut off at
-            the border, in Pillow's fixed-point arithmetic; `nearest`, every n-th pixel.
+        lr_kernel: `matlab-bicubic`, Keys' cubic with a = -0.5, antialiased; `pillow-bicubic`, the same kernel cut off
+            at the border, in Pillow's fixed-point arithmetic; `nearest`, every n-th pixel.
         lr_padding: What Matlab's kernel sees beyond the border; `none` for the other kernels.
         lr_rounding: When the LR image is rounded to uint8: with `none` the network is given its float values. Kernels
             other than Matlab's take `per_pass`.

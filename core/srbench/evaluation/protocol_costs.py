@@ -138,7 +138,7 @@ def _words(protocol: Protocol, setting: str, scale: int) -> str:
     if setting == "hr_crop":
         return "multiples of the scale" if protocol.hr_crop == "scale" else f"multiples of {protocol.hr_crop}"
     value = getattr(protocol, setting)
-    return _WORDS.get(setting, {}).get(value, value)
+    return _WORDS.get(setting, {}).get(value, str(value))
 
 
 _WORDS = {

@@ -51,7 +51,7 @@ class Comparison:
 
         Args:
             protocol: The protocol.
-            sr: As `Protocol.quantise` makes it: uint8 RGB `(H, W, 3)`, or luma `(H, W)` under a protocol for luma alone.
+            sr: As `Protocol.quantise` makes it: uint8 RGB `(H, W, 3)`, or luma `(H, W)` under a protocol for luma.
             hr: As `Protocol.reference` makes it, of the same shape.
             scale: The scale, which may decide the border.
 
@@ -130,7 +130,7 @@ class Comparison:
 
     @cached_property
     def luma(self) -> Pair:
-        """Return the luma `(H, W)` of the SR and the HR image, converted once: float64, or uint8 where it is rounded."""
+        """Return the luma `(H, W)` of the SR and the HR image, converted once: float64, or uint8 if rounded."""
         if self.luma_alone:
             return self.sr, self.hr
         exact = (rgb_to_y(image, self.luma_formula) for image in (self.sr, self.hr))

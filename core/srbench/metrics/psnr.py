@@ -119,4 +119,5 @@ def _mean_squared_luma(
         for first in range(0, len(floats), ONE_THREAD):
             luma = floats[first : first + ONE_THREAD] @ weights
             total += float(luma @ luma)
-    return total / (a.shape[0] * a.shape[1])
+    height, width = a.shape[:2]
+    return float(total / (height * width))

@@ -43,15 +43,15 @@ class NIQE:
         height, width = (size + 2 * border for size in sr.shape[:2])
         if math.prod(size // BLOCK for size in sr.shape[:2]) < 2:
             raise DataError(
-                f"niqe needs two blocks of {BLOCK}x{BLOCK} pixels; an image of {width}x{height} pixels, {border} cropped "
-                "on each side, holds fewer; leave niqe out for so small images"
+                f"niqe needs two blocks of {BLOCK}x{BLOCK} pixels; an image of {width}x{height} pixels, {border} "
+                "cropped on each side, holds fewer; leave niqe out for so small images"
             )
         from srbench.metrics.niqe.basicsr_niqe import niqe
 
         value = niqe(sr)
         if not math.isfinite(value):
             raise DataError(
-                f"niqe is not defined for this image of {width}x{height} pixels: too many of its {BLOCK}x{BLOCK} blocks "
-                "are flat"
+                f"niqe is not defined for this image of {width}x{height} pixels: too many of its {BLOCK}x{BLOCK} "
+                "blocks are flat"
             )
         return value
