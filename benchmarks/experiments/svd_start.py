@@ -33,8 +33,8 @@ TESTS = ("Set5", "Set14")
 
 def psnr(model: srbench.Backbone) -> list[float]:
     metric, protocol = get_metric("psnr_y"), get_protocol("matlab-y")
-    frames = [evaluate(model, open_dataset(name), SCALE, protocol, [metric], threads=1) for name in TESTS]
-    return [float(frame.psnr_y.mean()) for frame in frames]
+    found = [evaluate(model, open_dataset(name), SCALE, protocol, [metric], threads=1) for name in TESTS]
+    return [evaluation.means["psnr_y"] for evaluation in found]
 
 
 def trained(name: str, data: str, iterations: int, out: Path, weights: Path | None = None) -> Path:

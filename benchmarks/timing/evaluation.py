@@ -36,6 +36,7 @@ from srbench.evaluation.evaluate import evaluate
 from srbench.images.files import write_png
 from srbench.metrics.psnr import PSNRY
 from srbench.metrics.ssim import SSIMY
+from srbench.models.image_batch import image_batch
 from srbench.protocols import get_protocol
 from srbench.registry import get_dataset
 
@@ -119,7 +120,7 @@ def images_as_files(dataset: Dataset, folder: Path) -> list[torch.Tensor]:
         lr, hr = dataset.pair(image, SCALE, PROTOCOL)
         write_png(hr, folder / "hr" / f"{image}.png")
         write_png(lr, folder / "lr" / f"{image}.png")
-        batches.append(torch.from_numpy(lr).permute(2, 0, 1)[None].contiguous().float().div(255))
+        batches.append(image_batch(lr))
     return batches
 
 
@@ -141,7 +142,7 @@ def compare(name: str, dataset: Dataset, folder: Path, batches: list[torch.Tenso
     def theirs(threads: int, workers: int) -> float:
         return seconds_of(validations[workers], threads)
 
-    table = evaluate(model, dataset, SCALE, PROTOCOL, [PSNRY(), SSIMY()])
+    table = evaluate(model, dataset, SCALE, PROTOCOL, [PSNRY(), SSIMY()]).table
     means = validations[0]()
     print(f"  {name}: PSNR {table['psnr_y'].mean():.4f} dB, basicsr {means['psnr']:.4f} dB")
     our_threads = best(THREADS, ours)

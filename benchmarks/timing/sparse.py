@@ -30,6 +30,7 @@ from torch import Tensor, nn  # noqa: E402
 import srbench  # noqa: E402
 from srbench.data.datasets import open_dataset  # noqa: E402
 from srbench.errors import SRBenchError  # noqa: E402
+from srbench.models.image_batch import image_batch  # noqa: E402
 from srbench_sparse_mask.surgery import with_path  # noqa: E402
 
 WARM_UP, ROUNDS = 2, int(os.environ.get("SRBENCH_TIMING_ROUNDS", "11"))
@@ -50,7 +51,7 @@ def pin() -> str:
 
 def image(name: str) -> Tensor:
     lr = open_dataset("Set5").lr(name, 2, srbench.get_protocol("matlab-y"))
-    return torch.from_numpy(lr.copy()).permute(2, 0, 1)[None].float().div(255)
+    return image_batch(lr)
 
 
 def network(path: str, memory_format: str) -> nn.Module:

@@ -36,11 +36,13 @@ _PUBLIC = {
     "list_methods": "srbench.registry",
     "list_metrics": "srbench.registry",
     "list_models": "srbench.registry",
+    "list_protocols": "srbench.registry",
     "list_suites": "srbench.registry",
     "register_backbone": "srbench.registry",
     "register_dataset": "srbench.registry",
     "register_method": "srbench.registry",
     "register_metric": "srbench.registry",
+    "register_protocol": "srbench.registry",
 }
 
 __all__ = ["__version__", *_PUBLIC]
@@ -64,12 +66,14 @@ if TYPE_CHECKING:
     from srbench.registry import list_methods as list_methods
     from srbench.registry import list_metrics as list_metrics
     from srbench.registry import list_models as list_models
+    from srbench.registry import list_protocols as list_protocols
     from srbench.registry import list_suites as list_suites
     from srbench.registry.names import ModelName as ModelName
     from srbench.registry.registries import register_backbone as register_backbone
     from srbench.registry.registries import register_dataset as register_dataset
     from srbench.registry.registries import register_method as register_method
     from srbench.registry.registries import register_metric as register_metric
+    from srbench.registry.registries import register_protocol as register_protocol
 
 
 def __getattr__(name: str) -> Any:

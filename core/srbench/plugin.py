@@ -50,12 +50,18 @@ Weights
     sha256_file: the SHA-256 of a file.
 
 Metrics, protocols and evaluation
-    Metric: the protocol that metrics follow.
+    Metric: what a metric is: a name, a unit, a direction, and a call with a `Comparison`.
+    Comparison: an SR and an HR image, prepared as a protocol compares them.
     register_metric: register a metric.
     get_metric: a metric by name.
     Protocol: how LR images are made and SR images are compared.
+    register_protocol: register a protocol.
     get_protocol: a protocol by name.
-    evaluate: measure a model on a data set.
+    list_protocols: the names of protocols.
+    evaluate: measure a model on a data set under a protocol.
+    evaluate_protocols: the same under several protocols, with one pass of the model.
+    Evaluation: what `evaluate` returns: a row per image, means, times, the error of tiles.
+    image_batch: an image as the batch that networks take.
     super_resolve: the SR image of one LR image, and the seconds it took.
     pick_device: a torch device by name, checked.
 
@@ -152,11 +158,17 @@ _MODULES = {
     "load_into": "srbench.models.weight_files",
     "sha256_file": "srbench.storage",
     "Metric": "srbench.metrics.base",
+    "Comparison": "srbench.metrics.comparison",
     "register_metric": "srbench.registry.registries",
     "get_metric": "srbench.registry.lookup",
     "Protocol": "srbench.protocols",
+    "register_protocol": "srbench.registry.registries",
     "get_protocol": "srbench.protocols",
+    "list_protocols": "srbench.registry.lookup",
     "evaluate": "srbench.evaluation.evaluate",
+    "evaluate_protocols": "srbench.evaluation.evaluate",
+    "Evaluation": "srbench.evaluation.result",
+    "image_batch": "srbench.models.image_batch",
     "super_resolve": "srbench.evaluation.evaluate",
     "pick_device": "srbench.machine",
     "Dataset": "srbench.data.datasets",
@@ -220,7 +232,9 @@ if TYPE_CHECKING:
     from srbench.errors import WeightsError as WeightsError
     from srbench.errors import suggest as suggest
     from srbench.evaluation.evaluate import evaluate as evaluate
+    from srbench.evaluation.evaluate import evaluate_protocols as evaluate_protocols
     from srbench.evaluation.evaluate import super_resolve as super_resolve
+    from srbench.evaluation.result import Evaluation as Evaluation
     from srbench.figures import FIGURE_COLORS as FIGURE_COLORS
     from srbench.figures import FIGURE_DIVERGING as FIGURE_DIVERGING
     from srbench.figures import FIGURE_DPI as FIGURE_DPI
@@ -231,10 +245,12 @@ if TYPE_CHECKING:
     from srbench.images.crops import crop_box as crop_box
     from srbench.machine import pick_device as pick_device
     from srbench.metrics.base import Metric as Metric
+    from srbench.metrics.comparison import Comparison as Comparison
     from srbench.models.architecture import Architecture as Architecture
     from srbench.models.backbone import Backbone as Backbone
     from srbench.models.counting import count_parameters as count_parameters
     from srbench.models.factory import create_model as create_model
+    from srbench.models.image_batch import image_batch as image_batch
     from srbench.models.loading import load_network as load_network
     from srbench.models.loading import parse_scales as parse_scales
     from srbench.models.luma import LumaBackbone as LumaBackbone
@@ -262,6 +278,7 @@ if TYPE_CHECKING:
     from srbench.protocols import get_protocol as get_protocol
     from srbench.registry.lookup import canonical_name as canonical_name
     from srbench.registry.lookup import get_metric as get_metric
+    from srbench.registry.lookup import list_protocols as list_protocols
     from srbench.registry.lookup import make_method as make_method
     from srbench.registry.lookup import tagged_source as tagged_source
     from srbench.registry.names import ModelName as ModelName
@@ -271,6 +288,7 @@ if TYPE_CHECKING:
     from srbench.registry.registries import register_dataset as register_dataset
     from srbench.registry.registries import register_method as register_method
     from srbench.registry.registries import register_metric as register_metric
+    from srbench.registry.registries import register_protocol as register_protocol
     from srbench.results.store import RunStore as RunStore
     from srbench.storage import sha256_file as sha256_file
     from srbench.testing.kit import parametrize_with_checks as parametrize_with_checks

@@ -5,20 +5,38 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+import math
 from dataclasses import dataclass
-from fractions import Fraction
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import numpy as np
 import numpy.typing as npt
 
-from srbench.errors import ConfigError, DataError, UnknownNameError, suggest
-from srbench.images.color import rgb_to_y
-from srbench.images.resize import Padding, Rounding, imresize
+from srbench.errors import ConfigError, DataError, PluginError
+from srbench.images.color import rgb_to_y, round_luma
+from srbench.images.downsample import LRKernel, LRPadding, downsample
+from srbench.images.resize import Rounding, imresize
+from srbench.registry import PROTOCOLS, list_protocols
 
-__all__ = ["Protocol", "get_protocol", "list_protocols"]
+__all__ = ["Color", "Protocol", "get_protocol", "list_protocols"]
 
 Image = npt.NDArray[np.uint8]
+Color = Literal["y-bt601", "y-bt601-rounded", "y-full-range", "rgb"]
+Channels = Literal["rgb", "y"]
+Quantisation = Literal["round", "truncate"]
+Region = Literal["valid", "padded"]
+Size = Literal["exact", "resized"]
+
+_CHOICES: dict[str, tuple[str, ...]] = {
+    "lr_channels": get_args(Channels),
+    "lr_kernel": get_args(LRKernel),
+    "lr_padding": get_args(LRPadding),
+    "lr_rounding": get_args(Rounding),
+    "quantisation": get_args(Quantisation),
+    "color": get_args(Color),
+    "ssim_region": get_args(Region),
+    "sr_size": get_args(Size),
+}
 
 
 @dataclass(frozen=True)
@@ -28,36 +46,83 @@ class Protocol:
     Attributes:
         name: What it is called; not part of the digest.
         lr_channels: What is downsampled: `rgb`; or `y`, luma rounded to uint8, and the network sees nothing else.
-        lr_kernel: `matlab-bicubic`, Keys' cubic with a = -0.5, antialiased.
-        lr_padding: What the kernel sees beyond the border.
-        lr_rounding: When the LR image is rounded to uint8: with `none` the network is given its float values.
-        hr_crop: What HR sizes are cut to, at the right and the bottom: a multiple of the `scale`.
+        lr_kernel: `matlab-bicubic`, Keys' cubic with a = -0.5, antialiased; `pillow-bicubic`, the same kernel cut off
+            at the border, in Pillow's fixed-point arithmetic; `nearest`, every n-th pixel.
+        lr_padding: What Matlab's kernel sees beyond the border; `none` for the other kernels.
+        lr_rounding: When the LR image is rounded to uint8: with `none` the network is given its float values. Kernels
+            other than Matlab's take `per_pass`.
+        hr_crop: What HR sizes are cut to multiples of, at the right and the bottom: the `scale`, or a number that the
+            scale divides.
         quantisation: How an SR image in 0..1 becomes uint8: `round` to the nearest, or `truncate`.
         color: What is compared: `y-bt601`, luma in 16..235 of the uint8 RGB images, not rounded; `y-bt601-rounded`,
-            uint8 luma; `rgb`, the three channels.
+            uint8 luma; `y-full-range`, luma in 0..255 as in JPEG files, not rounded; `rgb`, the three channels. Metrics
+            without a suffix follow it; those with `_y` and `_rgb` state their own, and `_y` is BT.601, not rounded,
+            where RGB is compared.
         crop_border: Pixels left out on each side: as many as the `scale`, or a number.
         data_range: Peak of PSNR and L of SSIM.
-        ssim_window: Taps of SSIM's Gaussian window.
+        ssim_window: Taps of SSIM's Gaussian window, an odd number of 3 or more.
         ssim_sigma: Its standard deviation in pixels.
-        ssim_region: `valid`: only pixels whose whole window lies inside.
+        ssim_region: `valid`: only pixels whose whole window lies inside; `padded`: all, the border repeated outwards.
         sr_size: What becomes of an SR image of another size than the HR image: it is an error (`exact`), or resized by
             Matlab's bicubic where no more than a LR pixel is missing or too much (`resized`).
+
+    Raises:
+        ConfigError: A value is unknown or out of range, or two of them contradict each other.
     """
 
     name: str
-    lr_channels: Literal["rgb", "y"] = "rgb"
-    lr_kernel: Literal["matlab-bicubic"] = "matlab-bicubic"
-    lr_padding: Padding = "symmetric"
+    lr_channels: Channels = "rgb"
+    lr_kernel: LRKernel = "matlab-bicubic"
+    lr_padding: LRPadding = "symmetric"
     lr_rounding: Rounding = "per_pass"
-    hr_crop: Literal["scale"] = "scale"
-    quantisation: Literal["round", "truncate"] = "round"
-    color: Literal["y-bt601", "y-bt601-rounded", "rgb"] = "y-bt601"
+    hr_crop: Literal["scale"] | int = "scale"
+    quantisation: Quantisation = "round"
+    color: Color = "y-bt601"
     crop_border: Literal["scale"] | int = "scale"
     data_range: int = 255
     ssim_window: int = 11
     ssim_sigma: float = 1.5
-    ssim_region: Literal["valid"] = "valid"
-    sr_size: Literal["exact", "resized"] = "exact"
+    ssim_region: Region = "valid"
+    sr_size: Size = "exact"
+
+    def __post_init__(self) -> None:
+        for field, known in _CHOICES.items():
+            if getattr(self, field) not in known:
+                self._refuse(f"{field} is one of {', '.join(known)}, got {getattr(self, field)!r}")
+        for field, least, other in (("hr_crop", 1, "scale"), ("crop_border", 0, "scale"), ("data_range", 1, None)):
+            value = getattr(self, field)
+            if value != other and not (type(value) is int and value >= least):
+                or_word = f", or '{other}'" if other else ""
+                self._refuse(f"{field} is a whole number of {least} or more{or_word}, got {value!r}")
+        if type(self.ssim_window) is not int or self.ssim_window < 3 or self.ssim_window % 2 == 0:
+            self._refuse(f"ssim_window is an odd number of 3 or more, got {self.ssim_window!r}")
+        if not (isinstance(self.ssim_sigma, int | float) and 0 < self.ssim_sigma < math.inf):
+            self._refuse(f"ssim_sigma is a number of pixels above 0, got {self.ssim_sigma!r}")
+        if self.lr_channels == "y" and self.color != "y-bt601-rounded":
+            self._refuse(
+                f"with lr_channels 'y' there is uint8 luma alone, so color is y-bt601-rounded, not {self.color}"
+            )
+        if self.lr_kernel == "matlab-bicubic":
+            if self.lr_padding == "none":
+                self._refuse("lr_kernel matlab-bicubic needs lr_padding symmetric or replicate, got 'none'")
+        elif (self.lr_padding, self.lr_rounding) != ("none", "per_pass"):
+            self._refuse(
+                f"lr_kernel {self.lr_kernel} takes lr_padding none and lr_rounding per_pass, got {self.lr_padding} and "
+                f"{self.lr_rounding}"
+            )
+
+    def _refuse(self, why: str) -> None:
+        raise ConfigError(f"protocol '{self.name}': {why}")
+
+    @property
+    def metrics(self) -> tuple[str, str]:
+        """Return the names of the metrics that are computed where nobody names any: PSNR and SSIM of its color."""
+        return ("psnr_rgb", "ssim_rgb") if self.color == "rgb" else ("psnr_y", "ssim_y")
+
+    @property
+    def primary_metric(self) -> str:
+        """Return the name of the metric that figures under this protocol are compared by."""
+        return self.metrics[0]
 
     @property
     def settings(self) -> dict[str, Any]:
@@ -86,14 +151,19 @@ class Protocol:
         return scale if self.crop_border == "scale" else self.crop_border
 
     def mod_crop(self, hr: Image, scale: int) -> Image:
-        """Return the HR image `(H, W, 3)` cut to multiples of the scale, at the right and the bottom.
+        """Return the HR image `(H, W, 3)` cut to multiples of `hr_crop`, at the right and the bottom.
 
         Raises:
-            DataError: If the image is smaller than the scale.
+            ConfigError: If the scale does not divide `hr_crop`.
+            DataError: If the image is smaller than that.
         """
-        height, width = (size - size % scale for size in hr.shape[:2])
+        unit = scale if self.hr_crop == "scale" else self.hr_crop
+        if unit % scale:
+            self._refuse(f"hr_crop is {unit}, which scale {scale} does not divide; take another scale or protocol")
+        height, width = (size - size % unit for size in hr.shape[:2])
         if not height or not width:
-            raise DataError(f"an image of {hr.shape[1]}x{hr.shape[0]} pixels is too small for scale {scale}")
+            why = f"scale {scale}" if unit == scale else f"hr_crop {unit}"
+            raise DataError(f"an image of {hr.shape[1]}x{hr.shape[0]} pixels is too small for {why}")
         cropped: Image = hr[:height, :width]
         return cropped
 
@@ -114,8 +184,7 @@ class Protocol:
         if grey:
             levels: Image = cropped[..., 0]
             return levels
-        luma: Image = np.floor(rgb_to_y(cropped) + 0.5).astype(np.uint8)
-        return luma
+        return round_luma(rgb_to_y(cropped))
 
     def lr_image(self, hr: Image, scale: int, *, grey: bool = False) -> npt.NDArray[Any]:
         """Return the LR image of an HR image, uint8 `(H, W, 3)`; `grey` as for `reference`.
@@ -130,12 +199,8 @@ class Protocol:
         """
         if isinstance(scale, bool) or not isinstance(scale, int) or scale < 1:
             raise ConfigError(f"the scale must be a whole number of 1 or more, got {scale!r}")
-        return imresize(
-            self.reference(hr, scale, grey=grey),
-            Fraction(1, scale),
-            padding=self.lr_padding,
-            rounding=self.lr_rounding,
-        )
+        reference = self.reference(hr, scale, grey=grey)
+        return downsample(reference, scale, self.lr_kernel, self.lr_padding, self.lr_rounding)
 
     def fitted(self, sr: npt.NDArray[Any], shape: tuple[int, ...], scale: int) -> npt.NDArray[Any]:
         """Return an SR image `(H, W)` or `(H, W, 3)` in the size of the HR image, resized where the protocol allows it.
@@ -150,8 +215,8 @@ class Protocol:
             raise DataError(
                 f"the model made {sr.shape[1]}x{sr.shape[0]} pixels, where scale {scale} asks for {shape[1]}x{shape[0]}"
             )
-        size = (shape[0], shape[1])
-        return imresize(sr.astype(np.float64), output_shape=size, padding=self.lr_padding, rounding="none")
+        padding = "symmetric" if self.lr_padding == "none" else self.lr_padding
+        return imresize(sr.astype(np.float64), output_shape=(shape[0], shape[1]), padding=padding, rounding="none")
 
     def quantise(self, sr: npt.NDArray[Any]) -> Image:
         """Turn an SR image into uint8 as this protocol saves it.
@@ -192,6 +257,16 @@ class Protocol:
         beyond = {
             "symmetric": "its mirror image",
             "replicate": "its last pixel, repeated",
+            "none": "nothing: it ends there",
+        }
+        kernels = {
+            "matlab-bicubic": "The LR kernel is Matlab's bicubic: Keys' cubic, a = -0.5, stretched by the scale.",
+            "pillow-bicubic": "The LR kernel is Pillow's bicubic: Keys' cubic, a = -0.5, stretched by the scale.",
+            "nearest": "LR images are every n-th pixel of HR images, without antialiasing.",
+        }
+        regions = {
+            "valid": "the pixels whose whole window lies inside the cropped image",
+            "padded": "all pixels of the cropped image, its border repeated outwards",
         }
         quantised = {
             "round": "is rounded to the nearest level in 0..255",
@@ -205,23 +280,25 @@ class Protocol:
         compared = {
             "y-bt601": "Compared is BT.601 luma: Y = 16 + (65.481 R + 128.553 G + 24.966 B) / 255, not rounded.",
             "y-bt601-rounded": "Compared is BT.601 luma, Y = 16 + (65.481 R + 128.553 G + 24.966 B) / 255, as uint8.",
+            "y-full-range": "Compared is full-range luma: Y = 0.299 R + 0.587 G + 0.114 B, not rounded.",
             "rgb": "Compared are the three channels of RGB together (metrics psnr_rgb and ssim_rgb).",
         }
         border = "as many pixels as the scale" if self.crop_border == "scale" else f"{self.crop_border} pixels"
+        unit = "the scale" if self.hr_crop == "scale" else str(self.hr_crop)
+        span = "" if self.color in ("rgb", "y-full-range") else ", although luma spans 219 levels only"
         sentences = {
-            "hr_crop": "HR images are cut at the right and the bottom to multiples of the scale.",
+            "hr_crop": f"HR images are cut at the right and the bottom to multiples of {unit}.",
             "lr_channels": channels[self.lr_channels],
-            "lr_kernel": "The LR kernel is Matlab's bicubic: Keys' cubic, a = -0.5, stretched by the scale.",
+            "lr_kernel": kernels[self.lr_kernel],
             "lr_padding": f"Beyond an image's border the kernel sees {beyond[self.lr_padding]}.",
             "lr_rounding": f"LR images are {rounding[self.lr_rounding]}.",
             "quantisation": f"The SR image is clamped to 0..1 and {quantised[self.quantisation]}.",
             "color": compared[self.color],
             "crop_border": f"On each side, {border} are left out of the comparison.",
-            "data_range": f"PSNR = 10 log10({self.data_range}^2 / MSE)"
-            + ("." if self.color == "rgb" else ", although luma spans 219 levels only."),
+            "data_range": f"PSNR = 10 log10({self.data_range}^2 / MSE){span}.",
             "ssim_window": f"SSIM weighs with an {self.ssim_window}x{self.ssim_window} Gaussian window.",
             "ssim_sigma": f"The window's standard deviation is {self.ssim_sigma} pixels.",
-            "ssim_region": "SSIM is averaged over the pixels whose whole window lies inside the cropped image.",
+            "ssim_region": f"SSIM is averaged over {regions[self.ssim_region]}.",
         }
         if self.sr_size == "resized":
             sentences["sr_size"] = (
@@ -241,24 +318,14 @@ def _digest(settings: dict[str, Any]) -> str:
     return hashlib.sha256(json.dumps(settings, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
 
 
-_PROTOCOLS = {
-    protocol.name: protocol
-    for protocol in (
-        Protocol("matlab-y"),
-        Protocol("truncate-y", quantisation="truncate"),
-        # As the authors of LapSRN evaluate: LR images in double precision, RGB again before it is rounded.
-        Protocol("lapsrn-double", lr_rounding="none", sr_size="resized"),
-        # The published row Bicubic, and the first networks on luma: LR images in double precision too.
-        Protocol("y-only", lr_channels="y", lr_rounding="none", color="y-bt601-rounded"),
-        # The NTIRE challenges on efficient super-resolution.
-        Protocol("ntire", color="rgb", crop_border=4),
-    )
-}
-
-
-def list_protocols() -> list[str]:
-    """Return the names of all protocols, sorted."""
-    return sorted(_PROTOCOLS)
+MATLAB_Y = Protocol("matlab-y")
+TRUNCATE_Y = Protocol("truncate-y", quantisation="truncate")
+# As the authors of LapSRN evaluate: LR images in double precision, RGB again before it is rounded.
+LAPSRN_DOUBLE = Protocol("lapsrn-double", lr_rounding="none", sr_size="resized")
+# The published row Bicubic, and the first networks on luma: LR images in double precision too.
+Y_ONLY = Protocol("y-only", lr_channels="y", lr_rounding="none", color="y-bt601-rounded")
+# The NTIRE challenges on efficient super-resolution.
+NTIRE = Protocol("ntire", color="rgb", crop_border=4)
 
 
 def get_protocol(name: str) -> Protocol:
@@ -266,7 +333,11 @@ def get_protocol(name: str) -> Protocol:
 
     Raises:
         UnknownNameError: If there is none of that name; the message suggests the nearest.
+        DuplicateNameError: If two distributions claim the name.
+        PluginError: If its plugin cannot be used, or registered something else than a protocol of that name.
     """
-    if name not in _PROTOCOLS:
-        raise UnknownNameError(f"unknown protocol '{name}'{suggest(name, _PROTOCOLS, noun='known')}")
-    return _PROTOCOLS[name]
+    found = PROTOCOLS.get(name)
+    if not isinstance(found, Protocol) or found.name != name:
+        what = f"the protocol '{found.name}'" if isinstance(found, Protocol) else f"a {type(found).__name__}"
+        raise PluginError(f"what is registered as protocol '{name}' is {what}; report it to the plugin's authors")
+    return found

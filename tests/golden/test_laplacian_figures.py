@@ -33,7 +33,8 @@ DECIBEL, SIMILARITY = 5e-4, 1e-5
 def measure(model: str, scale: int, protocol: str) -> pd.DataFrame:
     metrics = [get_metric("psnr_y"), get_metric("ssim_y")]
     network = create_model(model, scale=scale)
-    return evaluate(network, open_dataset("Set5"), scale, get_protocol(protocol), metrics).set_index("image")
+    found = evaluate(network, open_dataset("Set5"), scale, get_protocol(protocol), metrics)
+    return found.table.set_index("image")
 
 
 @pytest.mark.parametrize(("name", "model", "scale"), CASES)

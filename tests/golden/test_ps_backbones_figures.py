@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from srbench.data.datasets import open_dataset
+from srbench.metrics.comparison import Comparison
 from srbench.models.backbone import Backbone
 from srbench.models.factory import create_model
 from srbench.models.surgery import fold
@@ -98,8 +99,9 @@ def measure(model: str, dataset_name: str, scale: int) -> pd.DataFrame:
         batch = torch.from_numpy(lr).permute(2, 0, 1)[None].float().div(255)
         sr = in_quarters(network, batch) if model == "SRFBN-PS" else network.super_resolve(batch)
         for name in QUANTISATION:
-            pixels = get_protocol(name).quantise(sr[0].permute(1, 2, 0).numpy())
-            rows.append((name, image, psnr(pixels, hr, scale), ssim(pixels, hr, scale)))
+            protocol = get_protocol(name)
+            comparison = Comparison.under(protocol, protocol.quantise(sr[0].permute(1, 2, 0).numpy()), hr, scale)
+            rows.append((name, image, psnr(comparison), ssim(comparison)))
     return pd.DataFrame(rows, columns=["protocol", "image", "psnr_y", "ssim_y"])
 
 

@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from srbench.data.datasets import open_dataset
+from srbench.metrics.comparison import Comparison
 from srbench.models.counting import count_parameters
 from srbench.models.factory import create_model
 from srbench.protocols import get_protocol
@@ -96,5 +97,6 @@ def measure(dataset_name: str) -> pd.DataFrame:
         lr, hr = lr[:height, :width], hr[: 2 * height, : 2 * width]
         sr = network.super_resolve(torch.from_numpy(lr.copy()).permute(2, 0, 1)[None].float().div(255))
         pixels = protocol.quantise(sr[0].permute(1, 2, 0).numpy())
-        rows.append((image, psnr(pixels, hr, 2), ssim(pixels, hr, 2)))
+        comparison = Comparison.under(protocol, pixels, hr, 2)
+        rows.append((image, psnr(comparison), ssim(comparison)))
     return pd.DataFrame(rows, columns=["image", "psnr_y", "ssim_y"])

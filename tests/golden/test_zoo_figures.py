@@ -11,6 +11,7 @@ import torch
 
 from srbench.data.datasets import open_dataset
 from srbench.images.color import rgb_to_y
+from srbench.metrics.comparison import Comparison
 from srbench.models.backbone import Backbone
 from srbench.models.counting import count_parameters, count_stored
 from srbench.models.factory import create_model
@@ -85,7 +86,8 @@ def measured(network: Backbone) -> list[float]:
         with torch.no_grad():
             outputs = network(torch.from_numpy(lr).permute(2, 0, 1)[None].float().div(255))
         sr = network.image(outputs).clamp(0, 1)
-        figures.append([psnr(protocol.quantise(sr[0].permute(1, 2, 0).numpy()), hr, scale)])
+        pixels = protocol.quantise(sr[0].permute(1, 2, 0).numpy())
+        figures.append([psnr(Comparison.under(protocol, pixels, hr, scale))])
         if isinstance(network, LumaBackbone):
             luma = outputs.luma[-1][0, 0].mul(255).round().clamp(0, 255).double().numpy()
             error = (luma - rgb_to_y(hr))[scale:-scale, scale:-scale]

@@ -30,7 +30,7 @@ def test_figures_on_cuda_are_those_of_the_cpu(name: str) -> None:
     metrics = [get_metric("psnr_y"), get_metric("ssim_y")]
     model = create_model(name, scale=2, seed=0)
     frames = [
-        evaluate(model, dataset, 2, protocol, metrics, device=device, image_filter=["chelsea"])
+        evaluate(model, dataset, 2, protocol, metrics, device=device, image_filter=["chelsea"]).table
         for device in ("cpu", "cuda")
     ]
     # TF32 is off in evaluation, so that float32 sums differ by their order only.

@@ -26,7 +26,7 @@ print()
 print(json.dumps({"status": status, "modules": sorted({name.split(".")[0] for name in sys.modules})}))
 """
 
-LISTINGS = ("models", "backbones", "methods", "metrics", "datasets", "suites")
+LISTINGS = ("models", "backbones", "methods", "metrics", "datasets", "suites", "protocols")
 HEAVY = {"torch", "torchvision", "basicsr", "timm", "cv2"}
 
 

@@ -10,7 +10,8 @@ from srbench import errors
 PUBLIC = """
     Backbone ModelName PerScaleWeights SRBenchError SharingMethod SharingSite SiteGroup WeightSource __version__
     apply_method count_parameters create_model fold get_protocol is_model list_backbones list_datasets list_methods
-    list_metrics list_models list_suites register_backbone register_dataset register_method register_metric
+    list_metrics list_models list_protocols list_suites register_backbone register_dataset register_method
+    register_metric register_protocol
 """
 ERRORS = """
     ConfigError CostError DataError DuplicateNameError NameSyntaxError NetworkError PluginError SRBenchError

@@ -61,10 +61,6 @@ def list_(
 def _names(kind: Kind, pattern: str) -> list[str]:
     from srbench import registry
 
-    if kind is Kind.PROTOCOLS:
-        from srbench.protocols import list_protocols
-
-        return registry.matching(list_protocols(), pattern)
     listing = {
         Kind.MODELS: registry.list_models,
         Kind.BACKBONES: registry.list_backbones,
@@ -72,6 +68,7 @@ def _names(kind: Kind, pattern: str) -> list[str]:
         Kind.DATASETS: registry.list_datasets,
         Kind.SUITES: registry.list_suites,
         Kind.METRICS: registry.list_metrics,
+        Kind.PROTOCOLS: registry.list_protocols,
     }
     return listing[kind](pattern)
 

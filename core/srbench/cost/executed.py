@@ -6,12 +6,12 @@ from collections.abc import Callable
 from math import prod
 from typing import TYPE_CHECKING
 
-import numpy as np
 import torch
 
 from srbench.cost.counts import lr_size
 from srbench.errors import CostError
 from srbench.models.backbone import Backbone
+from srbench.models.image_batch import image_batch
 from srbench.models.methods.sharing_method import SharingMethod
 
 if TYPE_CHECKING:
@@ -59,8 +59,7 @@ def executed_on(
     model = model.eval()
     for name in names:
         lr, _ = dataset.pair(name, scale, protocol)
-        batch = torch.from_numpy(np.ascontiguousarray(lr)).to(device).permute(2, 0, 1)[None].float().div(255)
-        counts = model.executed_macs(batch, scale)
+        counts = model.executed_macs(image_batch(lr, device), scale)
         if counts is None:
             return None
         if len(counts) != 1:

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import numpy as np
+import numpy.typing as npt
+
 from srbench.errors import CostError
 
 if TYPE_CHECKING:
@@ -29,25 +32,22 @@ def photograph(scale: int, height: int, width: int, device: str = "cpu") -> Tens
     import torch
 
     from srbench.data.datasets import open_dataset
+    from srbench.models.image_batch import image_batch
     from srbench.protocols import get_protocol
 
     lr, _ = open_dataset(_DATASET).pair(_IMAGE, scale, get_protocol(_PROTOCOL))
     try:
-        image = torch.empty(1, 3, height, width)  # refused at once where it cannot fit, before anything is filled
-        pixels = torch.from_numpy(lr.copy())
+        torch.empty(1, 3, height, width)  # refused at once where it cannot fit, before anything is filled
         rows, columns = _mirrored(height, lr.shape[0]), _mirrored(width, lr.shape[1])
-        image[0] = pixels[rows][:, columns].permute(2, 0, 1)
-        return image.div_(255).to(device)
-    except (RuntimeError, MemoryError, OverflowError, TypeError) as error:
+        return image_batch(lr[rows][:, columns]).to(device)
+    except (RuntimeError, MemoryError, OverflowError, TypeError, ValueError) as error:
         raise CostError(
             f"an LR image of {width}x{height} pixels does not fit into the memory of '{device}'; give a smaller one "
             "with --lr-size"
         ) from error
 
 
-def _mirrored(size: int, there: int) -> Tensor:
+def _mirrored(size: int, there: int) -> npt.NDArray[np.intp]:
     """Return which of the pixels that are there stand at each of `size` positions around the middle."""
-    import torch
-
-    at = torch.arange(size).add_((there - size) // 2).remainder_(2 * there)
-    return torch.where(at < there, at, 2 * there - 1 - at)
+    at = (np.arange(size) + (there - size) // 2) % (2 * there)
+    return np.where(at < there, at, 2 * there - 1 - at)

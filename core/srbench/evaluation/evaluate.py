@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import dataclasses
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, overload
+from typing import Any, Literal, TypedDict, Unpack
 
 import numpy as np
 import numpy.typing as npt
@@ -20,15 +19,15 @@ from srbench.data.datasets import Dataset
 from srbench.errors import ConfigError, DataError, UnknownNameError, suggest
 from srbench.evaluation.execution import Configured, TileError, configured, tile_error
 from srbench.evaluation.options import DEFAULT, InferenceOptions
+from srbench.evaluation.result import Evaluation
 from srbench.images.files import write_png
 from srbench.machine import check_threads
 from srbench.metrics.base import Metric, prepare
+from srbench.metrics.comparison import Comparison
+from srbench.models.image_batch import image_batch
 from srbench.protocols import Protocol
 
-if TYPE_CHECKING:
-    import pandas as pd
-
-__all__ = ["evaluate", "super_resolve"]
+__all__ = ["Options", "evaluate", "evaluate_protocols", "super_resolve"]
 
 Image = npt.NDArray[np.uint8]
 
@@ -37,57 +36,55 @@ Image = npt.NDArray[np.uint8]
 _AHEAD = 2
 
 
-@overload
+class Options(TypedDict, total=False):
+    """Options of `evaluate`; `evaluate_protocols` describes them."""
+
+    device: str | torch.device
+    threads: int | None
+    progress: Callable[[str, int, int], None] | None
+    collect: Callable[[Protocol, str, Image, Image], None] | None
+    save_images: Path | None
+    image_filter: Callable[[str], bool] | Iterable[str] | None
+    lr: Literal["generated", "shipped"]
+    inference: InferenceOptions
+
+
 def evaluate(
     model: nn.Module,
     dataset: Dataset,
     scale: int,
     protocol: Protocol,
     metrics: Sequence[Metric],
-    *,
-    device: str | torch.device = ...,
-    threads: int | None = ...,
-    progress: Callable[[str, int, int], None] | None = ...,
-    save_images: Path | None = ...,
-    image_filter: Callable[[str], bool] | Iterable[str] | None = ...,
-    lr: Literal["generated", "shipped"] = ...,
-    inference: InferenceOptions = ...,
-) -> pd.DataFrame: ...
-@overload
-def evaluate(
+    **options: Unpack[Options],
+) -> Evaluation:
+    """Run a model over a data set and compare its images with the originals under one protocol.
+
+    Arguments, options and errors are those of `evaluate_protocols`.
+    """
+    (evaluation,) = evaluate_protocols(model, dataset, scale, [protocol], metrics, **options)
+    return evaluation
+
+
+def evaluate_protocols(
     model: nn.Module,
     dataset: Dataset,
     scale: int,
-    protocol: Sequence[Protocol],
-    metrics: Sequence[Metric],
-    *,
-    device: str | torch.device = ...,
-    threads: int | None = ...,
-    progress: Callable[[str, int, int], None] | None = ...,
-    save_images: Path | None = ...,
-    image_filter: Callable[[str], bool] | Iterable[str] | None = ...,
-    lr: Literal["generated", "shipped"] = ...,
-    inference: InferenceOptions = ...,
-) -> list[pd.DataFrame]: ...
-def evaluate(
-    model: nn.Module,
-    dataset: Dataset,
-    scale: int,
-    protocol: Protocol | Sequence[Protocol],
+    protocols: Sequence[Protocol],
     metrics: Sequence[Metric],
     *,
     device: str | torch.device = "cpu",
     threads: int | None = None,
     progress: Callable[[str, int, int], None] | None = None,
+    collect: Callable[[Protocol, str, Image, Image], None] | None = None,
     save_images: Path | None = None,
     image_filter: Callable[[str], bool] | Iterable[str] | None = None,
     lr: Literal["generated", "shipped"] = "generated",
     inference: InferenceOptions = DEFAULT,
-) -> pd.DataFrame | list[pd.DataFrame]:
-    """Run a model over a data set and compare its images with the originals.
+) -> list[Evaluation]:
+    """Run a model over a data set and compare its images with the originals under each of some protocols.
 
-    While the network works on one image, the next is read and the one before is scored. Under several protocols, the
-    network still runs once per image, and its output is quantised and scored under each of them.
+    While the network works on one image, the next is read and the one before is scored. The network runs once per
+    image, and its output is quantised and scored under each protocol.
 
     Args:
         model: Maps `(1, 3, h, w)` RGB in 0..1 and the scale to outputs of which `model.image(outputs)` is the SR image
@@ -95,21 +92,23 @@ def evaluate(
             protocol for luma alone it must have `accepts_luma`, and is given `(1, 1, h, w)`.
         dataset: The HR images.
         scale: Whole number of 1 or more.
-        protocol: Makes LR images, quantises SR images, says what is cropped. Or several of them, which must make the
-            same LR images (equal `lr_digest`).
+        protocols: Each makes LR images, quantises SR images and prepares the comparison. They must make the same LR
+            images (equal `lr_digest`).
         metrics: What to compute; each has a column of its name.
         device: Where the network runs, e.g. `cuda`.
         threads: Torch's threads during the evaluation; as they are where it is not given.
         progress: Called after each image with its name, how many are done, and how many there are.
+        collect: Called with the protocol, the image's name, and the SR and the HR image that were compared, uint8 RGB
+            `(H, W, 3)` or luma `(H, W)`, borders included. It is called in another thread, once for each protocol and
+            image, in no fixed order.
         save_images: Folder for the SR images, as PNG; under several protocols, each has a folder of its name in it.
         image_filter: A predicate on image names, or the names themselves; all images where it is not given.
         lr: Whether LR images are generated by the protocol, or the files that came with the data set.
         inference: How the network is run. In tiles, what they change is measured on a part of the first image that is
-            cut; it stands in the tables' `attrs["tile_error"]`, and is warned of where it is not bounded.
+            cut, and is warned of where it is not bounded.
 
     Returns:
-        One row per image: `image`, one column per metric, `forward_seconds` (the network alone, in seconds). Under
-        several protocols, a list of such tables in their order.
+        One evaluation for each protocol, in their order.
 
     Raises:
         ConfigError: If scale, threads, `lr` or the filter make no sense, the protocols make different LR images, or
@@ -126,10 +125,7 @@ def evaluate(
         check_threads(threads)
     if not metrics:
         raise ConfigError("there is no metric to compute; give at least one, e.g. psnr_y")
-    protocols = [protocol] if isinstance(protocol, Protocol) else _sharing_lr(protocol)
-    folders = (
-        [save_images] if isinstance(protocol, Protocol) else [save_images and save_images / p.name for p in protocols]
-    )
+    _check_sharing_lr(protocols)
     images = _selected(dataset, image_filter)
     for metric in metrics:
         prepare(metric)
@@ -153,12 +149,16 @@ def evaluate(
         if hr.ndim == 2:
             pixels = pixels[..., 0]
         found = []
-        for chosen, folder in zip(protocols, folders, strict=True):
-            sr = _quantised(pixels, chosen, hr.shape, scale, f"{dataset.name}/{image}")
+        for protocol in protocols:
+            sr = _quantised(pixels, protocol, hr.shape, scale, f"{dataset.name}/{image}")
+            comparison = Comparison.under(protocol, sr, hr, scale)
             row: dict[str, Any] = {"image": image}
-            row |= {metric.name: metric(sr, hr, chosen.crop(scale)) for metric in metrics}
-            if folder is not None:
+            row |= {metric.name: metric(comparison) for metric in metrics}
+            if save_images is not None:
+                folder = save_images if len(protocols) == 1 else save_images / protocol.name
                 write_png(sr, folder / f"{image}.png")
+            if collect is not None:
+                collect(protocol, image, sr, hr)
             found.append(row | {"forward_seconds": seconds})
         return found
 
@@ -177,9 +177,9 @@ def evaluate(
             network = configured(model, inference, device)
             for image, (lr_image, hr) in zip(images, _ahead(pool, load, images), strict=True):
                 if error is None and inference.tile is not None:  # until an image is large enough to be cut
-                    error = tile_error(model, _batch(lr_image, device), scale, inference)
+                    error = tile_error(model, image_batch(lr_image, device), scale, inference)
                 if image == images[0] and isinstance(network, Configured):
-                    network.warm_up(_batch(lr_image, device), scale)
+                    network.warm_up(image_batch(lr_image, device), scale)
                 output, seconds = super_resolve(network, lr_image, scale, device)
                 pending.append(pool.submit(score, image, output, hr, seconds))
                 while pending and (len(pending) > _AHEAD or pending[0].done()):
@@ -193,10 +193,10 @@ def evaluate(
     import pandas as pd
 
     columns = ["image", *(metric.name for metric in metrics), "forward_seconds"]
-    tables = [pd.DataFrame(list(of_protocol), columns=columns) for of_protocol in zip(*rows, strict=True)]
-    for table in tables:
-        table.attrs["tile_error"] = None if error is None else dataclasses.asdict(error)
-    return tables[0] if isinstance(protocol, Protocol) else tables
+    return [
+        Evaluation(dataset.name, scale, protocol, tuple(metrics), pd.DataFrame(list(found), columns=columns), error)
+        for protocol, found in zip(protocols, zip(*rows, strict=True), strict=True)
+    ]
 
 
 def super_resolve(model: nn.Module, lr: npt.NDArray[Any], scale: int, device: torch.device) -> tuple[Tensor, float]:
@@ -214,7 +214,7 @@ def super_resolve(model: nn.Module, lr: npt.NDArray[Any], scale: int, device: to
     Raises:
         DataError: If the output is not one image of as many channels, or holds NaN or infinity.
     """
-    batch = _batch(lr, device)
+    batch = image_batch(lr, device)
     _wait(device)
     start = time.perf_counter()
     output = model.image(model(batch, scale))  # type: ignore[operator]
@@ -236,14 +236,8 @@ def _not_finite(model: nn.Module) -> str:
     )
 
 
-def _batch(lr: npt.NDArray[Any], device: torch.device) -> Tensor:
-    """Return an LR image as the batch `(1, C, h, w)` in 0..1 that a network takes."""
-    pixels = torch.from_numpy(np.ascontiguousarray(lr if lr.ndim == 3 else lr[..., None])).to(device)
-    return pixels.permute(2, 0, 1)[None].contiguous().float().div(255)
-
-
-def _sharing_lr(protocols: Sequence[Protocol]) -> list[Protocol]:
-    """Return several protocols after checking that one pass of the network serves all of them."""
+def _check_sharing_lr(protocols: Sequence[Protocol]) -> None:
+    """Raise `ConfigError` unless one pass of the network serves all protocols."""
     if not protocols:
         raise ConfigError("there is no protocol to evaluate under; give at least one, e.g. matlab-y")
     names = [protocol.name for protocol in protocols]
@@ -254,7 +248,6 @@ def _sharing_lr(protocols: Sequence[Protocol]) -> list[Protocol]:
             f"the protocols {', '.join(names)} make different LR images and cannot share the network's outputs; "
             "evaluate under one after the other"
         )
-    return list(protocols)
 
 
 def _check_kind(model: nn.Module, protocol: Protocol, lr: str) -> None:

@@ -2,33 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from srbench.data.embedded import embedded_test
-from srbench.images.color import rgb_to_y
-from srbench.images.resize import Padding, Rounding, imresize
-from srbench.metrics.base import crop
-from srbench.metrics.psnr import psnr
-from srbench.metrics.ssim import ssim
+from srbench.errors import ConfigError
+from srbench.images.resize import imresize
+from srbench.metrics.comparison import Comparison
+from srbench.metrics.psnr import PSNR
+from srbench.metrics.ssim import SSIM
 from srbench.protocols import Protocol
 
 __all__ = ["Cost", "Costs", "measure_costs"]
 
 Image = npt.NDArray[np.uint8]
 
-Scores = tuple[float, float]
-Comparison = Callable[[Image, Image, Protocol, int], Scores]
-MakeLR = Callable[[Image, int], Image]
-
 MODEL = "bicubic interpolation in float64, not rounded before the protocol does"
-
-# Full-range luma, as JPEG stores it: 0..255 where BT.601's studio range has 16..235.
-_FULL_RANGE = np.array([0.299, 0.587, 0.114])
 
 
 @dataclass(frozen=True)
@@ -85,134 +78,84 @@ def measure_costs(protocol: Protocol, scale: int = 2) -> Costs:
     """
     dataset = embedded_test()
     hrs = [dataset.hr(image) for image in dataset.image_names()]
+    psnr, ssim = _mean_scores(protocol, hrs, scale)
+    choices = []
+    for setting, instead, other in _variants(protocol, scale):
+        other_psnr, other_ssim = _mean_scores(other, hrs, scale)
+        chosen = _words(protocol, setting, scale)
+        choices.append(Cost(setting, chosen, instead, other_psnr - psnr, other_ssim - ssim))
+    return Costs(MODEL, dataset.name, len(hrs), scale, psnr, ssim, tuple(choices))
 
-    def mean(changed: Protocol, compare: Comparison | None = None, make_lr: MakeLR | None = None) -> Scores:
-        scores = [_score(hr, changed, scale, compare or _COMPARED[changed.color], make_lr) for hr in hrs]
-        return float(np.mean([score[0] for score in scores])), float(np.mean([score[1] for score in scores]))
 
-    base = mean(protocol)
+def _mean_scores(protocol: Protocol, hrs: list[Image], scale: int) -> tuple[float, float]:
+    """Return the mean PSNR and SSIM of bicubic interpolation under a protocol."""
+    scores = []
+    for hr in hrs:
+        sr = imresize(protocol.lr_image(hr, scale), scale, rounding="none") / 255.0
+        comparison = Comparison.under(protocol, protocol.quantise(sr), protocol.reference(hr, scale), scale)
+        scores.append((PSNR()(comparison), SSIM()(comparison)))
+    means = np.mean(scores, axis=0)
+    return float(means[0]), float(means[1])
 
-    def cost(setting: str, chosen: str, instead: str, scores: Scores) -> Cost:
-        return Cost(setting, chosen, instead, scores[0] - base[0], scores[1] - base[1])
 
-    other_quantisation: Literal["round", "truncate"] = "truncate" if protocol.quantisation == "round" else "round"
-    other_rounding: Rounding = "once" if protocol.lr_rounding == "per_pass" else "per_pass"
-    other_padding: Padding = "replicate" if protocol.lr_padding == "symmetric" else "symmetric"
+def _variants(protocol: Protocol, scale: int) -> Iterator[tuple[str, str, Protocol]]:
+    """Yield the setting, the other choice in words, and the protocol with that choice alone changed.
+
+    What contradicts the protocol's other choices is left out.
+    """
     border = protocol.crop(scale)
-    # Luma alone cannot be compared in other colours: there are none. It is downsampled as RGB instead.
-    colors = [
-        cost("color", _CALLED[protocol.color], _CALLED[color], mean(protocol, compare))
-        for color, compare in ({} if protocol.lr_channels == "y" else _OTHERS).items()
-        if color != protocol.color
+    changes: list[tuple[str, dict[str, Any]]] = [
+        *(("color", {"color": color}) for color in _WORDS["color"]),
+        *(("crop_border", {"crop_border": pixels}) for pixels in (0, border + 6)),
+        *(("quantisation", {"quantisation": quantisation}) for quantisation in ("round", "truncate")),
+        ("lr_rounding", {"lr_rounding": "once" if protocol.lr_rounding == "per_pass" else "per_pass"}),
+        *(("lr_padding", {"lr_padding": padding}) for padding in ("symmetric", "replicate")),
+        # The other kernels know neither padding nor another rounding.
+        *(
+            ("lr_kernel", {"lr_kernel": kernel, "lr_padding": "none", "lr_rounding": "per_pass"})
+            for kernel in ("pillow-bicubic", "nearest")
+        ),
+        ("hr_crop", {"hr_crop": 12 * scale if 12 % scale else 12}),
+        *(("ssim_region", {"ssim_region": region}) for region in _WORDS["ssim_region"]),
     ]
     if protocol.lr_channels == "y":
-        rgb = replace(protocol, lr_channels="rgb")
-        colors = [cost("lr_channels", "luma", "RGB", mean(rgb, _on_rounded_luma))]
-    choices = (
-        *colors,
-        cost("crop_border", f"{border} pixels each side", "none", mean(protocol, _uncropped(protocol))),
-        cost(
-            "crop_border", f"{border} pixels each side", f"{border + 6} pixels", mean(protocol, _cropped_more(protocol))
-        ),
-        cost(
-            "quantisation",
-            protocol.quantisation,
-            other_quantisation,
-            mean(replace(protocol, quantisation=other_quantisation)),
-        ),
-        cost("lr_rounding", protocol.lr_rounding, other_rounding, mean(replace(protocol, lr_rounding=other_rounding))),
-        cost("lr_padding", protocol.lr_padding, other_padding, mean(replace(protocol, lr_padding=other_padding))),
-        cost("lr_kernel", protocol.lr_kernel, "Pillow's bicubic", mean(protocol, make_lr=_pillow_lr)),
-        cost(
-            "lr_kernel", protocol.lr_kernel, "every n-th pixel (no antialiasing)", mean(protocol, make_lr=_nearest_lr)
-        ),
-        cost(
-            "ssim_region", "valid", "whole image, border repeated (Matlab's ssim)", mean(protocol, _on_padded(protocol))
-        ),
-    )
-    return Costs(MODEL, dataset.name, len(hrs), scale, *base, choices)
+        # There is no other color of luma alone; it is downsampled as RGB instead.
+        changes.insert(0, ("lr_channels", {"lr_channels": "rgb"}))
+    for setting, change in changes:
+        try:
+            other = replace(protocol, **change)
+        except ConfigError:
+            continue
+        if other.digest != protocol.digest:
+            yield setting, _words(other, setting, scale), other
 
 
-def _score(hr: Image, protocol: Protocol, scale: int, compare: Comparison, make_lr: MakeLR | None) -> Scores:
-    reference = protocol.reference(hr, scale)
-    lr = protocol.lr_image(hr, scale) if make_lr is None else make_lr(reference, scale)
-    sr = imresize(lr, scale, rounding="none") / 255.0
-    return compare(protocol.quantise(sr), reference, protocol, protocol.crop(scale))
+def _words(protocol: Protocol, setting: str, scale: int) -> str:
+    """Return what a protocol chooses, as the table says it."""
+    if setting == "crop_border":
+        border = protocol.crop(scale)
+        return f"{border} pixels each side" if border else "none"
+    if setting == "hr_crop":
+        return "multiples of the scale" if protocol.hr_crop == "scale" else f"multiples of {protocol.hr_crop}"
+    value = getattr(protocol, setting)
+    return _WORDS.get(setting, {}).get(value, str(value))
 
 
-def _compare(a: npt.NDArray[Any], b: npt.NDArray[Any], protocol: Protocol, border: int) -> Scores:
-    options: dict[str, Any] = {"data_range": protocol.data_range, "crop_border": border}
-    similarity = ssim(a, b, window_size=protocol.ssim_window, sigma=protocol.ssim_sigma, **options)
-    return psnr(a, b, **options), similarity
-
-
-def _luma(image: Image) -> npt.NDArray[np.float64]:
-    """Return the luma of an RGB image, or the luma image itself."""
-    return rgb_to_y(image) if image.ndim == 3 else image.astype(np.float64)
-
-
-def _on_luma(sr: Image, hr: Image, protocol: Protocol, border: int) -> Scores:
-    return _compare(_luma(sr), _luma(hr), protocol, border)
-
-
-def _on_full_range(sr: Image, hr: Image, protocol: Protocol, border: int) -> Scores:
-    return _compare(sr @ _FULL_RANGE, hr @ _FULL_RANGE, protocol, border)
-
-
-def _on_rounded_luma(sr: Image, hr: Image, protocol: Protocol, border: int) -> Scores:
-    return _compare(np.rint(_luma(sr)), np.rint(_luma(hr)), protocol, border)
-
-
-def _on_rgb(sr: Image, hr: Image, protocol: Protocol, border: int) -> Scores:
-    channels = [_compare(sr[..., channel], hr[..., channel], protocol, border)[1] for channel in range(3)]
-    return psnr(sr, hr, data_range=protocol.data_range, crop_border=border), float(np.mean(channels))
-
-
-_COMPARED: dict[str, Comparison] = {"y-bt601": _on_luma, "y-bt601-rounded": _on_rounded_luma, "rgb": _on_rgb}
-_OTHERS: dict[str, Comparison] = {
-    "y-bt601": _on_luma,
-    "full-range": _on_full_range,
-    "y-bt601-rounded": _on_rounded_luma,
-    "rgb": _on_rgb,
+_WORDS = {
+    "lr_channels": {"y": "luma", "rgb": "RGB"},
+    "color": {
+        "y-bt601": "BT.601 luma, 16..235",
+        "y-full-range": "full-range luma, 0..255",
+        "y-bt601-rounded": "BT.601 luma rounded to uint8",
+        "rgb": "the three channels of RGB",
+    },
+    "lr_kernel": {
+        "matlab-bicubic": "Matlab's bicubic",
+        "pillow-bicubic": "Pillow's bicubic",
+        "nearest": "every n-th pixel (no antialiasing)",
+    },
+    "ssim_region": {
+        "valid": "whole windows only",
+        "padded": "whole image, border repeated (Matlab's ssim)",
+    },
 }
-_CALLED = {
-    "y-bt601": "BT.601 luma, 16..235",
-    "full-range": "full-range luma, 0..255",
-    "y-bt601-rounded": "BT.601 luma rounded to uint8",
-    "rgb": "the three channels of RGB",
-}
-
-
-def _uncropped(protocol: Protocol) -> Comparison:
-    compare = _COMPARED[protocol.color]
-    return lambda sr, hr, protocol, border: compare(sr, hr, protocol, 0)
-
-
-def _cropped_more(protocol: Protocol) -> Comparison:
-    compare = _COMPARED[protocol.color]
-    return lambda sr, hr, protocol, border: compare(sr, hr, protocol, border + 6)
-
-
-def _on_padded(protocol: Protocol) -> Comparison:
-    compare = _COMPARED[protocol.color]
-
-    def compared(sr: Image, hr: Image, protocol: Protocol, border: int) -> Scores:
-        margin = ((protocol.ssim_window // 2,) * 2,) * 2
-        a, b = (
-            np.pad(crop(image, border), (*margin, *((0, 0),) * (image.ndim - 2)), mode="edge") for image in (sr, hr)
-        )
-        # What is repeated enters SSIM only.
-        return compare(sr, hr, protocol, border)[0], compare(a, b, protocol, 0)[1]
-
-    return compared
-
-
-def _pillow_lr(hr: Image, scale: int) -> Image:
-    from PIL import Image as Pillow
-
-    size = (hr.shape[1] // scale, hr.shape[0] // scale)
-    return np.array(Pillow.fromarray(np.ascontiguousarray(hr)).resize(size, Pillow.Resampling.BICUBIC))
-
-
-def _nearest_lr(hr: Image, scale: int) -> Image:
-    return hr[::scale, ::scale]

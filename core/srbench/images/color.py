@@ -2,20 +2,49 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from srbench.errors import DataError
 
-__all__ = ["BT601_OFFSET", "BT601_WEIGHTS", "ONE_THREAD", "luma_lines", "rgb_to_y"]
+__all__ = [
+    "BT601",
+    "BT601_OFFSET",
+    "BT601_WEIGHTS",
+    "FULL_RANGE",
+    "ONE_THREAD",
+    "LumaFormula",
+    "luma_lines",
+    "rgb_to_y",
+    "round_luma",
+]
 
 BT601_WEIGHTS = (65.481, 128.553, 24.966)
 """What R, G and B in 0..1 add to Y (ITU-R BT.601, studio range)."""
 
 BT601_OFFSET = 16.0
 """Y of black; white is 235."""
+
+
+class LumaFormula(NamedTuple):
+    """How luma follows from RGB.
+
+    Attributes:
+        weights: What one level of R, G and B in 0..255 adds.
+        offset: Luma of black.
+    """
+
+    weights: tuple[float, float, float]
+    offset: float
+
+
+BT601 = LumaFormula((BT601_WEIGHTS[0] / 255.0, BT601_WEIGHTS[1] / 255.0, BT601_WEIGHTS[2] / 255.0), BT601_OFFSET)
+"""Luma in 16..235, as Matlab's `rgb2ycbcr` defines it."""
+
+FULL_RANGE = LumaFormula((0.299, 0.587, 0.114), 0.0)
+"""Luma in 0..255, as JPEG files store it."""
 
 # Lines converted together, so that their float64 copy stays in the cache.
 _STRIP = 32
@@ -25,14 +54,15 @@ _STRIP = 32
 ONE_THREAD = 3072
 
 
-def rgb_to_y(image: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
-    """Return the BT.601 luma of an RGB image, unrounded.
+def rgb_to_y(image: npt.NDArray[Any], formula: LumaFormula = BT601) -> npt.NDArray[np.float64]:
+    """Return the luma of an RGB image, unrounded.
 
     Args:
         image: `(H, W, 3)`, values in 0..255, uint8 or float.
+        formula: Which luma; BT.601 if not given.
 
     Returns:
-        float64 `(H, W)` in 16..235.
+        float64 `(H, W)`, for BT.601 in 16..235.
 
     Raises:
         DataError: If the image is not of shape `(H, W, 3)`.
@@ -44,15 +74,20 @@ def rgb_to_y(image: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
     height, width = image.shape[:2]
     luma = np.empty((height, width))
     for start in range(0, height, _STRIP):
-        luma_lines(image[start : start + _STRIP], luma[start : start + _STRIP])
+        luma_lines(image[start : start + _STRIP], luma[start : start + _STRIP], formula)
     return luma
 
 
-def luma_lines(lines: npt.NDArray[Any], out: npt.NDArray[np.float64]) -> None:
-    """Write the BT.601 luma of a few lines `(n, W, 3)`, as `rgb_to_y` defines it, to a contiguous array `(n, W)`."""
-    weights = np.asarray(BT601_WEIGHTS) / 255.0
+def round_luma(luma: npt.NDArray[np.float64]) -> npt.NDArray[np.uint8]:
+    """Return luma in 0..255 rounded to whole levels, half up, as Matlab rounds it."""
+    return np.floor(luma + 0.5).astype(np.uint8)
+
+
+def luma_lines(lines: npt.NDArray[Any], out: npt.NDArray[np.float64], formula: LumaFormula = BT601) -> None:
+    """Write the luma of a few lines `(n, W, 3)`, as `rgb_to_y` defines it, to a contiguous array `(n, W)`."""
+    weights = np.asarray(formula.weights)
     pixels, found = lines.astype(np.float64).reshape(-1, 3), out.reshape(-1)
     for first in range(0, len(pixels), ONE_THREAD):
         few = slice(first, first + ONE_THREAD)
         np.matmul(pixels[few], weights, out=found[few])
-    out += BT601_OFFSET
+    out += formula.offset

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from srbench.errors import ConfigError, PluginError
 from srbench.images.color import rgb_to_y
 from srbench.models.backbone import Backbone
+from srbench.models.image_batch import image_batch
 from srbench.models.surgery import fold
 from srbench.registry import get_dataset
 from srbench.storage import sha256_bytes, write_atomic
@@ -187,6 +188,4 @@ def _photograph(channels: int, height: int, width: int) -> Tensor:
     On noise some networks multiply the last bits of a sum until both runtimes differ visibly, and float64 from both.
     """
     image = get_dataset("embedded-test").hr("astronaut")[40 : 40 + height, 180 : 180 + width]
-    if channels == 1:
-        return torch.from_numpy(rgb_to_y(image) / 255).float()[None, None]
-    return torch.from_numpy(image.copy()).permute(2, 0, 1)[None].float().div(255)
+    return image_batch(rgb_to_y(image) if channels == 1 else image)

@@ -34,6 +34,8 @@ class Style:
 
 # In the order in which metrics are shown; the first that a board has decides its ranks.
 STYLES = {
+    "psnr": Style("PSNR", "dB", 2, 3),
+    "ssim": Style("SSIM", "", 4, 4),
     "psnr_y": Style("PSNR", "dB", 2, 3),
     "ssim_y": Style("SSIM", "", 4, 4),
     "psnr_rgb": Style("PSNR (RGB)", "dB", 2, 3),

@@ -8,8 +8,9 @@ import numpy as np
 import numpy.typing as npt
 
 from srbench.errors import DataError
+from srbench.metrics.comparison import Comparison
 
-__all__ = ["Metric", "check_images", "check_pair", "check_values", "crop", "prepare"]
+__all__ = ["Metric", "check_pair", "check_values", "crop", "prepare"]
 
 
 @runtime_checkable
@@ -29,11 +30,16 @@ class Metric(Protocol):
     unit: str
     higher_is_better: bool
 
-    def __call__(self, sr: npt.NDArray[np.uint8], hr: npt.NDArray[np.uint8], crop_border: int) -> float:
-        """Return the value for two uint8 RGB images `(H, W, 3)`, `crop_border` pixels cut off each side.
+    def __call__(self, comparison: Comparison) -> float:
+        """Return the value for two images.
 
-        Under a protocol that compares luma alone, they are uint8 luma `(H, W)`; a metric that has no use for that
-        raises DataError.
+        Colour, border, data range and window are decided by the protocol; a metric takes them from the comparison.
+
+        Args:
+            comparison: The SR and the HR image, prepared by a protocol.
+
+        Raises:
+            DataError: If the metric is not defined for these images, e.g. too small ones.
         """
         ...
 
@@ -49,30 +55,6 @@ def check_pair(a: npt.NDArray[Any], b: npt.NDArray[Any], crop_border: int, *, le
             f"images of {a.shape[1]}x{a.shape[0]} pixels are too small for this metric: after cropping {crop_border} "
             f"on each side it needs {least}x{least}"
         )
-
-
-def check_images(
-    metric: str, sr: npt.NDArray[Any], hr: npt.NDArray[Any], crop_border: int, *, least: int = 1, luma: bool = False
-) -> None:
-    """Raise `DataError` unless both are uint8 RGB images `(H, W, 3)` of one size, with `least` pixels left each way.
-
-    With `luma`, images of luma itself, `(H, W)`, will do as well. A float image is refused whatever its values: how it
-    becomes 8 bits is the protocol's choice, not a metric's.
-    """
-    for which, image in (("SR", sr), ("HR", hr)):
-        if image.dtype == np.uint8 and ((image.ndim == 3 and image.shape[2] == 3) or (luma and image.ndim == 2)):
-            continue
-        held = f" with values in {image.min():.4g}..{image.max():.4g}" if image.size else ""
-        what = (
-            "it cannot be had of luma alone: leave this metric out, or evaluate under another protocol"
-            if image.dtype == np.uint8 and image.ndim == 2
-            else "quantise it first, as a protocol does"
-        )
-        raise DataError(
-            f"{metric} compares uint8 RGB images (H, W, 3), 0..255; the {which} image is {image.dtype} {image.shape}"
-            f"{held}; {what}"
-        )
-    check_pair(sr, hr, crop_border, least=least)
 
 
 def check_values(metric: str, image: npt.NDArray[Any], data_range: float) -> None:

@@ -8,10 +8,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from srbench.images.color import BT601_WEIGHTS, ONE_THREAD
-from srbench.metrics.base import check_images, check_pair, check_values, crop
+from srbench.images.color import ONE_THREAD
+from srbench.metrics.base import check_pair, check_values, crop
+from srbench.metrics.comparison import Comparison
 
-__all__ = ["PSNRRGB", "PSNRY", "psnr"]
+__all__ = ["PSNR", "PSNRRGB", "PSNRY", "psnr"]
 
 # Lines compared together, so that their float64 difference stays in the cache.
 _STRIP = 16
@@ -50,46 +51,73 @@ def _decibel(mean_squared_error: float, data_range: float) -> float:
 
 
 class PSNRY:
-    """PSNR on BT.601 luma, peak 255."""
+    """PSNR on the protocol's luma: BT.601, unrounded, unless the protocol compares another."""
 
     name = "psnr_y"
     unit = "dB"
     higher_is_better = True
 
-    def __call__(self, sr: npt.NDArray[np.uint8], hr: npt.NDArray[np.uint8], crop_border: int) -> float:
-        """Return dB for uint8 RGB images `(H, W, 3)`, or for images of luma itself `(H, W)`."""
-        check_images(self.name, sr, hr, crop_border, luma=True)
-        if sr.ndim == 2:
-            return psnr(sr, hr, crop_border=crop_border)
-        # Luma is linear, so the luma of the difference is enough.
-        a, b = crop(sr, crop_border), crop(hr, crop_border)
-        weights = np.asarray(BT601_WEIGHTS) / 255.0
-        total = 0.0
-        for start in range(0, a.shape[0], _STRIP):
-            lines = slice(start, start + _STRIP)
-            # int16 holds -255..255 exactly.
-            difference = np.subtract(a[lines], b[lines], dtype=np.int16).reshape(-1, 3)
-            floats = difference.astype(np.float64)
-            for first in range(0, len(floats), ONE_THREAD):
-                luma = floats[first : first + ONE_THREAD] @ weights
-                total += float(luma @ luma)
-        return _decibel(total / (a.shape[0] * a.shape[1]), 255.0)
+    def __call__(self, comparison: Comparison) -> float:
+        """Return dB."""
+        if comparison.luma_is_rounded:
+            error = _mean_squared_levels(*comparison.luma)
+        else:
+            error = _mean_squared_luma(comparison.sr, comparison.hr, comparison.luma_formula.weights)
+        return _decibel(error, comparison.data_range)
 
 
 class PSNRRGB:
-    """PSNR over the three channels of RGB together, peak 255."""
+    """PSNR over the three channels of RGB together."""
 
     name = "psnr_rgb"
     unit = "dB"
     higher_is_better = True
 
-    def __call__(self, sr: npt.NDArray[np.uint8], hr: npt.NDArray[np.uint8], crop_border: int) -> float:
-        """Return dB for uint8 RGB images `(H, W, 3)`."""
-        check_images(self.name, sr, hr, crop_border)
-        a, b = crop(sr, crop_border), crop(hr, crop_border)
-        total = 0
-        for start in range(0, a.shape[0], _STRIP):
-            lines = slice(start, start + _STRIP)
-            difference = np.subtract(a[lines], b[lines], dtype=np.int16).astype(np.int64).ravel()
-            total += int(difference @ difference)
-        return _decibel(total / a.size, 255.0)
+    def __call__(self, comparison: Comparison) -> float:
+        """Return dB.
+
+        Raises:
+            DataError: If the protocol compares luma alone.
+        """
+        return _decibel(_mean_squared_levels(*comparison.rgb(self.name)), comparison.data_range)
+
+
+class PSNR:
+    """PSNR on what the protocol compares: `psnr_rgb` where that is RGB, else `psnr_y`."""
+
+    name = "psnr"
+    unit = "dB"
+    higher_is_better = True
+
+    def __call__(self, comparison: Comparison) -> float:
+        """Return dB."""
+        metric = PSNRRGB() if comparison.color == "rgb" else PSNRY()
+        return metric(comparison)
+
+
+def _mean_squared_levels(a: npt.NDArray[np.uint8], b: npt.NDArray[np.uint8]) -> float:
+    """Return the mean squared error of two uint8 images; their sum is exact."""
+    total = 0
+    for start in range(0, a.shape[0], _STRIP):
+        lines = slice(start, start + _STRIP)
+        # int16 holds -255..255 exactly.
+        difference = np.subtract(a[lines], b[lines], dtype=np.int16).astype(np.int64).ravel()
+        total += int(difference @ difference)
+    return total / a.size
+
+
+def _mean_squared_luma(
+    a: npt.NDArray[np.uint8], b: npt.NDArray[np.uint8], formula: tuple[float, float, float]
+) -> float:
+    """Return the mean squared error of two RGB images' luma; luma is linear, so that of their difference is enough."""
+    weights = np.asarray(formula)
+    total = 0.0
+    for start in range(0, a.shape[0], _STRIP):
+        lines = slice(start, start + _STRIP)
+        difference = np.subtract(a[lines], b[lines], dtype=np.int16).reshape(-1, 3)
+        floats = difference.astype(np.float64)
+        for first in range(0, len(floats), ONE_THREAD):
+            luma = floats[first : first + ONE_THREAD] @ weights
+            total += float(luma @ luma)
+    height, width = a.shape[:2]
+    return float(total / (height * width))

@@ -9,10 +9,11 @@ import numpy as np
 import numpy.typing as npt
 
 from srbench.errors import DataError
-from srbench.images.color import luma_lines
-from srbench.metrics.base import check_images, check_pair, check_values, crop
+from srbench.images.color import BT601, LumaFormula, luma_lines
+from srbench.metrics.base import check_pair, check_values, crop
+from srbench.metrics.comparison import Comparison
 
-__all__ = ["SSIMRGB", "SSIMY", "gaussian_window", "ssim"]
+__all__ = ["SSIM", "SSIMRGB", "SSIMY", "gaussian_window", "ssim"]
 
 Floats = npt.NDArray[np.float64]
 
@@ -84,7 +85,12 @@ def ssim(
 
 
 def _mean_ssim(
-    a: npt.NDArray[Any], b: npt.NDArray[Any], data_range: float = 255.0, window_size: int = 11, sigma: float = 1.5
+    a: npt.NDArray[Any],
+    b: npt.NDArray[Any],
+    data_range: float,
+    window_size: int,
+    sigma: float,
+    formula: LumaFormula = BT601,
 ) -> float:
     """Return the mean SSIM of two images `(H, W)`, or of the luma of two RGB images `(H, W, 3)`."""
     margin = window_size - 1
@@ -102,7 +108,7 @@ def _mean_ssim(
         shared = margin if top else 0
         maps[:2, :shared] = maps[:2, _BLOCK : _BLOCK + shared]
         for image, found in zip((a, b), maps, strict=False):
-            _single_channel(image[top + shared : top + lines + margin], found[shared : lines + margin])
+            _single_channel(image[top + shared : top + lines + margin], found[shared : lines + margin], formula)
         x, y, squares, product = maps[:, : lines + margin]
         np.multiply(x, x, out=squares)
         np.multiply(y, y, out=product)
@@ -125,9 +131,9 @@ def _mean_ssim(
     return float(total / (height * width))
 
 
-def _single_channel(lines: npt.NDArray[Any], out: Floats) -> None:
+def _single_channel(lines: npt.NDArray[Any], out: Floats, formula: LumaFormula) -> None:
     if lines.ndim == 3:
-        luma_lines(lines, out)
+        luma_lines(lines, out, formula)
     else:
         out[:] = lines
 
@@ -153,28 +159,64 @@ def _sum_of_map(mean_x: Floats, mean_y: Floats, squares: Floats, product: Floats
     return float(np.sum(means))
 
 
+def _under_protocol(comparison: Comparison, a: npt.NDArray[Any], b: npt.NDArray[Any]) -> float:
+    """Return the mean SSIM of two images `(H, W)`, or of the luma of two RGB images, with the protocol's window."""
+    window = comparison.ssim_window
+    if comparison.ssim_region == "padded":
+        margin = ((window // 2,) * 2, (window // 2,) * 2, (0, 0))[: a.ndim]
+        a, b = (np.pad(image, margin, mode="edge") for image in (a, b))
+    else:
+        comparison.check_size(window)
+    return _mean_ssim(a, b, comparison.data_range, window, comparison.ssim_sigma, comparison.luma_formula)
+
+
 class SSIMY:
-    """SSIM on BT.601 luma: 11x11 Gaussian of sigma 1.5, valid region, data range 255."""
+    """SSIM on the protocol's luma: BT.601, unrounded, unless the protocol compares another."""
 
     name = "ssim_y"
     unit = ""
     higher_is_better = True
 
-    def __call__(self, sr: npt.NDArray[np.uint8], hr: npt.NDArray[np.uint8], crop_border: int) -> float:
-        """Return the mean SSIM, at most 1, of uint8 RGB images `(H, W, 3)`, or of images of luma itself `(H, W)`."""
-        check_images(self.name, sr, hr, crop_border, least=11, luma=True)
-        return _mean_ssim(crop(sr, crop_border), crop(hr, crop_border))
+    def __call__(self, comparison: Comparison) -> float:
+        """Return the mean SSIM, at most 1.
+
+        Raises:
+            DataError: If the window does not fit into the images.
+        """
+        # Unrounded luma is converted strip by strip in the filter's loop, which is faster than images of it.
+        pair = comparison.luma if comparison.luma_is_rounded else (comparison.sr, comparison.hr)
+        return _under_protocol(comparison, *pair)
 
 
 class SSIMRGB:
-    """Mean of the SSIM of the three channels of RGB: 11x11 Gaussian of sigma 1.5, valid region, data range 255."""
+    """Mean of the SSIM of the three channels of RGB."""
 
     name = "ssim_rgb"
     unit = ""
     higher_is_better = True
 
-    def __call__(self, sr: npt.NDArray[np.uint8], hr: npt.NDArray[np.uint8], crop_border: int) -> float:
-        """Return the mean SSIM of uint8 RGB images `(H, W, 3)`, at most 1."""
-        check_images(self.name, sr, hr, crop_border, least=11)
-        a, b = crop(sr, crop_border), crop(hr, crop_border)
-        return sum(_mean_ssim(a[..., channel], b[..., channel]) for channel in range(3)) / 3
+    def __call__(self, comparison: Comparison) -> float:
+        """Return the mean SSIM, at most 1.
+
+        Raises:
+            DataError: If the protocol compares luma alone, or the window does not fit into the images.
+        """
+        a, b = comparison.rgb(self.name)
+        return sum(_under_protocol(comparison, a[..., channel], b[..., channel]) for channel in range(3)) / 3
+
+
+class SSIM:
+    """SSIM on what the protocol compares: `ssim_rgb` where that is RGB, else `ssim_y`."""
+
+    name = "ssim"
+    unit = ""
+    higher_is_better = True
+
+    def __call__(self, comparison: Comparison) -> float:
+        """Return the mean SSIM, at most 1.
+
+        Raises:
+            DataError: If the window does not fit into the images.
+        """
+        metric = SSIMRGB() if comparison.color == "rgb" else SSIMY()
+        return metric(comparison)

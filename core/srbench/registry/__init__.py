@@ -16,6 +16,7 @@ from srbench.registry.lookup import (
     list_methods,
     list_metrics,
     list_models,
+    list_protocols,
     list_suites,
     make_method,
     matching,
@@ -28,6 +29,7 @@ from srbench.registry.registries import (
     DATASETS,
     METHODS,
     METRICS,
+    PROTOCOLS,
     SUITES,
     WEIGHTS,
     Registry,
@@ -35,6 +37,7 @@ from srbench.registry.registries import (
     register_dataset,
     register_method,
     register_metric,
+    register_protocol,
 )
 
 __all__ = [
@@ -43,6 +46,7 @@ __all__ = [
     "DATASETS",
     "METHODS",
     "METRICS",
+    "PROTOCOLS",
     "SUITES",
     "WEIGHTS",
     "Registry",
@@ -57,6 +61,7 @@ __all__ = [
     "list_methods",
     "list_metrics",
     "list_models",
+    "list_protocols",
     "list_suites",
     "make_method",
     "matching",
@@ -64,6 +69,7 @@ __all__ = [
     "register_dataset",
     "register_method",
     "register_metric",
+    "register_protocol",
     "suite_file",
     "tagged_source",
 ]

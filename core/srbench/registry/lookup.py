@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from srbench.metrics.base import Metric
     from srbench.models.methods.sharing_method import SharingMethod
 
-from srbench.registry.registries import BACKBONES, BASELINES, DATASETS, METHODS, METRICS, SUITES, WEIGHTS
+from srbench.registry.registries import BACKBONES, BASELINES, DATASETS, METHODS, METRICS, PROTOCOLS, SUITES, WEIGHTS
 
 __all__ = [
     "canonical_name",
@@ -32,6 +32,7 @@ __all__ = [
     "list_methods",
     "list_metrics",
     "list_models",
+    "list_protocols",
     "list_suites",
     "matching",
     "suite_file",
@@ -61,6 +62,11 @@ def list_methods(pattern: str | Sequence[str] = "") -> list[str]:
 def list_metrics(pattern: str | Sequence[str] = "") -> list[str]:
     """Return the names of the installed metrics that match a glob pattern."""
     return matching(METRICS.names(), pattern)
+
+
+def list_protocols(pattern: str | Sequence[str] = "") -> list[str]:
+    """Return the names of the installed protocols that match a glob pattern."""
+    return matching(PROTOCOLS.names(), pattern)
 
 
 def list_datasets(pattern: str | Sequence[str] = "") -> list[str]:

@@ -9,7 +9,7 @@ from srbench.errors import DuplicateNameError, UnknownNameError, suggest
 from srbench.registry import entry_points as plugins
 
 if TYPE_CHECKING:
-    pass
+    from srbench.protocols import Protocol
 
 __all__ = [
     "BACKBONES",
@@ -17,12 +17,14 @@ __all__ = [
     "DATASETS",
     "METHODS",
     "METRICS",
+    "PROTOCOLS",
     "SUITES",
     "WEIGHTS",
     "register_backbone",
     "register_dataset",
     "register_method",
     "register_metric",
+    "register_protocol",
 ]
 
 T = TypeVar("T", bound=Callable[..., Any])
@@ -118,6 +120,8 @@ def _place(obj: Any) -> str:
 def _owner(obj: Any) -> str:
     from importlib.metadata import packages_distributions
 
+    if not hasattr(obj, "__qualname__"):  # an object, whose module is that of its class
+        return "this program"
     top = str(getattr(obj, "__module__", "")).split(".")[0]
     dists = packages_distributions().get(top)
     return dists[0] if dists else f"the module '{top}'"
@@ -136,6 +140,9 @@ METRICS = Registry("metrics", "metric")
 
 
 DATASETS = Registry("datasets", "data set")
+
+
+PROTOCOLS = Registry("protocols", "protocol")
 
 
 SUITES = Registry("suites", "suite")
@@ -222,3 +229,13 @@ def register_dataset(obj: T | None = None, *, name: str | None = None) -> Any:
         DuplicateNameError: The name is taken; both distributions are named.
     """
     return _decorator(DATASETS, obj, name)
+
+
+def register_protocol(protocol: Protocol) -> Protocol:
+    """Register a `Protocol` under its name, and return it.
+
+    Raises:
+        DuplicateNameError: The name is taken by a protocol that differs.
+    """
+    PROTOCOLS.add(protocol.name, protocol)
+    return protocol

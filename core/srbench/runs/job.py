@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 import errno
-import tempfile
 import time
 import traceback
 import warnings
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from srbench.errors import SRBenchError, WeightsError
 from srbench.evaluation.options import TilingWarning
-from srbench.images.crops import crop_box
 from srbench.results.cost_figures import CostFigures
-from srbench.results.records import MetricKind, Record, Training, TrainingTrace, slugify
+from srbench.results.records import MetricKind, Record, Training, TrainingTrace
+from srbench.runs.page_crops import PageCrops
 from srbench.runs.plan import CellPlan, ModelPlan, TrainingPlan
 from srbench.runs.recording import ModelFacts, cell_record, cost_figures, executed, failed_record, hardware, licences
 from srbench.storage import sha256_file
@@ -26,13 +25,10 @@ if TYPE_CHECKING:
     import pandas as pd
     from numpy.typing import NDArray
 
-    from srbench.data.datasets import Dataset
     from srbench.models.backbone import Backbone
     from srbench.training.train import TrainResult
 
 __all__ = ["DiskFull", "Finished", "Job", "Progress", "perform"]
-
-CROP = 96  # side of a crop in HR pixels
 
 
 @dataclass(frozen=True)
@@ -237,7 +233,7 @@ def _sharing_outputs(cells: Sequence[CellPlan]) -> list[CellPlan]:
 def _evaluate(job: Job, cells: Sequence[CellPlan], state: _State, emit: Emit) -> list[Finished]:
     """Measure cells that differ in the protocol only, with one pass of the network."""
     from srbench.data.datasets import open_dataset
-    from srbench.evaluation.evaluate import evaluate
+    from srbench.evaluation.evaluate import evaluate_protocols
     from srbench.registry import get_metric
 
     data, scale = cells[0].data, cells[0].scale
@@ -250,10 +246,10 @@ def _evaluate(job: Job, cells: Sequence[CellPlan], state: _State, emit: Emit) ->
         label = f"x{scale}, {label}"
     emit(Progress("evaluate", 0, data.images, label))
     started = time.perf_counter()
-    crops: list[dict[str, NDArray[np.uint8]]] = [{} for _ in cells]
-    with tempfile.TemporaryDirectory(prefix="srbench-") as folder, warnings.catch_warnings():
+    crops = PageCrops(scale) if dataset.redistributable else None
+    with warnings.catch_warnings():
         warnings.simplefilter("ignore", TilingWarning)  # what it says is in the record
-        tables = evaluate(
+        evaluations = evaluate_protocols(
             network,
             dataset,
             scale,
@@ -262,27 +258,24 @@ def _evaluate(job: Job, cells: Sequence[CellPlan], state: _State, emit: Emit) ->
             device=job.device,
             threads=job.threads,
             progress=lambda _, done, total: emit(Progress("evaluate", done, total, label)),
-            save_images=Path(folder) if dataset.redistributable else None,
+            collect=crops,
             inference=cells[0].inference,
         )
-        if dataset.redistributable:
-            crops = [_crops(Path(folder, protocol.name), dataset, protocol, scale) for protocol in protocols]
     seconds = round(time.perf_counter() - started, 3)
     cost = executed(network, dataset, scale, protocols[0], state.facts.cost or CostFigures())
-    columns = [metric.name for metric in metrics]
     measured = []
-    for cell, table, images in zip(cells, tables, crops, strict=True):
+    for cell, found in zip(cells, evaluations, strict=True):
         record = cell_record(
             job.model,
             cell,
             status="ok",
-            images=len(table),
-            metrics={name: float(table[name].mean()) for name in columns},
+            images=len(found.table),
+            metrics=found.means,
             metric_kinds={
                 metric.name: MetricKind(unit=metric.unit, higher_is_better=metric.higher_is_better)
                 for metric in metrics
             },
-            tile_error=table.attrs["tile_error"],
+            tile_error=None if found.tile_error is None else asdict(found.tile_error),
             redistributable=dataset.redistributable,
             licence=licences(dataset),
             **state.facts.fields() | {"cost": cost},
@@ -290,26 +283,9 @@ def _evaluate(job: Job, cells: Sequence[CellPlan], state: _State, emit: Emit) ->
         speed = {
             "schema_version": 1,
             "hardware": hardware(job.device, job.threads),
-            "forward_seconds": {str(row["image"]): float(row["forward_seconds"]) for _, row in table.iterrows()},
+            "forward_seconds": found.forward_seconds,
             "wall_seconds": seconds,
             "protocols": [protocol.name for protocol in protocols],  # that those seconds were spent on
         }
-        measured.append(Finished(record, table[["image", *columns]], images, speed))
+        measured.append(Finished(record, found.scores, crops.under(found.protocol) if crops else {}, speed))
     return measured
-
-
-def _crops(folder: Path, dataset: Dataset, protocol: Any, scale: int) -> dict[str, NDArray[np.uint8]]:
-    """Cut the liveliest part out of every image: chosen on the HR image, so the same for every model."""
-    from srbench.images.files import read_rgb
-
-    found: dict[str, NDArray[np.uint8]] = {}
-    for name in dataset.image_names():
-        hr = protocol.reference(dataset.hr(name), scale, grey=dataset.is_grey(name))
-        if hr.ndim == 2:  # luma; its SR image was saved in grey
-            hr = hr[..., None].repeat(3, 2)
-        top, left, bottom, right = crop_box(hr, CROP, scale)
-        sr = read_rgb(folder / f"{name}.png")
-        stem = slugify(name)
-        found[f"{stem}.hr.png"] = hr[top:bottom, left:right]
-        found[f"{stem}.sr.png"] = sr[top:bottom, left:right]
-    return found

@@ -49,7 +49,7 @@ class Progress:
 
 
 class Validator:
-    """Measure a network on held-out images, leaving no trace in the training."""
+    """Measure a network on held-out images by the protocol's own metrics, leaving no trace in the training."""
 
     def __init__(
         self, val: str | Path | Dataset, scales: tuple[int, ...], protocol: str, device: str, threads: int
@@ -60,7 +60,7 @@ class Validator:
 
         self.dataset = open_dataset(val) if isinstance(val, str | Path) else val
         self.protocol = get_protocol(protocol)
-        self.metrics = [get_metric(name) for name in ("psnr_y", "ssim_y")]
+        self.metrics = [get_metric(name) for name in self.protocol.metrics]
         self.scales, self.device, self.threads = scales, device, threads
 
     def __call__(self, net: Any) -> dict[str, float]:
@@ -74,11 +74,10 @@ class Validator:
         means: dict[str, float] = {}
         for scale in self.scales:
             deployed = net.at_scale(scale) if len(self.scales) > 1 else net
-            table = evaluate(
+            evaluation = evaluate(
                 deployed, self.dataset, scale, self.protocol, self.metrics, device=self.device, threads=self.threads
             )
-            for metric in self.metrics:
-                means[f"{metric.name} x{scale}"] = float(table[metric.name].mean())
+            means |= {f"{name} x{scale}": mean for name, mean in evaluation.means.items()}
         net.train(training)
         restore_random_state(state, device)
         return means

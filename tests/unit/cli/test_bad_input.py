@@ -105,7 +105,7 @@ CASES = [
     (TRAIN.format(model="'edsr_tiny+ps(ratoi=1/2)'"), "no argument 'ratoi'; did you mean 'ratio'?"),
     (TRAIN.format(model="drrn_b1u9+ps.author"), "leave the tag out"),
     (BICUBIC.replace("matlab-y", "matlab"), "unknown protocol 'matlab'; did you mean 'matlab-y'?"),
-    (BICUBIC + " --metrics psnr", "unknown metric 'psnr'; did you mean 'psnr_y'?"),
+    (BICUBIC + " --metrics psnr_x", "unknown metric 'psnr_x'; did you mean 'psnr"),
     (BICUBIC + " --metrics ,", "no metric to compute"),
     (BICUBIC.replace("images", "Set55"), "unknown data set 'Set55'"),
     (TINY + " --protocol matlab", "unknown protocol 'matlab'; did you mean 'matlab-y'?"),

@@ -7,10 +7,11 @@ import dataclasses
 import numpy as np
 import pytest
 
-from srbench.errors import ConfigError, DataError, UnknownNameError
+from srbench.errors import ConfigError, DataError, DuplicateNameError, PluginError, UnknownNameError
 from srbench.evaluation.protocol_costs import measure_costs
 from srbench.images.color import rgb_to_y
-from srbench.protocols import Protocol, get_protocol, list_protocols
+from srbench.protocols import Protocol, get_protocol
+from srbench.registry import PROTOCOLS, list_protocols, register_protocol
 
 
 def test_protocols_cannot_be_changed() -> None:
@@ -32,12 +33,100 @@ def test_the_digests_stay_what_they_are() -> None:
 def test_every_setting_enters_the_digest_and_the_name_does_not() -> None:
     base = get_protocol("matlab-y")
     assert dataclasses.replace(base, name="other").digest == base.digest
-    other: dict[str, object] = {"data_range": 219, "ssim_window": 9, "ssim_sigma": 2.0}
-    for field in dataclasses.fields(Protocol):
-        if field.name != "name":
-            changed = dataclasses.replace(base, **{field.name: other.get(field.name, "changed")})  # type: ignore[arg-type]
-            assert changed.digest != base.digest, field.name
-            assert (changed.lr_digest != base.lr_digest) == field.name.startswith(("lr_", "hr_")), field.name
+    changes: dict[str, dict[str, object]] = {
+        "lr_channels": {"color": "y-bt601-rounded"},
+        "lr_kernel": {"lr_kernel": "nearest", "lr_padding": "none"},
+        "lr_padding": {"lr_padding": "replicate"},
+        "lr_rounding": {"lr_rounding": "once"},
+        "hr_crop": {"hr_crop": 12},
+        "quantisation": {"quantisation": "truncate"},
+        "color": {"color": "rgb"},
+        "crop_border": {"crop_border": 4},
+        "data_range": {"data_range": 219},
+        "ssim_window": {"ssim_window": 9},
+        "ssim_sigma": {"ssim_sigma": 2.0},
+        "ssim_region": {"ssim_region": "padded"},
+        "sr_size": {"sr_size": "resized"},
+    }
+    assert {"name", *changes} == {field.name for field in dataclasses.fields(Protocol)}
+    for field, change in changes.items():
+        start = base
+        if field == "lr_channels":  # luma alone is always rounded
+            start = dataclasses.replace(base, color="y-bt601-rounded")
+            change = {"lr_channels": "y"}
+        changed = dataclasses.replace(start, **change)  # type: ignore[arg-type]
+        assert changed.digest != start.digest, field
+        assert (changed.lr_digest != start.lr_digest) == field.startswith(("lr_", "hr_")), field
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"color": "yuv"}, "protocol 'mine': color is one of y-bt601, y-bt601-rounded, y-full-range, rgb, got 'yuv'"),
+        ({"hr_crop": 0}, "hr_crop is a whole number of 1 or more, or 'scale', got 0"),
+        ({"crop_border": -1}, "crop_border is a whole number of 0 or more, or 'scale', got -1"),
+        ({"crop_border": True}, "got True"),
+        ({"data_range": 1.0}, "data_range is a whole number of 1 or more, got 1.0"),
+        ({"ssim_window": 10}, "ssim_window is an odd number of 3 or more, got 10"),
+        ({"ssim_sigma": 0}, "ssim_sigma is a number of pixels above 0, got 0"),
+        ({"lr_channels": "y"}, "color is y-bt601-rounded, not y-bt601"),
+        ({"lr_padding": "none"}, "needs lr_padding symmetric or replicate"),
+        ({"lr_kernel": "nearest"}, "lr_kernel nearest takes lr_padding none and lr_rounding per_pass"),
+    ],
+)
+def test_values_that_make_no_protocol_are_sentences(change: dict[str, object], words: str) -> None:
+    with pytest.raises(ConfigError, match=words):
+        Protocol("mine", **change)  # type: ignore[arg-type]
+
+
+def test_hr_images_are_cut_to_the_number_that_a_protocol_names() -> None:
+    protocol = Protocol("cut-to-12", hr_crop=12)
+    hr = np.zeros((37, 50, 3), dtype=np.uint8)
+    assert [protocol.reference(hr, scale).shape for scale in (2, 3, 4)] == [(36, 48, 3)] * 3
+    with pytest.raises(ConfigError, match="hr_crop is 12, which scale 5 does not divide"):
+        protocol.reference(hr, 5)
+    with pytest.raises(DataError, match="50x11 pixels is too small for hr_crop 12"):
+        protocol.reference(hr[:11], 2)
+
+
+def test_the_other_kernels_are_pillows_and_every_nth_pixel(seed: int) -> None:
+    from PIL import Image
+
+    hr = np.random.default_rng(seed).integers(0, 256, (24, 36, 3), dtype=np.uint8)
+    pillow = Protocol("p", lr_kernel="pillow-bicubic", lr_padding="none").lr_image(hr, 3)
+    assert np.array_equal(pillow, np.asarray(Image.fromarray(hr).resize((12, 8), Image.Resampling.BICUBIC)))
+    assert np.array_equal(Protocol("n", lr_kernel="nearest", lr_padding="none").lr_image(hr, 3), hr[::3, ::3])
+
+
+def test_each_protocol_names_its_metrics() -> None:
+    assert {name: get_protocol(name).primary_metric for name in list_protocols()} == {
+        "matlab-y": "psnr_y",
+        "truncate-y": "psnr_y",
+        "lapsrn-double": "psnr_y",
+        "ntire": "psnr_rgb",
+        "y-only": "psnr_y",
+    }
+
+
+def test_a_registered_protocol_is_found_and_a_taken_name_is_refused() -> None:
+    mine = Protocol("uncropped-y", crop_border=0)
+    try:
+        assert register_protocol(mine) is mine
+        register_protocol(Protocol("uncropped-y", crop_border=0))  # equal choices
+        assert get_protocol("uncropped-y") == mine
+        assert "uncropped-y" in list_protocols("*y")
+        with pytest.raises(DuplicateNameError, match="'uncropped-y' is already registered"):
+            register_protocol(Protocol("uncropped-y"))
+    finally:
+        PROTOCOLS.remove("uncropped-y")
+    with pytest.raises(DuplicateNameError, match=r"protocol 'ntire' is already contributed by sr-bench"):
+        register_protocol(Protocol("ntire"))
+    PROTOCOLS.add("other-name", mine)
+    try:
+        with pytest.raises(PluginError, match="registered as protocol 'other-name' is the protocol 'uncropped-y'"):
+            get_protocol("other-name")
+    finally:
+        PROTOCOLS.remove("other-name")
 
 
 def test_an_unknown_protocol_suggests_the_nearest() -> None:
@@ -124,7 +213,13 @@ def test_costs_are_measured_under_every_protocol(name: str) -> None:
     costs = measure_costs(get_protocol(name))
     by_choice = {(cost.setting, cost.instead): cost.psnr for cost in costs.choices}
     assert by_choice["quantisation", "truncate"] < 0
-    assert {setting for setting, _ in by_choice} >= {"crop_border", "lr_rounding", "lr_kernel", "ssim_region"}
+    assert {setting for setting, _ in by_choice} >= {
+        "crop_border",
+        "lr_rounding",
+        "lr_kernel",
+        "hr_crop",
+        "ssim_region",
+    }
     assert all(np.isfinite(psnr) for psnr in by_choice.values())
 
 

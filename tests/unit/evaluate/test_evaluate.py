@@ -15,12 +15,13 @@ from torch import Tensor, nn
 
 from srbench.data.folders import FolderDataset
 from srbench.errors import ConfigError, DataError, UnknownNameError
-from srbench.evaluation.evaluate import evaluate
+from srbench.evaluation.evaluate import evaluate, evaluate_protocols
 from srbench.images.files import read_rgb, write_png
 from srbench.images.resize import imresize
+from srbench.metrics.comparison import Comparison
 from srbench.metrics.psnr import PSNRY
 from srbench.metrics.ssim import SSIMY
-from srbench.protocols import get_protocol
+from srbench.protocols import Protocol, get_protocol
 
 Image = npt.NDArray[np.uint8]
 MATLAB = get_protocol("matlab-y")
@@ -56,24 +57,24 @@ def dataset(tmp_path: Path, seed: int) -> FolderDataset:
 
 @pytest.mark.parametrize("scale", [1, 2, 3])
 def test_scores_are_those_of_the_metrics_on_the_images(dataset: FolderDataset, scale: int) -> None:
-    frame = evaluate(Nearest(), dataset, scale, MATLAB, METRICS)
+    frame = evaluate(Nearest(), dataset, scale, MATLAB, METRICS).table
     assert list(frame.columns) == ["image", "psnr_y", "ssim_y", "forward_seconds"]
     assert frame["image"].tolist() == dataset.image_names()
     assert (frame["forward_seconds"] > 0).all()
     for row in frame.to_dict(orient="records"):
         hr = MATLAB.mod_crop(dataset.hr(row["image"]), scale)
         sr = MATLAB.lr_image(hr, scale).repeat(scale, axis=0).repeat(scale, axis=1)
-        assert row["psnr_y"] == PSNRY()(sr, hr, scale)
-        assert row["ssim_y"] == SSIMY()(sr, hr, scale)
+        assert row["psnr_y"] == PSNRY()(Comparison.under(MATLAB, sr, hr, scale))
+        assert row["ssim_y"] == SSIMY()(Comparison.under(MATLAB, sr, hr, scale))
         if scale == 1:
             assert row["psnr_y"] == math.inf
 
 
 def test_the_protocol_decides_the_rounding(dataset: FolderDataset) -> None:
     model = Nearest(lambda image: image + 0.6 / 255)
-    rounded = evaluate(model, dataset, 2, MATLAB, METRICS)
-    truncated = evaluate(model, dataset, 2, get_protocol("truncate-y"), METRICS)
-    plain = evaluate(Nearest(), dataset, 2, MATLAB, METRICS)
+    rounded = evaluate(model, dataset, 2, MATLAB, METRICS).table
+    truncated = evaluate(model, dataset, 2, get_protocol("truncate-y"), METRICS).table
+    plain = evaluate(Nearest(), dataset, 2, MATLAB, METRICS).table
     assert truncated["psnr_y"].tolist() == plain["psnr_y"].tolist()
     assert rounded["psnr_y"].tolist() != plain["psnr_y"].tolist()
 
@@ -83,16 +84,17 @@ def test_several_protocols_give_the_same_numbers_with_one_pass_per_image(
 ) -> None:
     model = Nearest(lambda image: image + 0.6 / 255)
     protocols = [MATLAB, get_protocol("truncate-y")]
-    together = evaluate(model, dataset, 2, protocols, METRICS, save_images=tmp_path / "together")
+    together = evaluate_protocols(model, dataset, 2, protocols, METRICS, save_images=tmp_path / "together")
     assert len(model.threads) == 5, "forward passes of 5 images"
-    for protocol, table in zip(protocols, together, strict=True):
+    for protocol, found in zip(protocols, together, strict=True):
         alone = evaluate(model, dataset, 2, protocol, METRICS, save_images=tmp_path / protocol.name)
-        assert table.drop(columns="forward_seconds").equals(alone.drop(columns="forward_seconds"))
+        assert found.protocol is protocol
+        assert found.scores.equals(alone.scores)
         for image in dataset.image_names():
             saved = (tmp_path / "together" / protocol.name / f"{image}.png").read_bytes()
             assert saved == (tmp_path / protocol.name / f"{image}.png").read_bytes()
     assert len(model.threads) == 15
-    assert not together[0].drop(columns="forward_seconds").equals(together[1].drop(columns="forward_seconds"))
+    assert not together[0].scores.equals(together[1].scores)
 
 
 def test_protocols_that_cannot_share_outputs_are_refused(dataset: FolderDataset) -> None:
@@ -100,16 +102,50 @@ def test_protocols_that_cannot_share_outputs_are_refused(dataset: FolderDataset)
     for protocols, words in (([MATLAB, other], "different LR images"), ([MATLAB] * 2, "twice"), ([], "no protocol")):
         model = Nearest()
         with pytest.raises(ConfigError, match=words):
-            evaluate(model, dataset, 2, protocols, METRICS)
+            evaluate_protocols(model, dataset, 2, protocols, METRICS)
         assert not model.threads
 
 
 def test_saved_images_are_those_that_were_scored(dataset: FolderDataset, tmp_path: Path) -> None:
-    frame = evaluate(Nearest(), dataset, 2, MATLAB, METRICS, save_images=tmp_path / "sr")
+    frame = evaluate(Nearest(), dataset, 2, MATLAB, METRICS, save_images=tmp_path / "sr").table
     assert sorted(path.name for path in (tmp_path / "sr").iterdir()) == [f"{n}.png" for n in dataset.image_names()]
     for row in frame.to_dict(orient="records"):
         saved = read_rgb(tmp_path / "sr" / f"{row['image']}.png")
-        assert PSNRY()(saved, MATLAB.mod_crop(dataset.hr(row["image"]), 2), 2) == row["psnr_y"]
+        assert (
+            PSNRY()(Comparison.under(MATLAB, saved, MATLAB.mod_crop(dataset.hr(row["image"]), 2), 2)) == row["psnr_y"]
+        )
+
+
+def test_the_collector_is_given_the_images_that_were_compared(dataset: FolderDataset, tmp_path: Path) -> None:
+    given: dict[tuple[str, str], tuple[Image, Image]] = {}
+
+    def collect(protocol: Protocol, name: str, sr: Image, hr: Image) -> None:
+        assert (protocol.name, name) not in given
+        given[protocol.name, name] = (sr, hr)
+
+    protocols = [MATLAB, get_protocol("truncate-y")]
+    evaluate_protocols(Nearest(), dataset, 2, protocols, METRICS, collect=collect, save_images=tmp_path / "sr")
+    assert set(given) == {(protocol.name, name) for protocol in protocols for name in dataset.image_names()}
+    for (protocol_name, name), (sr, hr) in given.items():
+        assert np.array_equal(sr, read_rgb(tmp_path / "sr" / protocol_name / f"{name}.png"))
+        assert np.array_equal(hr, MATLAB.mod_crop(dataset.hr(name), 2))
+
+
+def test_an_error_of_the_collector_stops_the_evaluation(dataset: FolderDataset) -> None:
+    def collect(*_: object) -> None:
+        raise ValueError("full")
+
+    with pytest.raises(ValueError, match="full"):
+        evaluate(Nearest(), dataset, 2, MATLAB, METRICS, collect=collect)
+
+
+def test_an_evaluation_is_one_object(dataset: FolderDataset) -> None:
+    found = evaluate(Nearest(), dataset, 2, MATLAB, METRICS)
+    assert (found.dataset, found.scale, found.protocol, found.tile_error) == ("hr", 2, MATLAB, None)
+    assert found.images == dataset.image_names() == list(found.forward_seconds)
+    assert list(found.scores.columns) == ["image", "psnr_y", "ssim_y"]
+    assert found.means == {name: found.table[name].mean() for name in ("psnr_y", "ssim_y")}
+    assert all(seconds > 0 for seconds in found.forward_seconds.values())
 
 
 @pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
@@ -131,14 +167,14 @@ def test_a_wrong_size_is_an_error_that_names_both(dataset: FolderDataset) -> Non
 
 
 def test_values_outside_0_to_1_are_clamped(dataset: FolderDataset) -> None:
-    frame = evaluate(Nearest(lambda image: (image - 0.5) * 1e6), dataset, 2, MATLAB, METRICS)
+    frame = evaluate(Nearest(lambda image: (image - 0.5) * 1e6), dataset, 2, MATLAB, METRICS).table
     assert frame["psnr_y"].between(0, 60).all()
 
 
 def test_a_filter_takes_names_or_a_predicate(dataset: FolderDataset) -> None:
-    by_name = evaluate(Nearest(), dataset, 2, MATLAB, METRICS, image_filter=["image3", "image1"])
+    by_name = evaluate(Nearest(), dataset, 2, MATLAB, METRICS, image_filter=["image3", "image1"]).table
     assert by_name["image"].tolist() == ["image1", "image3"]
-    by_rule = evaluate(Nearest(), dataset, 2, MATLAB, METRICS, image_filter=lambda name: name > "image2")
+    by_rule = evaluate(Nearest(), dataset, 2, MATLAB, METRICS, image_filter=lambda name: name > "image2").table
     assert by_rule["image"].tolist() == ["image3", "image4"]
     with pytest.raises(UnknownNameError, match="did you mean 'image"):
         evaluate(Nearest(), dataset, 2, MATLAB, METRICS, image_filter=["image9"])
@@ -194,9 +230,9 @@ def test_shipped_lr_files_are_used_only_when_asked_for(dataset: FolderDataset, t
         lr = 255 - dataset.lr(name, 2, MATLAB)
         write_png(lr, tmp_path / "both" / "LR" / "X2" / f"{name}.png")
     both = FolderDataset(tmp_path / "both")
-    generated = evaluate(Nearest(), both, 2, MATLAB, METRICS)
-    shipped = evaluate(Nearest(), both, 2, MATLAB, METRICS, lr="shipped")
-    inverted = evaluate(Nearest(lambda image: 1 - image), both, 2, MATLAB, METRICS)
+    generated = evaluate(Nearest(), both, 2, MATLAB, METRICS).table
+    shipped = evaluate(Nearest(), both, 2, MATLAB, METRICS, lr="shipped").table
+    inverted = evaluate(Nearest(lambda image: 1 - image), both, 2, MATLAB, METRICS).table
     assert shipped["psnr_y"].tolist() == inverted["psnr_y"].tolist()
     assert (shipped["psnr_y"] < generated["psnr_y"]).all()
 

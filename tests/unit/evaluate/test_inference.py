@@ -157,9 +157,10 @@ def test_a_receptive_field_declared_too_small_is_warned_of(dataset: FolderDatase
     model = Blur(20)
     model.receptive_field = 2
     with pytest.warns(TilingWarning, match=r"it is declared too small; against .* at most \d\.\de-0"):
-        table = evaluate(model, dataset, 2, MATLAB, [PSNRY()], inference=InferenceOptions(tile=16))
-    assert table.attrs["tile_error"]["bounded"]
-    assert table.attrs["tile_error"]["largest"] > 1e-3
+        found = evaluate(model, dataset, 2, MATLAB, [PSNRY()], inference=InferenceOptions(tile=16))
+    assert found.tile_error is not None
+    assert found.tile_error.bounded
+    assert found.tile_error.largest > 1e-3
 
 
 def test_the_error_of_tiles_is_measured_on_the_first_image_that_is_cut(tmp_path: Path) -> None:
@@ -167,8 +168,9 @@ def test_the_error_of_tiles_is_measured_on_the_first_image_that_is_cut(tmp_path:
     for name, side in (("a", 24), ("b", 96)):
         write_png(generator.integers(0, 256, (side, side, 3), dtype=np.uint8), tmp_path / f"{name}.png")
     with pytest.warns(TilingWarning, match="has no bound"):
-        table = evaluate(Mean(), FolderDataset(tmp_path), 2, MATLAB, [PSNRY()], inference=InferenceOptions(tile=16))
-    assert table.attrs["tile_error"]["region"] == (48, 48)
+        found = evaluate(Mean(), FolderDataset(tmp_path), 2, MATLAB, [PSNRY()], inference=InferenceOptions(tile=16))
+    assert found.tile_error is not None
+    assert found.tile_error.region == (48, 48)
 
 
 def test_a_network_without_a_bound_is_warned_of_and_its_error_measured(dataset: FolderDataset) -> None:
@@ -176,18 +178,20 @@ def test_a_network_without_a_bound_is_warned_of_and_its_error_measured(dataset: 
     with pytest.warns(
         TilingWarning, match=r"does not cover its receptive field, which has no bound .* at most \d\.\de-0"
     ):
-        table = evaluate(Mean(), dataset, 2, MATLAB, [PSNRY()], inference=options)
-    measured = table.attrs["tile_error"]
-    assert not measured["bounded"]
-    assert 1e-4 < measured["largest"] < 1
-    assert measured["region"] == (64, 64)
+        found = evaluate(Mean(), dataset, 2, MATLAB, [PSNRY()], inference=options)
+    measured = found.tile_error
+    assert measured is not None
+    assert not measured.bounded
+    assert 1e-4 < measured.largest < 1
+    assert measured.region == (64, 64)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        table = evaluate(Blur(), dataset, 2, MATLAB, [PSNRY()], inference=options)
-    assert table.attrs["tile_error"]["largest"] <= 1e-6
+        found = evaluate(Blur(), dataset, 2, MATLAB, [PSNRY()], inference=options)
+    assert found.tile_error is not None
+    assert found.tile_error.largest <= 1e-6
     whole = evaluate(Blur(), dataset, 2, MATLAB, [PSNRY()])
-    assert whole.attrs["tile_error"] is None
-    assert table["psnr_y"].tolist() == pytest.approx(whole["psnr_y"].tolist(), abs=1e-3)
+    assert whole.tile_error is None
+    assert found.table["psnr_y"].tolist() == pytest.approx(whole.table["psnr_y"].tolist(), abs=1e-3)
 
 
 def test_a_network_whose_output_has_another_size_is_refused_in_tiles() -> None:
@@ -300,7 +304,7 @@ def test_a_baseline_without_parameters_keeps_its_own_numbers(dataset: FolderData
         evaluate(bicubic, dataset, 2, MATLAB, [PSNRY()], inference=InferenceOptions(dtype=dtype))
         for dtype in ("fp32", "bf16")
     )
-    assert plain["psnr_y"].tolist() == half["psnr_y"].tolist()
+    assert plain.scores.equals(half.scores)
 
 
 def test_channels_last_changes_rounding_at_most(seed: int) -> None:
@@ -328,7 +332,8 @@ def test_all_options_together(dataset: FolderDataset, seed: int) -> None:
     options = InferenceOptions.model_validate({**ALL, "compile": False})
 
     def psnr(options: InferenceOptions) -> list[float]:
-        return [float(value) for value in evaluate(model, dataset, 2, MATLAB, [PSNRY()], inference=options)["psnr_y"]]
+        found = evaluate(model, dataset, 2, MATLAB, [PSNRY()], inference=options)
+        return [float(value) for value in found.table["psnr_y"]]
 
     together = psnr(options)
     # The two options that change figures visibly are in effect: all options without either give others.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,16 +19,23 @@ from srbench.errors import DataError, NetworkError, PluginError, WeightsError
 from srbench.images.files import read_rgb
 from srbench.images.resize import imresize
 from srbench.metrics.base import Metric
+from srbench.metrics.comparison import Comparison
 from srbench.metrics.lpips.alexnet import ALEXNET, FEATURES, alexnet_file
 from srbench.metrics.lpips.metric import LEAST, LPIPS, lpips_distance
 from srbench.metrics.niqe.metric import NIQE
 from srbench.metrics.psnr import PSNRRGB, psnr
 from srbench.metrics.resources import metric_files
 from srbench.metrics.ssim import SSIMRGB, ssim
+from srbench.protocols import get_protocol
 from srbench.registry import get_metric, list_metrics
 
 Image = npt.NDArray[np.uint8]
-NAMES = ["lpips", "niqe", "psnr_rgb", "psnr_y", "ssim_rgb", "ssim_y"]
+NAMES = ["lpips", "niqe", "psnr", "psnr_rgb", "psnr_y", "ssim", "ssim_rgb", "ssim_y"]
+
+
+def score(metric: Metric, sr: Any, hr: Any, crop_border: int = 0) -> float:
+    protocol = replace(get_protocol("matlab-y"), crop_border=crop_border)
+    return metric(Comparison.under(protocol, sr, hr, 2))
 
 
 def random_pair(seed: int, height: int, width: int) -> tuple[Image, Image]:
@@ -84,7 +92,7 @@ def test_all_are_registered_with_unit_and_direction() -> None:
     found = {name: get_metric(name) for name in NAMES}
     assert all(isinstance(metric, Metric) and metric.name == name for name, metric in found.items())
     assert {name for name, metric in found.items() if not metric.higher_is_better} == {"lpips", "niqe"}
-    assert {name for name, metric in found.items() if metric.unit == "dB"} == {"psnr_rgb", "psnr_y"}
+    assert {name for name, metric in found.items() if metric.unit == "dB"} == {"psnr", "psnr_rgb", "psnr_y"}
 
 
 @pytest.mark.parametrize("crop_border", [0, 2, 4])
@@ -93,41 +101,43 @@ def test_rgb_agrees_with_basicsr(basicsr_metrics: Any, seed: int, height: int, w
     sr, hr = random_pair(seed, height, width)
     pair = (sr[..., ::-1], hr[..., ::-1])
     theirs = basicsr_metrics.calculate_psnr(*pair, crop_border=crop_border)
-    assert PSNRRGB()(sr, hr, crop_border) == pytest.approx(theirs, abs=1e-9)
+    assert score(PSNRRGB(), sr, hr, crop_border) == pytest.approx(theirs, abs=1e-9)
     theirs = basicsr_metrics.calculate_ssim(*pair, crop_border=crop_border)
-    assert SSIMRGB()(sr, hr, crop_border) == pytest.approx(theirs, abs=1e-9)
+    assert score(SSIMRGB(), sr, hr, crop_border) == pytest.approx(theirs, abs=1e-9)
 
 
 def test_rgb_agrees_with_scikit_image(seed: int) -> None:
     metrics = pytest.importorskip("skimage.metrics")
     sr, hr = random_pair(seed, 75, 101)
-    assert PSNRRGB()(sr, hr, 0) == pytest.approx(metrics.peak_signal_noise_ratio(hr, sr, data_range=255), abs=1e-9)
+    assert score(PSNRRGB(), sr, hr, 0) == pytest.approx(
+        metrics.peak_signal_noise_ratio(hr, sr, data_range=255), abs=1e-9
+    )
     theirs = metrics.structural_similarity(
         hr, sr, data_range=255, channel_axis=2, gaussian_weights=True, sigma=1.5, use_sample_covariance=False
     )
     # It averages over the image without a border of 5 pixels: the windows that lie inside.
-    assert SSIMRGB()(sr, hr, 0) == pytest.approx(theirs, abs=1e-9)
+    assert score(SSIMRGB(), sr, hr, 0) == pytest.approx(theirs, abs=1e-9)
 
 
 def test_equal_images_are_infinitely_good_on_rgb(seed: int) -> None:
     _, hr = random_pair(seed, 40, 50)
-    assert PSNRRGB()(hr, hr, 2) == float("inf")
-    assert SSIMRGB()(hr, hr, 2) == pytest.approx(1)
+    assert score(PSNRRGB(), hr, hr, 2) == float("inf")
+    assert score(SSIMRGB(), hr, hr, 2) == pytest.approx(1)
 
 
 def test_lpips_agrees_with_its_package(
     filled_cache: Path, lpips_package: Any, reference_pair: tuple[Image, Image]
 ) -> None:
     sr, hr = reference_pair
-    assert LPIPS()(sr, hr, 0) == pytest.approx(package_distance(lpips_package, sr, hr), abs=1e-6)
-    assert LPIPS()(sr, hr, 3) == pytest.approx(
+    assert score(LPIPS(), sr, hr, 0) == pytest.approx(package_distance(lpips_package, sr, hr), abs=1e-6)
+    assert score(LPIPS(), sr, hr, 3) == pytest.approx(
         package_distance(lpips_package, sr[3:-3, 3:-3], hr[3:-3, 3:-3]), abs=1e-6
     )
 
 
 def test_lpips_of_the_reference_pair_is_known(filled_cache: Path, reference_pair: tuple[Image, Image]) -> None:
     # From the lpips package 0.1.4 itself, on torch 2.13 (CPU) with the shared AlexNet.
-    assert LPIPS()(*reference_pair, 0) == pytest.approx(0.118297182, abs=1e-6)
+    assert score(LPIPS(), *reference_pair, 0) == pytest.approx(0.118297182, abs=1e-6)
 
 
 def test_lpips_of_floats_is_that_of_levels(filled_cache: Path, reference_pair: tuple[Image, Image]) -> None:
@@ -142,31 +152,31 @@ def test_lpips_takes_the_least_size_and_nothing_smaller(
     filled_cache: Path, lpips_package: Any, seed: int, size: tuple[int, int]
 ) -> None:
     sr, hr = random_pair(seed, *size)
-    assert LPIPS()(sr, hr, 0) == pytest.approx(package_distance(lpips_package, sr, hr), abs=1e-6)
+    assert score(LPIPS(), sr, hr, 0) == pytest.approx(package_distance(lpips_package, sr, hr), abs=1e-6)
     with pytest.raises(DataError, match=f"too small for this metric: after cropping 1 .* it needs {LEAST}x{LEAST}"):
-        LPIPS()(sr, hr, 1)
+        score(LPIPS(), sr, hr, 1)
 
 
 def test_niqe_is_basicsrs(basicsr_metrics: Any, reference_pair: tuple[Image, Image]) -> None:
     sr, hr = reference_pair
     for image, crop_border in ((sr, 0), (sr, 2), (hr, 4)):
         theirs = basicsr_metrics.calculate_niqe(image[..., ::-1], crop_border)
-        assert NIQE()(image, hr, crop_border) == theirs
-    assert NIQE()(sr, hr, 0) > NIQE()(hr, hr, 0), "the blurred image is the less natural one"
+        assert score(NIQE(), image, hr, crop_border) == theirs
+    assert score(NIQE(), sr, hr, 0) > score(NIQE(), hr, hr, 0), "the blurred image is the less natural one"
 
 
 def test_niqe_does_not_look_at_the_original(seed: int) -> None:
     sr, hr = random_pair(seed, 100, 200)
-    assert NIQE()(sr, hr, 2) == NIQE()(sr, sr, 2)
+    assert score(NIQE(), sr, hr, 2) == score(NIQE(), sr, sr, 2)
 
 
 def test_niqe_needs_two_blocks_that_are_not_flat(seed: int) -> None:
     sr, hr = random_pair(seed, 96, 192)
-    assert NIQE()(sr, hr, 0) > 0
+    assert score(NIQE(), sr, hr, 0) > 0
     with pytest.raises(DataError, match="needs two blocks of 96x96 pixels; an image of 192x96 pixels, 1 cropped"):
-        NIQE()(sr, hr, 1)
+        score(NIQE(), sr, hr, 1)
     with pytest.raises(DataError, match="flat"):
-        NIQE()(np.full((96, 192, 3), 77, np.uint8), hr, 0)
+        score(NIQE(), np.full((96, 192, 3), 77, np.uint8), hr, 0)
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -183,24 +193,25 @@ def test_niqe_needs_two_blocks_that_are_not_flat(seed: int) -> None:
 )
 def test_what_is_not_8_bit_rgb_is_refused_with_its_values(name: str, spoil: Any, seed: int) -> None:
     sr, hr = random_pair(seed, 192, 96)
-    with pytest.raises(DataError, match=rf"^{name} compares uint8 RGB images .* the SR image is"):
-        get_metric(name)(spoil(sr), hr, 0)
-    with pytest.raises(DataError, match=rf"^{name} compares uint8 RGB images .* the HR image is"):
-        get_metric(name)(sr, spoil(hr), 0)
+    with pytest.raises(DataError, match=r"^the protocol 'matlab-y' compares uint8 RGB images .* the SR image is"):
+        score(get_metric(name), spoil(sr), hr, 0)
+    with pytest.raises(DataError, match=r"^the protocol 'matlab-y' compares uint8 RGB images .* the HR image is"):
+        score(get_metric(name), sr, spoil(hr), 0)
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_images_of_two_sizes_are_refused(name: str, seed: int) -> None:
     sr, hr = random_pair(seed, 192, 96)
     with pytest.raises(DataError, match="the same shape"):
-        get_metric(name)(sr[:-1], hr, 0)
+        score(get_metric(name), sr[:-1], hr, 0)
 
 
 @pytest.mark.parametrize("name", ["lpips", "niqe", "psnr_rgb", "ssim_rgb"])
 def test_metrics_of_colour_have_no_use_for_luma_alone(name: str, seed: int) -> None:
     sr, hr = (image[..., 0] for image in random_pair(seed, 192, 96))
-    with pytest.raises(DataError, match=rf"^{name} .* cannot be had of luma alone"):
-        get_metric(name)(sr, hr, 0)
+    comparison = Comparison.under(get_protocol("y-only"), sr, hr, 2)
+    with pytest.raises(DataError, match=rf"^{name} compares RGB images, and the protocol 'y-only' holds luma alone"):
+        get_metric(name)(comparison)
 
 
 @pytest.mark.parametrize("value", [-0.01, 1.01, 255.0, np.nan, np.inf])

@@ -18,6 +18,7 @@ from srbench.evaluation.evaluate import evaluate
 from srbench.images.color import rgb_to_y
 from srbench.images.files import read_rgb, write_png
 from srbench.images.resize import imresize
+from srbench.metrics.comparison import Comparison
 from srbench.metrics.psnr import PSNRY
 from srbench.metrics.ssim import SSIMY
 from srbench.models.backbone import Backbone
@@ -134,15 +135,16 @@ def test_protocols_for_luma_need_a_network_for_luma(dataset: FolderDataset) -> N
 
 
 def test_y_only_compares_rounded_luma(dataset: FolderDataset, tmp_path: Path) -> None:
-    frame = evaluate(Bicubic((2,)), dataset, 2, get_protocol("y-only"), METRICS, save_images=tmp_path / "sr")
+    frame = evaluate(Bicubic((2,)), dataset, 2, get_protocol("y-only"), METRICS, save_images=tmp_path / "sr").table
     for _, row in frame.iterrows():
         hr = dataset.hr(row["image"])
         hr = hr[: hr.shape[0] // 2 * 2, : hr.shape[1] // 2 * 2]
         luma = np.floor(rgb_to_y(hr) + 0.5)
         lr = imresize(luma, Fraction(1, 2), rounding="none")
         sr = np.rint(imresize(lr, 2, rounding="none")).clip(0, 255).astype(np.uint8)
-        assert row["psnr_y"] == pytest.approx(PSNRY()(sr, luma.astype(np.uint8), 2), abs=1e-9)
-        assert row["ssim_y"] == pytest.approx(SSIMY()(sr, luma.astype(np.uint8), 2), abs=1e-9)
+        comparison = Comparison.under(get_protocol("y-only"), sr, luma.astype(np.uint8), 2)
+        assert row["psnr_y"] == pytest.approx(PSNRY()(comparison), abs=1e-9)
+        assert row["ssim_y"] == pytest.approx(SSIMY()(comparison), abs=1e-9)
         assert np.array_equal(read_rgb(tmp_path / "sr" / f"{row['image']}.png")[..., 0], sr)
 
 
@@ -167,7 +169,7 @@ def test_a_network_for_even_sizes_is_resized_back(dataset: FolderDataset) -> Non
             height, width = (size - size % 2 for size in lr.shape[-2:])
             return matlab_bicubic(lr[:, :, :height, :width], 2)
 
-    frame = evaluate(
+    found = evaluate(
         Even((2,)), dataset, 2, get_protocol("lapsrn-double"), METRICS, image_filter=["image1"]
     )  # 13 lines
-    assert np.isfinite(frame["psnr_y"]).all()
+    assert np.isfinite(found.table["psnr_y"]).all()

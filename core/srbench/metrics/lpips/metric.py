@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from srbench.errors import DataError
-from srbench.metrics.base import check_images, check_pair, check_values, crop
-
-if TYPE_CHECKING:
-    pass
-
+from srbench.metrics.base import check_pair, check_values
+from srbench.metrics.comparison import Comparison
 from srbench.metrics.lpips.alexnet import ALEXNET, FEATURES
 
 __all__ = ["LEAST", "LPIPS", "lpips_distance"]
@@ -65,7 +62,12 @@ class LPIPS:
 
         network()
 
-    def __call__(self, sr: npt.NDArray[np.uint8], hr: npt.NDArray[np.uint8], crop_border: int) -> float:
-        """Return the distance of uint8 RGB images `(H, W, 3)` without their borders."""
-        check_images(self.name, sr, hr, crop_border, least=LEAST)
-        return lpips_distance(crop(sr, crop_border), crop(hr, crop_border))
+    def __call__(self, comparison: Comparison) -> float:
+        """Return the distance of the RGB images without their borders.
+
+        Raises:
+            DataError: If the protocol compares luma alone, or the images are smaller than 31 pixels each way.
+        """
+        sr, hr = comparison.rgb(self.name)
+        comparison.check_size(LEAST)
+        return lpips_distance(sr, hr)

@@ -19,15 +19,12 @@ with warnings.catch_warnings():
 __all__ = ["niqe"]
 
 
-def niqe(image: npt.NDArray[np.uint8], crop_border: int) -> float:
-    """Return basicsr's NIQE of a uint8 RGB image `(H, W, 3)`, `crop_border` pixels cut off each side.
-
-    Not finite for flat images.
-    """
+def niqe(image: npt.NDArray[np.uint8]) -> float:
+    """Return basicsr's NIQE of a uint8 RGB image `(H, W, 3)`, all of it; not finite for flat images."""
     with warnings.catch_warnings(), np.errstate(all="ignore"):
         warnings.simplefilter("ignore", RuntimeWarning)  # flat blocks give 0/0, and are left out
         try:
             # basicsr takes OpenCV's channel order.
-            return float(calculate_niqe(image[..., ::-1], crop_border))
+            return float(calculate_niqe(image[..., ::-1], crop_border=0))
         except np.linalg.LinAlgError:  # where all blocks were left out
             return math.nan

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
+import importlib
 import math
 
-import numpy as np
-import numpy.typing as npt
-
 from srbench.errors import DataError
-from srbench.metrics.base import check_images
+from srbench.metrics.comparison import Comparison
 
 __all__ = ["BLOCK", "NIQE"]
 
@@ -28,29 +26,32 @@ class NIQE:
         Raises:
             PluginError: basicsr cannot be imported.
         """
+        importlib.import_module("srbench.metrics.niqe.basicsr_niqe")
 
-    def __call__(self, sr: npt.NDArray[np.uint8], hr: npt.NDArray[np.uint8], crop_border: int) -> float:
-        """Return the score of a uint8 RGB image `(H, W, 3)` without its border; lower is more natural.
+    def __call__(self, comparison: Comparison) -> float:
+        """Return the score of the SR image without its border; lower is more natural.
 
         Raises:
-            DataError: If the image holds fewer than two blocks of 96x96 pixels, or is too flat for the statistics.
+            DataError: If the protocol compares luma alone, the image holds fewer than two blocks of 96x96 pixels, or it
+                is too flat for the statistics.
             PluginError: If basicsr cannot be imported.
 
         Source: A. Mittal et al., "Making a 'Completely Blind' Image Quality Analyzer", 2013.
         """
-        check_images(self.name, sr, hr, crop_border)
-        blocks = math.prod((size - 2 * crop_border) // BLOCK for size in sr.shape[:2])
-        if blocks < 2:
+        sr, _ = comparison.rgb(self.name)
+        border = comparison.crop_border
+        height, width = (size + 2 * border for size in sr.shape[:2])
+        if math.prod(size // BLOCK for size in sr.shape[:2]) < 2:
             raise DataError(
-                f"niqe needs two blocks of {BLOCK}x{BLOCK} pixels; an image of {sr.shape[1]}x{sr.shape[0]} pixels, "
-                f"{crop_border} cropped on each side, holds {blocks}; leave niqe out for so small images"
+                f"niqe needs two blocks of {BLOCK}x{BLOCK} pixels; an image of {width}x{height} pixels, {border} "
+                "cropped on each side, holds fewer; leave niqe out for so small images"
             )
         from srbench.metrics.niqe.basicsr_niqe import niqe
 
-        value = niqe(sr, crop_border)
+        value = niqe(sr)
         if not math.isfinite(value):
             raise DataError(
-                f"niqe is not defined for this image of {sr.shape[1]}x{sr.shape[0]} pixels: too many of its "
-                f"{BLOCK}x{BLOCK} blocks are flat"
+                f"niqe is not defined for this image of {width}x{height} pixels: too many of its {BLOCK}x{BLOCK} "
+                "blocks are flat"
             )
         return value

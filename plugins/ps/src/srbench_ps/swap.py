@@ -102,7 +102,7 @@ def measure_swaps(
     check_scales(model, (scale for pair in pairs for scale in pair))
     cells = []
     for task, source in pairs:
-        table = evaluate(
+        found = evaluate(
             fold(with_coefficients_of(model, task, source)),  # the same bits, without making each kernel again
             dataset,
             task,
@@ -113,8 +113,6 @@ def measure_swaps(
             image_filter=images,
             progress=None if progress is None else lambda *_: progress(),
         )
-        names = [metric.name for metric in metrics]
-        means = {name: float(table[name].mean()) for name in names}
-        rows = [{str(key): row[key] for key in row} for row in table[["image", *names]].to_dict(orient="records")]
-        cells.append(SwapCell(task, source, means, rows))
+        rows = [{str(key): row[key] for key in row} for row in found.scores.to_dict(orient="records")]
+        cells.append(SwapCell(task, source, found.means, rows))
     return cells

@@ -114,12 +114,13 @@ def _place(hr: npt.NDArray[np.uint8], size: int, at: str | None, scales: Sequenc
 
 
 def _row(network: Backbone, hr: npt.NDArray[np.uint8], crop: Crop, task: int, protocol: Protocol) -> Row:
+    import dataclasses
     import math
 
     import numpy as np
     import torch
 
-    from srbench.plugin import fold, get_metric, super_resolve
+    from srbench.plugin import Comparison, fold, get_metric, image_batch, super_resolve
     from srbench_ps.swap import with_coefficients_of
 
     unit = math.lcm(*network.scales)
@@ -138,14 +139,16 @@ def _row(network: Backbone, hr: npt.NDArray[np.uint8], crop: Crop, task: int, pr
 
     truth = cut[crop.top : crop.top + crop.height, crop.left : crop.left + crop.width]
     with torch.inference_mode():
-        tensor = torch.from_numpy(part).permute(2, 0, 1)[None].float().div(255)
-        enlarged = torch.nn.functional.interpolate(tensor, scale_factor=task, mode="bicubic", align_corners=False)
+        enlarged = torch.nn.functional.interpolate(
+            image_batch(part), scale_factor=task, mode="bicubic", align_corners=False
+        )
         pictures = [truth, shown(enlarged[0].clamp(0, 1))]
         for source in network.scales:
             view = fold(with_coefficients_of(network, task, source)).eval()
             pictures.append(shown(super_resolve(view, part, task, torch.device("cpu"))[0]))
-    measure = get_metric("psnr_y")
-    return Row(task, pictures, [measure(picture, truth, 0) for picture in pictures[1:]])
+    measure, whole = get_metric("psnr_y"), dataclasses.replace(protocol, crop_border=0)
+    values = [measure(Comparison.under(whole, picture, truth, task)) for picture in pictures[1:]]
+    return Row(task, pictures, values)
 
 
 def _draw(name: str, source: str, scales: Sequence[int], rows: Sequence[Row]) -> Figure:

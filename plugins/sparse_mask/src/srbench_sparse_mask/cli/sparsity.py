@@ -46,7 +46,7 @@ def sparsity(
 
     import torch
 
-    from srbench.plugin import load_network, pick_device
+    from srbench.plugin import image_batch, load_network, pick_device
     from srbench_sparse_mask.accounting import account
 
     place = pick_device(device)
@@ -57,8 +57,7 @@ def sparsity(
     view = network.at_scale(at).eval().to(place)
     works: dict[str, ImageWork] = {}
     for name in names:
-        lr = torch.from_numpy(dataset.lr(name, at, found).copy()).permute(2, 0, 1)[None].float().div(255)
-        works[name] = account(view, lr.to(place), at)[0]
+        works[name] = account(view, image_batch(dataset.lr(name, at, found), place), at)[0]
     if json is not None:
         write_json(_payload(str(network.model_name), at, dataset, found, works), json)
     if json != "-":
