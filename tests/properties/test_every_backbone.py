@@ -34,12 +34,20 @@ from srbench_ps.rcan import RCAN
 from srbench_ps.srfbn import SRFBN
 from srbench_ps.tiling import canonical_kernel, to_tiles
 from srbench_zoo.bsrn import BSRN
+from srbench_zoo.dipnet import DIPNet
 from srbench_zoo.drcn import DRCN
+from srbench_zoo.efdn import EFDN
+from srbench_zoo.fmen import FMEN
 from srbench_zoo.fsrcnn import FSRCNN
 from srbench_zoo.imdn import IMDN
+from srbench_zoo.lmlt import LMLT
 from srbench_zoo.mdsr import MDSR
 from srbench_zoo.pan import PAN
+from srbench_zoo.plainusr import PlainUSR
+from srbench_zoo.rfdn import RFDN
 from srbench_zoo.rlfn import RLFN
+from srbench_zoo.safmn import SAFMN, SAFMNPlusPlus
+from srbench_zoo.span import ESPAN, SPAN, SPANF
 from srbench_zoo.srvgg import SRVGG
 from srbench_zoo.swinir import SwinIR
 from srbench_zoo.vdsr import VDSR
@@ -286,6 +294,178 @@ def srvgg(draw: st.DrawFn) -> Instance:
 
 
 @st.composite
+def span(draw: st.DrawFn) -> Instance:
+    feat, blocks, scale = draw(st.integers(2, 4)), draw(st.integers(1, 3)), draw(st.sampled_from([2, 3, 4]))
+    body = Layer(feat, feat, 3, 3 * blocks, 3 * blocks, 3, bank="own")
+    layers = [Layer(3, feat, 3), body, Layer(feat, feat, 3), Layer(4 * feat, feat, 1), Layer(feat, 3 * scale**2, 3)]
+    return Instance(lambda: SPAN((scale,), feat, blocks), (scale,), layers)
+
+
+@st.composite
+def spanf(draw: st.DrawFn) -> Instance:
+    feat, blocks, scale = draw(st.integers(2, 4)), draw(st.integers(2, 3)), draw(st.sampled_from([2, 3, 4]))
+    layers = [
+        Layer(1, 3 * scale**2, 3, bias=False),
+        Layer(3, feat, 3),
+        Layer(feat, feat, 3, *each(2)),
+        Layer(feat, feat, 3, 3 * (blocks - 1), 3 * (blocks - 1), 3, bank="own"),
+        Layer(2 * feat + 3 * scale**2, feat, 1),
+        Layer(feat, 3 * scale**2, 3),
+    ]
+    return Instance(lambda: SPANF((scale,), feat, blocks), (scale,), layers)
+
+
+@st.composite
+def espan(draw: st.DrawFn) -> Instance:
+    feat, blocks, scale = draw(st.integers(2, 4)), draw(st.integers(1, 3)), draw(st.sampled_from([2, 3, 4]))
+    layers = [
+        Layer(3, feat, 9),
+        Layer(feat, feat, 3, 3 * blocks, 3 * blocks, 3, bank="own"),
+        Layer(feat, feat, 3, *each(3)),
+        Layer(4 * feat, feat, 1),
+        Layer(feat, 3 * scale**2, 3),
+    ]
+    return Instance(lambda: ESPAN((scale,), feat, blocks), (scale,), layers)
+
+
+@st.composite
+def plainusr(draw: st.DrawFn) -> Instance:
+    middle, convs, scale = draw(st.integers(2, 3)), draw(st.integers(1, 3)), draw(st.sampled_from([2, 3, 4]))
+    inner = draw(st.none() | st.integers(1, 2))
+    # Widths that grow from the middle block to either end: the blocks on both sides of it share banks.
+    outer = [middle + 1] if inner is None else [middle + 1, middle + 3]
+    widths = (*reversed(outer), middle, *outer)
+    layers = [
+        Layer(3, widths[0] + 3, 3),
+        *(Layer(width, width, 3, 2 * convs, 2 * convs, convs, bank="own") for width in outer),
+        Layer(middle, middle, 3, *each(convs), bank="own"),
+        Layer(widths[0] + 3, 3 * scale**2, 3),
+    ]
+    if inner is None:
+        layers.append(Layer(middle, middle, 3))
+    else:
+        for width in widths:
+            layers += [Layer(width, inner, 1), Layer(inner, inner, 3), Layer(inner, width, 3)]
+    return Instance(lambda: PlainUSR((scale,), widths, convs, inner), (scale,), layers)
+
+
+@st.composite
+def efdn(draw: st.DrawFn) -> Instance:
+    half, inner, scale = draw(st.integers(1, 2)), draw(st.integers(1, 3)), draw(st.sampled_from([2, 3, 4]))
+    feat = 2 * half
+    layers = [
+        Layer(3, feat, 3),
+        Layer(feat, feat, 1, *each(4), companion=feat),
+        Layer(feat, feat, 3, 8, 8, 2, companion=feat, bank="own"),
+        Layer(feat, half, 1, *each(16)),
+        Layer(2 * feat, feat, 1, *each(4 + 3)),
+        *spatial_attention(feat, inner, 4, [Layer(inner, inner, 3, *each(4 * 4))]),
+        Layer(feat, 3 * scale**2, 3),
+    ]
+    return Instance(lambda: EFDN((scale,), feat, inner), (scale,), layers)
+
+
+@st.composite
+def rfdn(draw: st.DrawFn) -> Instance:
+    half, blocks, inner = draw(st.integers(1, 2)), draw(st.integers(1, 2)), draw(st.integers(1, 3))
+    feat, scale = 2 * half, draw(st.sampled_from([2, 3, 4]))
+    layers = [
+        Layer(3, feat, 3),
+        Layer(feat, half, 1, *each(3 * blocks)),
+        Layer(feat, feat, 3, 3 * blocks, 3 * blocks, 3, bank="own"),
+        Layer(feat, half, 3, *each(blocks)),
+        Layer(2 * feat, feat, 1, *each(blocks)),
+        *spatial_attention(feat, inner, blocks, [Layer(inner, inner, 3, *each(4 * blocks))]),
+        Layer(blocks * feat, feat, 1),
+        Layer(feat, feat, 3),
+        Layer(feat, 3 * scale**2, 3),
+    ]
+    return Instance(lambda: RFDN((scale,), feat, blocks, inner), (scale,), layers)
+
+
+@st.composite
+def fmen(draw: st.DrawFn) -> Instance:
+    feat, blocks, inner, warmup = (draw(st.integers(low, 3)) for low in (2, 1, 1, 1))
+    scale = draw(st.sampled_from([2, 3, 4]))
+    layers = [
+        Layer(3, feat, 3),
+        Layer(feat, feat, 3),
+        *(Layer(*shape, 3) for shape in ((feat, warmup), (warmup, feat))),
+        Layer(warmup, warmup, 3, *each(4)),
+        Layer(feat, feat, 3, 2 * blocks, 2 * blocks, 2, bank="own"),
+        *(Layer(*shape, 3, *each(blocks)) for shape in ((feat, inner), (inner, feat))),
+        Layer(inner, inner, 3, *each(2 * blocks)),
+        Layer(feat, feat, 3),
+        Layer(feat, 3 * scale**2, 3),
+    ]
+    return Instance(lambda: FMEN((scale,), feat, blocks, inner, warmup), (scale,), layers)
+
+
+@st.composite
+def dipnet(draw: st.DrawFn) -> Instance:
+    feat, middle, blocks, inner = (draw(st.integers(low, 3)) for low in (2, 2, 1, 1))
+    scale = draw(st.sampled_from([2, 3, 4]))
+    banked_shapes = ((feat, middle), (middle, middle), (middle, feat))
+    layers = [
+        Layer(3, feat, 3, bias=False),
+        *(Layer(*shape, 3, blocks, blocks, 1, bias=False, bank="own") for shape in banked_shapes),
+        Layer(feat, feat, 1, *each(blocks), bias=False),
+        *spatial_attention(feat, inner, blocks, [Layer(inner, inner, 3, *each(2 * blocks))]),
+        Layer(feat, feat, 3, bias=False),
+        Layer(feat, 3 * scale**2, 3, bias=False),
+    ]
+    return Instance(lambda: DIPNet((scale,), feat, middle, blocks, inner), (scale,), layers)
+
+
+@st.composite
+def safmn(draw: st.DrawFn) -> Instance:
+    quarter, blocks, scale = draw(st.integers(1, 2)), draw(st.integers(2, 3)), draw(st.sampled_from([2, 3, 4]))
+    feat = 4 * quarter
+    layers = [
+        Layer(3, feat, 3),
+        Layer(1, quarter, 3, *each(4 * blocks), bias=False),
+        Layer(feat, feat, 1, *each(blocks), bias=False),
+        Layer(feat, 2 * feat, 3, blocks, blocks, 1, bias=False, bank="own"),
+        Layer(2 * feat, feat, 1, blocks, blocks, 1, bias=False, bank="own"),
+        Layer(feat, 3 * scale**2, 3),
+    ]
+    return Instance(lambda: SAFMN((scale,), feat, blocks), (scale,), layers, other=2 * feat)
+
+
+@st.composite
+def safmn_plus_plus(draw: st.DrawFn) -> Instance:
+    feat, blocks, scale = 6, draw(st.integers(2, 3)), draw(st.sampled_from([2, 3, 4]))
+    layers = [
+        Layer(3, feat, 3, bias=False),
+        Layer(feat, feat, 3, blocks, blocks, 1, bias=False, bank="own"),
+        Layer(1, feat // 3, 3, *each(blocks), bias=False),
+        Layer(feat, feat, 1, *each(blocks), bias=False),
+        Layer(feat, 3 * feat // 2, 3, blocks, blocks, 1, bias=False, bank="own"),
+        Layer(3 * feat // 2, feat, 1, blocks, blocks, 1, bias=False, bank="own"),
+        Layer(feat, 3 * scale**2, 3, bias=False),
+    ]
+    return Instance(lambda: SAFMNPlusPlus((scale,), feat, blocks), (scale,), layers)
+
+
+@st.composite
+def lmlt(draw: st.DrawFn) -> Instance:
+    quarter, blocks, scale = draw(st.integers(1, 2)), 2, draw(st.sampled_from([2, 3, 4]))
+    feat = 4 * quarter
+    layers = [
+        Layer(3, feat, 3),
+        Layer(quarter, 3 * quarter, 1, *each(4 * blocks)),
+        Layer(1, quarter, 3, *each(4 * blocks)),
+        Layer(quarter, quarter, 1, *each(4 * blocks)),
+        Layer(feat, feat, 1, *each(blocks)),
+        Layer(feat, 2 * feat, 3, blocks, blocks, 1, bank="own"),
+        Layer(2 * feat, feat, 1, blocks, blocks, 1, bank="own"),
+        Layer(feat, 3 * scale**2, 3),
+    ]
+    # Normalisations: two in each block, with a weight and a bias for each channel.
+    return Instance(lambda: LMLT((scale,), feat, blocks), (scale,), layers, other=4 * feat * blocks)
+
+
+@st.composite
 def vdsr(draw: st.DrawFn) -> Instance:
     feat, convs = draw(st.integers(2, 4)), draw(st.integers(1, 3))
     scales = draw(st.sampled_from([(2,), (2, 3, 4), (4, 3)]))
@@ -352,6 +532,17 @@ BACKBONES = {
     "rlfn": rlfn(),
     "bsrn": bsrn(),
     "pan": pan(),
+    "span": span(),
+    "spanf": spanf(),
+    "espan": espan(),
+    "plainusr": plainusr(),
+    "efdn": efdn(),
+    "rfdn": rfdn(),
+    "fmen": fmen(),
+    "dipnet": dipnet(),
+    "safmn": safmn(),
+    "safmn_plus_plus": safmn_plus_plus(),
+    "lmlt": lmlt(),
     "fsrcnn": fsrcnn(),
     "srvgg": srvgg(),
     "vdsr": vdsr(),

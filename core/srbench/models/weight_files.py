@@ -37,10 +37,14 @@ def listed(scales: tuple[int, ...]) -> str:
     return ", ".join(str(scale) for scale in scales)
 
 
-def load_state(path: Path | str) -> StateDict:
+def load_state(path: Path | str, key: str | None = None) -> StateDict:
     """Read the tensors of a checkpoint: safetensors, or a torch file under the allow-list.
 
     A state dict nested under `params_ema`, `params`, `state_dict`, `model` or `net` is found there.
+
+    Args:
+        path: The file.
+        key: Which of several state dicts in a torch file to read; None, the first found of those above.
 
     Raises:
         WeightsError: The file is missing, damaged, holds no tensors, or would run code when read.
@@ -71,7 +75,7 @@ def load_state(path: Path | str) -> StateDict:
         raise _refusal(path, str(error)) from None
     except Exception as error:  # an unpickler that meets other bytes than a checkpoint's raises anything at all
         raise _refusal(path, "") from error
-    return _tensors(obj, path)
+    return _tensors(obj, path, key)
 
 
 def _existing(path: Path | str) -> Path:
@@ -174,9 +178,13 @@ def _check_archive(path: Path) -> None:
         )
 
 
-def _tensors(obj: Any, path: Path) -> StateDict:
+def _tensors(obj: Any, path: Path, key: str | None) -> StateDict:
     import torch
 
+    if key is not None:
+        if not isinstance(obj, Mapping) or not isinstance(obj.get(key), Mapping):
+            raise WeightsError(f"'{path}' holds no state dict under the key '{key}'; name one that it holds, or none")
+        obj = obj[key]
     for _ in range(3):
         if not isinstance(obj, Mapping):
             break

@@ -30,6 +30,7 @@ class WeightSource:
         licence: The licence that the repository states, or "none stated".
         paper: The paper, as authors would cite it in a table.
         scales: The scales that the weights are for.
+        key: Which of several state dicts in the file it is, such as `params`; None, the one that `load_state` takes.
         convert: Maps the file's state dict to that of our model; None where the keys agree.
         read: Reads the file; `load_state` where it is not given, for files that are neither safetensors nor torch's.
     """
@@ -43,6 +44,7 @@ class WeightSource:
     licence: str
     paper: str
     scales: tuple[int, ...]
+    key: str | None = None
     convert: Callable[[StateDict], StateDict] | None = field(default=None, compare=False)
     read: Callable[[Path], StateDict] | None = field(default=None, compare=False)
 
@@ -88,7 +90,7 @@ class WeightSource:
             NetworkError: The file cannot be had.
             WeightsError: The file does not fit the model.
         """
-        state = (self.read or load_state)(self.file())
+        state = self.read(self.file()) if self.read is not None else load_state(self.file(), self.key)
         if self.convert is not None:
             state = self.convert(state)
         load_checked(model, state, f"{self.repository}: {self.name}")

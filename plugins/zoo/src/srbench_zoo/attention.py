@@ -6,7 +6,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-__all__ = ["ContrastAttention", "SpatialAttention"]
+from srbench_zoo.sizes import extended
+
+__all__ = ["ContrastAttention", "SpatialAttention", "enhanced_spatial_attention"]
 
 
 class ContrastAttention(nn.Module):
@@ -65,11 +67,23 @@ class SpatialAttention(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Return features `(N, C, H, W)`; small ones are extended by their edges to 15 pixels for the attention."""
         inner = self.entry(x)
-        height, width = x.shape[2:]
-        missing = (0, torch.sym_max(0, self._LEAST - width), 0, torch.sym_max(0, self._LEAST - height))
-        # In an exported network sizes are symbols: asked whether anything is missing, it would keep one size's answer.
-        symbols = any(isinstance(size, torch.SymInt) for size in (height, width))
-        seen = F.pad(inner, missing, mode="replicate") if symbols or any(missing) else inner
+        seen = extended(inner, self._LEAST)
         context = self.context(F.max_pool2d(self.reduce(seen), kernel_size=7, stride=3))
-        context = F.interpolate(context, (height, width), mode="bilinear", align_corners=False)
+        context = F.interpolate(context, x.shape[2:], mode="bilinear", align_corners=False)
         return x * torch.sigmoid(self.exit(context + self.skip(inner)))
+
+
+def enhanced_spatial_attention(num_feat: int, num_inner: int) -> SpatialAttention:
+    """Make the attention in its first form: three convolutions of the context, with a ReLU between them."""
+    return SpatialAttention(
+        num_feat,
+        num_inner,
+        reduce=nn.Conv2d(num_inner, num_inner, 3, stride=2),
+        context=nn.Sequential(
+            nn.Conv2d(num_inner, num_inner, 3, padding=1),
+            nn.ReLU(),
+            nn.Conv2d(num_inner, num_inner, 3, padding=1),
+            nn.ReLU(),
+            nn.Conv2d(num_inner, num_inner, 3, padding=1),
+        ),
+    )

@@ -3,34 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
-from functools import partial
-from typing import TYPE_CHECKING
 
-from srbench.plugin import PerScaleWeights, WeightSource
-
-if TYPE_CHECKING:
-    from torch import Tensor
+from srbench_zoo.weight_files import from_zero, weight_files
 
 __all__ = ["bsrn_author", "fsrcnn_author", "imdn_author", "pan_author", "rlfn_author"]
-
-State = dict[str, "Tensor"]
-Rules = tuple[tuple[str, str | Callable[[re.Match[str]], str]], ...]
-
-
-def _renamed(rules: Rules, state: State) -> State:
-    """Apply every rule, a pattern and what to put in its place, to every key, in their order."""
-    converted = {}
-    for key, tensor in state.items():
-        for pattern, new in rules:
-            key = re.sub(pattern, new, key)
-        converted[key] = tensor
-    return converted
-
-
-def _from_zero(match: re.Match[str]) -> str:
-    """Return where a block is whose number, the pattern's one group, is counted from 1."""
-    return f"body.{int(match[1]) - 1}."
 
 
 def _from_mid_part(match: re.Match[str]) -> str:
@@ -39,37 +15,7 @@ def _from_mid_part(match: re.Match[str]) -> str:
     return f"expand.{part}." if number == 5 else f"maps.{number - 1}.{part}."
 
 
-def _files(
-    model: str,
-    repository: str,
-    commit: str,
-    path: str,
-    licence: str,
-    paper: str,
-    rules: Rules,
-    files: tuple[tuple[int, int, str], ...],
-) -> PerScaleWeights:
-    """Describe a file per scale; `files` are scale, size in bytes and sha256, and `{}` in the path is the scale."""
-    return PerScaleWeights(
-        tuple(
-            WeightSource(
-                model=model,
-                repository=repository,
-                commit=commit,
-                path=path.format(scale),
-                sha256=sha256,
-                size=size,
-                licence=licence,
-                paper=paper,
-                scales=(scale,),
-                convert=partial(_renamed, rules),
-            )
-            for scale, size, sha256 in files
-        )
-    )
-
-
-imdn_author = _files(
+imdn_author = weight_files(
     model="imdn.author",
     repository="Zheng222/IMDN",
     commit="8f158e6a5ac9db6e5857d9159fd4a6c4214da574",
@@ -78,7 +24,7 @@ imdn_author = _files(
     paper="Hui et al., IMDN, ACM MM 2019",
     rules=(
         (r"^module\.", ""),
-        (r"^IMDB(\d)\.", _from_zero),
+        (r"^IMDB(\d)\.", from_zero),
         (r"\.c([1-4])\.", r".conv\1."),
         (r"\.c5\.", ".gather.1."),
         (r"\.cca\.conv_du\.", ".gather.0.weigh."),
@@ -94,7 +40,7 @@ imdn_author = _files(
     ),
 )
 
-rlfn_author = _files(
+rlfn_author = weight_files(
     model="rlfn.author",
     repository="bytedance/RLFN",
     commit="bccfde91bf8b2de80789ec033a029e6f2a932330",
@@ -102,7 +48,7 @@ rlfn_author = _files(
     licence="Apache-2.0",
     paper="Kong et al., RLFN, CVPRW 2022",
     rules=(
-        (r"^block_(\d)\.", _from_zero),
+        (r"^block_(\d)\.", from_zero),
         (r"\.c([1-3])_r\.", r".conv\1."),
         (r"\.c5\.", ".fuse."),
         (r"\.esa\.conv1\.", ".attention.entry."),
@@ -120,7 +66,7 @@ rlfn_author = _files(
     ),
 )
 
-bsrn_author = _files(
+bsrn_author = weight_files(
     model="bsrn.author",
     repository="xiaom233/BSRN",
     commit="2d63d5239c9fa9810b9c1aea93e98d42ece09efc",
@@ -134,7 +80,7 @@ bsrn_author = _files(
         (r"^c1\.", "fuse."),
         (r"^c2\.", "tail."),
         (r"^upsampler\.upsampleOneStep\.", "upsample."),
-        (r"^B(\d)\.", _from_zero),
+        (r"^B(\d)\.", from_zero),
         (r"\.c([1-3])_d\.", lambda match: f".distil.{int(match[1]) - 1}."),
         (r"\.c([1-3])_r\.", lambda match: f".refine.{int(match[1]) - 1}."),
         (r"\.c4\.", ".last."),
@@ -155,7 +101,7 @@ bsrn_author = _files(
     ),
 )
 
-pan_author = _files(
+pan_author = weight_files(
     model="pan.author",
     repository="zhaohengyuan1/PAN",
     commit="4d045d18592c5771cd3990da88f292812774e538",
@@ -185,7 +131,7 @@ pan_author = _files(
     ),
 )
 
-fsrcnn_author = _files(
+fsrcnn_author = weight_files(
     model="fsrcnn.author",
     repository="yjn870/FSRCNN-pytorch",
     commit="ecd36324887023ea95e7224353d6836773207551",
