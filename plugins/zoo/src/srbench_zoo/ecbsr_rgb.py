@@ -4,10 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-from srbench.architecture import Architecture
-from srbench.backbone import Backbone
-from srbench.registry import register_backbone
-from srbench.sites import SharingSite
+from srbench.plugin import Architecture, Backbone, SharingSite, register_backbone
 from srbench_zoo.parts import activated_conv, single_scale
 
 __all__ = ["ECBSRColour", "ecbsr_m4c16", "ecbsr_m4c32", "ecbsr_m6c40"]

@@ -6,10 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from srbench.architecture import Architecture
-from srbench.backbone import Backbone
-from srbench.registry import register_backbone
-from srbench.sites import SharingSite
+from srbench.plugin import Architecture, Backbone, SharingSite, register_backbone
 from srbench_zoo.parts import activated_conv, single_scale
 
 __all__ = ["ETDS", "ecbsr_et_m6c40", "etds_l", "etds_m", "etds_s", "etds_t"]

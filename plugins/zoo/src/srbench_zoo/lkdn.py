@@ -6,11 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from srbench.architecture import Architecture
-from srbench.backbone import Backbone
-from srbench.errors import ConfigError
-from srbench.registry import register_backbone
-from srbench.sites import SharingSite
+from srbench.plugin import Architecture, Backbone, ConfigError, SharingSite, register_backbone
 from srbench_zoo.bsrn import BlueprintConv
 from srbench_zoo.parts import pixel_shuffle_tail, single_scale
 

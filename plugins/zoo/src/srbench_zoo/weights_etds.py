@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from srbench.weights import PerScaleWeights
+from srbench.plugin import PerScaleWeights
 from srbench_zoo.weight_files import Rules, weight_files
 
 __all__ = [

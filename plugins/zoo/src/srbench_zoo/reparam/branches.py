@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import copy
 from itertools import chain
-from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+
+from srbench.plugin import ConvOptions
 
 __all__ = [
     "BranchedConv",
@@ -36,7 +37,7 @@ class BranchedConv(nn.Module):
         self.num_out = layer.out_channels
         self.num_in = layer.in_channels
         self.groups = layer.groups
-        self.options: dict[str, Any] = {key: getattr(layer, key) for key in ("stride", "padding", "dilation", "groups")}
+        self.options = ConvOptions.of(layer)
 
     def kernel_and_bias(self) -> Merged:
         """Return kernel and bias of the one convolution that computes what the branches do."""
@@ -47,12 +48,8 @@ class BranchedConv(nn.Module):
         """Return the convolution; products are made in float64 and rounded once."""
         dtype = next(chain(self.parameters(), self.buffers())).dtype
         kernel, bias = copy.deepcopy(self).double().kernel_and_bias()
-        size: Any = kernel.shape[2:]
-        conv = nn.Conv2d(self.num_in, self.num_out, size, bias=bias is not None, **self.options)
-        conv = conv.to(kernel.device, dtype)
-        conv.weight.copy_(kernel)
-        if conv.bias is not None and bias is not None:
-            conv.bias.copy_(bias)
+        conv = self.options.plain(kernel.to(dtype), bias)
+        assert isinstance(conv, nn.Conv2d)  # a plain layer of the same kind
         return conv
 
 

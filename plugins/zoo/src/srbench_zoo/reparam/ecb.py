@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from srbench.sites import SharingSite
+from srbench.plugin import SharingSite
 from srbench_zoo.reparam.branches import (
     BranchedConv,
     ExpandedConv,
@@ -82,7 +82,7 @@ class EdgeOrientedConv(BranchedConv):
 
     def forward(self, x: Tensor) -> Tensor:
         """Return the sum of the branches, `(N, out, H, W)`."""
-        features = self.conv(x) + self.expanded(x)
+        features: Tensor = self.conv(x) + self.expanded(x)
         for branch in self.edges:
             features = features + branch(x)
         return features
@@ -91,7 +91,7 @@ class EdgeOrientedConv(BranchedConv):
         """Return the sum of the branches' kernels and biases."""
         kernel, bias = self.conv.weight, self.conv.bias
         for branch in (self.expanded, *self.edges):
-            more, offset = branch.kernel_and_bias()  # type: ignore[operator]  # the branches have it
+            more, offset = branch.kernel_and_bias()
             kernel = kernel + more
             bias = None if bias is None else bias + offset
         return kernel, bias

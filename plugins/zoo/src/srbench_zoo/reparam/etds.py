@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from srbench.sites import SharingSite
+from srbench.plugin import SharingSite
 from srbench_zoo.reparam.branches import BranchedConv, Merged, identity_kernel, is_same_size
 
 __all__ = ["DualStreamConv", "DualStreamEntry", "DualStreamExit", "Inversion", "branched"]

@@ -6,14 +6,12 @@ from collections.abc import Callable, Mapping, Sequence
 from importlib import import_module
 from typing import TYPE_CHECKING
 
-from srbench.errors import ConfigError, SharingError
-from srbench.methods.base import SharingMethod, SiteGroup
-from srbench.registry import register_method
+from srbench.plugin import ConfigError, SharingError, SharingMethod, SiteGroup, register_method
 
 if TYPE_CHECKING:
     from torch import nn
 
-    from srbench.sites import SharingSite
+    from srbench.plugin import SharingSite
     from srbench_zoo.reparam.branches import BranchedConv
 
     Branching = Callable[[nn.Conv2d, SharingSite], BranchedConv | None]
@@ -65,7 +63,7 @@ class Reparam(SharingMethod):
             by_tie.setdefault(site.tie, []).append(site)
         return [SiteGroup(tie, tuple(members), taken) for tie, members in by_tie.items()]
 
-    def build(self, group: SiteGroup, modules: Mapping[str, nn.Module], tasks: tuple[int, ...]) -> nn.Module | None:
+    def build(self, group: SiteGroup, modules: Mapping[str, nn.Module], scales: tuple[int, ...]) -> nn.Module | None:
         """Make what takes the place of a layer that all sites of the group use; None where each has its own.
 
         Raises:
@@ -80,15 +78,15 @@ class Reparam(SharingMethod):
             )
         first_site = group.sites[0]
         one_layer = len(group.sites) > 1 and len({id(modules[site.path]) for site in group.sites}) == 1
-        return self.replace(first_site, modules[first_site.path], None, tasks) if one_layer else None
+        return self.replace(first_site, modules[first_site.path], None, scales) if one_layer else None
 
     def replace(
-        self, site: SharingSite, module: nn.Module, shared: nn.Module | None, tasks: tuple[int, ...]
+        self, site: SharingSite, module: nn.Module, shared: nn.Module | None, scales: tuple[int, ...]
     ) -> nn.Module:
         """Return the branches, or the module itself where the kind does not fit."""
         return self._branched(site, module) or module if shared is None else shared
 
-    def fold(self, site: SharingSite, module: nn.Module, task: int | None) -> nn.Module:
+    def fold(self, site: SharingSite, module: nn.Module, scale: int | None) -> nn.Module:
         """Return the convolution that the branches make, or the layer that was left as it is."""
         from srbench_zoo.reparam.branches import BranchedConv
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from srbench.sites import SharingSite
+from srbench.plugin import SharingSite
 from srbench_zoo.reparam.branches import (
     BranchedConv,
     ExpandedConv,
