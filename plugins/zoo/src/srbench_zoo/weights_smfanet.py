@@ -64,7 +64,7 @@ smfanet_author_div2k = _smfanet(
     (850381, "1b6aca8369cfd1f0df326e7f685073728420d1c9ec8921feb113d402b80180c8"),
 )
 
-# The tests have no file for x2 and x3: size and hash are as published.
+# The tests have no file for x3: size and hash are as published.
 smfanet_plus_author_df2k = _smfanet(
     "smfanet_plus",
     "DF2K",
@@ -73,7 +73,7 @@ smfanet_plus_author_df2k = _smfanet(
     (2079269, "28a807e1ee1f46a990458efd813654ea0ba023148a8423e49847d9b5c4f98ca3"),
 )
 
-# The tests have no file for x2 and x3 and x4: size and hash are as published.
+# The tests have no file for x2, x3, x4: size and hash are as published.
 smfanet_plus_author_div2k = _smfanet(
     "smfanet_plus",
     "DIV2K",
