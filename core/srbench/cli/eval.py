@@ -112,6 +112,7 @@ def evaluate_command(
     from srbench.evaluation.evaluate import evaluate
     from srbench.evaluation.execution import TileError
     from srbench.models.factory import create_model
+    from srbench.models.surgery import deployed
 
     where = _device(device)
     weights_sha256: str | None = None
@@ -135,6 +136,7 @@ def evaluate_command(
             f"'{model}' names no weights, and a network at its random start measures nothing: "
             "give --weights FILE, or a tag (`srbench list models`)"
         )
+    network = deployed(network, scale)
 
     progress = Progress(console=Console(stderr=True), transient=True, disable=not sys.stderr.isatty())
     with warnings.catch_warnings(), progress as bar:

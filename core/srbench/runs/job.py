@@ -240,13 +240,13 @@ def _prepare(job: Job, state: dict[str, Any], emit: Emit) -> None:
 def _deploy(job: Job, scale: int, state: dict[str, Any]) -> Backbone:
     """Return what one scale needs of the network, on the device."""
     from srbench.models.counting import count_parameters
+    from srbench.models.surgery import deployed
 
     if state.get("scale") != scale:
-        network: Backbone = state["network"]
-        deployed = network if network.scales == (scale,) else network.at_scale(scale)
-        state["params_deployed"] = count_parameters(deployed)
-        state["cost"] = _cost(deployed)
-        state["deployed"], state["scale"] = deployed.to(job.device), scale
+        network: Backbone = deployed(state["network"], scale)
+        state["params_deployed"] = count_parameters(network)
+        state["cost"] = _cost(network)
+        state["deployed"], state["scale"] = network.to(job.device), scale
     view: Backbone = state["deployed"]
     return view
 

@@ -91,6 +91,16 @@ def test_attention_that_extends_small_images_is_exported_for_small_and_large_one
     assert "Pad" in operators, "the file extends images too, by as much as each needs"
 
 
+@pytest.mark.parametrize("name", ["smfanet", "lkdn_s+reparam(kind=rep1x1)", "etds_t+reparam(kind=etds)", "ecbsr_m4c16"])
+def test_pooling_statistics_of_the_image_and_branches_are_exported(tmp_path: Path, name: str) -> None:
+    made = export_onnx(srbench.create_model(name, scale=3, seed=0).eval(), 3, tmp_path / "a.onnx")
+    assert max(made.largest.values()) <= 1e-5
+    # One convolution for each of the deployed network: branches are merged.
+    convs = [node for node in onnx.load(made.path).graph.node if node.op_type == "Conv"]
+    plain = srbench.create_model(name.partition("+")[0], scale=3)
+    assert len(convs) == sum(isinstance(module, torch.nn.Conv2d) for module in plain.modules())
+
+
 class Strange(Backbone):
     """Do what an export cannot keep: something that depends on the values, or is another each time."""
 

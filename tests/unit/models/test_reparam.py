@@ -16,7 +16,7 @@ from srbench.models.counting import count_parameters, count_stored
 from srbench.models.factory import create_model
 from srbench.models.shared_modules import TiedLayer
 from srbench.models.sites import SharingSite
-from srbench.models.surgery import apply_method, fold
+from srbench.models.surgery import apply_method, deployed, fold
 from srbench_zoo.bsrn import BSRN
 from srbench_zoo.ecbsr import EdgeBlock
 from srbench_zoo.etds import ETDS
@@ -131,6 +131,14 @@ def test_a_folded_network_equals_the_trained_one(name: str, kind: str, scale: in
     assert {key: tensor.shape for key, tensor in folded.state_dict().items()} == {
         key: tensor.shape for key, tensor in plain.state_dict().items()
     }
+
+
+def test_evaluations_measure_the_folded_network_and_others_as_they_are() -> None:
+    model = create_model("edsr_tiny+reparam(kind=ecb)", scale=2)
+    assert not list(branched_layers(deployed(model, 2)))
+    assert list(branched_layers(model))
+    shared = create_model("edsr_tiny+ps(ratio=1/4)", scale=2)
+    assert deployed(shared, 2) is shared
 
 
 def branched_layers(model: Backbone) -> Iterator[BranchedConv]:

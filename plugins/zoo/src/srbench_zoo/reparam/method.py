@@ -42,6 +42,7 @@ class Reparam(SharingMethod):
     """
 
     kinds = frozenset({"conv"})
+    measured_folded = True
 
     def __init__(self, *, kind: str = "ecb") -> None:
         if kind not in KINDS:
