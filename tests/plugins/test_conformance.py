@@ -31,6 +31,11 @@ MODELS = [
     ("smsr_tiny+sparse_mask(n_layers=12,spatial=learned)", (2,)),
     ("smsr_tiny+sparse_mask(spatial=gradient)", (2,)),
     ("smsr_tiny+ps(ratio=1/4)", (2,)),
+    ("etds_t", (3,)),
+    ("etds_t+reparam(kind=etds)", (2,)),
+    ("ecbsr_m4c16", (4,)),
+    ("ecbsr_m4c16+reparam(kind=ecb)", (3,)),
+    ("edsr_tiny+reparam(kind=rep1x1)", (2,)),
 ]
 
 
@@ -113,6 +118,20 @@ def test_small_models(model: tuple[str, tuple[int, ...]], check: Callable[..., N
         ("safmn_ntire23", (4,)),
         ("safmnpp+basis(num_basis=8)", (4,)),
         ("lmlt_tiny", (4,)),
+        ("smfanet", (2,)),
+        ("smfanet+ps", (4,)),
+        ("smfanet_plus", (3,)),
+        ("lkdn", (3,)),
+        ("lkdn+recursive", (2,)),
+        ("lkdn_s+reparam(kind=rep1x1)", (4,)),
+        ("etds_s", (2,)),
+        ("etds_m+reparam(kind=etds)", (3,)),
+        ("etds_l+ps", (4,)),
+        ("ecbsr_m4c32+reparam(kind=ecb)", (2,)),
+        ("ecbsr_m6c40+recursive", (4,)),
+        ("ecbsr_et_m6c40", (4,)),
+        ("carn+reparam(kind=rep1x1)", (2, 3, 4)),
+        ("drrn_b1u9+reparam(kind=ecb)", (2, 3)),
     ]
 )
 def test_published_models(model: tuple[str, tuple[int, ...]], check: Callable[..., None]) -> None:

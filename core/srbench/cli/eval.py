@@ -121,6 +121,7 @@ def evaluate_command(
     from srbench.evaluation.evaluate import evaluate
     from srbench.machine import check_device
     from srbench.models.factory import create_model
+    from srbench.models.surgery import deployed
 
     check_device(device)
     weights_sha256: str | None = None
@@ -144,6 +145,7 @@ def evaluate_command(
             f"'{model}' names no weights, and a network at its random start measures nothing: "
             "give --weights FILE, or a tag (`srbench list models`)"
         )
+    network = deployed(network, scale)
 
     progress = Progress(console=Console(stderr=True), transient=True, disable=not sys.stderr.isatty())
     with warnings.catch_warnings(), progress as bar:

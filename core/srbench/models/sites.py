@@ -34,8 +34,8 @@ class SharingSite:
         path: Dotted path of the module, e.g. `body.3.conv1`.
         kind: `conv`, `tconv` (transposed convolution) or `block`. The layers in a block may be sites too: a method
             takes the ones or the others.
-        bank: Sites with the same value may share one bank of weights (EDSR: all 32 convs). None: the layer is used more
-            than once, but belongs to no bank; only `dense` and `recursive` act on it.
+        bank: Sites with the same value may share one bank of weights (EDSR: all 32 convs). None: the layer belongs to
+            no bank; only methods that share no bank act on it, such as `dense` and `recursive`.
         tie: Sites with the same value are one layer in the recursive network (EDSR: conv1s, conv2s).
         step: Where in the unrolled recurrence the use stands: time step, block, level.
         companions: Paths of modules that are tied and untied together with the site (SRFBN's PReLU of each step).

@@ -16,7 +16,7 @@ from srbench.models.methods.sharing_method import SharingMethod
 from srbench.models.shared_modules import SharedModuleRef, TiedLayer
 from srbench.models.sites import BIAS_POLICIES, SharingSite
 
-__all__ = ["apply_method", "checked_sites", "fold", "layer_at", "tie"]
+__all__ = ["apply_method", "checked_sites", "deployed", "fold", "layer_at", "tie"]
 
 B = TypeVar("B", bound=Backbone)
 
@@ -151,6 +151,17 @@ def fold(model: B, scale: int | None = None) -> B:
                 _set_module(folded, path, copy.deepcopy(layer_at(folded, path)))
     _forget_unused(folded)
     return folded
+
+
+def deployed(model: B, scale: int) -> B:
+    """Return what is measured of a network at a scale: its view, folded where the method says so, or itself.
+
+    Raises:
+        ConfigError: The network lacks the scale.
+    """
+    if model.method is not None and model.method.measured_folded:
+        return fold(model, scale)
+    return model if model.scales == (scale,) else model.at_scale(scale)
 
 
 def _name_of(model: Backbone) -> str:

@@ -195,14 +195,14 @@ def _prepare(job: Job, state: _State, emit: Emit) -> None:
 def _deploy(job: Job, scale: int, state: _State) -> Backbone:
     """Return what one scale needs of the network, on the device."""
     from srbench.models.counting import count_parameters
+    from srbench.models.surgery import deployed
 
     if state.deployed is None or state.scale != scale:
-        network = state.network
-        assert network is not None  # `_prepare` made it
-        deployed = network if network.scales == (scale,) else network.at_scale(scale)
-        state.facts.params_deployed = count_parameters(deployed)
-        state.facts.cost = cost_figures(deployed)
-        state.deployed, state.scale = deployed.to(job.device), scale
+        assert state.network is not None  # `_prepare` made it
+        network: Backbone = deployed(state.network, scale)
+        state.facts.params_deployed = count_parameters(network)
+        state.facts.cost = cost_figures(network)
+        state.deployed, state.scale = network.to(job.device), scale
     return state.deployed
 
 

@@ -91,6 +91,21 @@ def test_attention_that_extends_small_images_is_exported_for_small_and_large_one
     assert "Pad" in operators, "the file extends images too, by as much as each needs"
 
 
+@pytest.mark.parametrize("name", ["smfanet", "lkdn_s+reparam(kind=rep1x1)", "etds_t+reparam(kind=etds)", "ecbsr_m4c16"])
+def test_pooling_statistics_of_the_image_and_branches_are_exported(tmp_path: Path, name: str) -> None:
+    model = srbench.create_model(name, scale=3, seed=0).eval()
+    generator = torch.Generator().manual_seed(0)
+    with torch.no_grad():
+        for parameter in filter(lambda one: one.requires_grad, model.parameters()):  # some start at zero
+            parameter += 0.02 * torch.randn(parameter.shape, generator=generator)
+    made = export_onnx(model, 3, tmp_path / "a.onnx")
+    assert max(made.largest.values()) <= 1e-5
+    # One convolution for each of the deployed network: branches are merged.
+    convs = [node for node in onnx.load(made.path).graph.node if node.op_type == "Conv"]
+    plain = srbench.create_model(name.partition("+")[0], scale=3)
+    assert len(convs) == sum(isinstance(module, torch.nn.Conv2d) for module in plain.modules())
+
+
 class Strange(Backbone):
     """Do what an export cannot keep: something that depends on the values, or is another each time."""
 

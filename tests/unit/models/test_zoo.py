@@ -13,7 +13,9 @@ from srbench.testing.checks import Subject
 from srbench_zoo.attention import ContrastAttention, SpatialAttention
 from srbench_zoo.drcn import DRCN
 from srbench_zoo.ecbsr import ECBSR, EdgeBlock
+from srbench_zoo.lkdn import LKDN
 from srbench_zoo.mdsr import MDSR
+from srbench_zoo.smfanet import Modulation, SMFANet
 from srbench_zoo.swinir import SwinIR
 
 
@@ -65,7 +67,23 @@ def test_deployed_ecbsr_computes_the_same_and_takes_no_method() -> None:
         create_model("ecbsr+recursive", scale=2)
 
 
-@pytest.mark.parametrize("name", ["bsrn", "ecbsr", "fsrcnn", "imdn", "pan", "rlfn", "srvgg", "swinir_light"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "bsrn",
+        "ecbsr",
+        "fsrcnn",
+        "imdn",
+        "pan",
+        "rlfn",
+        "srvgg",
+        "swinir_light",
+        "smfanet",
+        "lkdn_s",
+        "etds_t",
+        "ecbsr_m4c16",
+    ],
+)
 def test_single_scale_networks_say_which_scales_they_do(name: str) -> None:
     with pytest.raises(ConfigError, match="one scale of 2, 3, 4; got 2, 3"):
         create_model(name, scales=(2, 3))
@@ -78,7 +96,9 @@ def test_weights_of_another_scale_are_refused() -> None:
         create_model("rlfn.author", scale=3)
 
 
-@pytest.mark.parametrize("name", ["bsrn", "imdn", "rlfn", "pan", "fsrcnn", "swinir_light"])
+@pytest.mark.parametrize(
+    "name", ["bsrn", "imdn", "rlfn", "pan", "fsrcnn", "swinir_light", "smfanet", "lkdn_s", "etds_t", "ecbsr_m4c16"]
+)
 def test_an_image_of_one_pixel_is_enlarged(name: str) -> None:
     model = create_model(name, scale=2, seed=0).eval()
     sr = model.super_resolve(torch.full((1, 3, 1, 1), 0.5))
@@ -131,6 +151,42 @@ def test_mdsr_sees_as_far_as_it_declares(blocks: int, scale: int, seed: int) -> 
     (gradient,) = torch.autograd.grad(view(lr)[:, :, own, own].sum(), lr)
     used = (gradient != 0).any(1)[0].any(0).nonzero().flatten()
     assert (int(used.min()), int(used.max())) == (middle - field, middle + field)
+
+
+@settings(max_examples=4)
+@given(blocks=st.integers(1, 2), scale=st.sampled_from([2, 3, 4]), seed=st.integers(0, 2**16))
+def test_lkdn_sees_as_far_as_it_declares(blocks: int, scale: int, seed: int) -> None:
+    """Law: an LR pixel's SR pixels depend on the receptive field and on nothing beyond; the full depth is too large."""
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        model = LKDN((scale,), num_feat=2, num_block=blocks).double()
+    field, side = model.receptive_field, 2 * model.receptive_field + 5
+    lr = torch.rand(1, 3, side, side, dtype=torch.float64, requires_grad=True)
+    middle = side // 2
+    own = slice(middle * scale, (middle + 1) * scale)
+    (gradient,) = torch.autograd.grad(model(lr)[:, :, own, own].sum(), lr)
+    used = (gradient != 0).any(1)[0].any(0).nonzero().flatten()
+    assert (int(used.min()), int(used.max())) == (middle - field, middle + field)
+
+
+def test_features_are_an_even_number_where_a_network_halves_them() -> None:
+    for network in (SMFANet, LKDN):
+        with pytest.raises(ConfigError, match="num_feat=5"):
+            network((2,), num_feat=5)
+
+
+@pytest.mark.parametrize(("height", "width"), [(8, 8), (15, 9), (16, 31), (40, 24), (3, 50)])
+def test_smfanet_weighs_features_by_their_unbiased_variance_over_the_image(height: int, width: int, seed: int) -> None:
+    torch.manual_seed(seed)
+    block = Modulation(4).double()
+    with torch.no_grad():
+        block.context_scale.zero_()
+        block.variance_scale.normal_()
+    x = torch.rand(2, 4, height, width, dtype=torch.float64)
+    near, far = block.split(x).chunk(2, 1)
+    weight = torch.nn.functional.gelu(block.weigh(far.var((2, 3), keepdim=True) * block.variance_scale))
+    with torch.no_grad():
+        assert torch.allclose(block(x), block.merge(far * weight + block.local(near)), rtol=1e-12, atol=1e-12)
 
 
 def test_drcn_shifts_its_loss_from_the_predictions_to_the_image() -> None:

@@ -30,6 +30,20 @@ def test_a_record_holds_the_cost_of_what_one_scale_deploys(
     assert "MACs" in (tmp_path / "run" / "leaderboard" / "leaderboard.md").read_text()
 
 
+def test_branches_are_trained_and_the_folded_network_is_measured(
+    suite_file: Callable[..., Path], nursery: Any, tmp_path: Path
+) -> None:
+    suite = suite_file(models=("etds_t+reparam(kind=etds)",), tests=1)
+    assert nursery.run("run", "--suite", suite, "--out", tmp_path / "run", "--jobs", "1") == 0, nursery.said()
+    cells = RunStore(tmp_path / "run").cells()
+    record, expected = cells[0].record, cost_of(create_model("etds_t", scale=2, seed=0))
+    assert record.cost is not None
+    assert (record.cost.macs, record.params_deployed) == (expected.hd.macs, expected.params)
+    trained = cost_of(create_model("etds_t+reparam(kind=etds)", scale=2, seed=0))
+    assert (record.params_unique, trained.folded) == (trained.params, expected.params)
+    assert trained.hd.macs != expected.hd.macs
+
+
 def test_a_record_of_before_is_read_as_one_without_cost() -> None:
     fields = {"key": "0" * 64, "status": "ok", "model": "m", "backbone": "m", "scale": 2, "dataset": "d"}
     fields |= {"dataset_hash": "h", "protocol": "p", "protocol_digest": "h", "tier": "trained", "created": "2024"}

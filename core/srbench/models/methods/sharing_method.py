@@ -44,10 +44,13 @@ class SharingMethod:
     Attributes:
         kinds: The kinds of sites that the method takes: of `conv`, `tconv`, `block`.
         initial: Arguments that decide initial weights only: weights of one initialisation load into another's model.
+        measured_folded: Whether what the method adds is for training alone, and evaluations and runs measure the folded
+            network.
     """
 
     kinds: frozenset[str] = frozenset({"conv"})
     initial: frozenset[str] = frozenset()
+    measured_folded: bool = False
 
     def config(self) -> dict[str, Value]:
         """Return the arguments that make this instance, defaults filled in, None left out."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from fractions import Fraction
 from math import ceil
 
@@ -9,7 +10,15 @@ from torch import Tensor, nn
 
 from srbench.plugin import ConfigError
 
-__all__ = ["bicubic_reach", "initialise_he", "pixel_shuffle_tail", "shuffle_reach", "single_scale", "with_mean_buffer"]
+__all__ = [
+    "activated_conv",
+    "bicubic_reach",
+    "initialise_he",
+    "pixel_shuffle_tail",
+    "shuffle_reach",
+    "single_scale",
+    "with_mean_buffer",
+]
 
 
 def single_scale(network: str, scales: tuple[int, ...], known: tuple[int, ...] = (2, 3, 4)) -> int:
@@ -28,6 +37,12 @@ def single_scale(network: str, scales: tuple[int, ...], known: tuple[int, ...] =
 def pixel_shuffle_tail(num_feat: int, scale: int) -> nn.Sequential:
     """Make the convolution and pixel shuffle that turn features `(N, C, h, w)` into images `(N, 3, s*h, s*w)`."""
     return nn.Sequential(nn.Conv2d(num_feat, 3 * scale**2, 3, padding=1), nn.PixelShuffle(scale))
+
+
+def activated_conv(num_in: int, num_out: int, slopes: bool) -> nn.Sequential:
+    """Make a 3x3 convolution `conv` and its activation `act`: a PReLU of a slope for each channel, or a ReLU."""
+    act = nn.PReLU(num_out) if slopes else nn.ReLU()
+    return nn.Sequential(OrderedDict(conv=nn.Conv2d(num_in, num_out, 3, padding=1), act=act))
 
 
 def initialise_he(model: nn.Module) -> None:
