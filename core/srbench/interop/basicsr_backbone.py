@@ -67,7 +67,7 @@ class BasicsrNetwork(Backbone):
         sr: Tensor = self.network(lr)
         return sr[..., : height * scale, : width * scale]
 
-    def state_dict(self, *args: Any, **kwargs: Any) -> dict[str, Any]:
+    def state_dict(self, *args: Any, **kwargs: Any) -> dict[str, Any]:  # type: ignore[override]  # torch overloads it
         """Return the state under the keys of basicsr's own class, so that its checkpoints fit."""
         state: dict[str, Any] = super().state_dict(*args, **kwargs)
         for key in list(state):
@@ -188,8 +188,8 @@ def _spelled(key: str, value: Any) -> Value:
         spelled = None
     if spelled is None or _python(spelled) != _comparable(value):
         raise ConfigError(
-            f"'network_g.{key}' is {value!r}, which a model's name cannot spell; register the architecture under a name "
-            "with srbench.plugin.basicsr_backbone and give that name instead of network_g."
+            f"'network_g.{key}' is {value!r}, which a model's name cannot spell; register the architecture under a "
+            "name with srbench.plugin.basicsr_backbone and give that name instead of network_g."
         )
     return spelled
 

@@ -21,7 +21,8 @@ from srbench.errors import PluginError
 __all__ = ["GROUPS", "PluginReport", "PluginStatus", "contributions", "doctor", "load"]
 
 GROUPS = (
-    "backbones", "baselines", "architectures", "methods", "metrics", "datasets", "suites", "weights", "commands", "figures"
+    "backbones", "baselines", "architectures", "methods", "metrics", "datasets", "suites", "weights", "commands",
+    "figures",
 )  # fmt: skip
 
 # What the extras of this distribution would contribute, so that asking for one of these names without the plugin

@@ -6,8 +6,9 @@
     drrn_b1u9+ps.author
 
 A value is an integer, a decimal, a fraction (both kept exact), a shape, a name, `true`, `false`, or any other text in
-double quotes. A backbone of another library is `LIBRARY/ARCHITECTURE[(key=value,...)]`. Printing sorts the keys and gives every value one spelling: `0.25`, `4/16` and `1/4` print as `1/4`.
-This module knows nothing of what is installed; `srbench.registry.canonical_name` fills in a method's defaults.
+double quotes. A backbone of another library is `LIBRARY/ARCHITECTURE[(key=value,...)]`. Printing sorts the keys and
+gives every value one spelling: `0.25`, `4/16` and `1/4` print as `1/4`. This module knows nothing of what is installed;
+`srbench.registry.canonical_name` fills in a method's defaults.
 """
 
 from __future__ import annotations
@@ -122,7 +123,7 @@ class ModelName:
     """Name a model: a backbone, perhaps a sharing method with its arguments, perhaps a tag.
 
     Attributes:
-        backbone: Registered name of the backbone, or `LIBRARY/ARCHITECTURE[(key=value,...)]`, in its canonical spelling.
+        backbone: Registered name of the backbone, or `LIBRARY/ARCHITECTURE[(key=value,...)]` with sorted keys.
         method: Registered name of the sharing method, or None for the published network.
         args: The method's arguments, sorted by key.
         tag: Which weights; None for freshly initialised ones.

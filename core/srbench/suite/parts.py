@@ -80,7 +80,7 @@ class TrainSpec(BaseModel):
 
 
 def merged_settings(base: TrainSpec | dict[str, Any] | None, changes: dict[str, Any]) -> dict[str, Any]:
-    """Return a training's settings with others in their place; a patch size replaces one that is given the other way."""
+    """Return a training's settings with others in their place; one patch size replaces the other."""
     settings = base.model_dump() if isinstance(base, TrainSpec) else dict(base or {})
     for key, other in (("gt_size", "lr_size"), ("lr_size", "gt_size")):
         if key in changes and other not in changes:

@@ -24,7 +24,8 @@ def scaled_size(image: Image, factor: float) -> tuple[int, int]:
 
 def smallest_factor(image: Image, side: int) -> float:
     """Return the factor at which the shorter side of an image `(H, W, 3)` is still `side` pixels long."""
-    return side / min(image.shape[:2])
+    shorter: int = min(image.shape[:2])
+    return side / shorter
 
 
 def scaled_pair(

@@ -91,8 +91,8 @@ class Recipe(BaseModel):
     Attributes:
         iterations: Optimizer steps.
         batch_size: Patches per step.
-        gt_size: Side of the HR patches in pixels, a multiple of every scale; LR patches have `gt_size / scale`. 96 where
-            neither size is given.
+        gt_size: Side of the HR patches in pixels, a multiple of every scale; LR patches have `gt_size / scale`. It is
+            96 where neither size is given.
         lr_size: Side of the LR patches in pixels, instead of `gt_size`; HR patches have `lr_size * scale`.
         optimizer: An optimizer of torch by name.
         optimizer_options: Its further options by name, such as `{momentum: 0.9}`.
@@ -102,7 +102,8 @@ class Recipe(BaseModel):
         scheduler: What happens to the learning rate: `type` is `none`, `MultiStepRestartLR` or
             `CosineAnnealingRestartLR`.
         warmup: Iterations in which the learning rate rises linearly to what the scheduler says.
-        clip: How gradients are clipped: `type` is `norm`, `value` or `adjustable`, `threshold` the bound; none by default.
+        clip: How gradients are clipped: `type` is `norm`, `value` or `adjustable`, `threshold` the bound; not by
+            default.
         loss: A loss of basicsr by name; Charbonnier's is sqrt(x^2 + 1e-6) for images in 0..1, as LapSRN has it.
         loss_options: Its options by name.
         extra_losses: Losses that are added, each a mapping of `type` and its options.
