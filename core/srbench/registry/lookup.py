@@ -137,7 +137,8 @@ def get_backbone(name: str) -> Callable[..., Any]:
         return BASELINES.get(name)  # type: ignore[no-any-return]
     if "/" in name:
         named = ArchitectureName.parse(name)
-        return ARCHITECTURES.get(named.library).backbone(named.architecture, dict(named.args))  # type: ignore[no-any-return]
+        library: Any = ARCHITECTURES.get(named.library)
+        return library.backbone(named.architecture, dict(named.args))  # type: ignore[no-any-return]
     if name not in BACKBONES:
         if plugins.extra_for("backbones", name):
             raise BACKBONES.unknown(name)
