@@ -21,6 +21,8 @@ _UNSUITABLE = {
 }
 # Settings that a recipe has under keys of its own.
 _OWN_KEYS = ("lr", "betas", "weight_decay")
+# Not SGD: its fused form fails where a layer's first gradient comes late, as in networks for several scales.
+_FUSED = ("Adam", "AdamW")
 # These say how the same step is computed, and exclude one another.
 _VARIANTS = ("fused", "foreach", "capturable", "differentiable")
 
@@ -67,7 +69,7 @@ def optimizer_arguments(recipe: Recipe) -> dict[str, Any]:
             arguments[key] = getattr(recipe, key)
         elif getattr(recipe, key) != type(recipe).model_fields[key].default:
             raise ValueError(f"the optimizer '{recipe.optimizer}' has no {key}; leave out '{key}'")
-    if "fused" in parameters and not any(options.get(key) for key in _VARIANTS):
+    if recipe.optimizer in _FUSED and not any(options.get(key) for key in _VARIANTS):
         # One call for all parameters: small networks have many tensors of few numbers.
         arguments["fused"] = True
     return {**arguments, **options}

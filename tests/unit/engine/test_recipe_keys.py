@@ -257,3 +257,21 @@ def test_a_setting_that_only_the_other_training_has_is_told(tmp_path) -> None:
     for found, wanted in ((clipped, plain), (plain, clipped)):
         with pytest.raises(ConfigError, match="clip is"):
             check_identity(tmp_path, found, wanted)
+
+
+@pytest.mark.parametrize("name", ["SGD", "RMSprop", "Adagrad", "NAdam", "AdamW", "Rprop", "Adafactor"])
+def test_optimizers_train_networks_whose_layers_get_their_first_gradient_late(toy, name: str) -> None:
+    """Networks for several scales: what only x4 uses has no gradient until x4 is drawn (SGD's fused form fails there)."""
+    options = {"momentum": 0.9} if name in ("SGD", "RMSprop") else {}
+    recipe = toy.recipe(optimizer=name, optimizer_options=options, betas=[0.9, 0.99], ema_decay=0)
+    patches = TrainingPatches(_images(), recipe, (2, 3, 4))
+    model = SRBenchModel(create_model("engine_toy", scales=(2, 3, 4), seed=0), recipe, CPU)
+    before = [parameter.detach().clone() for parameter in model.net_g.tails.parameters()]
+    drawn = []
+    for iteration in range(1, 13):
+        batch = patches.batch(iteration)
+        drawn.append(batch.scale)
+        model.step(batch, iteration)
+    assert len({drawn.index(scale) for scale in (2, 3, 4)}) == 3
+    for new, old in zip(model.net_g.tails.parameters(), before, strict=True):
+        assert not torch.equal(new, old)

@@ -194,7 +194,7 @@ def test_what_would_be_another_training_is_a_sentence(tmp_path: Path, changes: d
         (b"name: [", "is not YAML"),
         (b"name: !!python/object/apply:os.system [touch ran]\n", "is not YAML: could not determine a constructor"),
         (b"- 1\n", "must be a mapping"),
-        (b"\xff\xfe\x00", "it is not text"),
+        (b"\xff\xfe\x00", "is not a text file in UTF-8"),
         (b"", "must be a mapping"),
     ],
 )
