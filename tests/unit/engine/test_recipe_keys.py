@@ -261,7 +261,7 @@ def test_a_setting_that_only_the_other_training_has_is_told(tmp_path) -> None:
 
 @pytest.mark.parametrize("name", ["SGD", "RMSprop", "Adagrad", "NAdam", "AdamW", "Rprop", "Adafactor"])
 def test_optimizers_train_networks_whose_layers_get_their_first_gradient_late(toy, name: str) -> None:
-    """Networks for several scales: what only x4 uses has no gradient until x4 is drawn (SGD's fused form fails there)."""
+    """In networks for several scales what only x4 uses has no gradient until x4 is drawn; fused SGD fails."""
     options = {"momentum": 0.9} if name in ("SGD", "RMSprop") else {}
     recipe = toy.recipe(optimizer=name, optimizer_options=options, betas=[0.9, 0.99], ema_decay=0)
     patches = TrainingPatches(_images(), recipe, (2, 3, 4))
