@@ -14,6 +14,7 @@ Backbones
     matlab_bicubic: Matlab's bicubic interpolation of tensors, differentiable.
     mean_shift: the frozen 1x1 convolution that adds or removes DIV2K's mean color.
     basicsr_archs: basicsr's networks, as a module: `basicsr_archs.EDSR`.
+    basicsr_backbone: an architecture of basicsr's `ARCH_REGISTRY`, for `register_backbone`.
 
 Sharing sites
     SharingSite: one use of a layer that a method may replace.
@@ -131,6 +132,7 @@ _MODULES = {
     "matlab_bicubic": "srbench.models.matlab_bicubic",
     "mean_shift": "srbench.models.mean_shift",
     "basicsr_archs": "srbench.compat.basicsr_archs",
+    "basicsr_backbone": "srbench.interop.basicsr_backbone",
     "SharingSite": "srbench.models.sites",
     "BlockSpec": "srbench.models.sites",
     "BIAS_POLICIES": "srbench.models.sites",
@@ -243,6 +245,7 @@ if TYPE_CHECKING:
     from srbench.figures import figure_style as figure_style
     from srbench.figures import save_figure as save_figure
     from srbench.images.crops import crop_box as crop_box
+    from srbench.interop.basicsr_backbone import basicsr_backbone as basicsr_backbone
     from srbench.machine import pick_device as pick_device
     from srbench.metrics.base import Metric as Metric
     from srbench.metrics.comparison import Comparison as Comparison

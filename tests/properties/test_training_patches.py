@@ -7,7 +7,9 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from srbench.images.resize import imresize
 from srbench.protocols import get_protocol
+from srbench.training.augmentation import scaled_pair
 from srbench.training.patches import TrainingPatches, _cut, _Flat, draw
 from srbench.training.recipe import Recipe
 
@@ -96,6 +98,58 @@ def test_a_patch_is_a_crop_of_the_lr_and_of_the_hr_image(
                 pixels = np.fliplr(pixels)
             top, left, size = row * factor, column * factor, side * factor
             assert np.array_equal(pixels, image[top : top + size, left : left + size])
+
+
+@given(
+    st.integers(0, 3),
+    st.floats(0.4, 1.0),
+    st.integers(1, 4),
+    st.integers(3, 4),
+    st.floats(0, 0.999),
+    st.floats(0, 0.999),
+)
+def test_a_scaled_pair_is_a_crop_of_the_whole_scaled_images(
+    number: int, factor: float, scale: int, side: int, row: float, column: float
+) -> None:
+    """Law: computing only what a patch needs gives the pixels of resizing the whole image, borders included."""
+    image = np.ascontiguousarray(np.tile(list(IMAGES.values())[number], (3, 2, 1)))
+    hr = imresize(image, factor)
+    lr = get_protocol("matlab-y").lr_image(hr, scale)
+    lr_patch, hr_patch = scaled_pair(image, factor, scale, np.array([row, column]), side)
+    top, left = (int(p * (n - side + 1)) for p, n in zip((row, column), lr.shape, strict=False))
+    assert np.array_equal(lr_patch, lr[top : top + side, left : left + side])
+    top, left, size = top * scale, left * scale, side * scale
+    assert np.array_equal(hr_patch, hr[top : top + size, left : left + size])
+
+
+@given(SEEDS, ITERATIONS, SCALES)
+def test_scale_augmentation_of_factor_1_changes_no_pixel(seed: int, iteration: int, scales) -> None:
+    """Law: reducing by 1 is the identity, so both ways of cutting patches give the same batch."""
+    plain = TrainingPatches(IMAGES, _recipe(seed), scales).batch(iteration)
+    scaled = TrainingPatches(IMAGES, _recipe(seed, scale_augmentation=(1, 1)), scales).batch(iteration)
+    assert scaled.scale == plain.scale
+    assert torch.equal(scaled.lr, plain.lr)
+    assert torch.equal(scaled.hr, plain.hr)
+
+
+def test_factors_cover_their_range_and_leave_the_other_draws_alone() -> None:
+    """Law: factors are uniform in the range, and come after all other draws."""
+    drawn = [draw(_recipe(7, scale_augmentation=(0.5, 0.9)), i, scales=(2, 3), images=4) for i in range(1, 201)]
+    factors = np.concatenate([one.factor for one in drawn])
+    assert 0.5 <= factors.min() < 0.51
+    assert 0.89 < factors.max() <= 0.9
+    assert abs(factors.mean() - 0.7) < 0.03  # seven standard deviations
+    for iteration, one in enumerate(drawn, start=1):
+        plain = draw(_recipe(7), iteration, scales=(2, 3), images=4)
+        assert np.array_equal(one.position, plain.position)
+        assert np.array_equal(one.transpose, plain.transpose)
+
+
+def test_an_image_that_a_factor_would_make_too_small_keeps_room_for_a_patch() -> None:
+    """Law: with scale augmentation the same images serve as without it."""
+    recipe = _recipe(1, scale_augmentation=(0.1, 0.2))
+    for iteration in range(1, 20):
+        assert TrainingPatches(IMAGES, recipe, (2, 3)).batch(iteration).hr.shape == (4, 3, 12, 12)
 
 
 def test_every_image_scale_orientation_and_border_is_reached() -> None:

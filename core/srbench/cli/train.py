@@ -21,8 +21,12 @@ _FROM_RECIPE = "from the recipe"
 
 
 def train(
-    model: Annotated[str, typer.Argument(help="A model, such as `'edsr_tiny+ps(ratio=1/4)'`.", metavar="MODEL")],
-    data: Annotated[str, typer.Option(help="Training images: a folder, or a registered data set.", metavar="DIR|NAME")],
+    model: Annotated[
+        str | None, typer.Argument(help="A model, such as `'edsr_tiny+ps(ratio=1/4)'`.", metavar="MODEL")
+    ] = None,
+    data: Annotated[
+        str | None, typer.Option(help="Training images: a folder, or a registered data set.", metavar="DIR|NAME")
+    ] = None,
     scale: Annotated[int | None, typer.Option(help="The scale to train for.")] = None,
     scales: Annotated[
         str | None, typer.Option(help="Several scales, for a multi-scale network.", metavar="2,3,4")
@@ -31,9 +35,18 @@ def train(
     recipe: Annotated[
         Path | None, typer.Option(help="A YAML file of recipe fields; options override it.", metavar="FILE")
     ] = None,
+    basicsr_options: Annotated[
+        Path | None,
+        typer.Option(
+            help="An option file of basicsr instead of MODEL and --recipe; options override it.", metavar="FILE"
+        ),
+    ] = None,
     batch_size: Annotated[int | None, typer.Option(help="Patches per step.", show_default=_FROM_RECIPE)] = None,
     gt_size: Annotated[
         int | None, typer.Option(help="Side of HR patches in pixels.", show_default=_FROM_RECIPE)
+    ] = None,
+    lr_size: Annotated[
+        int | None, typer.Option(help="Side of LR patches in pixels, instead.", show_default=_FROM_RECIPE)
     ] = None,
     lr: Annotated[float | None, typer.Option(help="Learning rate.", show_default=_FROM_RECIPE)] = None,
     ema: Annotated[
@@ -67,51 +80,53 @@ def train(
 
     Example: `srbench train edsr_tiny --data embedded-train --scale 2 --iterations 300`
     """
-    wanted = _scales(scale, scales)
-    overrides = {
-        "iterations": iterations,
-        "batch_size": batch_size,
-        "gt_size": gt_size,
-        "lr": lr,
-        "ema_decay": ema,
-        "seed": seed,
-    }
     from srbench.cli.output import check_json_target, write_json
+    from srbench.cli.training_request import read_request
     from srbench.data.datasets import open_dataset
-    from srbench.errors import ConfigError
     from srbench.protocols import get_protocol
-    from srbench.registry import canonical_name
-    from srbench.training.recipe import load_recipe, make_recipe
 
     if json is not None:
-        check_json_target(json, recipe)
+        check_json_target(json, recipe, basicsr_options)
     get_protocol(protocol)
-    values = load_recipe(recipe) if recipe else {}
-    values.update({key: value for key, value in overrides.items() if value is not None})
-    if "iterations" not in values:
-        raise ConfigError("say how long to train: --iterations N, or a --recipe file with `iterations`.")
-    checked = make_recipe(values, source=f"recipe {recipe}" if recipe else "options")
-    name = canonical_name(model)
-    folder = out or Path("runs", "train", f"{name.slug}_x{'x'.join(map(str, wanted))}")
-
+    request = read_request(
+        model,
+        scale=scale,
+        scales=scales,
+        data=data,
+        recipe=recipe,
+        basicsr_options=basicsr_options,
+        overrides={
+            "iterations": iterations,
+            "batch_size": batch_size,
+            "gt_size": gt_size,
+            "lr_size": lr_size,
+            "lr": lr,
+            "ema_decay": ema,
+            "seed": seed,
+        },
+    )
+    val, weights = val or request.val, weights or request.weights
     if val is not None:
         open_dataset(val)
 
     from srbench.training.train import train as train_model
 
+    checked = request.recipe
     if json != "-":
+        for line in request.not_honoured:
+            typer.echo(f"not honoured: {line}")
         typer.echo(
-            f"{name} {', '.join(f'x{s}' for s in wanted)}: {checked.iterations:,} iterations, "
-            f"{checked.batch_size} patches of {checked.gt_size}x{checked.gt_size}, "
+            f"{request.model} {', '.join(f'x{s}' for s in request.scales)}: {checked.iterations:,} iterations, "
+            f"{checked.batch_size} patches of {checked.patch_size}, "
             f"on {device} with {threads} CPU thread{'s' if threads > 1 else ''}"
         )
     with _bar(checked.iterations) as progress:
         result = train_model(
-            str(name),
-            scales=wanted,
-            data=data,
+            request.model,
+            scales=request.scales,
+            data=request.data,
             recipe=checked,
-            out_dir=folder,
+            out_dir=out or request.folder,
             weights=weights,
             resume=resume,
             val=val,
@@ -119,25 +134,12 @@ def train(
             device=device,
             threads=threads,
             progress=progress,
-            tensorboard=tensorboard,
+            tensorboard=tensorboard or request.tensorboard,
         )
     if json is not None:
-        write_json(_as_json(result), json)
+        write_json(_as_json(result, request.not_honoured), json)
     if json != "-":
         _tell(result)
-
-
-def _scales(scale: int | None, scales: str | None) -> tuple[int, ...]:
-    from srbench.errors import ConfigError
-
-    if (scale is None) == (scales is None):
-        raise ConfigError("say what to train for: either --scale 2, or --scales 2,3,4 for a multi-scale network.")
-    if scale is not None:
-        return (scale,)
-    try:
-        return tuple(int(part) for part in str(scales).split(","))
-    except ValueError:
-        raise ConfigError(f"--scales takes whole numbers separated by commas, such as 2,3,4; got '{scales}'.") from None
 
 
 @contextmanager
@@ -175,10 +177,11 @@ def _duration(seconds: float) -> str:
     return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
 
 
-def _as_json(result: TrainResult) -> dict[str, Any]:
+def _as_json(result: TrainResult, not_honoured: tuple[str, ...]) -> dict[str, Any]:
     from dataclasses import asdict
 
-    return {**asdict(result), "weights": str(result.weights)}
+    values = {**asdict(result), "weights": str(result.weights)}
+    return {**values, "not_honoured": list(not_honoured)} if not_honoured else values
 
 
 def _tell(result: TrainResult) -> None:

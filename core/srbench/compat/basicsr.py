@@ -6,8 +6,9 @@ basicsr was last released in 2022. What stands in its way, each handled below an
 - `torchvision.transforms.functional_tensor` was removed in torchvision 0.17; basicsr's degradations import one
   function from it, which lives on in `torchvision.transforms.functional`.
 - `basicsr/__init__.py` and `basicsr/models/__init__.py` import every network, data set and model there is, 0.7 s for
-  the one class that is wanted. They are replaced by empty packages with the same `__path__`, so that
-  `import basicsr.archs.edsr_arch` runs that module and what it needs, and nothing else.
+  the one class that is wanted. They are run when something that they define is first asked for, such as
+  `basicsr.train_pipeline` or `basicsr.models.build_model`; until then `import basicsr.archs.edsr_arch` runs that module
+  and what it needs, and nothing else.
 - `distutils`, which basicsr's networks import, left Python in 3.12; setuptools still brings it.
 - opencv-python links libGL, which a bare server does not have.
 - basicsr has no wheel, and its source cannot be built on Python 3.13 or later.
@@ -19,6 +20,7 @@ import importlib
 import importlib.util
 import sys
 import types
+from typing import Any
 
 from srbench.compat.torchvision import load_torchvision
 from srbench.errors import PluginError
@@ -55,8 +57,8 @@ def load_basicsr() -> None:
             "basicsr needs distutils, which Python no longer contains: install setuptools "
             f"(`pip install setuptools`), which brings it. {_NOT_NEEDED}"
         )
-    _add_empty_package("basicsr")
-    _add_empty_package("basicsr.models")
+    _add_lazy_package("basicsr")
+    _add_lazy_package("basicsr.models")
 
 
 def _import_torchvision() -> None:
@@ -87,14 +89,37 @@ def _import_cv2() -> None:
         ) from error
 
 
-def _add_empty_package(name: str) -> None:
+def _add_lazy_package(name: str) -> None:
     spec = importlib.util.find_spec(name)
-    if spec is None or spec.submodule_search_locations is None:
+    if spec is None or spec.loader is None or spec.submodule_search_locations is None:
         raise PluginError(f"the installed basicsr has no package '{name}': install basicsr 1.4.2.")
-    package = types.ModuleType(name)
-    package.__spec__ = spec
-    package.__path__ = list(spec.submodule_search_locations)
+    package = _LazyPackage(name)
+    package.__spec__, package.__loader__, package.__file__ = spec, spec.loader, spec.origin
+    package.__package__, package.__path__ = name, list(spec.submodule_search_locations)
     sys.modules[name] = package
     parent, _, child = name.rpartition(".")
     if parent:
         setattr(sys.modules[parent], child, package)
+
+
+class _LazyPackage(types.ModuleType):
+    """A package whose `__init__` is run when a name that is neither a submodule nor special is first asked for."""
+
+    def __getattr__(self, name: str) -> Any:
+        spec = self.__spec__
+        missing = AttributeError(f"module '{self.__name__}' has no attribute '{name}'")
+        # `__all__` is what `from package import *` asks for; no other special name is worth the import.
+        if spec is None or spec.loader is None or (name.startswith("__") and name not in ("__all__", "__version__")):
+            raise missing
+        if importlib.util.find_spec(f"{self.__name__}.{name}") is not None:
+            return importlib.import_module(f"{self.__name__}.{name}")
+        # From here on a plain module: what the package's own code asks of it meanwhile must not begin anew.
+        self.__class__ = types.ModuleType  # type: ignore[assignment]
+        try:
+            spec.loader.exec_module(self)
+        except BaseException:
+            self.__class__ = _LazyPackage
+            raise
+        if name not in vars(self):
+            raise missing
+        return vars(self)[name]

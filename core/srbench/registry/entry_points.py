@@ -21,17 +21,9 @@ from srbench.errors import PluginError
 __all__ = ["GROUPS", "PluginReport", "PluginStatus", "contributions", "doctor", "load"]
 
 GROUPS = (
-    "backbones",
-    "baselines",
-    "methods",
-    "metrics",
-    "protocols",
-    "datasets",
-    "suites",
-    "weights",
-    "commands",
-    "figures",
-)
+    "backbones", "baselines", "architectures", "methods", "metrics", "protocols", "datasets", "suites", "weights",
+    "commands", "figures",
+)  # fmt: skip
 
 # What the extras of this distribution would contribute, so that asking for one of these names without the plugin
 # says what to install. A test compares the table with the plugins' own entry points.

@@ -5,11 +5,12 @@ from __future__ import annotations
 import fnmatch
 import inspect
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from srbench.errors import ConfigError, DuplicateNameError, NameSyntaxError, PluginError, UnknownNameError, suggest
 from srbench.registry import entry_points as plugins
-from srbench.registry.names import ModelName, parse
+from srbench.registry.names import ArchitectureName, ModelName, parse
 
 if TYPE_CHECKING:
     from importlib.resources.abc import Traversable
@@ -18,7 +19,17 @@ if TYPE_CHECKING:
     from srbench.metrics.base import Metric
     from srbench.models.methods.sharing_method import SharingMethod
 
-from srbench.registry.registries import BACKBONES, BASELINES, DATASETS, METHODS, METRICS, PROTOCOLS, SUITES, WEIGHTS
+from srbench.registry.registries import (
+    ARCHITECTURES,
+    BACKBONES,
+    BASELINES,
+    DATASETS,
+    METHODS,
+    METRICS,
+    PROTOCOLS,
+    SUITES,
+    WEIGHTS,
+)  # fmt: skip
 
 __all__ = [
     "canonical_name",
@@ -132,7 +143,7 @@ def is_model(name: str) -> bool:
 
 
 def get_backbone(name: str) -> Callable[..., Any]:
-    """Return the function that builds a backbone or a baseline.
+    """Return the function that builds a backbone or a baseline, of this or of another library.
 
     Raises:
         UnknownNameError: Nothing is registered under the name.
@@ -140,6 +151,10 @@ def get_backbone(name: str) -> Callable[..., Any]:
     """
     if name in BASELINES:
         return BASELINES.get(name)  # type: ignore[no-any-return]
+    if "/" in name:
+        named = ArchitectureName.parse(name)
+        library: Any = ARCHITECTURES.get(named.library)
+        return library.backbone(named.architecture, dict(named.args))  # type: ignore[no-any-return]
     if name not in BACKBONES:
         if plugins.extra_for("backbones", name):
             raise BACKBONES.unknown(name)
@@ -197,7 +212,7 @@ def make_method(name: ModelName) -> SharingMethod | None:
 def canonical_name(name: str | ModelName) -> ModelName:
     """Return the one spelling under which a model is hashed and shown: checked, defaults filled in, keys sorted.
 
-    A tag fixes the method's arguments. Needs no torch.
+    A tag fixes the method's arguments. Needs no torch, except for architectures of another library.
 
     Raises:
         NameSyntaxError: The name does not follow the grammar.
@@ -205,7 +220,9 @@ def canonical_name(name: str | ModelName) -> ModelName:
         ConfigError: An argument is unknown, has a wrong value or contradicts the tag.
     """
     parsed = parse(name) if isinstance(name, str) else name
-    if parsed.backbone not in BASELINES and parsed.backbone not in BACKBONES:
+    if "/" in parsed.backbone:
+        parsed = replace(parsed, backbone=_canonical_architecture(parsed.backbone))
+    elif parsed.backbone not in BASELINES and parsed.backbone not in BACKBONES:
         get_backbone(parsed.backbone)  # raises with the nearest name
     if parsed.tag is not None:
         source = tagged_source(parsed)
@@ -214,6 +231,13 @@ def canonical_name(name: str | ModelName) -> ModelName:
     if method is None:
         return parsed
     return ModelName(parsed.backbone, parsed.method, tuple(method.config().items()), None)
+
+
+def _canonical_architecture(name: str) -> str:
+    """Return the one spelling of another library's architecture; the library is imported for it, and so is torch."""
+    named = ArchitectureName.parse(name)
+    args = ARCHITECTURES.get(named.library).canonical(named.architecture, dict(named.args))
+    return str(replace(named, args=tuple(sorted(args.items()))))
 
 
 def tagged_source(name: ModelName) -> Any:

@@ -1,12 +1,14 @@
 """Model names: `BACKBONE[+METHOD[(key=value,...)]][.TAG]`, parsed and printed.
 
     edsr_baseline
+    basicsr/EDSR(num_feat=32)
     edsr_baseline+ps(ratio=1/16,shape=64x64x1x1)
     drrn_b1u9+ps.author
 
 A value is an integer, a decimal, a fraction (both kept exact), a shape, a name, `true`, `false`, or any other text in
-double quotes. Printing sorts the keys and gives every value one spelling: `0.25`, `4/16` and `1/4` print as `1/4`.
-This module knows nothing of what is installed; `srbench.registry.canonical_name` fills in a method's defaults.
+double quotes. A backbone of another library is `LIBRARY/ARCHITECTURE[(key=value,...)]`. Printing sorts the keys and
+gives every value one spelling: `0.25`, `4/16` and `1/4` print as `1/4`. This module knows nothing of what is installed;
+`srbench.registry.canonical_name` fills in a method's defaults.
 """
 
 from __future__ import annotations
@@ -20,7 +22,7 @@ from typing import Any
 
 from srbench.errors import NameSyntaxError
 
-__all__ = ["ModelName", "Value", "format_value", "parse", "parse_value"]
+__all__ = ["ArchitectureName", "ModelName", "Value", "format_value", "parse", "parse_value"]
 
 Value = int | Fraction | bool | str
 
@@ -121,7 +123,7 @@ class ModelName:
     """Name a model: a backbone, perhaps a sharing method with its arguments, perhaps a tag.
 
     Attributes:
-        backbone: Registered name of the backbone.
+        backbone: Registered name of the backbone, or `LIBRARY/ARCHITECTURE[(key=value,...)]` with sorted keys.
         method: Registered name of the sharing method, or None for the published network.
         args: The method's arguments, sorted by key.
         tag: Which weights; None for freshly initialised ones.
@@ -133,9 +135,14 @@ class ModelName:
     tag: str | None = None
 
     def __post_init__(self) -> None:
+        if isinstance(self.backbone, str) and "/" in self.backbone:
+            object.__setattr__(self, "backbone", str(ArchitectureName.parse(self.backbone)))
+            backbone = "named"  # checked already
+        else:
+            backbone = self.backbone
         object.__setattr__(self, "args", tuple(sorted((k, value_from_object(v)) for k, v in self.args)))
         for what, text, pattern in (
-            ("backbone", self.backbone, _NAME),
+            ("backbone", backbone, _NAME),
             ("method", self.method, _NAME),
             ("tag", self.tag, _TAG),
             *(("argument", key, _NAME) for key, _ in self.args),
@@ -169,8 +176,7 @@ class ModelName:
         text = self.backbone
         if self.method is not None:
             text += f"+{self.method}"
-        if self.args:
-            text += "(" + ",".join(f"{key}={format_value(value)}" for key, value in self.args) + ")"
+        text += _printed(self.args)
         if self.tag is not None:
             text += f".{self.tag}"
         return text
@@ -184,6 +190,102 @@ class ModelName:
         return slug if slug == text == text.lower() else f"{slug}-{hashlib.sha256(text.encode()).hexdigest()[:8]}"
 
 
+@dataclass(frozen=True)
+class ArchitectureName:
+    """Name an architecture of another library: `LIBRARY/ARCHITECTURE[(key=value,...)]`.
+
+    Attributes:
+        library: Registered name of the library.
+        architecture: The library's own name of the architecture.
+        args: Arguments of its constructor, sorted by key.
+    """
+
+    library: str
+    architecture: str
+    args: tuple[tuple[str, Value], ...] = ()
+
+    @classmethod
+    def parse(cls, text: str) -> ArchitectureName:
+        """Read the form that `str()` prints.
+
+        Raises:
+            NameSyntaxError: The text does not follow the grammar; the message says where.
+        """
+        reader = _Reader(text)
+        name = reader.architecture()
+        reader.end("'(' or the end")
+        return name
+
+    def __str__(self) -> str:
+        return f"{self.library}/{self.architecture}{_printed(self.args)}"
+
+
+def _printed(args: tuple[tuple[str, Value], ...]) -> str:
+    return "(" + ",".join(f"{key}={format_value(value)}" for key, value in sorted(args)) + ")" if args else ""
+
+
+class _Reader:
+    """Read a model's name from left to right."""
+
+    def __init__(self, text: str) -> None:
+        self.text, self.position = text, 0
+
+    def take(self, pattern: re.Pattern[str], what: str) -> str:
+        match = pattern.match(self.text, self.position)
+        if match is None:
+            raise NameSyntaxError(
+                f"'{self.text}' is not a model name: expected {what} at position {self.position + 1}"
+                f" ({self.text[self.position : self.position + 12]!r}); the form is {_FORM}"
+            )
+        self.position = match.end()
+        return match[0]
+
+    def skip(self, symbol: str) -> bool:
+        if self.text.startswith(symbol, self.position):
+            self.position += len(symbol)
+            return True
+        return False
+
+    def end(self, what: str) -> None:
+        if self.position != len(self.text):
+            self.take(re.compile(r"(?!)"), what)
+
+    def arguments(self) -> dict[str, Value]:
+        """Read `(key=value,...)` where it stands here."""
+        args: dict[str, Value] = {}
+        if not self.skip("("):
+            return args
+        spaces = re.compile(r"\s*")
+        self.take(spaces, "")
+        while not self.skip(")"):
+            key = self.take(_NAME, "an argument or ')'")
+            self.take(re.compile(r"\s*=\s*"), f"'=' and a value for '{key}'")
+            quoted = self.text.startswith('"', self.position)
+            value = parse_value(self.take(_QUOTED if quoted else _BARE, f"a value for '{key}'"))
+            if key in args:
+                raise NameSyntaxError(f"'{self.text}' gives '{key}' twice; keep one")
+            args[key] = value
+            self.take(spaces, "")
+            if self.skip(","):
+                self.take(spaces, "")
+            elif not self.text.startswith(")", self.position):
+                self.take(re.compile(r"(?!)"), "',' or ')'")
+        return args
+
+    def architecture(self) -> ArchitectureName:
+        """Read `LIBRARY/ARCHITECTURE[(key=value,...)]`."""
+        library = self.take(_NAME, "a library")
+        self.take(re.compile("/"), "'/'")
+        architecture = self.take(_NAME, "an architecture")
+        return ArchitectureName(library, architecture, tuple(sorted(self.arguments().items())))
+
+    def backbone(self) -> str:
+        """Read a backbone of either form."""
+        if re.compile(_NAME.pattern + "/").match(self.text, self.position):
+            return str(self.architecture())
+        return self.take(_NAME, "a backbone")
+
+
 def parse(text: str) -> ModelName:
     """Read a model name; `str()` of the result is its canonical spelling.
 
@@ -194,52 +296,18 @@ def parse(text: str) -> ModelName:
         >>> str(parse("edsr_baseline+ps(shape=64x64x1x1, ratio=4/16)"))
         'edsr_baseline+ps(ratio=1/4,shape=64x64x1x1)'
     """
-    position = 0
     if len(text) > _LONGEST_NAME:
         raise NameSyntaxError(
             f"'{text[:40]}...' has {len(text):,} characters; a model's name has at most {_LONGEST_NAME}"
         )
-
-    def take(pattern: re.Pattern[str], what: str) -> str:
-        nonlocal position
-        match = pattern.match(text, position)
-        if match is None:
-            raise NameSyntaxError(
-                f"'{text}' is not a model name: expected {what} at position {position + 1}"
-                f" ({text[position : position + 12]!r}); the form is {_FORM}"
-            )
-        position = match.end()
-        return match[0]
-
-    def skip(symbol: str) -> bool:
-        nonlocal position
-        if text.startswith(symbol, position):
-            position += len(symbol)
-            return True
-        return False
-
-    spaces = re.compile(r"\s*")
-    backbone = take(_NAME, "a backbone")
+    reader = _Reader(text)
+    backbone = reader.backbone()
     method, tag = None, None
     args: dict[str, Value] = {}
-    if skip("+"):
-        method = take(_NAME, "a method")
-        if skip("("):
-            take(spaces, "")
-            while not skip(")"):
-                key = take(_NAME, "an argument or ')'")
-                take(re.compile(r"\s*=\s*"), f"'=' and a value for '{key}'")
-                value = parse_value(take(_QUOTED if text.startswith('"', position) else _BARE, f"a value for '{key}'"))
-                if key in args:
-                    raise NameSyntaxError(f"'{text}' gives '{key}' twice; keep one")
-                args[key] = value
-                take(spaces, "")
-                if skip(","):
-                    take(spaces, "")
-                elif not text.startswith(")", position):
-                    take(re.compile(r"(?!)"), "',' or ')'")
-    if skip("."):
-        tag = take(_TAG, "a tag")
-    if position != len(text):
-        take(re.compile(r"(?!)"), "'+METHOD', '.TAG' or the end")
+    if reader.skip("+"):
+        method = reader.take(_NAME, "a method")
+        args = reader.arguments()
+    if reader.skip("."):
+        tag = reader.take(_TAG, "a tag")
+    reader.end("'+METHOD', '.TAG' or the end")
     return ModelName(backbone, method, tuple(args.items()), tag)

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from srbench.protocols import Protocol
 
 __all__ = [
+    "ARCHITECTURES",
     "BACKBONES",
     "BASELINES",
     "DATASETS",
@@ -131,6 +132,10 @@ BACKBONES = Registry("backbones", "backbone")
 
 
 BASELINES = Registry("baselines", "baseline")
+
+
+# Libraries whose architectures are backbones of the form LIBRARY/ARCHITECTURE(...).
+ARCHITECTURES = Registry("architectures", "library of architectures")
 
 
 METHODS = Registry("methods", "method")

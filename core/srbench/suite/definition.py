@@ -47,6 +47,7 @@ from srbench.suite.parts import (
     Schema,
     Seeds,
     TrainSpec,
+    merged_settings,
 )
 from srbench.suite.validate import check_duplicates, check_models, check_recipes, check_seeds
 from srbench.validation import problems_in
@@ -58,7 +59,7 @@ BudgetName = Annotated[StrictStr, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$",
 
 
 # A model's name has an equals sign within its parentheses only: `edsr_tiny+ps(ratio=1/4)=weights.safetensors`.
-_ADDITION = re.compile(r"(?P<model>[^=()]+(?:\([^()]*\)[^=()]*)?)(?:=(?P<file>.+))?")
+_ADDITION = re.compile(r"(?P<model>[^=()]+(?:\([^()]*\)[^=()]*)*)(?:=(?P<file>.+))?")
 
 
 class Suite(Schema):
@@ -158,10 +159,8 @@ class Suite(Schema):
         """
         if entry.train is None:
             return self.train
-        base = self.train.model_dump() if self.train is not None else {}
-        merged = {**base, **entry.train}
         try:
-            return TrainSpec.model_validate(merged)
+            return TrainSpec.model_validate(merged_settings(self.train, entry.train))
         except ValidationError as error:
             index = self.models.index(entry)
             raise ConfigError(
@@ -210,9 +209,8 @@ class Suite(Schema):
                 changes[key] = value
         moved = set(changes) - {"budgets"}
         if spec.train is not None:
-            base = self.train.model_dump() if self.train is not None else {}
             try:
-                changes["train"] = TrainSpec.model_validate({**base, **spec.train})
+                changes["train"] = TrainSpec.model_validate(merged_settings(self.train, spec.train))
             except ValidationError as error:
                 raise ConfigError(
                     f"{self.where('budgets', name, 'train')}: the training of budget '{name}' needs 'data', "
@@ -221,7 +219,9 @@ class Suite(Schema):
             moved.add("train")
             if spec.models is None:
                 changes["models"] = tuple(
-                    entry.model_copy(update={"train": {**entry.train, **spec.train}}) if entry.train else entry
+                    entry.model_copy(update={"train": merged_settings(entry.train, spec.train)})
+                    if entry.train
+                    else entry
                     for entry in self.models
                 )
         smaller = self.model_copy(update=changes)
@@ -236,12 +236,12 @@ class Suite(Schema):
         """
         if self.train is None and not any(entry.train for entry in self.models):
             raise ConfigError(f"suite '{self.name}' trains no model, and training data '{data}' were given")
-        base = self.train.model_dump() if self.train is not None else {}
         models = tuple(
             entry.model_copy(update={"train": {**entry.train, "data": data}}) if entry.train else entry
             for entry in self.models
         )
-        return self.model_copy(update={"train": TrainSpec.model_validate({**base, "data": data}), "models": models})
+        train = TrainSpec.model_validate(merged_settings(self.train, {"data": data}))
+        return self.model_copy(update={"train": train, "models": models})
 
     def with_models(self, additions: Iterable[str]) -> Suite:
         """Return the suite with more models: `MODEL`, or `MODEL=FILE` with a checkpoint, relative to here.

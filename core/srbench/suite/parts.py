@@ -32,6 +32,7 @@ __all__ = [
     "Schema",
     "Seeds",
     "TrainSpec",
+    "merged_settings",
 ]
 
 Name = Annotated[StrictStr, Field(min_length=1, max_length=4096)]
@@ -76,6 +77,15 @@ class TrainSpec(BaseModel):
     def recipe(self) -> dict[str, Any]:
         """Return the settings that the training engine takes."""
         return dict(self.__pydantic_extra__ or {})
+
+
+def merged_settings(base: TrainSpec | dict[str, Any] | None, changes: dict[str, Any]) -> dict[str, Any]:
+    """Return a training's settings with others in their place; one patch size replaces the other."""
+    settings = base.model_dump() if isinstance(base, TrainSpec) else dict(base or {})
+    for key, other in (("gt_size", "lr_size"), ("lr_size", "gt_size")):
+        if key in changes and other not in changes:
+            settings.pop(other, None)
+    return {**settings, **changes}
 
 
 class ModelEntry(Schema):

@@ -11,6 +11,9 @@ from torch import Tensor, nn
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from srbench.compat.basicsr import load_basicsr
+from srbench.training.clipping import clip_gradients
+from srbench.training.losses import make_criterion
+from srbench.training.optimizers import optimizer_arguments, optimizer_class
 from srbench.training.patches import Batch
 from srbench.training.recipe import Constant, CosineRestart, MultiStep, Recipe
 
@@ -18,14 +21,9 @@ load_basicsr()
 # basicsr warns of every parameter that is meant to be frozen (mean shifts).
 logging.getLogger("basicsr").setLevel(logging.ERROR)
 
-from basicsr.losses import build_loss  # noqa: E402
 from basicsr.models.sr_model import SRModel  # noqa: E402
 
 __all__ = ["SRBenchModel"]
-
-
-# That of LapSRN, which brought this loss to super-resolution. basicsr's own, 1e-6, makes it the L1 loss.
-CHARBONNIER_EPSILON = 1e-3
 
 
 class SRBenchModel(SRModel):  # type: ignore[misc]
@@ -49,7 +47,7 @@ class SRBenchModel(SRModel):  # type: ignore[misc]
         self.recipe = recipe
         self.net_g: Any = net.to(device)
         self.net_g.train()
-        self.cri_pix = build_loss(self.opt["train"]["pixel_opt"]).to(device)
+        self.cri_pix = make_criterion(recipe).to(device)
         self.ema_decay = recipe.ema_decay
         if self.ema_decay:
             self.net_g_ema: Any = copy.deepcopy(self.net_g).eval().requires_grad_(False)
@@ -82,10 +80,33 @@ class SRBenchModel(SRModel):  # type: ignore[misc]
         if auxiliary is not None:
             loss = loss + auxiliary
         loss.backward()
+        if self.recipe.clip is not None:
+            group = self.optimizer_g.param_groups[0]
+            clip_gradients(self.recipe.clip, group["params"], group["lr"])
         self.optimizer_g.step()
         if self.ema_decay:
             self.model_ema(self.ema_decay)
         return loss.detach()
+
+    def get_optimizer(self, optim_type: str, params: list[nn.Parameter], lr: float, **options: Any) -> Any:
+        """Return an optimizer of torch; basicsr's own method knows Adam only."""
+        return optimizer_class(optim_type)(params, lr=lr, **options)  # type: ignore[call-arg]
+
+    def update_learning_rate(self, current_iter: int, warmup_iter: int = -1) -> None:
+        """Set the learning rate of an iteration: the scheduler's, rising to it during the recipe's warm-up.
+
+        basicsr's own warm-up leaves the rate too low for good: its schedulers multiply the current rate.
+        """
+        warmup = self.recipe.warmup
+        if not warmup:
+            super().update_learning_rate(current_iter)
+            return
+        if current_iter > 1:
+            for scheduler in self.schedulers:
+                self._set_lr([scheduler.get_last_lr()])
+                scheduler.step()
+        rates = self.schedulers[0].get_last_lr() if self.schedulers else [self.recipe.lr]
+        self._set_lr([[rate * min(1.0, current_iter / warmup) for rate in rates]])
 
     @torch.no_grad()
     def model_ema(self, decay: float = 0.999) -> None:
@@ -133,19 +154,9 @@ def _options(recipe: Recipe, device: torch.device) -> dict[str, Any]:
         "is_train": True,
         "dist": False,
         "train": {
-            "optim_g": {
-                "type": recipe.optimizer,
-                "lr": recipe.lr,
-                "betas": recipe.betas,
-                "weight_decay": recipe.weight_decay,
-                # One call for all parameters: small networks have many tensors of few numbers.
-                "fused": True,
-            },
-            "pixel_opt": {"type": recipe.loss, "loss_weight": 1.0, "reduction": "mean"},
+            "optim_g": {"type": recipe.optimizer, **optimizer_arguments(recipe)},
         },
     }
-    if recipe.loss == "CharbonnierLoss":
-        options["train"]["pixel_opt"]["eps"] = CHARBONNIER_EPSILON**2
     scheduler = recipe.scheduler
     if isinstance(scheduler, MultiStep):
         options["train"]["scheduler"] = {
@@ -153,6 +164,9 @@ def _options(recipe: Recipe, device: torch.device) -> dict[str, Any]:
             "milestones": scheduler.milestones,
             "gamma": scheduler.gamma,
         }
+        if scheduler.restarts:
+            options["train"]["scheduler"]["restarts"] = scheduler.restarts
+            options["train"]["scheduler"]["restart_weights"] = scheduler.restart_weights
     elif isinstance(scheduler, CosineRestart):
         periods = scheduler.periods or (recipe.iterations,)
         options["train"]["scheduler"] = {

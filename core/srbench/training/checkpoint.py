@@ -89,11 +89,13 @@ def load_checkpoint(path: Path, identity: dict[str, Any]) -> dict[str, Any]:
 
 def check_identity(path: Path, found: dict[str, Any], wanted: dict[str, Any]) -> None:
     """Raise ConfigError where a file belongs to another training, naming what differs."""
-    there = _flat(found)
+    there, here = _flat(found), _flat(wanted)
+    # A recipe leaves out what it does not use, so the other one's settings count too.
+    keys = dict.fromkeys([*here, *((found.get("recipe") or {}) if wanted.get("recipe") else ())])
     differences = [
-        f"{key} is {_short(there.get(key))}, asked for is {_short(value)}"
-        for key, value in _flat(wanted).items()
-        if there.get(key) != value
+        f"{key} is {_short(there.get(key))}, asked for is {_short(here.get(key))}"
+        for key in keys
+        if there.get(key) != here.get(key)
     ]
     if differences:
         raise ConfigError(

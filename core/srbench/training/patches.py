@@ -13,6 +13,7 @@ from torch import Tensor
 
 from srbench.errors import DataError
 from srbench.protocols import get_protocol
+from srbench.training.augmentation import scaled_pair, smallest_factor
 
 if TYPE_CHECKING:
     from srbench.training.recipe import Recipe
@@ -33,6 +34,7 @@ class Draw:
         mirror: Whether each patch is mirrored left-right, `(N,)`.
         flip: Whether each patch is mirrored top-bottom, `(N,)`.
         transpose: Whether rows and columns are then exchanged; with the two mirrorings it gives all turns, `(N,)`.
+        factor: By how much each patch's image is made smaller first, `(N,)`; 1 without scale augmentation.
     """
 
     scale: int
@@ -41,6 +43,7 @@ class Draw:
     mirror: npt.NDArray[np.bool_]
     flip: npt.NDArray[np.bool_]
     transpose: npt.NDArray[np.bool_]
+    factor: npt.NDArray[np.float64]
 
 
 def draw(recipe: Recipe, iteration: int, *, scales: Sequence[int], images: int) -> Draw:
@@ -64,6 +67,9 @@ def draw(recipe: Recipe, iteration: int, *, scales: Sequence[int], images: int) 
     position = random.random((count, 2))
     # All three are drawn whether used or not: switching one augmentation off leaves the patches where they were.
     mirror, flip, transpose = random.random((3, count)) < 0.5
+    # Drawn last, for the same reason.
+    smallest, largest = recipe.scale_augmentation or (1.0, 1.0)
+    factor = smallest + (largest - smallest) * random.random(count)
     return Draw(
         scale=scale,
         image=image,
@@ -71,6 +77,7 @@ def draw(recipe: Recipe, iteration: int, *, scales: Sequence[int], images: int) 
         mirror=mirror & recipe.hflip,
         flip=flip & recipe.rot90,
         transpose=transpose & recipe.rot90,
+        factor=factor,
     )
 
 
@@ -79,8 +86,8 @@ class Batch:
     """Hold one batch.
 
     Attributes:
-        lr: RGB patches in 0..1, `(N, 3, gt_size / scale, gt_size / scale)`.
-        hr: RGB patches in 0..1, `(N, 3, gt_size, gt_size)`.
+        lr: RGB patches in 0..1, `(N, 3, side, side)`.
+        hr: RGB patches in 0..1, `(N, 3, scale * side, scale * side)`.
         scale: Their scale.
     """
 
@@ -94,7 +101,8 @@ class TrainingPatches:
 
     LR images are made once, from whole images cropped to a multiple of the scale, by Matlab's bicubic; an LR patch is a
     crop of the LR image, as it would be if both were files. In the main memory images are separate arrays and patches
-    are sliced; on an accelerator they lie in one buffer there, and a batch is one gather.
+    are sliced; on an accelerator they lie in one buffer there, and a batch is one gather. With scale augmentation each
+    patch is of an image of its own size, and its pixels are computed when it is drawn, on the CPU.
     """
 
     def __init__(
@@ -115,17 +123,15 @@ class TrainingPatches:
         recipe.check_scales(tuple(scales))
         if not images:
             raise DataError("there is no image to train on.")
-        small = [name for name, image in images.items() if min(_cropped_size(image, scales)) < recipe.gt_size]
-        if small:
-            raise DataError(
-                f"{len(small)} of {len(images)} training images are smaller than gt_size {recipe.gt_size}: "
-                f"{', '.join(small[:5])}{', ...' if len(small) > 5 else ''}; take a smaller gt_size or other images."
-            )
+        for scale in scales:
+            _check_sizes(images, recipe, scale)
         self.recipe = recipe
         self.scales = tuple(scales)
         self.device = torch.device(device)
         self.names = list(images)
-        hr = list(images.values())
+        self._images = hr = list(images.values())
+        if recipe.scale_augmentation is not None:
+            return
         self._hr = [_planar(image) for image in hr]
         protocol = get_protocol("matlab-y")
         self._lr = {scale: [_planar(protocol.lr_image(image, scale)) for image in hr] for scale in self.scales}
@@ -136,7 +142,9 @@ class TrainingPatches:
     def batch(self, iteration: int) -> Batch:
         """Return the batch of an iteration (from 1 on); the same iteration always gives the same batch."""
         drawn = draw(self.recipe, iteration, scales=self.scales, images=len(self.names))
-        scale, side = drawn.scale, self.recipe.gt_size // drawn.scale
+        scale, side = drawn.scale, self.recipe.lr_side(drawn.scale)
+        if self.recipe.scale_augmentation is not None:
+            return self._scaled_batch(drawn, side)
         sizes = np.array([self._lr[scale][index].shape[1:] for index in drawn.image])
         corner = (drawn.position * (sizes - side + 1)).astype(np.int64)
         if self.device.type == "cpu":
@@ -147,10 +155,29 @@ class TrainingPatches:
             hr = self._flat_hr.cut(drawn, corner * scale, side * scale)
         return Batch(lr=lr.float().div_(255), hr=hr.float().div_(255), scale=scale)
 
+    def _scaled_batch(self, drawn: Draw, side: int) -> Batch:
+        """Return the batch of a draw whose images are made smaller first."""
+        pairs: list[tuple[Image, Image]] = []
+        for number, index in enumerate(drawn.image.tolist()):
+            image = self._images[index]
+            # An image that is nearly as small as a patch stays large enough to hold one.
+            factor = max(float(drawn.factor[number]), smallest_factor(image, side * drawn.scale))
+            lr, hr = scaled_pair(image, factor, drawn.scale, drawn.position[number], side)
+            pairs.append((_turned(_planar(lr), drawn, number), _turned(_planar(hr), drawn, number)))
+        lr_batch, hr_batch = (torch.from_numpy(np.stack(part)).to(self.device) for part in zip(*pairs, strict=True))
+        return Batch(lr=lr_batch.float().div_(255), hr=hr_batch.float().div_(255), scale=drawn.scale)
 
-def _cropped_size(image: Image, scales: Sequence[int]) -> tuple[int, int]:
-    height, width = image.shape[:2]
-    return min(height - height % s for s in scales), min(width - width % s for s in scales)
+
+def _check_sizes(images: dict[str, Image], recipe: Recipe, scale: int) -> None:
+    side = recipe.lr_side(scale) * scale
+    small = [name for name, image in images.items() if min(image.shape[:2]) // scale * scale < side]
+    if small:
+        key, size = ("gt_size", side) if recipe.gt_size is not None else ("lr_size", recipe.lr_size)
+        at = "" if recipe.gt_size is not None else f" at scale {scale}"
+        raise DataError(
+            f"{len(small)} of {len(images)} training images are smaller than {key} {size}{at}: "
+            f"{', '.join(small[:5])}{', ...' if len(small) > 5 else ''}; take a smaller {key} or other images."
+        )
 
 
 def _planar(image: Image) -> Image:
@@ -162,14 +189,19 @@ def _cut(images: list[Image], drawn: Draw, corner: npt.NDArray[np.int64], side: 
     batch = np.empty((len(corner), 3, side, side), dtype=np.uint8)
     for number, (row, column) in enumerate(corner.tolist()):
         patch = images[drawn.image[number]][:, row : row + side, column : column + side]
-        if drawn.mirror[number]:
-            patch = patch[:, :, ::-1]
-        if drawn.flip[number]:
-            patch = patch[:, ::-1]
-        if drawn.transpose[number]:
-            patch = patch.transpose(0, 2, 1)
-        batch[number] = patch
+        batch[number] = _turned(patch, drawn, number)
     return torch.from_numpy(batch)
+
+
+def _turned(patch: Image, drawn: Draw, number: int) -> Image:
+    """Mirror and turn one patch `(3, side, side)`."""
+    if drawn.mirror[number]:
+        patch = patch[:, :, ::-1]
+    if drawn.flip[number]:
+        patch = patch[:, ::-1]
+    if drawn.transpose[number]:
+        patch = patch.transpose(0, 2, 1)
+    return patch
 
 
 class _Flat:

@@ -12,6 +12,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from srbench.errors import ConfigError
+from srbench.training.clipping import Clip
 from srbench.untrusted import check_expansion, read_text
 from srbench.validation import Problem, problems_in
 
@@ -34,6 +35,8 @@ class MultiStep(BaseModel):
     Attributes:
         milestones: Iterations, from 1 on.
         gamma: Factor, 0..1.
+        restarts: Iterations after which the rate is set anew, for a training in phases; none by default.
+        restart_weights: Factor of the first learning rate at each restart.
     """
 
     model_config = _STRICT
@@ -41,6 +44,16 @@ class MultiStep(BaseModel):
     type: Literal["MultiStepRestartLR"] = "MultiStepRestartLR"
     milestones: tuple[Annotated[int, Field(gt=0)], ...]
     gamma: float = Field(0.5, gt=0, le=1)
+    restarts: tuple[Annotated[int, Field(ge=0)], ...] = ()
+    restart_weights: tuple[Annotated[float, Field(gt=0)], ...] = ()
+
+    @model_validator(mode="after")
+    def _one_weight_per_restart(self) -> MultiStep:
+        if len(self.restarts) != len(self.restart_weights):
+            raise ValueError(
+                f"restart_weights has {len(self.restart_weights)} values for {len(self.restarts)} restarts"
+            )
+        return self
 
 
 class CosineRestart(BaseModel):
@@ -68,6 +81,7 @@ class CosineRestart(BaseModel):
         return self
 
 
+Factor = Annotated[float, Field(gt=0, le=1)]
 Scheduler = Annotated[Constant | MultiStep | CosineRestart, Field(discriminator="type")]
 
 
@@ -75,20 +89,31 @@ class Recipe(BaseModel):
     """State how a network is trained.
 
     Attributes:
-        iterations: Optimiser steps.
+        iterations: Optimizer steps.
         batch_size: Patches per step.
-        gt_size: Side of the HR patches in pixels, a multiple of every scale; LR patches have `gt_size / scale`.
+        gt_size: Side of the HR patches in pixels, a multiple of every scale; LR patches have `gt_size / scale`. It is
+            96 where neither size is given.
+        lr_size: Side of the LR patches in pixels, instead of `gt_size`; HR patches have `lr_size * scale`.
+        optimizer: An optimizer of torch by name.
+        optimizer_options: Its further options by name, such as `{momentum: 0.9}`.
         lr: Learning rate at the start.
-        betas: Adam's decay rates of its two moments.
-        weight_decay: Adam's L2 penalty.
+        betas: Decay rates of the two moments of Adam and its kin.
+        weight_decay: The optimizer's weight decay; in Adam an L2 penalty.
         scheduler: What happens to the learning rate: `type` is `none`, `MultiStepRestartLR` or
             `CosineAnnealingRestartLR`.
-        loss: A pixel loss of basicsr; Charbonnier's is sqrt(x^2 + 1e-6) for images in 0..1, as LapSRN has it.
+        warmup: Iterations in which the learning rate rises linearly to what the scheduler says.
+        clip: How gradients are clipped: `type` is `norm`, `value` or `adjustable`, `threshold` the bound; not by
+            default.
+        loss: A loss of basicsr by name; Charbonnier's is sqrt(x^2 + 1e-6) for images in 0..1, as LapSRN has it.
+        loss_options: Its options by name.
+        extra_losses: Losses that are added, each a mapping of `type` and its options.
         ema_decay: Decay of the exponential moving average of the weights, which is then what is evaluated and saved;
             0 keeps none.
         seed: Decides the initial weights and every draw.
         hflip: Mirror patches at random.
         rot90: Turn patches by multiples of 90 degrees at random.
+        scale_augmentation: Range of a random factor, 0..1, by which the image is made smaller before a patch is cut; an
+            image that would no longer hold a patch is made smaller by less. None by default.
         checkpoint_every: Iterations between checkpoints.
         validate_every: Iterations between validations, where a validation set is given.
     """
@@ -97,19 +122,61 @@ class Recipe(BaseModel):
 
     iterations: int = Field(gt=0)
     batch_size: int = Field(16, gt=0)
-    gt_size: int = Field(96, gt=0)
-    optimizer: Literal["Adam"] = "Adam"
+    gt_size: int | None = Field(96, gt=0)
+    lr_size: int | None = Field(None, gt=0)
+    optimizer: str = "Adam"
+    optimizer_options: dict[str, Any] = Field({})
     lr: float = Field(2e-4, gt=0, allow_inf_nan=False)
     betas: tuple[Annotated[float, Field(ge=0, lt=1)], Annotated[float, Field(ge=0, lt=1)]] = (0.9, 0.99)
     weight_decay: float = Field(0.0, ge=0, allow_inf_nan=False)
     scheduler: Scheduler = Constant()
-    loss: Literal["L1Loss", "MSELoss", "CharbonnierLoss"] = "L1Loss"
+    warmup: int = Field(0, ge=0)
+    clip: Clip | None = None
+    loss: str = "L1Loss"
+    loss_options: dict[str, Any] = Field({})
+    extra_losses: tuple[dict[str, Any], ...] = ()
     ema_decay: float = Field(0.0, ge=0, lt=1)
     seed: int = Field(0, ge=0, lt=2**63)
     hflip: bool = True
     rot90: bool = True
+    scale_augmentation: tuple[Factor, Factor] | None = None
     checkpoint_every: int = Field(500, gt=0)
     validate_every: int = Field(5000, gt=0)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _default_gt_size_gives_way(cls, values: Any) -> Any:
+        if isinstance(values, dict) and values.get("lr_size") is not None and "gt_size" not in values:
+            return {**values, "gt_size": None}
+        return values
+
+    @model_validator(mode="after")
+    def _one_patch_size(self) -> Recipe:
+        if (self.gt_size is None) == (self.lr_size is None):
+            given = "neither" if self.gt_size is None else f"gt_size {self.gt_size} and lr_size {self.lr_size}"
+            raise ValueError(f"give the patches' size as gt_size (HR pixels) or as lr_size (LR pixels); got {given}")
+        return self
+
+    @model_validator(mode="after")
+    def _factors_are_a_range(self) -> Recipe:
+        if self.scale_augmentation is not None and self.scale_augmentation[0] > self.scale_augmentation[1]:
+            raise ValueError(
+                f"scale_augmentation is the smallest and the largest factor; got {list(self.scale_augmentation)}"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _optimizer_and_losses_can_be_made(self) -> Recipe:
+        # torch and basicsr are asked only about what this module does not know by itself.
+        if self.optimizer != "Adam" or self.optimizer_options:
+            from srbench.training.optimizers import check_optimizer
+
+            check_optimizer(self)
+        if self.loss not in _KNOWN_LOSSES or self.loss_options or self.extra_losses:
+            from srbench.training.losses import check_losses
+
+            check_losses(self)
+        return self
 
     @model_validator(mode="after")
     def _periods_cover_the_training(self) -> Recipe:
@@ -120,25 +187,57 @@ class Recipe(BaseModel):
         return self
 
     @property
+    def settings(self) -> dict[str, Any]:
+        """Return all settings as plain values; those that recipes did not always have only where they say something."""
+        values = self.model_dump(mode="json")
+        for key in _NEWER:
+            if values[key] == _plain(type(self).model_fields[key].default):
+                del values[key]
+        if isinstance(self.scheduler, MultiStep) and not self.scheduler.restarts:
+            del values["scheduler"]["restarts"], values["scheduler"]["restart_weights"]
+        return values
+
+    @property
     def hashed_settings(self) -> dict[str, Any]:
         """Return all that decides the weights, as plain values: checkpointing and validation do not."""
-        return self.model_dump(mode="json", exclude={"checkpoint_every", "validate_every"})
+        return {key: value for key, value in self.settings.items() if key not in _NOT_HASHED}
 
     @property
     def digest(self) -> str:
         """Return the SHA-256 (hex) of all that decides the weights."""
         return hashlib.sha256(json.dumps(self.hashed_settings, sort_keys=True).encode()).hexdigest()
 
+    @property
+    def patch_size(self) -> str:
+        """Return the patches' size in words."""
+        return (
+            f"{self.gt_size}x{self.gt_size}" if self.gt_size is not None else f"{self.lr_size}x{self.lr_size} LR pixels"
+        )
+
+    def lr_side(self, scale: int) -> int:
+        """Return the side of the LR patches at a scale; the HR patches' is `scale` times as long."""
+        return self.gt_size // scale if self.gt_size is not None else int(self.lr_size or 0)
+
     def check_scales(self, scales: tuple[int, ...]) -> None:
         """Raise ConfigError where `gt_size` is not a multiple of every scale."""
         for scale in scales:
-            if self.gt_size % scale:
+            if self.gt_size is not None and self.gt_size % scale:
                 lower = self.gt_size // scale * scale
                 fitting = [str(size) for size in (lower, lower + scale) if size]
                 raise ConfigError(
                     f"gt_size {self.gt_size} is not a multiple of scale {scale}: "
-                    f"HR patches must cover whole LR pixels; try {' or '.join(fitting)}."
+                    f"HR patches must cover whole LR pixels; try {' or '.join(fitting)}, or lr_size."
                 )
+
+
+# Left out of a recipe's settings and digest where they are at their defaults, so that older recipes keep theirs.
+_NEWER = ("lr_size", "optimizer_options", "warmup", "clip", "loss_options", "extra_losses", "scale_augmentation")
+_NOT_HASHED = frozenset({"checkpoint_every", "validate_every"})
+_KNOWN_LOSSES = frozenset({"L1Loss", "MSELoss", "CharbonnierLoss"})
+
+
+def _plain(value: Any) -> Any:
+    return list(value) if isinstance(value, tuple) else value
 
 
 def make_recipe(values: dict[str, Any], *, source: str = "recipe") -> Recipe:
@@ -158,33 +257,38 @@ def make_recipe(values: dict[str, Any], *, source: str = "recipe") -> Recipe:
         raise ConfigError(f"{source}: {'; '.join(sentences)}") from None
 
 
-def load_recipe(path: Path) -> dict[str, Any]:
+def load_recipe(path: Path, *, noun: str = "recipe") -> dict[str, Any]:
     """Read a recipe's values from a YAML file, without judging them.
+
+    Args:
+        path: The file.
+        noun: What it is, for messages.
 
     Raises:
         ConfigError: The file cannot be read, is not YAML or is not a mapping.
     """
-    text = read_text(path, what="recipe", error=ConfigError)
+    text = read_text(path, what=noun, error=ConfigError)
     try:
         root = yaml.compose(text, Loader=yaml.SafeLoader)
         if root is not None:
-            check_expansion(root, f"the recipe {path}")
+            check_expansion(root, f"the {noun} {path}")
         values = yaml.safe_load(text)
     except RecursionError:
-        raise ConfigError(f"the recipe {path} is nested too deeply.") from None
-    except yaml.YAMLError as error:
-        raise ConfigError(f"the recipe {path} is not YAML: {' '.join(str(error).split())}.") from None
+        raise ConfigError(f"the {noun} {path} is nested too deeply.") from None
+    except (yaml.YAMLError, ValueError) as error:
+        raise ConfigError(f"the {noun} {path} is not YAML: {' '.join(str(error).split())}.") from None
     if not isinstance(values, dict):
-        raise ConfigError(f"the recipe {path} must be a mapping such as `iterations: 1000`.")
+        raise ConfigError(f"the {noun} {path} must be a mapping such as `iterations: 1000`.")
     return {str(key): value for key, value in values.items()}
 
 
 def _known_keys(problem: Problem) -> Iterable[str]:
-    """Return the keys that are known where a problem is: those of a scheduler, or of a recipe."""
+    """Return the keys that are known where a problem is: those of a scheduler, of clipping, or of a recipe."""
     schedulers: dict[str | int, type[BaseModel]] = {
         "MultiStepRestartLR": MultiStep,
         "CosineAnnealingRestartLR": CosineRestart,
         "none": Constant,
+        "clip": Clip,
     }
     inside = problem.place[-2] if len(problem.place) > 1 else ""
     return schedulers.get(inside, Recipe).model_fields

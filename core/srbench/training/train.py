@@ -161,7 +161,7 @@ def train(
                 iterations=recipe.iterations,
                 seconds=round(session.seconds, 3),
                 loss=session.loss,
-                recipe=recipe.model_dump(mode="json"),
+                recipe=recipe.settings,
                 recipe_digest=recipe.digest,
                 data=dataset.name,
                 data_hash=identity["training data"],

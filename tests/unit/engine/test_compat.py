@@ -30,6 +30,31 @@ def test_edsr_is_imported_without_the_rest_of_basicsr() -> None:
     assert printed.splitlines()[-2:] == ["[]", "4"]
 
 
+def test_basicsr_is_whole_after_importing_our_engine() -> None:
+    """What basicsr's packages define is there when it is asked for, and the classes are the same."""
+    printed = _run(
+        "import sys\n"
+        "import srbench.training.train, srbench.training.basicsr_model as ours\n"
+        "print('basicsr.data' in sys.modules, 'basicsr.models.esrgan_model' in sys.modules)\n"
+        "from basicsr.models import build_model\n"
+        "from basicsr.train import train_pipeline\n"
+        "import basicsr, basicsr.models\n"
+        "from basicsr import *\n"
+        "assert basicsr.train_pipeline is train_pipeline and basicsr.models.build_model is build_model\n"
+        "assert build_model.__module__ == 'basicsr.models' and basicsr.__version__ == '1.4.2'\n"
+        "from basicsr.utils.registry import MODEL_REGISTRY\n"
+        "assert MODEL_REGISTRY.get('SRModel') in ours.SRBenchModel.__mro__\n"
+        "print(build_dataset.__name__, hasattr(basicsr, 'nonsense'), hasattr(basicsr.models, 'nonsense'))\n"
+    )
+    assert printed.splitlines()[-2:] == ["False False", "build_dataset False False"]
+
+
+@pytest.mark.parametrize("asked", ["basicsr.train_pipeline", "basicsr.models.build_model"])
+def test_the_first_question_to_a_lazy_package_completes_it(asked: str) -> None:
+    printed = _run(f"import srbench.training.basicsr_model, basicsr\nprint({asked}.__name__)\n")
+    assert printed.splitlines()[-1] == asked.rpartition(".")[2]
+
+
 @pytest.mark.parametrize(
     ("message", "package"),
     [("libGL.so.1: cannot open", "libgl1"), ("libgthread-2.0.so.0: cannot open", "libglib2.0-0")],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import random
 import signal
 import subprocess
@@ -30,9 +31,9 @@ def _start(out: Path, data: Path, *more: str) -> subprocess.Popen[str]:
     )
 
 
-def _finish(out: Path, data: Path) -> tuple[str, int]:
+def _finish(out: Path, data: Path, *more: str) -> tuple[str, int]:
     """Run to the end; return the weights' hash and the iteration it went on from."""
-    stdout, stderr = _start(out, data).communicate(timeout=120)
+    stdout, stderr = _start(out, data, *more).communicate(timeout=120)
     assert stdout, stderr
     sha256, resumed_from = stdout.splitlines()[-1].split()
     return sha256, int(resumed_from)
@@ -65,6 +66,34 @@ def test_training_killed_at_random_iterations_ends_with_identical_weights(
     assert 0 < resumed_from < 40 or last < 4
     assert sha256 == uninterrupted
     assert sorted(path.name for path in tmp_path.iterdir()) == [".lock", "training.json", "weights.safetensors"]
+
+
+def test_momentum_clipping_warm_up_and_scaled_images_survive_a_kill(
+    tmp_path: Path, image_folder: Path, uninterrupted: str, seed: int
+) -> None:
+    changes = {
+        "optimizer": "SGD",
+        "optimizer_options": {"momentum": 0.9},
+        "lr": 0.05,
+        "clip": {"type": "adjustable", "threshold": 1e-3},
+        "warmup": 23,
+        "scale_augmentation": [0.5, 1.0],
+        "gt_size": None,
+        "lr_size": 4,
+    }
+    more = ("0", json.dumps(changes))
+    whole, _ = _finish(tmp_path / "whole", image_folder, *more)
+    assert whole != uninterrupted
+    stop = random.Random(seed).randrange(6, 39)
+    with _start(tmp_path / "killed", image_folder, *more) as process:
+        for line in process.stdout:
+            if int(line) == stop:
+                process.send_signal(signal.SIGKILL)
+                break
+    assert process.returncode == -signal.SIGKILL, f"the run ended before iteration {stop}"
+    sha256, resumed_from = _finish(tmp_path / "killed", image_folder, *more)
+    assert resumed_from > 0
+    assert sha256 == whole
 
 
 def test_a_full_disk_is_a_sentence_and_keeps_the_last_checkpoint(

@@ -1,12 +1,14 @@
 """A small multi-scale network with all that a checkpoint could forget; run as a program, it is trained.
 
-    python toy.py OUT_DIR DATA_DIR [FULL_DISK_AT]
+    python toy.py OUT_DIR DATA_DIR [FULL_DISK_AT [RECIPE]]
 
-It prints each iteration as it begins. From iteration FULL_DISK_AT on, no file may grow beyond 1,000 bytes.
+It prints each iteration as it begins. From iteration FULL_DISK_AT on (0: never), no file may grow beyond 1,000 bytes.
+RECIPE is JSON with changes to the recipe.
 """
 
 from __future__ import annotations
 
+import json
 import resource
 import sys
 from pathlib import Path
@@ -72,13 +74,16 @@ def recipe(**changes: object) -> Recipe:
 
 
 if __name__ == "__main__":
+    changes = json.loads(sys.argv[4]) if len(sys.argv) > 4 else {}
     from srbench.errors import SRBenchError
     from srbench.training.train import train
 
     ANNOUNCE = True
     FULL_DISK_AT = int(sys.argv[3]) if len(sys.argv) > 3 else 0
     try:
-        result = train("engine_toy", scales=(2, 3, 4), data=sys.argv[2], recipe=recipe(), out_dir=Path(sys.argv[1]))
+        result = train(
+            "engine_toy", scales=(2, 3, 4), data=sys.argv[2], recipe=recipe(**changes), out_dir=Path(sys.argv[1])
+        )
     except SRBenchError as error:
         print(f"srbench: {error}", file=sys.stderr)
         sys.exit(2)
