@@ -66,12 +66,20 @@ def test_eval_prints_a_table_and_writes_json(run: Any, folder: Path, tmp_path: P
 
 
 @pytest.mark.parametrize(
+    ("protocol", "metrics"), [("ntire", ["psnr_rgb", "ssim_rgb"]), ("y-only", ["psnr_y", "ssim_y"])]
+)
+def test_eval_reports_the_protocols_own_metrics(run: Any, protocol: str, metrics: list[str]) -> None:
+    arguments = ["eval", "bicubic", "--scale", 2, "--data", "embedded-test", "--protocol", protocol, "--json", "-"]
+    assert list(json.loads(run(*arguments).stdout)["metrics"]) == metrics
+
+
+@pytest.mark.parametrize(
     ("arguments", "words"),
     [
         (["bicubic", "--data", "Set55", "--protocol", "matlab-y"], "did you mean 'Set5'"),
         (["bicubic", "--data", "embedded-test", "--protocol", "matlaby"], "did you mean 'matlab-y'"),
         (["bicubc", "--data", "embedded-test", "--protocol", "matlab-y"], "did you mean 'bicubic'"),
-        (["bicubic", "--data", "embedded-test", "--protocol", "matlab-y", "--metrics", "psnr"], "psnr_y"),
+        (["bicubic", "--data", "embedded-test", "--protocol", "matlab-y", "--metrics", "psnr_x"], "psnr_y"),
         (["bicubic", "--data", "embedded-test", "--protocol", "matlab-y", "--lr", "none"], "--lr is"),
         (["bicubic", "--data", "embedded-test", "--protocol", "matlab-y", "--weights", "no.pth"], "no weights file"),
         (["bicubic", "--data", "embedded-test", "--protocol", "matlab-y", "--device", "gpu"], "--device"),
@@ -113,7 +121,7 @@ def test_explain_says_words_and_numbers(run: Any) -> None:
     assert "dB" in done.stdout
     result = json.loads(run("explain", "truncate-y", "--json", "-").stdout)
     assert result["digest"] == get_protocol("truncate-y").digest
-    assert len(result["costs"]["choices"]) == 11
+    assert len(result["costs"]["choices"]) == 12
     assert "did you mean 'truncate-y'" in run("explain", "truncate", status=2).stderr
 
 
