@@ -28,7 +28,7 @@ _LOOKUPS = frozenset({"get_protocol", "open_dataset"})
 
 # (from, to): a training measures its network on validation images and takes no notice of the result.
 _WITHOUT_EFFECT = (("srbench.training", "srbench.evaluation"), ("srbench.training", "srbench.metrics"))
-# A protocol and what prepares images for the metrics use luma only where the protocol says so.
+# A protocol and what prepares images for the metrics use luma only where the protocol or a metric asks for it.
 _LUMA = "srbench.images.color"
 _LUMA_ONLY_IF_ASKED = (
     "srbench.protocols", "srbench.evaluation", "srbench.metrics.base", "srbench.metrics.comparison",
@@ -63,7 +63,7 @@ class CodeBase:
 
         Args:
             entry: `module:name`, as entry points are written.
-            luma: Whether the protocol uses luma.
+            luma: Whether the protocol or a metric uses luma.
         """
         module, _, name = entry.partition(":")
         return self._token(CORE, (module, *name.split(".")), luma, root=True)

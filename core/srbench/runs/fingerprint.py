@@ -51,6 +51,9 @@ _BUILDING = ("srbench.plugin:create_model", "srbench.plugin:load_into")
 _MEASURING = (*_BUILDING, "srbench.plugin:evaluate", "srbench.plugin:Protocol")
 _TRAINING = (*_BUILDING, "srbench.training.train:train", "srbench.plugin:Protocol")
 
+# Metrics of what the protocol compares.
+_AS_COMPARED = frozenset({"psnr", "ssim"})
+
 
 def distributions(name: ModelName, metrics: Sequence[str] = ()) -> dict[str, str]:
     """Return the distributions that a model and the metrics come from, and the core: name -> version."""
@@ -79,12 +82,13 @@ def cell_code(
     Args:
         name: The model; with a tag, the code that reads its weights counts.
         metrics: Names of the metrics.
-        protocol: The protocol: code for luma counts only where it uses luma.
+        protocol: The protocol. Code for luma does not count where it is RGB throughout and so is every metric.
         dataset: `module:class` of the data set.
         code: Where the code is; the installed code if not given.
     """
     items = (*_of_model(name), *_of_metrics(metrics))
-    luma = "y" in (protocol.lr_channels[:1], protocol.color[:1])
+    rgb = protocol.lr_channels == "rgb" and protocol.color == "rgb"
+    luma = not (rgb and all(metric in _AS_COMPARED or metric.endswith("_rgb") for metric in metrics))
     return _code(code, [*_MEASURING, dataset, *(item.value for item in items)], luma=luma)
 
 

@@ -26,6 +26,7 @@ CELLS = {
     "edsr": ("edsr_tiny", ("psnr_y", "ssim_y"), "matlab-y"),
     "edsr psnr": ("edsr_tiny", ("psnr_y",), "matlab-y"),
     "edsr rgb": ("edsr_tiny", ("psnr_rgb",), "ntire"),
+    "edsr luma of ntire": ("edsr_tiny", ("psnr_rgb", "psnr_y"), "ntire"),
     "ps": ("edsr_tiny+ps", ("psnr_y", "ssim_y"), "matlab-y"),
     "ps rgb": ("edsr_tiny+ps", ("psnr_rgb",), "ntire"),
     "luma rgb": ("ms_lapsrn_tiny", ("psnr_rgb",), "ntire"),
@@ -98,7 +99,9 @@ class Edit:
     "edit",
     [
         pytest.param(
-            Edit("srbench/metrics/psnr.py", '"""PSNR on BT.601 luma, peak 255."""', '"""PSNR of luma."""'),
+            Edit(
+                "srbench/metrics/psnr.py", '"""PSNR over the three channels of RGB together."""', '"""PSNR of RGB."""'
+            ),
             id="docstring",
         ),
         pytest.param(
@@ -113,7 +116,7 @@ class Edit:
         ),
         pytest.param(Edit("srbench/images/resize.py", "_factors_and_shape", "_sizes"), id="renamed private function"),
         pytest.param(
-            Edit("srbench/metrics/psnr.py", '__all__ = ["PSNRRGB", "PSNRY", "psnr"]', '__all__ = ["psnr"]'),
+            Edit("srbench/metrics/psnr.py", '__all__ = ["PSNR", "PSNRRGB", "PSNRY", "psnr"]', '__all__ = ["psnr"]'),
             id="__all__",
         ),
         pytest.param(Edit("srbench/errors.py", "class ", "# other\nclass "), id="module that is not numeric"),
@@ -173,7 +176,7 @@ def test_package_instead_of_a_module_makes_nothing_stale(stale: Callable[..., se
 
 def test_coefficient_of_luma_makes_luma_metrics_and_luma_networks_stale(stale: Callable[..., set[str]]) -> None:
     edit = replaced("srbench/images/color.py", "65.481", "65.482")
-    assert stale(edit) == {"edsr", "edsr psnr", "ps", "luma rgb", "train luma"}
+    assert stale(edit) == {"edsr", "edsr psnr", "edsr luma of ntire", "ps", "luma rgb", "train luma"}
 
 
 def test_padding_of_bicubic_makes_all_that_makes_lr_images_stale(stale: Callable[..., set[str]]) -> None:
@@ -199,7 +202,7 @@ def test_loss_of_the_training_makes_trainings_stale_and_no_figure_of_given_weigh
 
 
 def test_rounding_of_the_evaluation_makes_cells_stale_and_no_training(stale: Callable[..., set[str]]) -> None:
-    edit = replaced("srbench/evaluation/evaluate.py", ".float().div(255)", ".float().div(256)")
+    edit = replaced("srbench/models/image_batch.py", ".float().div(255)", ".float().div(256)")
     assert stale(edit) == set(CELLS)
 
 
