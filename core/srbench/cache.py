@@ -18,7 +18,7 @@ _NOTE_LIMIT = 1024  # bytes of two hashes, and more
 
 
 def default_root() -> Path:
-    """Return where the cache lies: `$SRBENCH_CACHE`, else the user's cache directory."""
+    """Return the root of the cache: `$SRBENCH_CACHE`, else the user's cache directory."""
     if root := os.environ.get("SRBENCH_CACHE"):
         return user_path(root, "cache in SRBENCH_CACHE", StoreError)
     from platformdirs import user_cache_path
@@ -44,7 +44,7 @@ class Cache:
         self.root = Path(root) if root is not None else default_root()
 
     def path_for(self, sha256: str) -> Path:
-        """Return where the file of that content lies, or would lie."""
+        """Return the path of the file with that content, whether it exists or not."""
         return self.root / "objects" / sha256[:2] / sha256
 
     def has(self, sha256: str) -> bool:
@@ -137,7 +137,7 @@ class Cache:
         return self.root / "decoded" / key[:2] / key
 
     def lr_path(self, key: str) -> Path:
-        """Return where the LR image of that key lies, or would lie."""
+        """Return the path of the LR image of that key, whether it exists or not."""
         return self.root / "lr" / key[:2] / f"{key}.png"
 
     def usage(self) -> dict[str, tuple[int, int]]:

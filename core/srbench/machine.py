@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 __all__ = ["MOST_THREADS", "check_device", "check_threads", "describe", "pick_device", "processor_name"]
 
 _CPU = Path("/sys/devices/system/cpu")
-_UNKNOWN = "not told by the system"
-MOST_THREADS = 1024  # far more end a process while it starts them, without an error that could be told
+_UNKNOWN = "not reported by the system"
+MOST_THREADS = 1024  # with far more, a process dies while starting them, without an error message
 
 
 def check_threads(threads: int) -> None:

@@ -62,7 +62,8 @@ class Protocol:
         data_range: Peak of PSNR and L of SSIM.
         ssim_window: Taps of SSIM's Gaussian window, an odd number of 3 or more.
         ssim_sigma: Its standard deviation in pixels.
-        ssim_region: `valid`: only pixels whose whole window lies inside; `padded`: all, the border repeated outwards.
+        ssim_region: `valid`: only pixels whose whole window is inside the image; `padded`: all, with the border
+            repeated outwards.
         sr_size: What becomes of an SR image of another size than the HR image: it is an error (`exact`), or resized by
             Matlab's bicubic where no more than a LR pixel is missing or too much (`resized`).
 
@@ -265,7 +266,7 @@ class Protocol:
             "nearest": "LR images are every n-th pixel of HR images, without antialiasing.",
         }
         regions = {
-            "valid": "the pixels whose whole window lies inside the cropped image",
+            "valid": "the pixels whose whole window is inside the cropped image",
             "padded": "all pixels of the cropped image, its border repeated outwards",
         }
         quantised = {

@@ -170,7 +170,7 @@ def parse_json(text: str | bytes) -> Any:
 
 
 def check_expansion(root: Any, label: str, error: type[SRBenchError] = ConfigError) -> None:
-    """Refuse aliases that multiply: a few lines of them can stand for more values than any memory holds.
+    """Refuse aliases that multiply: a few lines can expand to more values than fit in memory.
 
     Args:
         root: The node that `yaml.compose` returned.

@@ -16,7 +16,7 @@ __all__ = ["main"]
 
 INTERRUPTED = 130  # 128 + SIGINT, as shells have it
 
-# Commands that keep what they finished and go on from there when they are given again.
+# Commands that keep what they finished and resume when they are run again.
 RESUMABLE = ("run", "train")
 
 
@@ -63,6 +63,6 @@ def _say(message: str) -> None:
 def _interrupted(argv: list[str] | None) -> None:
     words = sys.argv[1:] if argv is None else argv
     ending = (
-        "; what was finished is kept, run the same command again to go on." if words and words[0] in RESUMABLE else "."
+        "; what was finished is kept, run the same command again to resume." if words and words[0] in RESUMABLE else "."
     )
     _say(f"interrupted{ending}")

@@ -115,7 +115,7 @@ def list_(json: Json = None) -> None:
 
 @app.command()
 def path(json: Json = None) -> None:
-    """Print where the cache lies; SRBENCH_CACHE moves it.
+    """Print the path of the cache; SRBENCH_CACHE moves it.
 
     Example: `du -sh "$(srbench cache path)"`
     """

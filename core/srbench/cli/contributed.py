@@ -131,7 +131,7 @@ def source_help(value: str) -> str:
 
 
 def _source_file(module: str) -> Path | None:
-    """Find a module's file without importing the packages that it lies in, which `find_spec` alone would."""
+    """Find a module's file without importing the packages that contain it, which `find_spec` alone would."""
     top, *inner = module.split(".")
     spec = importlib.util.find_spec(top)
     name = top

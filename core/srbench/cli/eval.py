@@ -142,7 +142,7 @@ def evaluate_command(
             weights_sha256 = tagged_source(name).serving(scale).sha256
     if weights_sha256 is None and any(True for _ in network.parameters()):
         raise ConfigError(
-            f"'{model}' names no weights, and a network at its random start measures nothing: "
+            f"'{model}' names no weights, and measuring a randomly initialized network means nothing: "
             "give --weights FILE, or a tag (`srbench list models`)"
         )
     network = deployed(network, scale)

@@ -52,7 +52,7 @@ def check_json_target(target: str, *others: str | Path | None) -> None:
         others: What else the command reads or writes; the target must be none of them.
 
     Raises:
-        StoreError: It is a folder, lies where nothing can be written, or is another file of the command.
+        StoreError: It is a folder, is in a place that cannot be written to, or is another file of the command.
     """
     from srbench.errors import StoreError
     from srbench.untrusted import user_path

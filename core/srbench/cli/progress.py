@@ -26,7 +26,7 @@ _STEPS = {"check": "checking", "train": "training", "evaluate": "evaluating"}
 
 @dataclass
 class _Said:
-    """What was last told of a model's step, and what the time that it has left is reckoned from.
+    """What was last reported of a model's step, and what its remaining time is estimated from.
 
     A step on one data set after another begins anew with each.
     """

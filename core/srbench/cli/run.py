@@ -86,8 +86,8 @@ def run(
 ) -> None:
     """Train and measure what a suite asks for and is not done yet, and rank it.
 
-    It can be interrupted at any time: the same command goes on where it stopped. A cell that fails is recorded with its
-    traceback, and the others go on; the exit status is then 1. Wrong input gives status 2, and nothing is written.
+    It can be interrupted at any time: the same command resumes where it stopped. A cell that fails is recorded with its
+    traceback, and the others continue; the exit status is then 1. Wrong input gives status 2, and nothing is written.
 
     Example: `srbench run --suite quickstart`
 

@@ -62,7 +62,7 @@ def train(
         ),
     ] = None,
     weights: Annotated[
-        Path | None, typer.Option(help="A checkpoint of the model to start from.", show_default="a random start")
+        Path | None, typer.Option(help="A checkpoint of the model to start from.", show_default="random initialization")
     ] = None,
     resume: Annotated[bool, typer.Option(help="Go on where an earlier run stopped, or start again.")] = True,
     val: Annotated[str | None, typer.Option(help="Images to validate on.", metavar="DIR|NAME")] = None,
@@ -76,7 +76,7 @@ def train(
         str | None, typer.Option(metavar="FILE|-", help="Write the result as JSON to a file, or to standard output: -.")
     ] = None,
 ) -> None:
-    """Train a model. Interrupted, the same command goes on where it stopped, to the same weights.
+    """Train a model. Interrupted, the same command resumes where it stopped and ends with the same weights.
 
     Example: `srbench train edsr_tiny --data embedded-train --scale 2 --iterations 300`
     """

@@ -1,6 +1,6 @@
 """Make basicsr 1.4.2 importable beside today's torch, quickly, and say why where it cannot be.
 
-basicsr was last released in 2022. What stands in its way, each handled below and nowhere else:
+basicsr was last released in 2022. What gets in its way, each handled below and nowhere else:
 
 - torchvision, which it imports, may be built for another torch (see `srbench.compat.torchvision`).
 - `torchvision.transforms.functional_tensor` was removed in torchvision 0.17; basicsr's degradations import one
@@ -85,7 +85,7 @@ def _import_cv2() -> None:
         else:
             advice = "install the system package libgl1 (Debian, Ubuntu: `apt-get install libgl1 libglib2.0-0`)"
         raise PluginError(
-            f"basicsr needs OpenCV, and importing it failed: {error}. To go on, {advice}. {_NOT_NEEDED}"
+            f"basicsr needs OpenCV, and importing it failed: {error}. To fix it, {advice}. {_NOT_NEEDED}"
         ) from error
 
 

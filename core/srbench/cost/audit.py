@@ -166,7 +166,7 @@ def _applied_again(calls: Sequence[Call]) -> list[Call]:
 
 
 def _layer(modules: Sequence[str], users: set[str]) -> str:
-    """Return the path of the layer at work: where it stands in the network, not where what it shares is registered."""
+    """Return the path of the layer at work: its place in the network, not where the shared module is registered."""
     for path, inner in zip(reversed(modules[:-1]), reversed(modules[1:]), strict=True):
         if path in users and not inner.startswith(f"{path}."):
             return path

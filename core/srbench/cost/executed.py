@@ -42,7 +42,7 @@ def executed_on(
         dataset: The images.
         scale: The scale.
         protocol: Makes the LR images.
-        progress: Is told how many images are done, of how many.
+        progress: Called with the number of images done and of all.
 
     Returns:
         None where the network skips nothing.

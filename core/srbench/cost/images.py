@@ -48,6 +48,6 @@ def photograph(scale: int, height: int, width: int, device: str = "cpu") -> Tens
 
 
 def _mirrored(size: int, there: int) -> npt.NDArray[np.intp]:
-    """Return which of the pixels that are there stand at each of `size` positions around the middle."""
+    """Return which of the existing pixels are at each of `size` positions around the middle."""
     at = (np.arange(size) + (there - size) // 2) % (2 * there)
     return np.where(at < there, at, 2 * there - 1 - at)

@@ -114,15 +114,15 @@ def measure(
 ) -> Latencies:
     """Time forward passes of several networks in turns.
 
-    Rounds go on until the time is used up, but there are at least 7 and at most 101.
+    Rounds are repeated until the time is used up, but there are at least 7 and at most 101.
 
     Args:
         models: Networks in evaluation mode, on the device of `lr`.
         lr: LR images `(N, 3, h, w)`.
         threads: CPU threads of torch; as they are if not given.
-        seconds: How long to go on, the warm-up left out.
+        seconds: How long to measure, without the warm-up.
         seed: Of the order within the rounds.
-        progress: Is told the round and how much of the work is done, 0..1.
+        progress: Called with the round and the share of the work done, 0..1.
 
     Raises:
         ConfigError: There is no network, or a number of threads or seconds makes no sense.

@@ -30,7 +30,7 @@ class Additions:
 
 
 def manifest_datasets() -> list[ManifestDataset]:
-    """Return the registered data sets that come by manifest."""
+    """Return the registered data sets that are listed by a manifest."""
     from srbench.registry import get_dataset, list_datasets
 
     found = []

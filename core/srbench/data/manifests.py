@@ -108,7 +108,7 @@ class ManifestDataset(Dataset):
                     return pixels
             except DataError:
                 pass
-            # The copy in the cache is damaged: go on as if there were none. `verified` removes it by its hash.
+            # The copy in the cache is damaged: treat it as missing. `verified` removes it by its hash.
             cache.verified(path.name)
         path = cache.fetch(file.url, file.sha256, f"{self.name}/{image}", file.size)
         pixels = read_rgb(path)

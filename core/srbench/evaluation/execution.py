@@ -141,7 +141,7 @@ def tiled(run: Run, lr: Tensor, scale: int, tile: int, overlap: int) -> Tensor:
     """Run a network on overlapping tiles of an image and join the parts of its outputs that tiles have to themselves.
 
     Tiles begin on a grid of 8 pixels. With an overlap of the network's receptive field the result is that for the
-    whole image, but for rounding: what lies beyond the image is seen by the tiles at its border alone.
+    whole image, but for rounding: only tiles at the border see beyond the image.
 
     Args:
         run: Maps `(N, C, h, w)` to `(N, C, s*h, s*w)`.
@@ -218,7 +218,7 @@ class TileError:
         bounded: Whether the overlap covers the network's receptive field, so that only rounding can differ.
         declared: Whether the network declares a receptive field.
         largest: Largest difference of a value, in parts of the range 0..1.
-        mean: Mean absolute difference, likewise.
+        mean: Mean absolute difference, in the same unit.
         region: Width and height of the part, in LR pixels.
     """
 

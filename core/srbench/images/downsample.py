@@ -26,7 +26,7 @@ def downsample(
         scale: 1 or more.
         kernel: Matlab's bicubic; Pillow's, which is cut off at the border and rounds after each pass, columns first;
             or every `scale`-th pixel.
-        padding: For Matlab's bicubic, what lies beyond the border; the other kernels have `none`.
+        padding: For Matlab's bicubic, what is assumed beyond the border; the other kernels have `none`.
         rounding: For Matlab's bicubic, when values are rounded to uint8.
 
     Returns:

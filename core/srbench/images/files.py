@@ -106,7 +106,7 @@ def decode_rgb(content: bytes, name: str) -> Image:
 
 
 def _bits(picture: Any, content: bytes) -> int:
-    """Return the bits per channel that a file holds; Pillow narrows 16-bit RGB to 8 without a word."""
+    """Return the bits per channel that a file holds; Pillow narrows 16-bit RGB to 8 bits silently."""
     if picture.format == "PNG" and len(content) > 24:
         return content[24]
     if picture.mode.startswith("I"):

@@ -40,7 +40,7 @@ def imresize(
         image: uint8 in 0..255 or float64 in any range, `(H, W)` or `(H, W, C)`.
         scale: Factor of both axes, e.g. `Fraction(1, 3)`. Without it, output size divided by input size, per axis.
         output_shape: Height and width of the result. Without it, `ceil(scale * size)`.
-        padding: What lies beyond the border: its mirror image (Matlab since 2007), or its last pixel repeated.
+        padding: What is assumed beyond the border: its mirror image (Matlab since 2007), or its last pixel repeated.
         rounding: For uint8 images, round to uint8 after each of the two passes (as Matlab does), once at the end, or
             not at all (the result is float64). Half is rounded up. Float images take `none` only.
 

@@ -130,7 +130,7 @@ def basicsr_backbone(
 
 
 class BasicsrLibrary:
-    """What stands behind model names that begin with `basicsr/`."""
+    """The architectures behind model names that begin with `basicsr/`."""
 
     def canonical(self, arch: str, args: Mapping[str, Value]) -> dict[str, Value]:
         """Return the arguments that differ from the architecture's defaults, so that one network has one name.

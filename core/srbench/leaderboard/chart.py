@@ -16,7 +16,7 @@ CHARACTER = 6.7  # width of a character of a label in units of the picture, on t
 LINE = 14.0  # height of a label
 LEAST_SPAN = 10  # of the axis, in units of the last decimal shown
 RADIUS = 6.0
-# A line of a model without parameters is drawn where it lies within so many times the models' own range of quality.
+# A line of a model without parameters is drawn if it is within so many times the models' own range of quality.
 # Farther off, it would press them all together.
 NEAR = 0.6
 # Costs are worth a picture where the largest is so many times the smallest.

@@ -81,7 +81,7 @@ def build_index(root: str | Path, *, write: bool = True) -> Build:
         try:
             results = read_results(folder / RESULTS)
         except SRBenchError as error:
-            # The page must not depend on where this checkout lies.
+            # The page must not depend on the path of the checkout.
             problem = str(error).replace(str(folder), folder.name)
             suites.append({"folder": folder.name, "title": folder.name, "problem": problem, "results": None})
             continue

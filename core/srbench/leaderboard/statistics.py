@@ -56,7 +56,7 @@ class Interval:
 
     @property
     def includes_zero(self) -> bool:
-        """Return whether zero lies inside, which an unknown interval cannot exclude."""
+        """Return whether the interval contains zero, which an unknown interval cannot exclude."""
         return not (self.low > ZERO or self.high < -ZERO)
 
     def widened(self, half_width: float) -> Interval:

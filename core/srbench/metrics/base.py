@@ -18,7 +18,7 @@ class Metric(Protocol):
     """Compare an SR image with its HR image.
 
     A class may also have an attribute `files`, the files that it needs as `srbench.metrics.resources.MetricFile`, and a
-    method `prepare()` that gets hold of them: it is called before the first image.
+    method `prepare()` that downloads or loads them: it is called before the first image.
 
     Attributes:
         name: What it is registered and stored under, e.g. `psnr_y`.
@@ -76,10 +76,10 @@ def crop(image: npt.NDArray[Any], border: int) -> npt.NDArray[Any]:
 
 
 def prepare(metric: Metric) -> None:
-    """Have a metric get hold of what it needs, so that what is missing is missed before hours of work.
+    """Have a metric load what it needs, so that a missing file is found before hours of work.
 
     Raises:
-        SRBenchError: What it needs cannot be had.
+        SRBenchError: What it needs is not available.
     """
     if (own := getattr(metric, "prepare", None)) is not None:
         own()

@@ -57,7 +57,7 @@ def ssim(
     window_size: int = 11,
     sigma: float = 1.5,
 ) -> float:
-    """Return the mean SSIM of two single-channel images, over the pixels whose whole window lies inside.
+    """Return the mean SSIM of two single-channel images, over the pixels whose whole window is inside the image.
 
     The Gaussian is separable and its filter a band matrix: both passes are small matrix products over strips that stay
     in the cache. Only the sum of the two variances enters, so that four maps are filtered, not five: a, b, a^2 + b^2

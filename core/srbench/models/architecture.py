@@ -1,4 +1,4 @@
-"""What is said of a network in a paper's table, beside its size: depth, filters, how it enlarges, its skips."""
+"""Architecture summary: depth, filters, upsampling and skip connections, as in the tables of papers."""
 
 from __future__ import annotations
 

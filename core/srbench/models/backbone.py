@@ -38,7 +38,7 @@ class Backbone(nn.Module):
             such bound, as with global pooling or attention, or where none is known. Tiling overlaps by it.
         accepts_luma: Whether it also takes luma `(N, 1, h, w)` in 16/255..235/255 and then returns luma, as protocols
             that compare luma alone need it.
-        architecture: What `srbench list models --table` says of the network beside its size; None where nothing is.
+        architecture: What `srbench list models --table` shows beside the network's size; None if not declared.
     """
 
     receptive_field: int | None = None

@@ -13,5 +13,5 @@ def count_parameters(model: nn.Module) -> int:
 
 
 def count_stored(model: nn.Module) -> int:
-    """Count the numbers that the network's state dict stores, a tensor that stands under two keys twice."""
+    """Count the numbers that the network's state dict stores, a tensor under two keys twice."""
     return sum(tensor.numel() for tensor in model.state_dict().values())

@@ -38,7 +38,7 @@ def create_model(
         NameSyntaxError, UnknownNameError, PluginError: The name, or what it names, is not right.
         ConfigError: A wrong argument or scale, or `pretrained=True` without a tag.
         SharingError: The method cannot be applied to the backbone.
-        WeightsError, NetworkError: The weights cannot be had or do not fit.
+        WeightsError, NetworkError: The weights are not available or do not fit.
 
     Example:
         >>> create_model("edsr_tiny+recursive", scale=2).scales

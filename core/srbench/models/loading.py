@@ -27,14 +27,14 @@ def load_network(name: str, weights: Path | None = None, scales: Sequence[int] |
     Raises:
         ConfigError: There are no weights, or nothing says which scales they serve.
         UnknownNameError, NameSyntaxError: The name is not right.
-        WeightsError, NetworkError: The weights cannot be had or do not fit.
+        WeightsError, NetworkError: The weights are not available or do not fit.
     """
     model_name = canonical_name(name)
     if weights is None:
         if model_name.tag is None:
             raise ConfigError(
-                f"'{name}' names no weights, and a network at its random start says nothing: give --weights FILE, or a "
-                "tag (`srbench list models`)"
+                f"'{name}' names no weights, and a randomly initialized network says nothing: give --weights FILE, "
+                "or a tag (`srbench list models`)"
             )
         source = tagged_source(model_name)
         # A file for each scale makes networks for one scale each: without a choice, the first.

@@ -23,6 +23,6 @@ def mean_shift(sign: int, value_range: float = 1.0) -> nn.Conv2d:
     layer = nn.Conv2d(3, 3, 1)
     with torch.no_grad():
         layer.weight.copy_(torch.eye(3)[:, :, None, None])
-        assert layer.bias is not None  # a convolution has one unless told otherwise
+        assert layer.bias is not None  # a convolution has a bias by default
         layer.bias.copy_(torch.tensor(DIV2K_MEAN) * sign * value_range)
     return layer.requires_grad_(False)

@@ -37,13 +37,13 @@ class SharingSite:
         bank: Sites with the same value may share one bank of weights (EDSR: all 32 convs). None: the layer belongs to
             no bank; only methods that share no bank act on it, such as `dense` and `recursive`.
         tie: Sites with the same value are one layer in the recursive network (EDSR: conv1s, conv2s).
-        step: Where in the unrolled recurrence the use stands: time step, block, level.
+        step: Position of the use in the unrolled recurrence: time step, block, level.
         companions: Paths of modules that are tied and untied together with the site (SRFBN's PReLU of each step).
         parts: For `block` sites, what the block consists of.
         place: Which of its block's convolutions a convolution is, from 1 on; 0 where that does not matter.
         adjoint: Sites of kind `conv` and `tconv` with the same value may share a kernel: the transposed convolution is
             then the adjoint of a convolution whose `step` begins with its own. None: the site shares none.
-        scales: The scales at which a multi-scale network comes by here (a level of a pyramid); None: at all.
+        scales: The scales at which a multi-scale network uses the site (a level of a pyramid); None: all.
         bias: Which bias the layer keeps when its weight comes from a bank: its `own`; one `per_scale` (CARN); one
             `tied` with the layers of its tie class; `none` (SRFBN). A layer without a bias has none in any case.
     """

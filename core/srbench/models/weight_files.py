@@ -129,7 +129,7 @@ def _number(dtype: Any, data: Any) -> Any:
 
 
 def _is_safetensors(path: Path) -> bool:
-    # The header is a JSON object whose length stands in the first 8 bytes.
+    # The header is a JSON object; the first 8 bytes hold its length.
     try:
         with path.open("rb") as file:
             length = int.from_bytes(file.read(8), "little")
@@ -142,7 +142,7 @@ def _checked(tensors: StateDict, path: Path) -> StateDict:
     """Refuse tensors that hold no plain values of their own.
 
     Raises:
-        WeightsError: A tensor is quantised, sparse or on the meta device, or stands for more values than it stores.
+        WeightsError: A tensor is quantised, sparse or on the meta device, or claims more values than it stores.
     """
     import torch
 
@@ -262,7 +262,7 @@ def load_into(model: Backbone, path: Path | str) -> None:
 def _describe(model: Backbone) -> SavedFor | None:
     if model.model_name is None:
         return None
-    # A tag, and how the weights were initialised, are of no matter once there are weights.
+    # The tag and the initialization do not matter once there are weights.
     initial = frozenset() if model.method is None else model.method.initial
     args = tuple((key, value) for key, value in model.model_name.args if key not in initial)
     return SavedFor(str(replace(model.model_name, tag=None, args=args)), tuple(model.scales))

@@ -87,7 +87,7 @@ class WeightSource:
         """Load the weights into a model created for `scales`.
 
         Raises:
-            NetworkError: The file cannot be had.
+            NetworkError: The file cannot be downloaded.
             WeightsError: The file does not fit the model.
         """
         state = self.read(self.file()) if self.read is not None else load_state(self.file(), self.key)

@@ -54,7 +54,7 @@ def matching(names: Iterable[str], pattern: str | Sequence[str]) -> list[str]:
     """Return the names that match a glob pattern, or one of several; all of them where there is none."""
     patterns = [pattern] if isinstance(pattern, str) else list(pattern)
     for one in patterns:
-        # `fnmatch` takes a bracket without its end for itself, and then nothing matches, without a word.
+        # `fnmatch` treats an unclosed bracket as a plain character, and then nothing matches, silently.
         if one.count("[") > one.count("]"):
             raise ConfigError(f"'{one}' is no glob pattern: a bracket is opened and not closed; give e.g. 'edsr*'")
     return [name for name in names if not any(patterns) or any(fnmatch.fnmatchcase(name, p) for p in patterns)]

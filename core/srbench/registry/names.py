@@ -251,7 +251,7 @@ class _Reader:
             self.take(re.compile(r"(?!)"), what)
 
     def arguments(self) -> dict[str, Value]:
-        """Read `(key=value,...)` where it stands here."""
+        """Read `(key=value,...)` if it is next."""
         args: dict[str, Value] = {}
         if not self.skip("("):
             return args

@@ -145,7 +145,7 @@ class RunStore:
         return sorted(latest.values(), key=lambda cell: cell.directory.name)
 
     def damaged(self) -> dict[str, str]:
-        """Return the cells that are there and cannot be used: directory -> why; readers go on without them."""
+        """Return the cells that cannot be used: directory -> why; readers leave them out."""
         found = {directory.name: examine(directory) for directory in self._directories()}
         return {name: reason for name, reason in found.items() if isinstance(reason, str)}
 

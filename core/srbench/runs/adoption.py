@@ -88,7 +88,7 @@ def adopt(
         datasets: Only these of the suite's data sets.
         retrain: Repeat a training whose weights or trace are not there; its weights must come out the same.
         device: `cpu`, `cuda` or `cuda:N`.
-        observer: Is told how it goes.
+        observer: Receives the progress.
 
     Raises:
         SRBenchError: The suite is not right, the directory is in use, or the disk is full.

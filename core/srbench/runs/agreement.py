@@ -36,7 +36,7 @@ _COUNTED = (
 )  # fmt: skip
 
 
-class Disagreement(Exception):  # noqa: N818 - an outcome, told to the user as a refusal
+class Disagreement(Exception):  # noqa: N818 - an outcome, shown to the user as a refusal
     """A stored result is not what it should be; the text is a sentence."""
 
 

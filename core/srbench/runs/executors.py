@@ -151,4 +151,4 @@ def _ending(code: int | None) -> str:
         name = signal.Signals(-code).name if -code in signal.Signals._value2member_map_ else str(-code)
         hint = "; the system may have run out of memory" if name == "SIGKILL" else ""
         return f"its process was ended by {name}{hint}"
-    return f"its process ended with status {code} without a word"
+    return f"its process ended with status {code} and no message"

@@ -46,7 +46,7 @@ NUMERICS: dict[str, str | bool | int] = {"tf32": False}
 
 CORE = "sr-bench"
 
-# Where each kind of work begins. What these use is found from there, by name, wherever it lies.
+# Where each kind of work begins. What these use is found from there, by name, in any module.
 _BUILDING = ("srbench.plugin:create_model", "srbench.plugin:load_into")
 _MEASURING = (*_BUILDING, "srbench.plugin:evaluate", "srbench.plugin:Protocol")
 _TRAINING = (*_BUILDING, "srbench.training.train:train", "srbench.plugin:Protocol")

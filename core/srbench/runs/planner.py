@@ -36,8 +36,8 @@ def make_plan(suite: Suite, *, models_glob: str | None = None, datasets: Sequenc
         datasets: Only these of the suite's data sets.
 
     Raises:
-        SRBenchError: A model, method, argument, data set, protocol or metric is not right, or the data cannot be had;
-            the message names the line of the suite's file.
+        SRBenchError: A model, method, argument, data set, protocol or metric is not right, or data is not available; the
+            message names the line of the suite's file.
     """
     opened: dict[str, DataPlan] = {}
     chosen = _chosen_models(suite, models_glob)

@@ -2,7 +2,7 @@
 
 First the whole suite is checked (names, arguments, shapes, weights, data), before the first write. Then each model's
 cells are measured; what is finished stays finished, whatever ends the run. A cell that fails is recorded with its
-traceback, and the others go on.
+traceback, and the others continue.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ __all__ = ["Observer", "RunReport", "run"]
 
 
 class Observer(Protocol):
-    """Be told how a run goes; every method is called in the process that runs it."""
+    """Receive the progress of a run; every method is called in the process that runs it."""
 
     def note(self, text: str) -> None:
         """Take one sentence about what is being prepared."""
@@ -116,10 +116,10 @@ def run(
             fastest so and a result must not depend on the machine; for an evaluation, this machine's cores shared by
             the jobs.
         jobs: Models done at a time. If not given, as many as need training, at most one per core; one on a GPU.
-        observer: Is told how it goes.
+        observer: Receives the progress.
 
     Raises:
-        SRBenchError: Something in the suite is not right, data or weights cannot be had, the directory is in use, or
+        SRBenchError: Something in the suite is not right, data or weights are missing, the directory is in use, or
             the disk is full; what was finished is kept.
     """
     observer = observer if observer is not None else Silent()
@@ -180,7 +180,7 @@ def _forget_superseded(plan: Plan, store: RunStore) -> None:
 
 
 def _preflight(todo: Sequence[ModelPlan], observer: Observer, *, fetch: bool) -> None:
-    """Build every network and get hold of all weights and images, so that nothing is found wrong after hours of work.
+    """Build every network and fetch all weights and images, so that errors are found before hours of work.
 
     Raises:
         SRBenchError: What is wrong, with the line of the suite's file.

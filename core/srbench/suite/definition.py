@@ -106,7 +106,7 @@ class Suite(Schema):
     _chosen_budget: str = PrivateAttr(default="")
     # How many models were added to those of the file, at the end.
     _added: int = PrivateAttr(default=0)
-    # Keys whose value stands elsewhere in the file: in the chosen budget.
+    # Keys whose value is given by the chosen budget.
     _moved: frozenset[str] = PrivateAttr(default=frozenset())
 
     @property
@@ -120,7 +120,7 @@ class Suite(Schema):
         return f"{self.name}-{self._chosen_budget}" if self._chosen_budget else self.name
 
     def place(self, *place: str | int) -> tuple[str | int, ...]:
-        """Return where in the file a key or item stands: in the chosen budget, where that says it."""
+        """Return the place of a key or item in the file: in the chosen budget, if that sets it."""
         return ("budgets", self._chosen_budget, *place) if place and place[0] in self._moved else place
 
     def where(self, *place: str | int) -> str:
@@ -255,7 +255,7 @@ class Suite(Schema):
             if found is None:
                 raise ConfigError(f"'{text}' is no model to add; give MODEL, or MODEL=FILE with a checkpoint")
             try:
-                # From where the run is started, whatever lies beside the suite's file.
+                # Relative to the current folder, not to the suite's file.
                 file = None if found["file"] is None else str(Path(found["file"]).expanduser().absolute())
                 added.append(ModelEntry(model=found["model"], weights=file))
             except ValidationError as error:
@@ -287,7 +287,7 @@ class Suite(Schema):
 
 
 def _without_paths(value: Any) -> Any:
-    """Return plain values with the last part of every absolute path: where it lies says nothing about a result."""
+    """Return plain values with the last part of every absolute path: the folder says nothing about a result."""
     if isinstance(value, dict):
         return {key: _without_paths(item) for key, item in value.items()}
     if isinstance(value, list):

@@ -68,7 +68,7 @@ def check_seeds(suite: Suite) -> None:
 
 
 def check_recipes(suite: Suite, document: yaml_lines.Document) -> None:
-    """Refuse settings that the training engine does not know, where they stand in the file."""
+    """Refuse settings that recipes do not have; the message names the line in the file."""
     places: list[tuple[tuple[str | int, ...], dict[str, Any]]] = []
     if suite.train is not None:
         places.append((("train",), suite.train.recipe))

@@ -1,4 +1,4 @@
-"""Checkpoints: everything a training needs to go on, in one file that is there wholly or not at all."""
+"""Checkpoints: everything that a training needs to resume, in one file that is written whole or not at all."""
 
 from __future__ import annotations
 

@@ -117,7 +117,7 @@ def _build(name: str, options: dict[str, Any]) -> Any:
 
 
 def _check_vgg_weights() -> None:
-    """Refuse to go on without the weights that basicsr would otherwise download unchecked."""
+    """Refuse to run without the weights that basicsr would otherwise download unchecked."""
     from srbench.storage import sha256_file
 
     path = Path(VGG_PRETRAIN_PATH)

@@ -53,7 +53,7 @@ class TrainResult:
         data: Name of the training images.
         data_hash: Hash of their pixels.
         validations: One mapping per validation: `iteration` and means per metric and scale.
-        starting_weights_sha256: Hash of the file that it started from; None for a random start.
+        starting_weights_sha256: Hash of the file that it started from; None for random initialization.
         resumed_from: The iteration this session went on from; 0 for a fresh start.
         complete_before: Nothing was left to do.
         trace: Losses and weights of the first iterations, as `Trace` has them; None in trainings of before.
@@ -95,7 +95,7 @@ def train(
 ) -> TrainResult:
     """Train a model and write its weights.
 
-    Killed at any moment and called again, it goes on from the last checkpoint and ends with the same weights, bit for
+    Killed at any moment and called again, it resumes from the last checkpoint and ends with the same weights, bit for
     bit, as if it had not been interrupted (on the same machine, with the same number of threads). Called again after
     the end, it does nothing.
 
@@ -105,8 +105,8 @@ def train(
         data: A registered data set or a folder of HR images.
         recipe: How to train.
         out_dir: Where `checkpoint.pt`, `weights.safetensors` and `training.json` (the mark of completion) go.
-        weights: A checkpoint to start from, instead of a random start; it is part of what this training is, by its
-            content.
+        weights: A checkpoint to start from, instead of random initialization; its content is part of the
+            training's identity.
         resume: Go on from a checkpoint; if false, start again and overwrite.
         val: Images to validate on, every `recipe.validate_every` iterations.
         protocol: How to validate.
@@ -144,7 +144,7 @@ def train(
         return _finished(finished, identity)
 
     with reproducible(recipe.seed, threads, where):
-        # basicsr is imported here at the earliest: what was completed before can be told without it.
+        # basicsr is imported here at the earliest: a training that was completed before is reported without it.
         from srbench.training.session import Session, Validator
 
         validator = None if val is None else Validator(val, scales, protocol, device, threads)

@@ -58,7 +58,7 @@ main()
 """
 
 TRAIN = "train edsr_tiny --data images --scale 2 --iterations 1000000 --gt-size 32 --batch-size 1 --out trained"
-GOES_ON = "srbench: interrupted; what was finished is kept, run the same command again to go on.\n"
+GOES_ON = "srbench: interrupted; what was finished is kept, run the same command again to resume.\n"
 COMMANDS = {
     "eval": ("eval slow --scale 2 --data images --protocol matlab-y", "begun", "srbench: interrupted.\n"),
     "run": ("run --suite slow.yaml --out run", "begun", GOES_ON),

@@ -1,4 +1,4 @@
-"""Training that starts from weights instead of a random start."""
+"""Training that starts from weights instead of random initialization."""
 
 from __future__ import annotations
 

@@ -32,7 +32,7 @@ class EDSR(archs.EDSR, Backbone):  # type: ignore[misc]  # basicsr has no types
         archs.EDSR.__init__(self, 3, 3, num_feat=num_feat, num_block=num_block, upscale=scales[0])
         self.scales = scales
         self.num_block = num_block
-        # The first convolution, two in each block, the one after them, and two for what lies behind: the up-sampler and
+        # The first convolution, two in each block, the one after them, and two for what follows: the upsampler and
         # the last convolution, which work on ever finer grids.
         self.receptive_field = 1 + 2 * num_block + 1 + 2
         # The first and the last convolution, the one after the blocks, and the up-sampler's.

@@ -29,7 +29,7 @@ class Recursive(SharingMethod):
         return site.kind in self.kinds
 
     def groups(self, sites: Sequence[SharingSite]) -> list[SiteGroup]:
-        """Group the sites by tie class, and likewise their companions: the first ones together, the second ones..."""
+        """Group the sites by tie class, and companions in the same way: all first ones together, all second ones..."""
         by_tie: dict[str, list[SharingSite]] = {}
         for site in filter(self.takes, sites):
             by_tie.setdefault(site.tie, []).append(site)

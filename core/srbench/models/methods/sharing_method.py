@@ -85,7 +85,7 @@ class SharingMethod:
     def replace(
         self, site: SharingSite, module: nn.Module, shared: nn.Module | None, scales: tuple[int, ...]
     ) -> nn.Module:
-        """Return the module that takes the place of `module` at a site; `scales` are the scales that come by there."""
+        """Return the module that takes the place of `module` at a site; `scales` are the scales that use the site."""
         raise NotImplementedError
 
     def applied(self, model: Backbone) -> None:

@@ -40,7 +40,7 @@ class Basis(PerLayerMethod):
             if isinstance(value, bool) or not isinstance(value, int) or value < 1:
                 raise ConfigError(f"{name}={value} is not a whole number of at least 1")
         if init not in (None, "svd"):
-            raise ConfigError(f"init={init} is not svd; leave it out for a random start")
+            raise ConfigError(f"init={init} is not svd; leave it out for random initialization")
         self.num_basis = num_basis
         self.splits = splits
         self.init = init

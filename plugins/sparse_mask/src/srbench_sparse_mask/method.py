@@ -20,7 +20,7 @@ SPATIAL = ("learned", "gradient")
 # The authors' training, in epochs: all of it, until the temperature is lowest, until the regularisation is full.
 _EPOCHS, _COOLING, _WARM_UP = 1000, 500, 50
 _LOWEST_TEMPERATURE = 0.4
-# The authors' pixels are 0..255 and ours 0..1: so is the loss beside which the regularisation stands.
+# The authors' pixels are 0..255 and ours 0..1: so is the loss that the regularization is added to.
 _VALUE_RANGE = 255
 
 

@@ -1,6 +1,6 @@
 """Convolutions at chosen positions: channels-last rows are gathered in chunks that stay in cache, and multiplied once.
 
-A map of features is kept as *rows*, one for each position, with a row of zeros after the last: what lies outside the
+A map of features is kept as *rows*, one for each position, with a row of zeros after the last: what is outside the
 image, or has nothing to give, is read there.
 """
 

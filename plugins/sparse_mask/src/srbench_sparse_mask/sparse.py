@@ -24,7 +24,7 @@ def sparse_conv(conv: nn.Conv2d, x: Tensor, positions: Positions, dense_in: Tens
         x: Its input `(N, C, h, w)`, zero in sparse channels where the mask is off.
         positions: Where the mask is on.
         dense_in: Which input channels are dense, `(C,)` of 0 and 1; None: all of them.
-        dense_out: Which output channels are, likewise.
+        dense_out: Which output channels are, in the same form.
 
     Returns:
         `(N, C, h, w)` in channels-last memory.

@@ -68,7 +68,7 @@ def bicubic_reach(pixels: int, scale: int) -> int:
         pixels: How far the neighbourhood goes in HR pixels, from any pixel of the LR pixel in its middle.
         scale: The scale.
     """
-    # The farthest HR pixel lies this far from the LR pixel's middle, and the kernel looks at less than 2 beyond it.
+    # The farthest HR pixel is this far from the LR pixel's middle, and the kernel looks at less than 2 beyond it.
     return ceil((pixels - Fraction(1, 2)) / scale + Fraction(1, 2)) + 1
 
 

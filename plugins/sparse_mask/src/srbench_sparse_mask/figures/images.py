@@ -58,7 +58,7 @@ def credit(dataset: Dataset, name: str) -> str:
 
 
 def about_weights(model: str, weights: Path | None) -> str:
-    """Say where a network's weights come from: a tag, a file, or a training of ours that lies beside the file."""
+    """Say where a network's weights come from: a tag, a file, or one of our trainings, described beside the file."""
     if weights is None:
         tag = model.rpartition(".")[2]
         return "the authors' weights" if tag == "author" else f"weights: {tag}"
