@@ -36,7 +36,7 @@ def make_plan(suite: Suite, *, models_glob: str | None = None, datasets: Sequenc
         datasets: Only these of the suite's data sets.
 
     Raises:
-        SRBenchError: A model, method, argument, data set, protocol or metric is not right, or data is not available; the
+        SRBenchError: A model, method, argument, data set, protocol or metric is not right, or data is missing; the
             message names the line of the suite's file.
     """
     opened: dict[str, DataPlan] = {}
