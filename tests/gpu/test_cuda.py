@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 import torch
 
@@ -13,8 +11,6 @@ from srbench.models.factory import create_model
 from srbench.protocols import get_protocol
 from srbench.registry import get_metric
 from srbench.testing import run_checks
-from srbench.training.recipe import make_recipe
-from srbench.training.train import train
 
 pytestmark = [
     pytest.mark.gpu,
@@ -36,16 +32,6 @@ def test_figures_on_cuda_are_those_of_the_cpu(name: str) -> None:
     # TF32 is off in evaluation, so that float32 sums differ by their order only.
     assert frames[0].psnr_y[0] == pytest.approx(frames[1].psnr_y[0], abs=2e-3)
     assert frames[0].ssim_y[0] == pytest.approx(frames[1].ssim_y[0], abs=2e-5)
-
-
-@pytest.mark.parametrize("name", MODELS[:2])
-def test_training_on_cuda_resumes_to_the_same_weights(name: str, tmp_path: Path) -> None:
-    recipe = make_recipe({"iterations": 20, "batch_size": 4, "gt_size": 32, "checkpoint_every": 7}, source="test")
-    digests = [
-        train(name, scales=(2,), data="embedded-train", recipe=recipe, out_dir=tmp_path / str(i), device="cuda")
-        for i in range(2)
-    ]
-    assert digests[0].weights_sha256 == digests[1].weights_sha256
 
 
 def test_the_conformance_checks_pass_where_there_is_a_gpu() -> None:

@@ -38,11 +38,14 @@ class Backbone(nn.Module):
             such bound, as with global pooling or attention, or where none is known. Tiling overlaps by it.
         accepts_luma: Whether it also takes luma `(N, 1, h, w)` in 16/255..235/255 and then returns luma, as protocols
             that compare luma alone need it.
+        float32_layers: Paths of the layers that a training in bfloat16 computes in float32: those that make the image,
+            since bfloat16 tells apart only 128 levels between 0.5 and 1.
         architecture: What `srbench list models --table` shows beside the network's size; None if not declared.
     """
 
     receptive_field: int | None = None
     accepts_luma: bool = False
+    float32_layers: tuple[str, ...] = ()
     architecture: Architecture | None = None
 
     def __init__(self, scales: tuple[int, ...] = ()) -> None:

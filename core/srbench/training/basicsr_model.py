@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import copy
 import logging
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import torch
@@ -11,10 +13,20 @@ from torch import Tensor, nn
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from srbench.compat.basicsr import load_basicsr
+from srbench.errors import ConfigError
 from srbench.training.clipping import clip_gradients
+from srbench.training.graphs import GraphedStep
 from srbench.training.losses import make_criterion
 from srbench.training.optimizers import optimizer_arguments, optimizer_class
-from srbench.training.patches import Batch
+from srbench.training.patches import Batch, PatchTable, TrainingPatches
+from srbench.training.precision import (
+    autocast,
+    check_arithmetic,
+    full_precision_loss,
+    in_layout,
+    keep_in_float32,
+    memory_format,
+)
 from srbench.training.recipe import Constant, CosineRestart, MultiStep, Recipe
 
 load_basicsr()
@@ -41,13 +53,21 @@ class SRBenchModel(SRModel):  # type: ignore[misc]
             net: A `Backbone`.
             recipe: How it is trained.
             device: Where.
+
+        Raises:
+            ConfigError: The recipe's arithmetic is not to be had with this network on this device.
         """
+        check_arithmetic(recipe, net, device)
         super(SRModel, self).__init__(_options(recipe, device))
         self.device = device
         self.recipe = recipe
-        self.net_g: Any = net.to(device)
+        self.net_g: Any = in_layout(net.to(device), recipe)
+        keep_in_float32(self.net_g, recipe)
         self.net_g.train()
         self.cri_pix = make_criterion(recipe).to(device)
+        self._criterion = self.cri_pix if recipe.precision == "float32" else full_precision_loss(self.cri_pix)
+        # Compiled by its first call.
+        self._forward: Any = torch.compile(self.net_g) if recipe.compile == "inductor" else self.net_g
         self.ema_decay = recipe.ema_decay
         if self.ema_decay:
             self.net_g_ema: Any = copy.deepcopy(self.net_g).eval().requires_grad_(False)
@@ -58,25 +78,49 @@ class SRBenchModel(SRModel):  # type: ignore[misc]
         self.setup_optimizers()
         if not isinstance(recipe.scheduler, Constant):
             self.setup_schedulers()
+        self._graphed = GraphedStep(self._compute, self.optimizer_g, device) if recipe.compile == "graph" else None
 
     @property
     def trained(self) -> Any:
         """Return the network that counts: the average of the weights where one is kept."""
         return self.net_g_ema if self.ema_decay else self.net_g
 
-    def step(self, batch: Batch, iteration: int) -> Tensor:
+    def step(self, batch: Batch | PatchTable, iteration: int) -> Tensor:
         """Take one optimiser step and return the loss, on the device and detached: reading it would wait for it.
 
         Args:
-            batch: The patches.
+            batch: The patches, or where they lie on the device.
             iteration: Number of the iteration, from 1 on.
         """
         self.update_learning_rate(iteration)
         self.net_g.on_step(iteration, self.recipe.iterations)
+        if self._graphed is not None and isinstance(batch, PatchTable):
+            return self._graphed(batch)
+        return self._compute(batch.cut() if isinstance(batch, PatchTable) else batch)
+
+    def batches_of(self, patches: TrainingPatches) -> Callable[[int], Batch | PatchTable]:
+        """Return the function from an iteration to what `step` takes.
+
+        Raises:
+            ConfigError: The step cuts its own patches, and the images are not on the device.
+        """
+        if self._graphed is None:
+            return patches.batch
+        if not patches.resident:
+            raise ConfigError(
+                "compile 'graph' needs all training images in the GPU's memory, and they do not fit there, or are made "
+                "anew by scale augmentation; take compile none."
+            )
+        return patches.table
+
+    def _compute(self, batch: Batch) -> Tensor:
+        """Compute loss and gradients, and move weights and average; nothing in it waits for the device."""
         self.optimizer_g.zero_grad(set_to_none=True)
-        outputs = self.net_g(batch.lr, batch.scale)
-        loss: Tensor = self.net_g.loss(outputs, self.net_g.targets(batch.hr, batch.scale), self.cri_pix)
-        auxiliary = self.net_g.auxiliary_loss()
+        lr = batch.lr.contiguous(memory_format=memory_format(self.recipe))
+        with self._kernels_at_once(batch.scale), autocast(self.recipe, self.device):
+            outputs = self._forward(lr, batch.scale)
+            loss: Tensor = self.net_g.loss(outputs, self.net_g.targets(batch.hr, batch.scale), self._criterion)
+            auxiliary = self.net_g.auxiliary_loss()
         if auxiliary is not None:
             loss = loss + auxiliary
         loss.backward()
@@ -107,6 +151,21 @@ class SRBenchModel(SRModel):  # type: ignore[misc]
                 scheduler.step()
         rates = self.schedulers[0].get_last_lr() if self.schedulers else [self.recipe.lr]
         self._set_lr([[rate * min(1.0, current_iter / warmup) for rate in rates]])
+
+    def _kernels_at_once(self, scale: int) -> AbstractContextManager[None]:
+        """Return the context in which the layers of a bank find their kernels made.
+
+        On a CPU each layer makes its own: one product for all of them rounds differently, and is not faster there.
+        """
+        method = self.net_g.method
+        if self.device.type == "cpu" or method is None or self.recipe.compile == "inductor":
+            return nullcontext()
+        dtype = torch.bfloat16 if self.recipe.precision == "bf16" else torch.float32
+        self.net_g.select_scale(scale)
+        made: AbstractContextManager[None] = method.kernels_at_once(
+            self.net_g, scale, dtype, memory_format(self.recipe)
+        )
+        return made
 
     @torch.no_grad()
     def model_ema(self, decay: float = 0.999) -> None:

@@ -39,18 +39,35 @@ def restore_random_state(state: dict[str, Any], device: torch.device) -> None:
 
 
 @contextlib.contextmanager
-def reproducible(seed: int, threads: int, device: torch.device) -> Iterator[None]:
-    """Seed everything and have torch compute the same bits every time; put all back afterwards."""
+def reproducible(
+    seed: int, threads: int, device: torch.device, *, deterministic: bool = True, tf32: bool = False
+) -> Iterator[None]:
+    """Seed everything and set torch's modes of computing; put all back afterwards.
+
+    Args:
+        seed: Of the generators of Python, NumPy and torch.
+        threads: Torch's CPU threads.
+        device: Where the training computes.
+        deterministic: Compute the same bits every time; otherwise cuDNN chooses the fastest kernels by trial.
+        tf32: Let GPUs round factors of float32 products to 10 bits.
+    """
     before = random_state(device)
     old_threads = torch.get_num_threads()
     old_modes = torch.are_deterministic_algorithms_enabled(), torch.is_deterministic_algorithms_warn_only_enabled()
+    memory: Any = torch.utils.deterministic
+    old_fill = memory.fill_uninitialized_memory
     old_cudnn = torch.backends.cudnn.benchmark, torch.backends.cudnn.deterministic
+    old_tf32 = torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32
     # cuBLAS reads this when it starts; without it, its matrix products may differ from run to run.
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     torch.set_num_threads(threads)
     # Only a warning where an operation has no deterministic form (on GPUs, some backward passes of interpolation).
-    torch.use_deterministic_algorithms(True, warn_only=True)
-    torch.backends.cudnn.benchmark, torch.backends.cudnn.deterministic = False, True
+    torch.use_deterministic_algorithms(deterministic, warn_only=True)
+    # It writes into every new tensor, for the sake of code that reads what was never written.
+    memory.fill_uninitialized_memory = False
+    torch.backends.cudnn.benchmark, torch.backends.cudnn.deterministic = not deterministic, deterministic
+    # By default torch uses TF32 in convolutions, though not in matrix products.
+    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = tf32
     random.seed(seed)
     np.random.seed(seed % 2**32)  # noqa: NPY002
     torch.manual_seed(seed)
@@ -59,5 +76,7 @@ def reproducible(seed: int, threads: int, device: torch.device) -> Iterator[None
     finally:
         torch.set_num_threads(old_threads)
         torch.use_deterministic_algorithms(old_modes[0], warn_only=old_modes[1])
+        memory.fill_uninitialized_memory = old_fill
         torch.backends.cudnn.benchmark, torch.backends.cudnn.deterministic = old_cudnn
+        torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32 = old_tf32
         restore_random_state(before, device)

@@ -114,6 +114,13 @@ class Recipe(BaseModel):
         rot90: Turn patches by multiples of 90 degrees at random.
         scale_augmentation: Range of a random factor, 0..1, by which the image is made smaller before a patch is cut; an
             image that would no longer hold a patch is made smaller by less. None by default.
+        precision: Arithmetic of the convolutions: `float32`; `tf32`, float32 with factors of 10 bits on NVIDIA GPUs; or
+            `bf16`, forward and backward pass in bfloat16 with weights, loss and optimizer in float32.
+        channels_last: Hold features and kernels with channels innermost, which GPUs prefer in `bf16`.
+        compile: `none`; `graph`, one CUDA graph of the whole step, which takes the time between kernels out; or
+            `inductor`, PyTorch's compiler on the network.
+        deterministic: Compute the same bits every time. If false, the fastest kernels are chosen by trial, and a
+            training that is repeated or resumed ends with slightly different weights.
         checkpoint_every: Iterations between checkpoints.
         validate_every: Iterations between validations, where a validation set is given.
     """
@@ -140,6 +147,10 @@ class Recipe(BaseModel):
     hflip: bool = True
     rot90: bool = True
     scale_augmentation: tuple[Factor, Factor] | None = None
+    precision: Literal["float32", "tf32", "bf16"] = "float32"
+    channels_last: bool = False
+    compile: Literal["none", "graph", "inductor"] = "none"
+    deterministic: bool = True
     checkpoint_every: int = Field(500, gt=0)
     validate_every: int = Field(5000, gt=0)
 
@@ -231,7 +242,10 @@ class Recipe(BaseModel):
 
 
 # Left out of a recipe's settings and digest where they are at their defaults, so that older recipes keep theirs.
-_NEWER = ("lr_size", "optimizer_options", "warmup", "clip", "loss_options", "extra_losses", "scale_augmentation")
+_NEWER = (
+    "lr_size", "optimizer_options", "warmup", "clip", "loss_options", "extra_losses", "scale_augmentation",
+    "precision", "channels_last", "compile", "deterministic",
+)  # fmt: skip
 _NOT_HASHED = frozenset({"checkpoint_every", "validate_every"})
 _KNOWN_LOSSES = frozenset({"L1Loss", "MSELoss", "CharbonnierLoss"})
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
+from torch import Tensor
 
 from srbench.errors import ConfigError, StoreError
 from srbench.training.basicsr_model import SRBenchModel
@@ -93,16 +94,20 @@ class Session:
         identity: dict[str, Any],
         out_dir: Path,
         device: torch.device,
-        validator: Validator | None,
+        validator: Callable[[Any], dict[str, float]] | None,
         progress: Callable[[Progress], None] | None,
         tensorboard: bool,
     ) -> None:
         self.model, self.patches, self.identity, self.device = model, patches, identity, device
         self.recipe = patches.recipe
+        self._next_batch = model.batches_of(patches)
         self.checkpoint = out_dir / "checkpoint.pt"
         self.validator, self.progress = validator, progress
         self.iteration = self.resumed_from = 0
+        self.report_every = _PROGRESS_INTERVAL
         self.seconds = 0.0
+        self._mark = time.monotonic()
+        self._done: tuple[int, Tensor] | None = None
         self.loss = math.nan
         self.validations: list[dict[str, float]] = []
         self.trace = Trace()
@@ -112,26 +117,47 @@ class Session:
 
     def run(self) -> None:
         """Iterate to the end, with a checkpoint at least there."""
+        for _ in self.iterate():
+            pass
+
+    def iterate(self) -> Iterator[int]:
+        """Do one iteration after the other and yield its number; on a GPU it may not have been computed by then."""
         recipe, total, before = self.recipe, self.recipe.iterations, self.seconds
-        mark = time.monotonic()
+        self._mark = time.monotonic()
         for iteration in range(self.iteration + 1, total + 1):
-            loss = self.model.step(self.patches.batch(iteration), iteration)
+            loss = self.model.step(self._next_batch(iteration), iteration)
             self.trace.take(iteration, total, loss, self.model.trained)
+            self._done = (iteration, loss)
             validating = self.validator and (iteration % recipe.validate_every == 0 or iteration == total)
             saving = iteration % recipe.checkpoint_every == 0 or iteration == total
-            if not validating and not saving and time.monotonic() - mark < _PROGRESS_INTERVAL:
+            if not validating and not saving and time.monotonic() - self._mark < self.report_every:
+                yield iteration
                 continue
-            self.iteration, self.loss = iteration, float(loss)
-            self._check_loss()
-            self.seconds += time.monotonic() - mark
+            self._catch_up()
             if validating and self.validator:
                 self.validations.append({"iteration": iteration, **self.validator(self.model.trained)})
             if saving:
                 self._save()
             self._report((self.seconds - before) / (iteration - self.resumed_from) * (total - iteration))
-            mark = time.monotonic()
+            self._mark = time.monotonic()
+            yield iteration
         if self.board is not None:
             self.board.close()
+
+    def save(self) -> None:
+        """Write a checkpoint after the last iteration that was begun, for a caller of `iterate` that stops there."""
+        self._catch_up()
+        self._save()
+
+    def _catch_up(self) -> None:
+        """Wait for the iterations that were begun, and count them."""
+        if self._done is not None:
+            iteration, loss = self._done
+            self.iteration, self.loss, self._done = iteration, float(loss), None
+            self._check_loss()
+            now = time.monotonic()
+            self.seconds += now - self._mark
+            self._mark = now
 
     def _check_loss(self) -> None:
         if not math.isfinite(self.loss):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import importlib.util
 import json
 from collections.abc import Callable, Iterator, Sequence
@@ -10,9 +11,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-import numpy.typing as npt
-
+from srbench.data.datasets import Dataset
 from srbench.errors import ConfigError, StoreError, WeightsError
 from srbench.machine import check_threads, pick_device
 from srbench.models.factory import create_model
@@ -27,13 +26,13 @@ from srbench.untrusted import CHECKPOINT_LIMIT, check_regular, parse_json, read_
 if TYPE_CHECKING:
     import torch
 
-    from srbench.data.datasets import Dataset
     from srbench.registry.names import ModelName
     from srbench.training.basicsr_model import SRBenchModel
+    from srbench.training.image_cache import PreparedImages
     from srbench.training.patches import TrainingPatches
-    from srbench.training.session import Progress
+    from srbench.training.session import Progress, Session
 
-__all__ = ["TrainResult", "replay", "train"]
+__all__ = ["TrainResult", "Training", "open_training", "replay", "train"]
 
 
 @dataclass(frozen=True)
@@ -91,6 +90,7 @@ def train(
     device: str = "cpu",
     threads: int = 1,
     progress: Callable[[Progress], None] | None = None,
+    preparing: Callable[[int, int], None] | None = None,
     tensorboard: bool = False,
 ) -> TrainResult:
     """Train a model and write its weights.
@@ -113,6 +113,7 @@ def train(
         device: `cpu`, `cuda` or `cuda:N`.
         threads: CPU threads of torch. Small networks are fastest with one.
         progress: Called a few times a second, after validations and at the end.
+        preparing: Called with how many images are decoded and how many there are; not where the cache has them.
         tensorboard: Also write loss, learning rate and validations for TensorBoard to `out_dir/tensorboard`.
 
     Raises:
@@ -120,6 +121,65 @@ def train(
         DataError: The training images are not usable.
         WeightsError: The weights to start from are missing, damaged or of another model.
         StoreError: A file cannot be written or read; the last checkpoint is still good.
+    """
+    with open_training(
+        model_name,
+        scales=scales,
+        data=data,
+        recipe=recipe,
+        out_dir=out_dir,
+        weights=weights,
+        resume=resume,
+        val=val,
+        protocol=protocol,
+        device=device,
+        threads=threads,
+        progress=progress,
+        preparing=preparing,
+        tensorboard=tensorboard,
+    ) as opened:
+        if isinstance(opened, TrainResult):
+            return opened
+        opened.session.run()
+        return opened.finish()
+
+
+@dataclass(frozen=True)
+class Training:
+    """A training that is ready to run.
+
+    Attributes:
+        session: Does the iterations that are left.
+        finish: Writes weights and mark of completion after the last one, and returns the result.
+    """
+
+    session: Session
+    finish: Callable[[], TrainResult]
+
+
+@contextlib.contextmanager
+def open_training(
+    model_name: str | ModelName,
+    *,
+    scales: Sequence[int],
+    data: str | Path | Dataset,
+    recipe: Recipe,
+    out_dir: Path,
+    weights: Path | None = None,
+    resume: bool = True,
+    val: str | Path | Dataset | Callable[[Any], dict[str, float]] | None = None,
+    protocol: str = "matlab-y",
+    device: str = "cpu",
+    threads: int = 1,
+    progress: Callable[[Progress], None] | None = None,
+    preparing: Callable[[int, int], None] | None = None,
+    tensorboard: bool = False,
+    images: PreparedImages | None = None,
+) -> Iterator[Training | TrainResult]:
+    """Set up a training, for a caller that runs the iterations itself, and yield it; or its result if it is complete.
+
+    The arguments are those of `train`. `val` may also be a function from the network to means per metric; `images` are
+    the images of `data` prepared, where several trainings share them.
     """
     from srbench.data.datasets import open_dataset
 
@@ -141,38 +201,47 @@ def train(
     }
     finished = out_dir / "training.json"
     if resume and finished.exists():
-        return _finished(finished, identity)
+        yield _finished(finished, identity)
+        return
 
-    with reproducible(recipe.seed, threads, where):
+    with _arithmetic(recipe, threads, where):
         # basicsr is imported here at the earliest: a training that was completed before is reported without it.
+        from srbench.training.image_cache import prepare_images
         from srbench.training.session import Session, Validator
 
-        validator = None if val is None else Validator(val, scales, protocol, device, threads)
-        model, patches = _start(name, scales, dataset, recipe, weights, where)
+        validator = Validator(val, scales, protocol, device, threads) if isinstance(val, str | Path | Dataset) else val
+        if images is None:
+            images = prepare_images(dataset, scales, progress=preparing)
+        model, patches = _start(name, scales, images, recipe, weights, where)
         with _own(out_dir, keep=resume):
             session = Session(model, patches, identity, out_dir, where, validator, progress, tensorboard)
-            session.run()
-            written = out_dir / "weights.safetensors"
-            result = TrainResult(
-                model=str(name),
-                scales=scales,
-                weights=written,
-                weights_sha256=save_state(model.trained, written),
-                iterations=recipe.iterations,
-                seconds=round(session.seconds, 3),
-                loss=session.loss,
-                recipe=recipe.settings,
-                recipe_digest=recipe.digest,
-                data=dataset.name,
-                data_hash=identity["training data"],
-                validations=session.validations,
-                starting_weights_sha256=identity["starting weights"],
-                resumed_from=session.resumed_from,
-                trace=asdict(session.trace) if session.trace.weights_sha256 else None,
-            )
-            record = {"identity": identity, "result": {**asdict(result), "weights": written.name}}
-            write_atomic(finished, json.dumps(record, indent=2).encode())
-            session.checkpoint.unlink(missing_ok=True)
+            yield Training(session, functools.partial(_finish, session, name, dataset.name, out_dir))
+
+
+def _finish(session: Session, name: ModelName, data: str, out_dir: Path) -> TrainResult:
+    """Write weights and the mark of completion, and remove the checkpoint."""
+    recipe, identity = session.recipe, session.identity
+    written = out_dir / "weights.safetensors"
+    result = TrainResult(
+        model=str(name),
+        scales=tuple(identity["scales"]),
+        weights=written,
+        weights_sha256=save_state(session.model.trained, written),
+        iterations=recipe.iterations,
+        seconds=round(session.seconds, 3),
+        loss=session.loss,
+        recipe=recipe.settings,
+        recipe_digest=recipe.digest,
+        data=data,
+        data_hash=identity["training data"],
+        validations=session.validations,
+        starting_weights_sha256=identity["starting weights"],
+        resumed_from=session.resumed_from,
+        trace=asdict(session.trace) if session.trace.weights_sha256 else None,
+    )
+    record = {"identity": identity, "result": {**asdict(result), "weights": written.name}}
+    write_atomic(out_dir / "training.json", json.dumps(record, indent=2).encode())
+    session.checkpoint.unlink(missing_ok=True)
     return result
 
 
@@ -204,18 +273,28 @@ def replay(
     where = pick_device(device)
     dataset = open_dataset(data) if isinstance(data, str | Path) else data
     trace = traces.Trace()
-    with reproducible(recipe.seed, threads, where):
-        model, patches = _start(canonical_name(model_name), tuple(scales), dataset, recipe, None, where)
+    with _arithmetic(recipe, threads, where):
+        from srbench.training.image_cache import prepare_images
+
+        images = prepare_images(dataset, tuple(scales))
+        model, patches = _start(canonical_name(model_name), tuple(scales), images, recipe, None, where)
+        batches = model.batches_of(patches)
         for iteration in range(1, min(traces.TRACED_ITERATIONS, recipe.iterations) + 1):
-            loss = model.step(patches.batch(iteration), iteration)
+            loss = model.step(batches(iteration), iteration)
             trace.take(iteration, recipe.iterations, loss, model.trained)
     return asdict(trace)
+
+
+def _arithmetic(recipe: Recipe, threads: int, where: torch.device) -> contextlib.AbstractContextManager[None]:
+    return reproducible(
+        recipe.seed, threads, where, deterministic=recipe.deterministic, tf32=recipe.precision == "tf32"
+    )
 
 
 def _start(
     name: ModelName,
     scales: tuple[int, ...],
-    dataset: Dataset,
+    images: PreparedImages,
     recipe: Recipe,
     weights: Path | None,
     where: torch.device,
@@ -229,7 +308,7 @@ def _start(
         load_into(net, weights)
     if not any(parameter.requires_grad for parameter in net.parameters()):
         raise ConfigError(f"'{name}' has no parameters to train.")
-    patches = TrainingPatches(_images(dataset), recipe, scales, device=where)
+    patches = TrainingPatches(images, recipe, scales, device=where)
     return SRBenchModel(net, recipe, where), patches
 
 
@@ -237,14 +316,6 @@ def _weights_sha256(path: Path) -> str:
     if not path.is_file():
         raise WeightsError(f"there is no weights file '{path}' to start from")
     return sha256_file(path)
-
-
-def _images(dataset: Dataset) -> dict[str, npt.NDArray[np.uint8]]:
-    """Return the decoded images in an order that their names do not decide: the hash of the data leaves names out."""
-    from srbench.images.files import pixels_sha256
-
-    images = {name: dataset.hr(name) for name in dataset.image_names()}
-    return dict(sorted(images.items(), key=lambda item: pixels_sha256(item[1])))
 
 
 @contextlib.contextmanager

@@ -56,7 +56,8 @@ def test_the_digest_covers_every_field_but_checkpoints_and_validation() -> None:
         "scheduler": {"type": "MultiStepRestartLR", "milestones": [3]}, "warmup": 3,
         "clip": {"type": "norm", "threshold": 1}, "loss": "MSELoss", "loss_options": {"loss_weight": 2},
         "extra_losses": [{"type": "MSELoss"}], "ema_decay": 0.9, "seed": 1, "hflip": False, "rot90": False,
-        "scale_augmentation": (0.5, 1),
+        "scale_augmentation": (0.5, 1), "precision": "bf16", "channels_last": True, "compile": "inductor",
+        "deterministic": False,
     }  # fmt: skip
     assert set(Recipe.model_fields) == {*others, "checkpoint_every", "validate_every"}
     digests = {make_recipe({"iterations": 10, name: value}).digest for name, value in others.items()}

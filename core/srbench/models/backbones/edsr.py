@@ -26,6 +26,8 @@ class EDSR(archs.EDSR, Backbone):  # type: ignore[misc]  # basicsr has no types
         ConfigError: Several scales, or one that the up-sampler does not have.
     """
 
+    float32_layers = ("conv_last",)
+
     def __init__(self, scales: tuple[int, ...], num_feat: int, num_block: int) -> None:
         if len(scales) != 1 or scales[0] not in (2, 3, 4):
             raise ConfigError(f"EDSR is a network for one scale of 2, 3, 4; got {', '.join(map(str, scales))}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -11,6 +12,7 @@ from srbench.errors import SharingError
 from srbench.registry.names import Value, value_from_object
 
 if TYPE_CHECKING:
+    import torch
     from torch import Tensor, nn
 
     from srbench.models.backbone import Backbone
@@ -101,6 +103,22 @@ class SharingMethod:
 
     def on_step(self, model: Backbone, iteration: int, total: int) -> None:
         """Do what a schedule asks at the start of an iteration, counted from 1."""
+
+    def kernels_at_once(
+        self, model: Backbone, scale: int, dtype: torch.dtype, layout: torch.memory_format
+    ) -> AbstractContextManager[None]:
+        """Return a context in which layers that make their kernels from shared parts find them made.
+
+        A training on a GPU enters it for each forward pass. A method whose layers multiply small matrices may do it for
+        all of them in one product; gradients must flow as they do without. Default: each layer makes its own.
+
+        Args:
+            model: The network; the scale is selected.
+            scale: The scale of the forward pass; layers that it leaves out need no kernel.
+            dtype: What the convolutions compute in.
+            layout: The memory layout that they prefer for kernels.
+        """
+        return nullcontext()
 
     def executed_macs(self, model: Backbone, lr: Tensor, scale: int | None) -> list[int] | None:
         """Return what inference executes for each image of a batch, where the method's masks skip some of the work.

@@ -81,6 +81,8 @@ class SharedConv(MultiScaleModule):
             # All equal at first, as the authors initialise them.
             {f"x{scale}": nn.Parameter(like.new_full((num_tiles, num_filters), 1 / num_filters)) for scale in scales}
         )
+        # Made elsewhere for one forward pass, with those of other layers; see `srbench_ps.batched`.
+        self.ready_kernel: Tensor | None = None
         self._tied_bias: tuple[SharedBias, ...] = () if tied_bias is None else (tied_bias,)
         policy = "none" if layer.bias is None else bias
         self.bias = nn.Parameter(like.new_zeros(layer.out_channels)) if policy == "own" else None
@@ -113,7 +115,8 @@ class SharedConv(MultiScaleModule):
 
     def forward(self, x: Tensor) -> Tensor:
         """Convolve with the active scale's kernel."""
-        return self.options.apply(x, self.synthesise(), self.active_bias())
+        kernel = self.synthesise() if self.ready_kernel is None else self.ready_kernel
+        return self.options.apply(x, kernel, self.active_bias())
 
     def keep_scale(self, scale: int) -> None:
         """Forget the coefficients and biases of all scales but one."""

@@ -10,9 +10,12 @@ from srbench.plugin import BIAS_POLICIES, ConfigError, SharingError, SharingMeth
 from srbench_ps.shape import PartialShape
 
 if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
+
+    import torch
     from torch import nn
 
-    from srbench.plugin import SharingSite
+    from srbench.plugin import Backbone, SharingSite
 
 __all__ = ["PS"]
 
@@ -95,6 +98,14 @@ class PS(SharingMethod):
         from srbench_ps.layers import SharedConv
 
         return module.folded(scale) if isinstance(module, SharedConv) else None
+
+    def kernels_at_once(
+        self, model: Backbone, scale: int, dtype: torch.dtype, layout: torch.memory_format
+    ) -> AbstractContextManager[None]:
+        """Return a context in which each bank has made the kernels of all its layers in one product."""
+        from srbench_ps.batched import kernels_at_once
+
+        return kernels_at_once(model, scale, dtype, layout)
 
     def bias_policy(self, site: SharingSite) -> str:
         """Return which bias the layer at a site keeps: the argument, or else what the site declares."""

@@ -1,0 +1,211 @@
+"""Training images, decoded and with their LR images made, once for all models of a run and for later runs.
+
+What is prepared is kept in the cache as flat files of pixels, named by the hash of the pixels; later it is mapped into
+memory instead of decoded.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import multiprocessing
+import os
+import tempfile
+import zlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Executor, ProcessPoolExecutor, ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from srbench.errors import StoreError
+from srbench.protocols import get_protocol
+from srbench.storage import disk_errors, sha256_bytes, write_atomic
+
+if TYPE_CHECKING:
+    import torch
+
+    from srbench.data.datasets import Dataset
+
+__all__ = ["PreparedImages", "prepare_arrays", "prepare_images"]
+
+Image = npt.NDArray[np.uint8]
+
+_VERSION = 1
+# Of the memory that a device has free, what images may take: the rest is for the training.
+_SHARE_OF_MEMORY = 0.6
+# Starting a process takes as long as decoding a few images.
+_IMAGES_WORTH_PROCESSES = 64
+
+
+@dataclass(frozen=True)
+class PreparedImages:
+    """Hold training images and their LR images as planes `(3, H, W)`, uint8.
+
+    Attributes:
+        names: The images' names, in the order of their pixel hashes: names do not decide what is drawn.
+        hr: HR images.
+        lr: LR images by scale.
+    """
+
+    names: list[str]
+    hr: list[Image]
+    lr: dict[int, list[Image]]
+    _buffers: dict[tuple[int | None, str], torch.Tensor] = field(default_factory=dict, repr=False)
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    @property
+    def nbytes(self) -> int:
+        """Return the size of all images in bytes."""
+        return sum(image.nbytes for images in (self.hr, *self.lr.values()) for image in images)
+
+    def fits(self, device: torch.device) -> bool:
+        """Say whether all images may lie in a device's memory; other trainings may have put them there before."""
+        import torch
+
+        if device.type != "cuda" or (None, str(device)) in self._buffers:
+            return True
+        return self.nbytes <= _SHARE_OF_MEMORY * torch.cuda.mem_get_info(device)[0]
+
+    def buffer(self, scale: int | None, device: torch.device) -> torch.Tensor:
+        """Return all pixels of the HR images (None) or of a scale's LR images, in one tensor that trainings share."""
+        import torch
+
+        key = (scale, str(device))
+        if key not in self._buffers:
+            images = self.hr if scale is None else self.lr[scale]
+            self._buffers[key] = torch.from_numpy(np.concatenate([image.ravel() for image in images])).to(device)
+        return self._buffers[key]
+
+
+def prepare_arrays(images: Mapping[str, Image], scales: Sequence[int]) -> PreparedImages:
+    """Prepare images that are there as arrays `(H, W, 3)`, in their order, without the cache."""
+    protocol = get_protocol("matlab-y")
+    arrays = list(images.values())
+    lr = {scale: [_planar(protocol.lr_image(image, scale)) for image in arrays] for scale in scales}
+    return PreparedImages(list(images), [_planar(image) for image in arrays], lr)
+
+
+def prepare_images(
+    dataset: Dataset,
+    scales: Sequence[int],
+    *,
+    workers: int | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> PreparedImages:
+    """Return a data set's images, from the cache where they were prepared before.
+
+    Args:
+        dataset: HR images.
+        scales: Scales to make LR images for.
+        workers: Processes that decode; by default one per core, and none for a few images.
+        progress: Called with how many images are done and how many there are; not where they come from the cache.
+
+    Raises:
+        DataError: An image cannot be read.
+    """
+    hashes = dataset.pixel_hashes()
+    names = sorted(hashes, key=lambda name: hashes[name])
+    protocol = get_protocol("matlab-y")
+    folder = dataset.cache.root / "training"
+    # HR pixels are the same for every scale; LR pixels follow from them and from how they are made.
+    identity = sha256_bytes(json.dumps([_VERSION, [hashes[name] for name in names]]).encode())
+    files = {None: folder / identity[:2] / f"{identity}-hr"} | {
+        scale: folder / identity[:2] / f"{identity}-x{scale}-{protocol.lr_digest[:16]}" for scale in scales
+    }
+    found = {key: _read(path, len(names)) for key, path in files.items()}
+    if all(images is not None for images in found.values()):
+        return _prepared(names, found)
+    parts: dict[int | None, list[Image]] = {key: [] for key in files}
+    for done, made in enumerate(_made(dataset, names, tuple(scales), workers), 1):
+        for key, image in made.items():
+            parts[key].append(image)
+        if progress is not None:
+            progress(done, len(names))
+    if len(names) >= _IMAGES_WORTH_PROCESSES:
+        # The images are right whether they could be kept or not: a full disk costs time, nothing else.
+        with contextlib.suppress(StoreError):
+            for key, path in files.items():
+                _write(path, parts[key])
+            return _prepared(names, {key: _read(path, len(names)) or parts[key] for key, path in files.items()})
+    return _prepared(names, parts)
+
+
+def _prepared(names: list[str], parts: Mapping[int | None, list[Image] | None]) -> PreparedImages:
+    return PreparedImages(
+        names, parts[None] or [], {scale: images or [] for scale, images in parts.items() if scale is not None}
+    )
+
+
+def _made(
+    dataset: Dataset, names: Sequence[str], scales: tuple[int, ...], workers: int | None
+) -> Iterator[dict[int | None, Image]]:
+    """Yield each image's HR and LR planes, in order."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    count = workers if workers is not None else cores if len(names) >= _IMAGES_WORTH_PROCESSES else 1
+    if count <= 1:
+        yield from (_make(dataset, name, scales) for name in names)
+        return
+    with _pool(count) as pool:
+        yield from pool.map(_make, [dataset] * len(names), names, [scales] * len(names))
+
+
+def _pool(count: int) -> Executor:
+    # A worker of `srbench run` may start no processes; decoding and resizing leave Python's lock, so threads help too.
+    if multiprocessing.current_process().daemon:
+        return ThreadPoolExecutor(count)
+    return ProcessPoolExecutor(count, mp_context=multiprocessing.get_context("spawn"))
+
+
+def _make(dataset: Dataset, name: str, scales: tuple[int, ...]) -> dict[int | None, Image]:
+    hr, protocol = dataset.hr(name), get_protocol("matlab-y")
+    made: dict[int | None, Image] = {None: _planar(hr)}
+    for scale in scales:
+        made[scale] = _planar(protocol.lr_image(hr, scale))
+    return made
+
+
+def _planar(image: npt.NDArray[Any]) -> Image:
+    return np.ascontiguousarray(image.transpose(2, 0, 1))
+
+
+def _write(path: Path, images: Sequence[Image]) -> None:
+    """Write planes one after the other, and beside them their sizes and a checksum, which make the file valid.
+
+    Raises:
+        StoreError: It could not be written.
+    """
+    checksum = 0
+    with disk_errors(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile(dir=path.parent, prefix=".tmp-", delete=False) as file:
+            try:
+                for image in images:  # one by one: all of them may be gigabytes
+                    file.write(image.data)
+                    checksum = zlib.crc32(image.data, checksum)
+            except BaseException:
+                Path(file.name).unlink()
+                raise
+        Path(file.name).replace(path.with_name(path.name + ".u8"))
+    note = {"shapes": [image.shape for image in images], "crc32": checksum}
+    write_atomic(path.with_name(path.name + ".json"), json.dumps(note).encode())
+
+
+def _read(path: Path, count: int) -> list[Image] | None:
+    """Map the planes of a file into memory; None where it is missing or damaged."""
+    try:
+        note = json.loads(path.with_name(path.name + ".json").read_text(encoding="utf-8"))
+        pixels = np.memmap(path.with_name(path.name + ".u8"), dtype=np.uint8, mode="r")
+        shapes = [tuple(shape) for shape in note["shapes"]]
+        ends = np.cumsum([int(np.prod(shape)) for shape in shapes])
+        if len(shapes) != count or len(pixels) != ends[-1] or zlib.crc32(pixels.data) != note["crc32"]:
+            return None
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    starts = ends - [int(np.prod(shape)) for shape in shapes]
+    return [pixels[a:b].reshape(shape) for a, b, shape in zip(starts, ends, shapes, strict=True)]

@@ -1,0 +1,159 @@
+"""The trainings of a suite's budget, side by side on one GPU, as long as there is time; the next call goes on."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import tarfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import torch
+from device_validation import DeviceValidator
+
+from srbench.data.datasets import open_dataset
+from srbench.errors import SRBenchError
+from srbench.results.store import RunStore
+from srbench.runs.plan import ModelPlan
+from srbench.runs.planner import make_plan
+from srbench.suite.definition import Suite
+from srbench.training.image_cache import prepare_images
+from srbench.training.side_by_side import run_side_by_side
+from srbench.training.train import Training, TrainResult, open_training
+
+__all__ = ["pack", "train_all"]
+
+Say = Callable[[str], None]
+
+# What the files that come back may hold, with some room for the tar headers.
+_TAR_LIMIT = 15 * 2**20
+
+
+def train_all(
+    suite: Suite,
+    run_dir: Path,
+    *,
+    datasets: list[str],
+    device: torch.device,
+    jobs: int,
+    until: float,
+    curve: int,
+    open_all: bool,
+    say: Say,
+) -> bool:
+    """Train what is not trained yet, every model with the first seed, then with the next.
+
+    Args:
+        suite: The suite, at its budget.
+        run_dir: The run's folder: trainings go where `srbench run` looks for them.
+        datasets: The data sets that are here; the first is validated on.
+        device: Where to compute.
+        jobs: Trainings at a time.
+        until: When to stop, as `time.monotonic` counts.
+        curve: How many points a learning curve has.
+        open_all: Begin trainings that this call cannot finish: another one will.
+        say: Prints a line.
+
+    Returns:
+        Whether all are trained.
+    """
+    plan = make_plan(suite, datasets=datasets)
+    wanted = [model for model in plan.models if model.training is not None]
+    wanted.sort(key=lambda model: model.training.seed if model.training else 0)  # stable: the suite's order within
+    store = RunStore(run_dir)
+    todo = [model for model in wanted if model.training and not model.training.finished(store)]
+    say(f"{len(wanted) - len(todo)} of {len(wanted)} trainings are complete")
+    if not todo:
+        return True
+    # One that was interrupted comes first, whatever its seed.
+    todo.sort(key=lambda model: not (store.models_path / model.training.directory / "checkpoint.pt").exists())  # type: ignore[union-attr]
+    source = todo[0].training.data.source  # type: ignore[union-attr]
+    scales = todo[0].scales
+    started = time.monotonic()
+    images = prepare_images(open_dataset(source), scales)
+    say(f"{len(images)} training images, {images.nbytes / 1e6:.0f} MB, prepared in {time.monotonic() - started:.1f} s")
+    validator = DeviceValidator(open_dataset(datasets[0]), scales[0], device)
+    durations: list[float] = []
+    begun: dict[int, float] = {}
+    labels: dict[int, ModelPlan] = {}
+
+    with contextlib.ExitStack() as stack:
+
+        def trainings() -> Iterator[Training]:
+            for model in todo:
+                planned = model.training
+                if planned is None:
+                    continue
+                left = until - time.monotonic()
+                if not open_all and durations and left < max(durations[-jobs:]):
+                    say(f"no time for {model.label}")
+                    return
+                points = {"validate_every": max(1, planned.iterations // curve)}
+                opened = stack.enter_context(
+                    open_training(
+                        str(model.name),
+                        scales=model.scales,
+                        data=open_dataset(planned.data.source),
+                        recipe=planned.recipe.model_copy(update=points),
+                        out_dir=store.models_path / planned.directory,
+                        device=str(device),
+                        val=lambda net: dict(validator(net)),
+                        images=images,
+                    )
+                )
+                if isinstance(opened, Training):
+                    # Reading a loss waits for the device; nobody watches a bar here.
+                    opened.session.report_every = 30.0
+                    begun[id(opened)] = time.monotonic()
+                    labels[id(opened)] = model
+                    yield opened
+
+        def finished(training: Training, result: TrainResult | SRBenchError) -> None:
+            label = labels[id(training)].label
+            if isinstance(result, SRBenchError):
+                say(f"{label}: {result}")
+                return
+            spent = time.monotonic() - begun[id(training)]
+            if not result.resumed_from:
+                durations.append(spent)
+            points = [value for key, value in result.validations[-1].items() if key.startswith("psnr")]
+            say(f"{label}: {points[0]:.3f} dB, loss {result.loss:.5f}, {spent:.0f} s")
+
+        done_before = time.monotonic()
+        complete = run_side_by_side(
+            trainings(), device, jobs=jobs, finished=finished, stop=lambda: time.monotonic() > until
+        )
+        say(f"{time.monotonic() - done_before:.0f} s of training; {len(durations)} begun and finished here")
+    left = [model for model in wanted if model.training and not model.training.finished(store)]
+    return complete and not left
+
+
+def pack(run_dir: Path, out: Path, *, files: int) -> None:
+    """Write what is new into tar files small enough to be brought back: complete trainings first, then checkpoints.
+
+    What was packed is noted beside the run, so that a later call on the same machine brings the rest.
+    """
+    note = run_dir / "packed.json"
+    packed: dict[str, float] = json.loads(note.read_text()) if note.exists() else {}
+    found = [*run_dir.rglob("training.json"), *run_dir.rglob("weights.safetensors")]
+    found += [*run_dir.rglob("record.json"), *run_dir.rglob("per_image.*")]
+    found += sorted(run_dir.rglob("checkpoint.pt"), key=lambda path: -path.stat().st_mtime)
+    waiting = [path for path in found if packed.get(str(path)) != path.stat().st_mtime]
+    out.mkdir(parents=True, exist_ok=True)
+    for number in range(files):
+        size, chosen = 0, []
+        for path in waiting:
+            if size + path.stat().st_size + 1024 <= _TAR_LIMIT:
+                size += path.stat().st_size + 1024
+                chosen.append(path)
+        if not chosen:
+            break
+        with tarfile.open(out / f"trainings-{number}.tar", "w") as archive:
+            for path in chosen:
+                archive.add(path, path.relative_to(run_dir.parent))
+                packed[str(path)] = path.stat().st_mtime
+        waiting = [path for path in waiting if path not in chosen]
+    note.write_text(json.dumps(packed))
+    left = sum(path.stat().st_size for path in waiting)
+    print(f"packed; {len(waiting)} files, {left / 2**20:.1f} MiB, are left for another call", flush=True)

@@ -1,0 +1,115 @@
+"""Collect what `tools/gpu/run.py` needs on a machine that reaches no registry: wheels, and images as small as they get.
+
+    python tools/gpu/prepare.py --data DATA [--out .gpu]
+
+DATA holds `train/bsds400`, `train/t91`, `benchmark/Set5` and the like. Into `.gpu/` go `wheels/`, for CPython
+3.12 on x86-64 Linux, this checkout and its plugins among them, and `images/`. Git ignores the folder.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+LIMIT = 64 * 2**20
+
+# What a machine with torch, torchvision, numpy, scipy, pandas, pyarrow, OpenCV, typer and their like does not have.
+WHEELS = (
+    "addict", "annotated-types", "future", "lmdb", "lpips", "platformdirs", "pooch", "pydantic", "pydantic-core",
+    "typing-inspection", "yapf",
+)  # fmt: skip
+PLATFORMS = ("manylinux_2_28_x86_64", "manylinux_2_17_x86_64", "manylinux2014_x86_64")
+PLUGINS = ("ps", "sparse_mask", "tied_tconv", "zoo")
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", type=Path, required=True, help="folder with train/ and benchmark/")
+    parser.add_argument("--out", type=Path, default=ROOT / ".gpu")
+    parser.add_argument("--sets", default="bsds400,t91,Set5", help="of bsds400, t91, Set5, Set14, BSD100")
+    parser.add_argument("--only", choices=("wheels", "images"), help="make one of the two")
+    chosen = parser.parse_args()
+    if chosen.only != "images":
+        make_wheels(chosen.out / "wheels")
+    if chosen.only != "wheels":
+        pack_images(chosen.data, chosen.out / "images", chosen.sets.split(","))
+    return tell_size(chosen.out)
+
+
+def make_wheels(folder: Path) -> None:
+    """Download pure and binary wheels in the versions installed here; build basicsr and this checkout."""
+    from importlib.metadata import version
+
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    pip = [sys.executable, "-m", "pip"]
+    target = ["--only-binary=:all:", "--python-version", "3.12", "--implementation", "cp"]
+    target += [part for platform in PLATFORMS for part in ("--platform", platform)]
+    wanted = [f"{name}=={version(name)}" for name in WHEELS]
+    subprocess.run([*pip, "download", "-q", "--no-deps", *target, "-d", str(folder), *wanted], check=True)
+    build = [*pip, "wheel", "-q", "--no-deps", "--no-build-isolation", "-w", str(folder)]
+    for source in (f"basicsr=={version('basicsr')}", str(ROOT), *(str(ROOT / "plugins" / name) for name in PLUGINS)):
+        subprocess.run([*build, source], check=True)
+
+
+def pack_images(data: Path, folder: Path, names: list[str]) -> None:
+    """Copy JPEG files, turn all others into lossless WebP, and note their pixels' hashes."""
+    from PIL import Image
+
+    shutil.rmtree(folder, ignore_errors=True)
+    hashes: dict[str, str] = {}
+    for name in names:
+        source = next(data / kind / name for kind in ("train", "benchmark") if (data / kind / name).is_dir())
+        (folder / name).mkdir(parents=True)
+        inside = source / "HR" if (source / "HR").is_dir() else source
+        for file in sorted(inside.iterdir()):
+            if file.suffix.lower() not in (".jpg", ".jpeg", ".png", ".bmp"):
+                continue
+            if file.suffix.lower() in (".jpg", ".jpeg"):
+                packed = Path(shutil.copy(file, folder / name / file.name))
+            else:
+                packed = folder / name / f"{file.stem}.webp"
+                with Image.open(file) as picture:
+                    if picture.mode == "L":  # WebP has no grey images, and protocols treat grey ones in their own way
+                        packed = packed.with_suffix(".png")
+                        picture.save(packed, optimize=True)
+                    else:
+                        picture.convert("RGB").save(packed, lossless=True, quality=100, method=6, exact=True)
+            hashes[f"{name}/{packed.name}"] = pixels(packed)
+            if packed.suffix != ".jpg" and pixels(file) != hashes[f"{name}/{packed.name}"]:
+                raise SystemExit(f"{packed} has other pixels than {file}")
+    (folder / "pixels.json").write_text(json.dumps(hashes, indent=0))
+
+
+def pixels(path: Path) -> str:
+    from PIL import Image
+
+    with Image.open(path) as picture:
+        image = picture.convert("RGB")
+        return hashlib.sha256(repr(image.size).encode() + image.tobytes()).hexdigest()
+
+
+def tell_size(folder: Path) -> int:
+    tracked = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, check=True, capture_output=True).stdout
+    tree = sum((ROOT / name.decode()).stat().st_size for name in tracked.split(b"\0") if name)
+    sizes = {
+        part.name: sum(file.stat().st_size for file in part.rglob("*") if file.is_file())
+        for part in sorted(folder.iterdir())
+        if part.is_dir()
+    }
+    carried = tree + sizes.get("wheels", 0) + sizes.get("images", 0)
+    for name, size in {"checkout": tree, **sizes, "all that travels": carried}.items():
+        print(f"{name:18} {size / 2**20:6.1f} MiB")
+    if carried > LIMIT:
+        print(f"more than {LIMIT // 2**20} MiB")
+    return int(carried > LIMIT)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,187 @@
+"""Everything that a GPU is borrowed for, in one call that ends in time; the next call goes on where it stopped.
+
+    python tools/gpu/run.py --out OUT --seconds 540 [--stages tests,benchmark,train,evaluate]
+
+Reads `.gpu/wheels` and `.gpu/images` (`tools/gpu/prepare.py`), keeps the run in `.gpu/run`, and writes into OUT what is
+to be brought back: `benchmark.json`, `log.txt` and `trainings-*.tar`, each under 16 MiB. `srbench run` on the unpacked
+run finds the trainings complete and measures them.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+import os
+import subprocess
+import sys
+import time
+import traceback
+from pathlib import Path
+
+# Kept over the restart that follows the installation.
+START = float(os.environ.setdefault("SRBENCH_GPU_START", str(time.monotonic())))
+ROOT = Path(__file__).resolve().parents[2]
+KEPT = ROOT / ".gpu"
+SITE = Path("/tmp/srbench-gpu-site")
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--out", type=Path, required=True, help="folder of what is brought back")
+    parser.add_argument("--seconds", type=float, required=True, help="when to have ended")
+    parser.add_argument("--stages", default="benchmark,tests,train", help="of tests, benchmark, train, evaluate")
+    parser.add_argument("--suite", default="ps-table1-x2", help="a suite's name or file")
+    parser.add_argument("--budget", default="gpu", help="its budget; '' for the whole suite")
+    parser.add_argument("--datasets", default="Set5", help="data sets of the suite that are in .gpu/images")
+    parser.add_argument("--device", default="cuda")
+    parser.add_argument("--jobs", type=int, default=12, help="trainings at a time")
+    parser.add_argument("--curve", type=int, default=20, help="points of a learning curve")
+    parser.add_argument("--iterations", type=int, help="fewer iterations than the suite has, to try things out")
+    parser.add_argument("--models", type=int, help="only the first models, to try things out")
+    parser.add_argument("--seeds", type=int, help="only the first seeds, to try things out")
+    parser.add_argument("--open-all", action="store_true", help="begin trainings that only another call can finish")
+    parser.add_argument("--benchmark-seconds", type=float, default=45)
+    parser.add_argument("--tests-seconds", type=float, default=90)
+    parser.add_argument("--no-basicsr", action="store_true", help="leave basicsr's trainer out of the benchmark")
+    parser.add_argument("--no-wheels", action="store_true", help="take what is installed")
+    chosen = parser.parse_args()
+    chosen.out.mkdir(parents=True, exist_ok=True)
+    if not chosen.no_wheels:
+        install()
+    os.environ.setdefault("SRBENCH_CACHE", str(KEPT / "cache"))
+    os.environ.setdefault("SRBENCH_DATA", str(KEPT / "images"))
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    os.environ["CUDA_MODULE_LOADING"] = "LAZY"
+    os.environ["OMP_NUM_THREADS"] = "1"
+    with (chosen.out / "log.txt").open("a") as log:
+
+        def say(text: str) -> None:
+            line = f"[{time.monotonic() - START:6.1f} s] {text}"
+            print(line, flush=True)
+            print(line, file=log, flush=True)
+
+        return stages(chosen, say)
+
+
+def stages(chosen: argparse.Namespace, say) -> int:
+    import torch
+    from benchmark import run_benchmark
+    from experiment import pack, train_all
+
+    from srbench.suite.definition import TrainSpec, load_suite
+
+    end = START + chosen.seconds
+    device = torch.device(chosen.device)
+    say(f"torch {torch.__version__}, {torch.cuda.get_device_name() if device.type == 'cuda' else 'cpu'}")
+    check_pixels(say)
+    suite = load_suite(Path(chosen.suite) if chosen.suite.endswith(".yaml") else chosen.suite)
+    if chosen.budget:
+        suite = suite.at_budget(chosen.budget)
+    folder = KEPT / "run" / suite.label
+    trial = bool(chosen.iterations or chosen.models or chosen.seeds)
+    if trial:
+        folder = KEPT / "trial" / suite.label
+        train = {**suite.train.model_dump(), **({"iterations": chosen.iterations} if chosen.iterations else {})}
+        suite = suite.model_copy(
+            update={
+                "train": TrainSpec.model_validate(train),
+                "models": suite.models[: chosen.models],
+                "seeds": suite.seeds and suite.seeds[: chosen.seeds],
+            }
+        )
+    status = 0
+    datasets = chosen.datasets.split(",")
+    if {"Set5", "Set14", "BSD100"} & set(datasets):
+        subprocess.run(
+            [sys.executable, "-m", "srbench", "cache", "add", *(str(KEPT / "images" / name) for name in datasets)],
+            check=True, stdout=subprocess.DEVNULL,
+        )  # fmt: skip
+    for stage in chosen.stages.split(","):
+        say(f"stage {stage}")
+        try:
+            if stage == "tests":
+                status |= run_tests(min(chosen.tests_seconds, end - time.monotonic()), chosen.out, say)
+            elif stage == "benchmark":
+                run_benchmark(
+                    chosen.out, suite.train.data, device, seconds=chosen.benchmark_seconds,
+                    basicsr=not chosen.no_basicsr, say=say,
+                )  # fmt: skip
+            elif stage == "train":
+                complete = train_all(
+                    suite, folder, datasets=datasets, device=device, jobs=chosen.jobs,
+                    until=end - 12, curve=chosen.curve, open_all=chosen.open_all, say=say,
+                )  # fmt: skip
+                say("all trainings are complete" if complete else "some trainings are left")
+            elif stage == "evaluate":
+                left = end - time.monotonic() - 10
+                command = ["run", "--suite", chosen.suite, "--out", str(folder), "--device", chosen.device]
+                command += ["--datasets", chosen.datasets, "--jobs", str(chosen.jobs)]
+                command += ["--budget", chosen.budget] if chosen.budget else []
+                status |= limited([sys.executable, "-m", "srbench", *command], left, chosen.out / "evaluate.txt")
+            else:
+                raise SystemExit(f"there is no stage '{stage}'")
+        except Exception:  # what was done before is brought back, and what comes after is tried
+            status = 1
+            say(traceback.format_exc())
+    if folder.is_dir() and not trial:
+        pack(folder, chosen.out, files=4)
+    say("done")
+    return status
+
+
+def install() -> None:
+    """Install the wheels into a folder of their own, put it first on the path, and start again there."""
+    if not SITE.is_dir():
+        wheels = sorted(str(path) for path in (KEPT / "wheels").glob("*.whl"))
+        pip = [sys.executable, "-m", "pip", "install", "-q", "--no-index", "--no-deps", "--no-compile"]
+        subprocess.run([*pip, "--no-cache-dir", "--upgrade", "--target", str(SITE), *wheels], check=True)
+    if str(SITE) not in os.environ.get("PYTHONPATH", ""):
+        os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [str(SITE), os.environ.get("PYTHONPATH")]))
+        os.execv(sys.executable, [sys.executable, *sys.argv])
+
+
+def check_pixels(say) -> None:
+    """Compare the decoded images with those of the machine that packed them: JPEG decoders may differ in a bit."""
+    from concurrent.futures import ThreadPoolExecutor
+
+    from PIL import Image
+
+    noted = json.loads((KEPT / "images" / "pixels.json").read_text())
+
+    def same(item: tuple[str, str]) -> bool:
+        with Image.open(KEPT / "images" / item[0]) as picture:
+            image = picture.convert("RGB")
+            return hashlib.sha256(repr(image.size).encode() + image.tobytes()).hexdigest() == item[1]
+
+    with ThreadPoolExecutor(8) as pool:
+        equal = sum(pool.map(same, noted.items()))
+    say(f"{equal} of {len(noted)} images have the pixels that they had where they were packed")
+
+
+def run_tests(seconds: float, out: Path, say) -> int:
+    """Run the tests marked `gpu`."""
+    command = [sys.executable, "-m", "pytest", "-m", "gpu", "tests/gpu", "-q", "-p", "no:cacheprovider"]
+    command += ["-p", "no:xdist", "--durations=5"]
+    status = limited(command, seconds, out / "tests.txt")
+    lines = (out / "tests.txt").read_text(errors="replace").splitlines()
+    for line in lines[-25:]:
+        say(f"  {line}")
+    return status
+
+
+def limited(command: list[str], seconds: float, log: Path) -> int:
+    """Run a program with its output in a file, and end it when its time is over."""
+    with log.open("w") as file:
+        try:
+            done = subprocess.run(
+                command, check=False, cwd=ROOT, stdout=file, stderr=subprocess.STDOUT, timeout=seconds
+            )
+            return done.returncode
+        except subprocess.TimeoutExpired:
+            file.write(f"\nended after {seconds:.0f} s\n")
+            return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
