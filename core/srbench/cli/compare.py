@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 if TYPE_CHECKING:
-    from srbench.leaderboard.comparison import Comparison
+    from srbench.leaderboard.pair import Comparison
 
 __all__ = ["compare"]
 

@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 from srbench.cli.app import app
 from srbench.errors import ConfigError, StoreError
 from srbench.leaderboard.boards import read_results
-from srbench.leaderboard.comparison import compare
+from srbench.leaderboard.pair import compare
 from srbench.leaderboard.statistics import mean_intervals
 from srbench.results.store import RunStore
 
