@@ -34,11 +34,11 @@ def compare(
     Example: `srbench compare edsr_tiny "edsr_tiny+ps(ratio=1/4)" --run runs/quickstart`
     """
     from srbench.cli.output import check_json_target, print_table, write_json
-    from srbench.leaderboard import comparison
+    from srbench.leaderboard import pair
 
     if json is not None:
         check_json_target(json)
-    found = comparison.compare(run, first, second)
+    found = pair.compare(run, first, second)
     if json is not None:
         write_json({"comparisons": [_row(one) for one in found]}, json)
     if json == "-":
