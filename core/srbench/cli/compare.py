@@ -37,7 +37,7 @@ def compare(
     from srbench.leaderboard import comparison
 
     if json is not None:
-        check_json_target(json)
+        check_json_target(json, run)
     found = comparison.compare(run, first, second)
     if json is not None:
         write_json({"comparisons": [_row(one) for one in found]}, json)

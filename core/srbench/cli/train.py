@@ -76,15 +76,13 @@ def train(
         "ema_decay": ema,
         "seed": seed,
     }
-    from srbench.cli.output import check_json_target, write_json
+    from srbench.cli.output import check_json_target, output_folder, write_json
     from srbench.data.datasets import open_dataset
     from srbench.errors import ConfigError
     from srbench.protocols import get_protocol
     from srbench.registry import canonical_name
     from srbench.training.recipe import load_recipe, make_recipe
 
-    if json is not None:
-        check_json_target(json, recipe)
     get_protocol(protocol)
     values = load_recipe(recipe) if recipe else {}
     values.update({key: value for key, value in overrides.items() if value is not None})
@@ -92,7 +90,10 @@ def train(
         raise ConfigError("say how long to train: --iterations N, or a --recipe file with `iterations`.")
     checked = make_recipe(values, source=f"recipe {recipe}" if recipe else "options")
     name = canonical_name(model)
-    folder = out or Path("runs", "train", f"{name.slug}_x{'x'.join(map(str, wanted))}")
+    folder = output_folder(out) or Path("runs", "train", f"{name.slug}_x{'x'.join(map(str, wanted))}")
+    if json is not None:
+        written = [folder / file for file in ("training.json", "weights.safetensors", "checkpoint.pt", ".lock")]
+        check_json_target(json, recipe, weights, data, val, folder, *written)
 
     if val is not None:
         open_dataset(val)
