@@ -9,7 +9,7 @@ from pathlib import Path
 
 from srbench.download import download
 from srbench.errors import StoreError
-from srbench.storage import disk_errors, sha256_bytes, sha256_file, write_atomic
+from srbench.storage import disk_errors, remove_leftovers, sha256_bytes, sha256_file, write_atomic
 from srbench.untrusted import CHECKPOINT_LIMIT, read_bytes, read_text, user_path
 
 __all__ = ["Cache", "default_root"]
@@ -95,7 +95,8 @@ class Cache:
             return path
         with disk_errors(self.root):
             self.root.mkdir(parents=True, exist_ok=True)
-            folder = tempfile.TemporaryDirectory(prefix=".download-", dir=self.root)
+            remove_leftovers(self.root, ".download-")
+            folder = tempfile.TemporaryDirectory(prefix=f".download-{os.getpid()}-", dir=self.root)
         with folder as temporary:
             places = [url] if isinstance(url, str) else list(url)
             fetched = download(places, sha256, name, size, Path(temporary))

@@ -6,6 +6,7 @@ import errno
 import hashlib
 import json
 import os
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -103,6 +104,39 @@ def write_atomic(path: Path, data: bytes) -> None:
         except BaseException:
             temporary.unlink(missing_ok=True)
             raise
+        remove_leftovers(path.parent, f".tmp-{path.name}-")
+
+
+def remove_leftovers(folder: Path, beginning: str) -> None:
+    """Remove temporary files and folders of processes that were killed: names that end with the number of none alive.
+
+    Args:
+        folder: Where they are.
+        beginning: What their names have before the process's number.
+
+    Raises:
+        OSError: The folder cannot be listed, or a leftover not removed.
+    """
+    with os.scandir(folder) as entries:
+        found = [entry for entry in entries if entry.name.startswith(beginning)]
+    for entry in found:
+        number = entry.name.removeprefix(beginning).partition("-")[0]
+        if not number.isdecimal() or _alive(int(number)):
+            continue
+        if entry.is_dir(follow_symlinks=False):
+            shutil.rmtree(entry.path, ignore_errors=True)
+        else:
+            Path(entry.path).unlink(missing_ok=True)
+
+
+def _alive(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except (ProcessLookupError, OverflowError):
+        return False
+    except OSError:  # another user's
+        return True
+    return True
 
 
 @contextmanager

@@ -20,6 +20,7 @@ __all__ = [
     "DEPTH_LIMIT",
     "IMAGE_LIMIT",
     "TEXT_LIMIT",
+    "check_archive",
     "check_expansion",
     "check_regular",
     "escaped",
@@ -44,6 +45,9 @@ DEPTH_LIMIT = 64
 
 VALUES_LIMIT = 100_000
 """Values in a YAML text, with its aliases unfolded; the largest suite of ours has 600."""
+
+# Bytes that the table of contents of an uncompressed archive may be off by.
+_ARCHIVE_SLACK = MIB
 
 _NAME_LIMIT = 255  # bytes of one part of a path: that of nearly all file systems
 _PATH_LIMIT = 4096
@@ -144,6 +148,31 @@ def read_text(path: Path, *, limit: int = TEXT_LIMIT, what: str = "file", error:
         return read_bytes(path, limit=limit, what=what, error=error).decode("utf-8")
     except UnicodeDecodeError:
         raise error(f"the {what} '{escaped(str(path))}' is not a text file in UTF-8") from None
+
+
+def check_archive(path: Path, error: type[SRBenchError] = DataError) -> None:
+    """Refuse a file of `torch.save` that unpacks to far more than it holds; torch.save never compresses.
+
+    Args:
+        path: The file; one that is no ZIP archive passes.
+        error: What is raised.
+
+    Raises:
+        SRBenchError: It would.
+        OSError, ValueError, zipfile.BadZipFile: It cannot be read, or its table of contents is damaged.
+    """
+    import zipfile
+
+    if not zipfile.is_zipfile(path):
+        return
+    with zipfile.ZipFile(path) as archive:
+        unpacked = sum(entry.file_size for entry in archive.infolist())
+    size = path.stat().st_size
+    if unpacked > size + _ARCHIVE_SLACK:
+        raise error(
+            f"'{escaped(str(path))}' has {size:,} bytes and would unpack to {unpacked:,}, which no file of torch.save "
+            "does; give the original file"
+        )
 
 
 def parse_json(text: str | bytes) -> Any:

@@ -7,7 +7,10 @@ it, so that `srbench --help` imports no torch (a test holds this).
 from __future__ import annotations
 
 import os
+import signal
 import sys
+import threading
+from typing import Any
 
 from srbench.errors import SRBenchError
 
@@ -15,6 +18,7 @@ __all__ = ["main"]
 
 
 INTERRUPTED = 130  # 128 + SIGINT, as shells have it
+TERMINATED = 143  # 128 + SIGTERM
 
 # Commands that keep what they finished and resume when they are run again.
 RESUMABLE = ("run", "train")
@@ -23,8 +27,10 @@ RESUMABLE = ("run", "train")
 def main(argv: list[str] | None = None) -> None:
     """Run the command line and exit.
 
-    The status is 0 if all was done, 1 if something failed while running, 2 if the input was wrong, 130 after Ctrl-C.
+    The status is 0 if all was done, 1 if something failed while running, 2 if the input was wrong, 130 after
+    Ctrl-C, 143 after SIGTERM.
     """
+    before = _end_on_sigterm()
     try:
         from srbench.cli.app import app
 
@@ -35,6 +41,8 @@ def main(argv: list[str] | None = None) -> None:
     except SystemExit as end:
         if end.code == INTERRUPTED:  # typer makes this of Ctrl-C, and says nothing
             _interrupted(argv)
+        elif end.code == TERMINATED:
+            _interrupted(argv, "terminated")
         raise
     except KeyboardInterrupt:
         _interrupted(argv)
@@ -51,6 +59,21 @@ def main(argv: list[str] | None = None) -> None:
     except MemoryError:
         _say("there is not enough memory for this; give smaller images, --tile, or fewer --jobs")
         sys.exit(2)
+    finally:
+        if before is not None:
+            signal.signal(signal.SIGTERM, before)
+
+
+def _end_on_sigterm() -> Any:
+    """Have SIGTERM end the command as Ctrl-C does, with nothing half written left behind; return the handler before."""
+    if threading.current_thread() is not threading.main_thread() or signal.getsignal(signal.SIGTERM) != signal.SIG_DFL:
+        return None
+
+    def end(number: int, frame: object) -> None:
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)  # once is enough
+        raise SystemExit(TERMINATED)
+
+    return signal.signal(signal.SIGTERM, end)
 
 
 def _say(message: str) -> None:
@@ -60,9 +83,9 @@ def _say(message: str) -> None:
     print(f"srbench: {escaped(message, limit=4000)}", file=sys.stderr)
 
 
-def _interrupted(argv: list[str] | None) -> None:
+def _interrupted(argv: list[str] | None, how: str = "interrupted") -> None:
     words = sys.argv[1:] if argv is None else argv
     ending = (
         "; what was finished is kept, run the same command again to resume." if words and words[0] in RESUMABLE else "."
     )
-    _say(f"interrupted{ending}")
+    _say(f"{how}{ending}")

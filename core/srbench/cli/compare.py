@@ -37,7 +37,7 @@ def compare(
     from srbench.leaderboard import pair
 
     if json is not None:
-        check_json_target(json)
+        check_json_target(json, run)
     found = pair.compare(run, first, second)
     if json is not None:
         write_json({"comparisons": [_row(one) for one in found]}, json)

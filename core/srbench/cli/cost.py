@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 __all__ = ["cost"]
 
 _MOST_PIXELS = 2**16  # of a side of an LR image: no network here takes more, and sizes in bytes stay numbers of C
-_MOST_MEASURED = 2**22  # LR pixels that --memory runs a network on
+_MOST_MEASURED = 2**22  # LR pixels that --memory and --latency run a network on
 
 
 def cost(
@@ -69,8 +69,9 @@ def cost(
         check_json_target(json)
     names = [canonical_name(name) for name in models]
     width, height = _size(lr_size)
-    if memory and width * height > _MOST_MEASURED:
-        raise ConfigError(f"--memory runs the network, on at most {_MOST_MEASURED:,} LR pixels; got {width}x{height}")
+    if (memory or latency) and width * height > _MOST_MEASURED:
+        option = "--memory" if memory else "--latency"
+        raise ConfigError(f"{option} runs the network, on at most {_MOST_MEASURED:,} LR pixels; got {width}x{height}")
     if threads is not None:
         check_threads(threads)
     if data is not None and all(name.tag is None for name in names):

@@ -77,7 +77,7 @@ def evaluate_command(
     from rich.console import Console
     from rich.progress import Progress
 
-    from srbench.cli.output import check_json_target, print_table, write_json
+    from srbench.cli.output import check_json_target, output_folder, print_table, write_json
     from srbench.data.datasets import open_dataset
     from srbench.errors import ConfigError
     from srbench.evaluation.options import TilingWarning, options_from
@@ -99,11 +99,14 @@ def evaluate_command(
     )
     wanted = found_protocol.metrics if metrics is None else [name.strip() for name in metrics.split(",")]
     found_metrics = [get_metric(name) for name in dict.fromkeys(wanted) if name]  # each once
+    save_images = output_folder(save_images)
     if json is not None:
-        check_json_target(json, weights, save_images)
+        check_json_target(json, weights, save_images, data, model)
     if save_images is not None and save_images.exists() and not save_images.is_dir():
         raise ConfigError(f"--save-images takes a folder; '{save_images}' is a file")
     dataset = open_dataset(data)
+    if json is not None and save_images is not None:
+        check_json_target(json, *(save_images / f"{image}.png" for image in dataset.image_names()))
     if lr not in ("generated", "shipped"):
         raise ConfigError(f"--lr is 'generated' or 'shipped', got '{lr}'")
     if lr == "shipped":

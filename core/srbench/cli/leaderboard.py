@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
+    from srbench.leaderboard.boards import Results
     from srbench.leaderboard.publish import Build
 
 app = typer.Typer(name="leaderboard", help="Rank the results of a run and publish them.", no_args_is_help=True)
@@ -28,15 +29,19 @@ def build(
     check: Annotated[bool, typer.Option("--check", help=CHECK_HELP)] = False,
 ) -> None:
     """Write leaderboard.csv, leaderboard.md and index.html: one page that needs no network."""
-    from srbench.cli.output import check_json_target
+    from srbench.cli.output import check_json_target, output_folder
     from srbench.leaderboard import publish
     from srbench.runs.fingerprint import other_code
 
+    out = output_folder(out)
     if json_file is not None:
-        check_json_target(json_file)
+        pages = out if out is not None else run_dir / "leaderboard"
+        written = [pages / name for name in ("leaderboard.csv", "leaderboard.md", "index.html")]
+        check_json_target(json_file, run_dir, pages, *written)
     made = publish.build(run_dir, out, write=not check, other_code=other_code(run_dir))
     _write_json(run_dir, json_file)
     again = f"srbench leaderboard build {run_dir}" + (f" --out {out}" if out else "")
+    _name_damaged(made.results)
     _report(made, check=check, again=again, quiet=json_file == "-")
 
 
@@ -48,11 +53,17 @@ def show(
     json_file: Annotated[str | None, typer.Option("--json", metavar="FILE|-", help=JSON_HELP)] = None,
 ) -> None:
     """Print the ranking in the terminal."""
-    from srbench import leaderboard
+    from srbench.cli.output import check_json_target
+    from srbench.leaderboard.boards import read_results
+    from srbench.leaderboard.terminal import print_results
 
+    if json_file is not None:
+        check_json_target(json_file, run_dir)
     _write_json(run_dir, json_file)
+    results = read_results(run_dir)
     if json_file != "-":
-        leaderboard.show(run_dir)
+        print_results(results)
+    _name_damaged(results)
 
 
 @app.command(epilog="Example: srbench leaderboard index leaderboards")
@@ -67,6 +78,16 @@ def index(
 
     made = publish.build_index(root, write=not check)
     _report(made, check=check, again=f"srbench leaderboard index {root}", quiet=False)
+
+
+def _name_damaged(results: Results) -> None:
+    """Say on standard error which cells could not be read: the ranking is one without them."""
+    from srbench.untrusted import escaped
+
+    for failure in results.failures:
+        if failure.damaged:
+            where = f" on {failure.dataset}" if failure.dataset else ""
+            typer.echo(f"srbench: {escaped(f'left out: {failure.cell}{where}: {failure.reason}')}", err=True)
 
 
 def _report(made: Build, *, check: bool, again: str, quiet: bool) -> None:

@@ -11,9 +11,22 @@ from typing import Any
 
 import typer
 
-__all__ = ["SCHEMA_VERSION", "check_json_target", "print_table", "write_json"]
+__all__ = ["SCHEMA_VERSION", "check_json_target", "output_folder", "print_table", "write_json"]
 
 SCHEMA_VERSION = 1
+_BEGINNING = b'{\n  "schema_version"'  # of every file that `write_json` writes
+
+
+def output_folder(path: Path | None) -> Path | None:
+    """Return a folder that a user wants written, with `~` replaced.
+
+    Raises:
+        StoreError: No file system has such a name.
+    """
+    from srbench.errors import StoreError
+    from srbench.untrusted import user_path
+
+    return None if path is None else user_path(path, "folder to write", StoreError)
 
 
 def write_json(value: Mapping[str, Any], target: str) -> None:
@@ -49,7 +62,8 @@ def check_json_target(target: str, *others: str | Path | None) -> None:
 
     Args:
         target: A file's path, or `-`.
-        others: What else the command reads or writes; the target must be none of them.
+        others: What else the command reads or writes; the target must be none of them, and in a folder of these no file
+            but one that `--json` wrote before.
 
     Raises:
         StoreError: It is a folder, is in a place that cannot be written to, or is another file of the command.
@@ -61,7 +75,7 @@ def check_json_target(target: str, *others: str | Path | None) -> None:
         return
     path = user_path(target, "--json file", StoreError)
     for other in others:
-        if other is not None and Path(other).absolute() == path.absolute():
+        if other is not None and _is_part_of(path, Path(other)):
             raise StoreError(f"--json '{target}' is also another file of this command; give another file")
     if not target or path.is_dir():
         raise StoreError(
@@ -79,6 +93,20 @@ def check_json_target(target: str, *others: str | Path | None) -> None:
         )
 
 
+def _is_part_of(path: Path, other: Path) -> bool:
+    """Say whether a file is one that a command reads or writes, or lies in such a folder and is no result of ours."""
+    try:
+        path, other = path.resolve(), other.resolve()
+        if path == other or (path.exists() and other.exists() and path.samefile(other)):
+            return True
+        if not path.is_relative_to(other) or not path.is_file():
+            return False
+        with path.open("rb") as stream:
+            return stream.read(len(_BEGINNING)) != _BEGINNING
+    except (OSError, ValueError, RuntimeError):
+        return False  # a path that cannot be: reading or writing it says so
+
+
 def _finite(value: Any) -> Any:
     if isinstance(value, Mapping):
         return {key: _finite(item) for key, item in value.items()}
@@ -87,6 +115,13 @@ def _finite(value: Any) -> Any:
     if isinstance(value, float) and not math.isfinite(value):
         return str(value)
     return value
+
+
+def _shown(text: str) -> str:
+    """Return a text without characters that a terminal acts on; line breaks stay."""
+    from srbench.untrusted import escaped
+
+    return "\n".join(escaped(line) for line in text.split("\n"))
 
 
 def print_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[str]], *, left: int = 1) -> None:
@@ -99,10 +134,10 @@ def print_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[str]
     for index, column in enumerate(columns):
         table.add_column(column, justify="left" if index < left else "right", overflow="fold")
     for row in rows:
-        table.add_row(*row)
+        table.add_row(*map(_shown, row))
     console = Console(markup=False, emoji=False, highlight=False)
     if not console.is_terminal:
         # In a file or a pager a table takes the width that it needs: names stay whole, and can be searched for.
         console.width = max(80, Measurement.get(console, console.options.update(max_width=10_000), table).maximum)
-    console.print(title, style="bold", soft_wrap=True)
+    console.print(_shown(title), style="bold", soft_wrap=True)
     console.print(table)

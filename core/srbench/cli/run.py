@@ -99,14 +99,15 @@ def run(
 
     Example: `srbench run --suite efficient-x2 --datasets Set5,Set14 --add "carn+ps=my_weights.safetensors"`
     """
-    from srbench.cli.output import check_json_target
+    from srbench.cli.output import check_json_target, output_folder
     from srbench.cli.progress import RunProgress
     from srbench.errors import ConfigError
     from srbench.runs.runner import run as run_suite
     from srbench.suite.definition import load_suite
 
+    out = output_folder(out)
     if json_file is not None:
-        check_json_target(json_file, suite)
+        check_json_target(json_file, suite, *((out, out / "run.json") if out is not None else ()))
     loaded = load_suite(suite)
     if budget is not None:
         loaded = loaded.at_budget(budget)

@@ -80,13 +80,11 @@ def train(
 
     Example: `srbench train edsr_tiny --data embedded-train --scale 2 --iterations 300`
     """
-    from srbench.cli.output import check_json_target, write_json
+    from srbench.cli.output import check_json_target, output_folder, write_json
     from srbench.cli.training_request import read_request
     from srbench.data.datasets import open_dataset
     from srbench.protocols import get_protocol
 
-    if json is not None:
-        check_json_target(json, recipe, basicsr_options)
     get_protocol(protocol)
     request = read_request(
         model,
@@ -106,6 +104,10 @@ def train(
         },
     )
     val, weights = val or request.val, weights or request.weights
+    folder = output_folder(out) or request.folder
+    if json is not None:
+        written = [folder / file for file in ("training.json", "weights.safetensors", "checkpoint.pt", ".lock")]
+        check_json_target(json, recipe, basicsr_options, weights, request.data, val, folder, *written)
     if val is not None:
         open_dataset(val)
 
@@ -126,7 +128,7 @@ def train(
             scales=request.scales,
             data=request.data,
             recipe=checked,
-            out_dir=out or request.folder,
+            out_dir=folder,
             weights=weights,
             resume=resume,
             val=val,

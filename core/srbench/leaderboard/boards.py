@@ -23,7 +23,7 @@ from srbench.leaderboard.short_names import STYLES, Style, short_names, style
 from srbench.leaderboard.statistics import Interval, mean_intervals
 from srbench.leaderboard.tiers import by_mean, ranked_group
 from srbench.results.records import Record, RunInfo
-from srbench.results.store import Cell, RunStore, read_finished
+from srbench.results.store import Cell, RunStore, examine
 
 __all__ = [
     "TIERS",
@@ -41,13 +41,14 @@ __all__ = [
 
 @dataclass(frozen=True)
 class Failure:
-    """A cell that has no figures, and why in one line."""
+    """A cell that has no figures, and why in one line; `damaged` where its files are, and not its measurement."""
 
     cell: str
     reason: str
     dataset: str = ""
     scale: int | None = None
     protocol: str = ""
+    damaged: bool = False
 
 
 @dataclass(frozen=True)
@@ -117,13 +118,21 @@ def _damaged(store: RunStore, cells: Iterable[Cell]) -> list[Failure]:
     if not store.cells_path.is_dir():
         return []
     known = {cell.directory for cell in cells}
+    left = [
+        path
+        for path in sorted(store.cells_path.iterdir())
+        if path.is_dir() and not path.name.startswith(".") and path not in known
+    ]
+    reasons = ((path, examine(path)) for path in left)
     return [
-        Failure(directory.name, "its files are damaged or incomplete; run the suite again to measure it anew")
-        for directory in sorted(store.cells_path.iterdir())
-        if directory.is_dir()
-        and not directory.name.startswith(".")
-        and directory not in known
-        and read_finished(directory) is None
+        Failure(
+            path.name,
+            f"its files are damaged or incomplete ({reason.replace(str(path), path.name)}); run the suite again to "
+            "measure it anew",
+            damaged=True,
+        )
+        for path, reason in reasons
+        if isinstance(reason, str)
     ]
 
 
@@ -131,20 +140,20 @@ def _problem(cell: Cell) -> Failure | None:
     """Return why a cell has no figures to show, None if it has."""
     record = cell.record
 
-    def failure(reason: str) -> Failure:
-        return Failure(record.model, reason, record.dataset, record.scale, record.protocol)
+    def failure(reason: str, *, damaged: bool = False) -> Failure:
+        return Failure(record.model, reason, record.dataset, record.scale, record.protocol, damaged)
 
     if record.status == "failed":
         return failure(summary(record.error))
     if not record.metrics:
-        return failure("its record says ok but holds no metric")
+        return failure("its record says ok but holds no metric", damaged=True)
     try:
         table = cell.per_image
     except SRBenchError as error:
-        return failure(str(error).replace(str(cell.directory), cell.directory.name))
+        return failure(str(error).replace(str(cell.directory), cell.directory.name), damaged=True)
     missing = sorted(set(record.metrics) - set(table.columns))
     if len(table) and missing:
-        return failure(f"its per-image table has no column {', '.join(missing)}")
+        return failure(f"its per-image table has no column {', '.join(missing)}", damaged=True)
     return None
 
 

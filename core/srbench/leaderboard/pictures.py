@@ -7,8 +7,10 @@ import struct
 from dataclasses import dataclass
 from pathlib import Path
 
+from srbench.errors import StoreError
 from srbench.leaderboard.boards import Board, Entry
 from srbench.leaderboard.short_names import Style
+from srbench.untrusted import read_bytes
 
 __all__ = ["Picture", "Strip", "crop_strips"]
 
@@ -84,8 +86,8 @@ def _picture(entry: Entry, label: str, image: str, ending: str) -> tuple[str, in
     if not path.resolve().is_relative_to(root.resolve()):
         return None
     try:
-        data = path.read_bytes()
-    except OSError:
+        data = read_bytes(path, error=StoreError)
+    except StoreError:
         return None
     if not data.startswith(SIGNATURE) or len(data) < 24:
         return None

@@ -11,7 +11,8 @@ from srbench.errors import SRBenchError, StoreError
 from srbench.leaderboard.boards import Results, read_results
 from srbench.leaderboard.page import html_text, index_text
 from srbench.leaderboard.tables import csv_text, markdown_text
-from srbench.storage import disk_errors, fsync_directory, write_synced
+from srbench.storage import disk_errors, fsync_directory, remove_leftovers, write_synced
+from srbench.untrusted import IMAGE_LIMIT, read_bytes
 
 __all__ = ["RESULTS", "Build", "build", "build_index", "outdated"]
 
@@ -103,8 +104,8 @@ def outdated(made: Build) -> list[str]:
     stale = []
     for name, data in made.files.items():
         try:
-            same = (made.out_dir / name).read_bytes() == data
-        except OSError:
+            same = read_bytes(made.out_dir / name, limit=IMAGE_LIMIT, error=StoreError) == data
+        except StoreError:
             same = False
         if not same:
             stale.append(name)
@@ -121,6 +122,7 @@ def _write_together(out: Path, files: Mapping[str, bytes]) -> None:
                 write_synced(temporary[name], data)
             for name in files:
                 os.replace(temporary[name], out / name)
+                remove_leftovers(out, f".tmp-{name}-")
             fsync_directory(out)
         finally:
             for path in temporary.values():

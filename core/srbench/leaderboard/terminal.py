@@ -12,6 +12,7 @@ from rich.text import Text
 from srbench.leaderboard.boards import Board, Entry, Group, Results
 from srbench.leaderboard.costs import has_costs, shown_cost
 from srbench.leaderboard.notes import rank_note, resolution_notes
+from srbench.untrusted import escaped
 
 __all__ = ["print_results"]
 
@@ -29,18 +30,23 @@ def print_results(results: Results, console: Console | None = None) -> None:
             console.print(_table(board, group, wide=wide))
             for note in (rank_note(group), *resolution_notes(group, board.first), group.seed_note):
                 if note:
-                    console.print(Text(note, style="dim"))
+                    console.print(_text(note, style="dim"))
     for reported in results.reported:
         for paper in reported.papers:
             count = len(reported.rows)
-            console.print(Text(f"x{reported.scale}: {count} reported figures on the page; {paper}.", style="dim"))
+            console.print(_text(f"x{reported.scale}: {count} reported figures on the page; {paper}.", style="dim"))
     for failure in results.failures:
         where = f" on {failure.dataset} (x{failure.scale}, {failure.protocol})" if failure.dataset else ""
-        console.print(Text(f"failed: {failure.cell}{where}: {failure.reason}", style="red"))
+        console.print(_text(f"failed: {failure.cell}{where}: {failure.reason}", style="red"))
+
+
+def _text(text: str, style: str = "") -> Text:
+    """Return what a record says as it is: no markup, and no characters that a terminal acts on."""
+    return Text("\n".join(map(escaped, text.split("\n"))), style=style)
 
 
 def _table(board: Board, group: Group, *, wide: bool) -> Table:
-    title = Text(f"x{board.scale}, protocol {board.protocol}: {group.title.lower()}", style="bold")
+    title = _text(f"x{board.scale}, protocol {board.protocol}: {group.title.lower()}", style="bold")
     table = Table(box=box.SIMPLE_HEAD, title=title, title_justify="left", padding=(0, 1), pad_edge=False)
     table.add_column("rank", justify="right", no_wrap=True)
     table.add_column("95%", justify="center", no_wrap=True)
@@ -49,18 +55,18 @@ def _table(board: Board, group: Group, *, wide: bool) -> Table:
     if wide and has_costs([board]):
         table.add_column("MACs", justify="right", no_wrap=True)
     if wide and len(board.datasets) > 1:
-        table.add_column(Text(f"{board.first.heading}\nmean"), justify="right", no_wrap=True)
+        table.add_column(_text(f"{board.first.heading}\nmean"), justify="right", no_wrap=True)
     if wide:
         for dataset in board.datasets:
             for metric in board.metrics:
-                table.add_column(Text(f"{board.style(metric).heading}\n{dataset.label}"), justify="right")
+                table.add_column(_text(f"{board.style(metric).heading}\n{dataset.label}"), justify="right")
     else:
         name = board.first.heading + (", mean" if len(board.datasets) > 1 else "")
-        table.add_column(Text(name), justify="right", no_wrap=True)
+        table.add_column(_text(name), justify="right", no_wrap=True)
     table.add_column("to first", justify="right", no_wrap=True)
     for entry in [*group.entries, *board.baselines]:
         # Text, not str: a name's brackets are not markup.
-        table.add_row(*map(Text, _cells(board, entry, wide=wide)), style="dim" if entry.is_baseline else "")
+        table.add_row(*map(_text, _cells(board, entry, wide=wide)), style="dim" if entry.is_baseline else "")
     return table
 
 

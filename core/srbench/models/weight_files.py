@@ -10,14 +10,13 @@ import hashlib
 import json
 import pickle
 import re
-import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from srbench.errors import WeightsError
-from srbench.untrusted import CHECKPOINT_LIMIT, TEXT_LIMIT, check_regular, parse_json, user_path
+from srbench.untrusted import CHECKPOINT_LIMIT, TEXT_LIMIT, check_archive, check_regular, parse_json, user_path
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -27,8 +26,6 @@ if TYPE_CHECKING:
 __all__ = ["SavedFor", "load_into", "load_state", "save_state", "saved_for"]
 
 StateDict = dict[str, "Tensor"]
-# Bytes that the table of contents of an uncompressed archive may be off by.
-_ARCHIVE_SLACK = 2**20
 _NESTED_KEYS = ("params_ema", "params", "state_dict", "model", "net")
 
 
@@ -63,7 +60,7 @@ def load_state(path: Path | str, key: str | None = None) -> StateDict:
         except (SafetensorError, OSError) as error:
             raise WeightsError(f"'{path}' is a damaged safetensors file ({error}); copy or download it again") from None
     try:
-        _check_archive(path)
+        check_archive(path, WeightsError)
         with torch.serialization.safe_globals(_allowed_globals()), warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of what is then refused in a sentence
             obj = torch.load(path, map_location="cpu", weights_only=True)
@@ -159,23 +156,6 @@ def _checked(tensors: StateDict, path: Path) -> StateDict:
             continue
         raise WeightsError(f"the tensor '{name}' in '{path}' {what}")
     return tensors
-
-
-def _check_archive(path: Path) -> None:
-    """Refuse an archive that unpacks to far more than it holds; torch.save never compresses.
-
-    Raises:
-        WeightsError: It does.
-    """
-    if not zipfile.is_zipfile(path):
-        return
-    with zipfile.ZipFile(path) as archive:
-        unpacked = sum(entry.file_size for entry in archive.infolist())
-    if unpacked > path.stat().st_size + _ARCHIVE_SLACK:
-        raise WeightsError(
-            f"'{path}' has {path.stat().st_size:,} bytes and would unpack to {unpacked:,}, which no file of torch.save "
-            "does; give the original file"
-        )
 
 
 def _tensors(obj: Any, path: Path, key: str | None) -> StateDict:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -26,6 +26,7 @@ __all__ = [
     "Training",
     "TrainingTrace",
     "now",
+    "second_after",
     "slugify",
 ]
 
@@ -45,6 +46,14 @@ Tier = Literal["reported", "reproduced", "trained"]
 def now() -> str:
     """Return the time as an ISO 8601 text in UTC, to the second."""
     return datetime.now(UTC).replace(microsecond=0).isoformat()
+
+
+def second_after(created: str) -> str:
+    """Return the time one second later, as `now` writes it; what is no such time is returned as it is."""
+    try:
+        return (datetime.fromisoformat(created) + timedelta(seconds=1)).isoformat()
+    except (ValueError, OverflowError):
+        return created
 
 
 def slugify(text: str, *, length: int = 120) -> str:

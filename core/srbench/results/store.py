@@ -44,13 +44,16 @@ from srbench.results.records import (
     SCHEMA_VERSION,
     Record,
     RunInfo,
+    second_after,
 )
-from srbench.untrusted import IMAGE_LIMIT, check_regular, parse_json, read_text
+from srbench.untrusted import IMAGE_LIMIT, TEXT_LIMIT, check_regular, parse_json, read_text
 from srbench.validation import problems_in
 
 __all__ = ["Cell", "RunStore"]
 
 _TEMPORARY = ".tmp-"
+# Of a table of values: more images than any data set, more metrics than any suite.
+_MOST_ROWS, _MOST_COLUMNS = 10**6, 1000
 
 
 class Cell:
@@ -72,9 +75,15 @@ class Cell:
             StoreError: The table cannot be read.
         """
         import pandas as pd
+        import pyarrow.parquet
 
         path = self.directory / "per_image.parquet"
         try:
+            check_regular(path, TEXT_LIMIT, "table of values", StoreError)
+            about = pyarrow.parquet.read_metadata(path)
+            # A column that holds one value many times takes no room in the file, and all of it in memory.
+            if about.num_rows > _MOST_ROWS or about.num_columns > _MOST_COLUMNS:
+                raise ValueError(f"it has {about.num_rows:,} rows and {about.num_columns:,} columns")
             return pd.read_parquet(path)
         except (OSError, ValueError) as error:
             raise StoreError(
@@ -245,7 +254,7 @@ class RunStore:
         contents: dict[str, bytes] = {}
         for name, image in sorted((images or {}).items()):
             contents[f"images/{name}"] = png(image)
-        record = record.model_copy(update={"crops": sorted(contents)})
+        record = record.model_copy(update={"crops": sorted(contents), "created": self._not_before(record)})
         contents["per_image.parquet"] = parquet(pd.DataFrame({"image": []}) if per_image is None else per_image)
         contents["record.json"] = record.to_json().encode()
         final = self.cells_path / record.directory_name
@@ -287,6 +296,15 @@ class RunStore:
                 raise
         self.supersede(record)
         return final
+
+    def _not_before(self, record: Record) -> str:
+        """Return when a record was made, or a second after the one that it follows: a clock may have been set back."""
+        created = record.created
+        for directory in self.cells_path.glob(f"{record.directory_name[:-KEY_LENGTH]}*"):
+            other = read_finished(directory) if len(directory.name) == len(record.directory_name) else None
+            if other is not None and other.identity == record.identity and other.created >= created:
+                created = second_after(other.created)
+        return created
 
     def _publish(self, temporary: Path, final: Path) -> None:
         aside: Path | None = None

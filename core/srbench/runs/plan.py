@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from srbench.errors import StoreError
 from srbench.evaluation.options import DEFAULT, InferenceOptions
 from srbench.protocols import Protocol
 from srbench.registry.names import ModelName
@@ -15,6 +15,7 @@ from srbench.results.store import RunStore
 from srbench.storage import sha256_file
 from srbench.suite.definition import Suite
 from srbench.training.recipe import Recipe
+from srbench.untrusted import CHECKPOINT_LIMIT, check_regular, parse_json, read_text
 
 __all__ = ["CellPlan", "DataPlan", "ModelPlan", "Plan", "TrainingPlan", "pending", "run_directory"]
 
@@ -100,9 +101,10 @@ class TrainingPlan:
         """Say whether the weights are there, and are those that the training left."""
         folder = store.models_path / self.directory
         try:
-            result = json.loads((folder / "training.json").read_text(encoding="utf-8"))["result"]
+            result = parse_json(read_text(folder / "training.json", error=StoreError))["result"]
+            check_regular(folder / result["weights"], CHECKPOINT_LIMIT, "file of weights", StoreError)
             return bool(sha256_file(folder / result["weights"]) == result["weights_sha256"])
-        except (OSError, ValueError, KeyError, TypeError):
+        except (OSError, StoreError, ValueError, KeyError, TypeError):
             return False
 
 

@@ -14,7 +14,7 @@ from srbench.results.records import Record
 from srbench.results.store import RunStore
 from srbench.runs.agreement import Disagreement
 from srbench.runs.plan import ModelPlan, TrainingPlan
-from srbench.storage import sha256_file
+from srbench.storage import sha256_file, write_atomic
 from srbench.untrusted import parse_json, read_text
 
 __all__ = ["StoredTraining", "how_checked", "stored_training", "take_over"]
@@ -109,7 +109,7 @@ def take_over(kept: StoredTraining, model: ModelPlan, models_path: Path, device:
     content = {**kept.content, "result": {**kept.content["result"], "weights": "weights.safetensors"}}
     content["checked"] = "replayed"
     content["identity"] = {**content["identity"], "recipe": training.recipe.hashed_settings}
-    (folder / "training.json").write_text(json.dumps(content, indent=2), encoding="utf-8")
+    write_atomic(folder / "training.json", json.dumps(content, indent=2).encode())
     return "replayed"
 
 

@@ -50,6 +50,7 @@ from srbench.suite.parts import (
     merged_settings,
 )
 from srbench.suite.validate import check_duplicates, check_models, check_recipes, check_seeds
+from srbench.untrusted import user_path
 from srbench.validation import problems_in
 
 __all__ = ["ModelEntry", "Suite", "TrainSpec", "load_suite"]
@@ -256,7 +257,7 @@ class Suite(Schema):
                 raise ConfigError(f"'{text}' is no model to add; give MODEL, or MODEL=FILE with a checkpoint")
             try:
                 # Relative to the current folder, not to the suite's file.
-                file = None if found["file"] is None else str(Path(found["file"]).expanduser().absolute())
+                file = None if found["file"] is None else str(user_path(found["file"], "file of weights").absolute())
                 added.append(ModelEntry(model=found["model"], weights=file))
             except ValidationError as error:
                 raise ConfigError(f"'{text}' cannot be added: {problems_in(error)[0].reason}") from error

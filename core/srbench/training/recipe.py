@@ -18,6 +18,8 @@ from srbench.validation import Problem, problems_in
 
 __all__ = ["Constant", "CosineRestart", "MultiStep", "Recipe", "load_recipe", "make_recipe"]
 
+# Beyond what any training takes, and within what torch can count.
+_MOST_ITERATIONS = 10**9
 _STRICT = ConfigDict(frozen=True, extra="forbid")
 
 
@@ -127,13 +129,13 @@ class Recipe(BaseModel):
 
     model_config = _STRICT
 
-    iterations: int = Field(gt=0)
-    batch_size: int = Field(16, gt=0)
-    gt_size: int | None = Field(96, gt=0)
-    lr_size: int | None = Field(None, gt=0)
+    iterations: int = Field(gt=0, le=_MOST_ITERATIONS)
+    batch_size: int = Field(16, gt=0, le=2**16)
+    gt_size: int | None = Field(96, gt=0, le=2**14)
+    lr_size: int | None = Field(None, gt=0, le=2**14)
     optimizer: str = "Adam"
     optimizer_options: dict[str, Any] = Field({})
-    lr: float = Field(2e-4, gt=0, allow_inf_nan=False)
+    lr: float = Field(2e-4, gt=0, le=1e6, allow_inf_nan=False)
     betas: tuple[Annotated[float, Field(ge=0, lt=1)], Annotated[float, Field(ge=0, lt=1)]] = (0.9, 0.99)
     weight_decay: float = Field(0.0, ge=0, allow_inf_nan=False)
     scheduler: Scheduler = Constant()
@@ -151,8 +153,8 @@ class Recipe(BaseModel):
     channels_last: bool = False
     compile: Literal["none", "graph", "inductor"] = "none"
     deterministic: bool = True
-    checkpoint_every: int = Field(500, gt=0)
-    validate_every: int = Field(5000, gt=0)
+    checkpoint_every: int = Field(500, gt=0, le=_MOST_ITERATIONS)
+    validate_every: int = Field(5000, gt=0, le=_MOST_ITERATIONS)
 
     @model_validator(mode="before")
     @classmethod

@@ -11,6 +11,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pydantic import TypeAdapter, ValidationError
+
 from srbench.data.datasets import Dataset
 from srbench.errors import ConfigError, StoreError, WeightsError
 from srbench.machine import check_threads, pick_device
@@ -346,12 +348,15 @@ def _finished(path: Path, identity: dict[str, Any]) -> TrainResult:
     try:
         record = parse_json(read_text(path, what="training's description", error=StoreError))
         values, found = record["result"], record["identity"]
+        if not isinstance(found, dict) or Path(values["weights"]).name != values["weights"]:
+            raise ValueError("it is damaged")
         weights = path.parent / values["weights"]
         check_regular(weights, CHECKPOINT_LIMIT, "file of weights", StoreError)
         sha256 = sha256_file(weights)
-        result = TrainResult(
-            **{**values, "weights": weights, "scales": tuple(values["scales"]), "complete_before": True}
-        )
+        result = TypeAdapter(TrainResult).validate_python({**values, "weights": weights, "complete_before": True})
+    except ValidationError as error:
+        place = ".".join(map(str, error.errors()[0]["loc"]))
+        raise StoreError(f"{path} is damaged (its '{place}' is no such value); train with --no-resume.") from error
     except (OSError, StoreError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise StoreError(
             f"{path} or the weights beside it cannot be read ({error}); train with --no-resume."
