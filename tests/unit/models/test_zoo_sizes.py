@@ -15,8 +15,9 @@ import srbench
 from srbench.errors import ConfigError, WeightsError
 from srbench.interop.onnx import export_onnx
 from srbench.models.weight_files import load_state
+from srbench_zoo.lmlt import LMLT
 from srbench_zoo.plainusr import LocalAttention
-from srbench_zoo.sizes import adaptive_max, mirrored
+from srbench_zoo.sizes import adaptive_max, cropped, from_windows, mirrored, to_windows, window_max
 from srbench_zoo.span import SPAN
 
 DIVISORS = st.sampled_from([2, 3, 4, 8, 16])
@@ -29,28 +30,32 @@ def image(height: int, width: int, seed: int = 0) -> Tensor:
 
 @given(height=SIZES, width=SIZES, divisor=DIVISORS, seed=st.integers(0, 2**16))
 def test_maxima_of_windows_are_those_of_adaptive_pooling(height: int, width: int, divisor: int, seed: int) -> None:
-    """Law: eager and exported form give the maxima of torch's layer, bit for bit, at every size of 1 or more."""
+    """Law: by torch's layer and by indexing, as in an export, the maxima are the same at every size of 1 or more."""
     x = image(height, width, seed)
     expected = F.adaptive_max_pool2d(x, (max(height // divisor, 1), max(width // divisor, 1)))
     assert torch.equal(adaptive_max(x, divisor), expected)
-    assert torch.equal(EXPORTED[divisor](x), expected)
+    assert torch.equal(window_max(window_max(x, 2, divisor), 3, divisor), expected)
 
 
-class _Pooling(nn.Module):
-    def __init__(self, divisor: int) -> None:
-        super().__init__()
-        self.divisor = divisor
+class _Windows(nn.Module):
+    """Take an image apart, mark each window's pixels with their place in it, and put it together; crop it."""
 
     def forward(self, x: Tensor) -> Tensor:
-        return adaptive_max(x, self.divisor)
+        whole = mirrored(mirrored(x, 2, 8), 3, 8)
+        windows = to_windows(whole, 8)
+        marked = windows + torch.arange(64.0)[None, :, None]
+        return cropped(from_windows(marked, whole.shape, 8), x.shape[2], x.shape[3])
 
 
-def exported(divisor: int) -> nn.Module:
-    sizes = {2: torch.export.Dim("height", min=1), 3: torch.export.Dim("width", min=1)}
-    return torch.export.export(_Pooling(divisor), (image(33, 47),), dynamic_shapes=(sizes,)).module()
-
-
-EXPORTED = {divisor: exported(divisor) for divisor in (2, 3, 4, 8, 16)}
+def test_exported_windows_are_those_of_every_size() -> None:
+    # Exported with a single window: none of its axes may be taken for always 1.
+    sizes = {0: torch.export.Dim("batch"), 2: torch.export.Dim("height", min=2), 3: torch.export.Dim("width", min=2)}
+    module = torch.export.export(_Windows(), (image(5, 6),), dynamic_shapes=(sizes,)).module()
+    for height, width in ((5, 6), (8, 8), (9, 30), (40, 17), (2, 3)):
+        x = image(height, width)
+        place = torch.arange(height)[:, None] % 8 * 8 + torch.arange(width) % 8
+        assert torch.equal(_Windows()(x), x + place)
+        assert torch.equal(module(x), x + place)
 
 
 @given(size=SIZES, multiple=st.integers(1, 70))
@@ -111,6 +116,20 @@ def test_a_named_state_dict_is_read_and_a_missing_one_is_a_sentence(tmp_path: Pa
     torch.save({"a": torch.zeros(1)}, path)
     with pytest.raises(WeightsError, match="holds no state dict under the key 'params'"):
         load_state(path, "params")
+
+
+@pytest.mark.slow
+def test_lmlt_is_exported_for_images_of_one_window_and_of_many(tmp_path: Path, seed: int) -> None:
+    onnxruntime = pytest.importorskip("onnxruntime")
+    torch.manual_seed(seed)
+    model = LMLT((2,), num_feat=4, num_block=1).eval()
+    session = onnxruntime.InferenceSession(export_onnx(model, 2, tmp_path / "a.onnx").path)
+    for shape in ((1, 3, 64, 64), (2, 3, 65, 130), (1, 3, 5, 70)):
+        lr = torch.rand(shape)
+        with torch.no_grad():
+            expected = model(lr)
+        (found,) = session.run(None, {"lr": lr.numpy()})
+        assert torch.allclose(torch.from_numpy(found), expected, atol=1e-5)
 
 
 @pytest.mark.slow

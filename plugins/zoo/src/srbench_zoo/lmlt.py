@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from srbench.plugin import Architecture, Backbone, ConfigError, SharingSite, register_backbone
 from srbench_zoo.parts import pixel_shuffle_tail, single_scale
-from srbench_zoo.sizes import mirrored
+from srbench_zoo.sizes import cropped, from_windows, mirrored, to_windows
 
 __all__ = ["LMLT", "lmlt_tiny"]
 
@@ -49,17 +49,14 @@ class WindowAttention(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Return features `(N, C, H, W)`; height and width are multiples of 8."""
-        batch, channels, height, width = x.shape
-        rows, columns = height // _WINDOW, width // _WINDOW
-        windows = x.reshape(batch, channels, rows, _WINDOW, columns, _WINDOW).permute(0, 2, 4, 3, 5, 1)
-        query, key, value = self.qkv(windows.reshape(-1, _WINDOW**2, channels)).chunk(3, dim=-1)
+        channels = x.shape[1]
+        query, key, value = self.qkv(to_windows(x, _WINDOW)).chunk(3, dim=-1)
         scores = (query * channels**-0.5) @ key.transpose(1, 2)
         attended = scores.softmax(-1) @ value
         # The convolution sees a window at a time: beyond its border there is nothing.
         image = value.transpose(1, 2).reshape(-1, channels, _WINDOW, _WINDOW)
         attended = attended + self.local(image).flatten(2).transpose(1, 2)
-        attended = self.proj(attended).reshape(batch, rows, columns, _WINDOW, _WINDOW, channels)
-        return attended.permute(0, 5, 1, 3, 2, 4).reshape(batch, channels, height, width)  # type: ignore[no-any-return]
+        return from_windows(self.proj(attended), x.shape, _WINDOW)
 
 
 class MultiLevelAttention(nn.Module):
@@ -155,7 +152,7 @@ class LMLT(Backbone):
         height, width = lr.shape[2:]
         multiple = _WINDOW * 2 ** (_LEVELS - 1)
         entry = self.entry(mirrored(mirrored(lr, 2, multiple), 3, multiple))
-        return self.upsample((self.body(entry) + entry)[:, :, :height, :width])  # type: ignore[no-any-return]
+        return self.upsample(cropped(self.body(entry) + entry, height, width))  # type: ignore[no-any-return]
 
 
 @register_backbone
