@@ -17,8 +17,10 @@ from srbench.cost.counts import cost_of
 from srbench.data.datasets import open_dataset
 from srbench.models.counting import count_parameters, count_stored
 from srbench.models.factory import create_model
+from srbench.models.weight_files import load_state
 from srbench.protocols import get_protocol
 from srbench.registry import get_metric
+from srbench_zoo.weights_lmlt import lmlt_tiny_author
 
 # MODERN, "Measured (`matlab-y`)", of the files that the shared data have: PSNR-Y and SSIM-Y on Set5 and on Set14.
 # (model, scale): model in the per-image files, and the four.
@@ -165,10 +167,7 @@ def test_sizes_of_span_without_files(name: str, numbers: dict[int, int]) -> None
 @pytest.mark.usefixtures("filled_cache")
 def test_lmlt_reads_the_weights_that_its_authors_test() -> None:
     # MODERN, trap 2: `params`, not `params_ema`, which the file has too and which differ.
-    from srbench.models.weight_files import load_state
-    from srbench.registry.lookup import tagged_source
-
-    path = tagged_source("lmlt_tiny.author").serving(4).file()
+    path = lmlt_tiny_author.serving(4).file()
     tested, averaged = load_state(path, "params"), load_state(path, "params_ema")
     loaded = create_model("lmlt_tiny.author", scale=4).entry.weight
     assert torch.equal(loaded, tested["to_feat.weight"])
