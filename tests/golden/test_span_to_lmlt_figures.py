@@ -15,6 +15,7 @@ import torch
 
 from srbench.cost.counts import cost_of
 from srbench.data.datasets import open_dataset
+from srbench.metrics.comparison import Comparison
 from srbench.models.counting import count_parameters, count_stored
 from srbench.models.factory import create_model
 from srbench.models.weight_files import load_state
@@ -121,9 +122,9 @@ def check(shared: Path, protocol_name: str, model: str, scale: int, dataset_name
     for image in dataset.image_names():
         lr, hr = dataset.pair(image, scale, protocol)
         sr = network.super_resolve(torch.from_numpy(lr).permute(2, 0, 1)[None].float().div(255))
-        pixels = protocol.quantise(sr[0].permute(1, 2, 0).numpy())
-        found[image] = psnr(pixels, hr, protocol.crop(scale))
-        similarities.append(ssim(pixels, hr, protocol.crop(scale)))
+        comparison = Comparison.under(protocol, protocol.quantise(sr[0].permute(1, 2, 0).numpy()), hr, scale)
+        found[image] = psnr(comparison)
+        similarities.append(ssim(comparison))
     assert found == pytest.approx(of_the_authors_class(shared, protocol_name, name, scale, dataset_name), abs=0.002)
     # MODERN prints 4 and 5 decimals.
     assert statistics.mean(found.values()) == pytest.approx(mean_psnr, abs=0.001)
