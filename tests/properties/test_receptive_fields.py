@@ -12,6 +12,9 @@ from srbench.registry import get_backbone
 
 SMALL, LARGEST = 20, 50  # LR pixels: up to the first in every run of the tests, up to the second in the slow ones
 HEAVY = {"drcn", "drrn_b1u25"}  # wide and deep at the SR image's size: x2 alone, and among the slow tests
+# By how much the first layer is scaled so that attention shows what it sees. FMEN works on 0..255, where sigmoids are 1
+# whatever their input; in ESPAN, on 0..1, every block squares what is small, until nothing is left.
+RESCALED = {"fmen": 1 / 255, "espan": 255}
 
 
 def built(name: str, scale: int, fields: range) -> Backbone:
@@ -36,10 +39,9 @@ def built(name: str, scale: int, fields: range) -> Backbone:
                 module.weight.copy_(torch.rand_like(module.weight) / fan * 2)
                 if module.bias is not None:
                     module.bias.zero_()
-    if name == "fmen":
-        # It works on 0..255, where with these weights the sigmoids of its attention are 1 whatever they see.
+    if name in RESCALED:
         with torch.no_grad():
-            model.entry.weight.div_(255)
+            model.entry.weight.mul_(RESCALED[name])
     return model.double().eval()
 
 
