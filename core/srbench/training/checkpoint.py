@@ -99,7 +99,9 @@ def check_identity(path: Path, found: dict[str, Any], wanted: dict[str, Any]) ->
     """Raise ConfigError where a file belongs to another training, naming what differs."""
     there, here = _flat(found), _flat(wanted)
     # A recipe leaves out what it does not use, so the other one's settings count too.
-    keys = dict.fromkeys([*here, *((found.get("recipe") or {}) if wanted.get("recipe") else ())])
+    recipe = found.get("recipe")
+    more = recipe if isinstance(recipe, dict) and wanted.get("recipe") else {}
+    keys = dict.fromkeys([*here, *more])
     differences = [
         f"{key} is {_short(there.get(key))}, asked for is {_short(here.get(key))}"
         for key in keys

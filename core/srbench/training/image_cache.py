@@ -166,7 +166,9 @@ def _make(dataset: Dataset, name: str, scales: tuple[int, ...]) -> dict[int | No
     hr, protocol = dataset.hr(name), get_protocol("matlab-y")
     made: dict[int | None, Image] = {None: _planar(hr)}
     for scale in scales:
-        made[scale] = _planar(protocol.lr_image(hr, scale))
+        # An image smaller than the scale has no LR pixel; the recipe's check names it with its size.
+        small = min(hr.shape[:2]) < scale
+        made[scale] = np.empty((3, 0, 0), np.uint8) if small else _planar(protocol.lr_image(hr, scale))
     return made
 
 
