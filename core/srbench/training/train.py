@@ -237,6 +237,7 @@ def _start(
 def _weights_sha256(path: Path) -> str:
     if not path.is_file():
         raise WeightsError(f"there is no weights file '{path}' to start from")
+    check_regular(path, CHECKPOINT_LIMIT, "file of weights", WeightsError)
     return sha256_file(path)
 
 
