@@ -15,7 +15,7 @@ import numpy.typing as npt
 from pydantic import TypeAdapter, ValidationError
 
 from srbench.errors import ConfigError, StoreError, WeightsError
-from srbench.machine import check_threads, pick_device
+from srbench.machine import check_threads, is_out_of_memory, pick_device
 from srbench.models.factory import create_model
 from srbench.models.weight_files import load_into, save_state
 from srbench.registry import canonical_name
@@ -152,7 +152,15 @@ def train(
         model, patches = _start(name, scales, dataset, recipe, weights, where)
         with _own(out_dir, keep=resume):
             session = Session(model, patches, identity, out_dir, where, validator, progress, tensorboard)
-            session.run()
+            try:
+                session.run()
+            except Exception as error:
+                if not is_out_of_memory(error):
+                    raise
+                raise ConfigError(
+                    f"the training of '{name}' ran out of memory on {device}: {recipe.batch_size} patches of "
+                    f"{recipe.gt_size}x{recipe.gt_size} pixels at a time; give a smaller batch_size or gt_size"
+                ) from error
             written = out_dir / "weights.safetensors"
             result = TrainResult(
                 model=str(name),
