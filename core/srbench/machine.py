@@ -15,7 +15,16 @@ from srbench.errors import ConfigError
 if TYPE_CHECKING:
     import torch
 
-__all__ = ["MOST_THREADS", "check_device", "check_threads", "describe", "pick_device", "processor_name"]
+__all__ = [
+    "MOST_THREADS",
+    "available_memory",
+    "check_device",
+    "check_threads",
+    "describe",
+    "is_out_of_memory",
+    "pick_device",
+    "processor_name",
+]
 
 _CPU = Path("/sys/devices/system/cpu")
 _UNKNOWN = "not reported by the system"
@@ -65,6 +74,42 @@ def pick_device(name: str) -> torch.device:
 
     check_device(name)
     return torch.device(name)
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Say whether an error is a lack of memory: torch has one of its own on GPUs, and none on the CPU."""
+    if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
+        return True
+    said = str(error)
+    return isinstance(error, RuntimeError) and ("allocate memory" in said or "not enough memory" in said)
+
+
+def available_memory(device: str = "cpu") -> int | None:
+    """Return the bytes that a process may still take, by the system, its container and its own limits; None: unknown.
+
+    Args:
+        device: `cpu`, `cuda` or `cuda:N`.
+    """
+    if device.startswith("cuda"):
+        import torch
+
+        return int(torch.cuda.mem_get_info(torch.device(device))[0])
+    fields = {
+        line.partition(":")[0]: line.split()[1] for line in _lines(Path("/proc/meminfo")) if len(line.split()) > 1
+    }
+    found = [int(fields["MemAvailable"]) * 1024] if "MemAvailable" in fields else []
+    group = [_lines(Path("/sys/fs/cgroup") / name) for name in ("memory.max", "memory.current")]
+    if all(lines and lines[0].isdigit() for lines in group):
+        found.append(int(group[0][0]) - int(group[1][0]))
+    try:
+        import resource
+    except ImportError:  # pragma: no cover - Windows
+        return min(found, default=None)
+    limit = resource.getrlimit(resource.RLIMIT_AS)[0]
+    pages = _lines(Path("/proc/self/statm"))
+    if limit != resource.RLIM_INFINITY and pages:
+        found.append(limit - int(pages[0].split()[0]) * resource.getpagesize())
+    return max(0, min(found)) if found else None
 
 
 def processor_name() -> str:

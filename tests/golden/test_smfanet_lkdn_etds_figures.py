@@ -16,6 +16,7 @@ import torch
 from srbench.cost.counts import work_at
 from srbench.cost.operators import on_meta
 from srbench.data.datasets import open_dataset
+from srbench.metrics.comparison import Comparison
 from srbench.models.counting import count_parameters, count_stored
 from srbench.models.factory import create_model
 from srbench.models.surgery import fold
@@ -123,7 +124,7 @@ def images_of(shared: Path, file: str, model: str, scale: int, dataset: str) -> 
 
 def check(shared: Path, protocol_name: str, model: str, scale: int, dataset_name: str) -> None:
     name, *means = (MATLAB_Y if protocol_name == "matlab-y" else NTIRE)[model, scale]
-    file, suffix, crop = ("modern.csv", "y", scale) if protocol_name == "matlab-y" else ("modern_ntire.csv", "rgb", 4)
+    file, suffix = ("modern.csv", "y") if protocol_name == "matlab-y" else ("modern_ntire.csv", "rgb")
     reference = images_of(shared, file, name, scale, dataset_name)
     network = create_model(model, scale=scale).eval()
     dataset, protocol = open_dataset(dataset_name), get_protocol(protocol_name)
@@ -133,7 +134,8 @@ def check(shared: Path, protocol_name: str, model: str, scale: int, dataset_name
         lr, hr = dataset.pair(image, scale, protocol)
         sr = network.super_resolve(torch.from_numpy(lr).permute(2, 0, 1)[None].float().div(255))
         pixels = protocol.quantise(sr[0].permute(1, 2, 0).numpy())
-        found[image] = (psnr(pixels, hr, crop), ssim(pixels, hr, crop))
+        comparison = Comparison.under(protocol, pixels, hr, scale)
+        found[image] = (psnr(comparison), ssim(comparison))
     assert sorted(found) == sorted(reference)
     for image, (db, similarity) in reference.items():
         assert found[image][0] == pytest.approx(db, abs=0.002), image

@@ -121,7 +121,9 @@ def evaluate_command(
 
     import torch
 
+    from srbench.cost.fits import check_fits
     from srbench.evaluation.evaluate import evaluate
+    from srbench.evaluation.execution import overlap_of
     from srbench.machine import check_device
     from srbench.models.factory import create_model
     from srbench.models.surgery import deployed
@@ -149,6 +151,15 @@ def evaluate_command(
             "give --weights FILE, or a tag (`srbench list models`)"
         )
     network = deployed(network, scale)
+    check_fits(
+        network,
+        scale,
+        dataset,
+        device=device,
+        tile=inference.tile,
+        overlap=overlap_of(network, inference),
+        bytes_per_number=4 if inference.dtype == "fp32" else 2,
+    )
 
     progress = Progress(console=Console(stderr=True), transient=True, disable=not sys.stderr.isatty())
     with warnings.catch_warnings(), progress as bar:

@@ -35,7 +35,7 @@ def export(
 
     from srbench.cli.output import check_json_target, write_json
     from srbench.errors import ConfigError, StoreError
-    from srbench.interop.spandrel import checkpoint_named, load_checkpoint
+    from srbench.interop.spandrel import checkpoint_named
     from srbench.registry import canonical_name
 
     if json is not None:
@@ -51,17 +51,18 @@ def export(
     if checkpoint is None:
         canonical_name(model)
 
+    from srbench.interop.isolated_export import export_checkpoint
     from srbench.interop.onnx import export_onnx
     from srbench.models.loading import load_network
     from srbench.models.weight_files import saved_for
 
     if checkpoint is not None:
-        network = load_checkpoint(checkpoint, scale)
+        made = export_checkpoint(checkpoint, scale, output)
     else:
         named = saved_for(weights) if weights is not None else None
         several = named is not None and scale in named.scales
         network = load_network(model, weights, None if several else (scale,))
-    made = export_onnx(network, scale, output)
+        made = export_onnx(network, scale, output)
     if json is not None:
         write_json(
             {

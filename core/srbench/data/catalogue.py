@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -104,6 +105,10 @@ def add_paths(paths: Iterable[Path], cache: Cache, progress: Callable[[Path], No
 def _walk(paths: Iterable[Path]) -> Iterable[Path]:
     for path in paths:
         if path.is_dir():
+            try:
+                os.listdir(path)  # rglob passes over what it may not read
+            except OSError as error:
+                raise DataError(f"the folder '{path}' cannot be read: {error.strerror}") from error
             yield from sorted(file for file in path.rglob("*") if file.is_file() and not file.name.startswith("."))
         elif path.exists():
             yield path

@@ -72,6 +72,11 @@ class Dataset(ABC):
         self._check(image)
         return False
 
+    def size(self, image: str) -> tuple[int, int] | None:
+        """Return height and width of an HR image where that takes no decoding; else None."""
+        self._check(image)
+        return None
+
     @property
     def cache(self) -> Cache:
         """Return the cache in use now."""

@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from srbench.data.datasets import Dataset
 from srbench.errors import DataError, StoreError
-from srbench.images.files import decode_rgb, is_grey_file, is_image_file, pixels_sha256, read_rgb
+from srbench.images.files import decode_rgb, header_size, is_grey_file, is_image_file, pixels_sha256, read_rgb
 from srbench.storage import sha256_bytes
 from srbench.untrusted import IMAGE_LIMIT, read_bytes, user_path
 
@@ -67,6 +67,11 @@ class FolderDataset(Dataset):
         """Return an HR image: uint8 RGB `(H, W, 3)`."""
         self._check(image)
         return read_rgb(self._hr[image])
+
+    def size(self, image: str) -> tuple[int, int] | None:
+        """Return height and width of an HR image, as its file's header says them."""
+        self._check(image)
+        return header_size(self._hr[image])
 
     def is_grey(self, image: str) -> bool:
         """Say whether an image's file holds grey levels, not RGB."""

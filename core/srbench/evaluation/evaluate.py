@@ -21,7 +21,7 @@ from srbench.evaluation.execution import Configured, TileError, configured, tile
 from srbench.evaluation.options import DEFAULT, InferenceOptions
 from srbench.evaluation.result import Evaluation
 from srbench.images.files import write_png
-from srbench.machine import check_threads
+from srbench.machine import check_threads, is_out_of_memory
 from srbench.metrics.base import Metric, prepare
 from srbench.metrics.comparison import Comparison
 from srbench.models.image_batch import image_batch
@@ -217,7 +217,15 @@ def super_resolve(model: nn.Module, lr: npt.NDArray[Any], scale: int, device: to
     batch = image_batch(lr, device)
     _wait(device)
     start = time.perf_counter()
-    output = model.image(model(batch, scale))  # type: ignore[operator]
+    try:
+        output = model.image(model(batch, scale))  # type: ignore[operator]
+    except Exception as error:
+        if not is_out_of_memory(error):
+            raise
+        raise ConfigError(
+            f"an LR image of {batch.shape[-1]}x{batch.shape[-2]} pixels does not fit into the memory of {device}; give "
+            "--tile 256 (in a suite: `inference: {tile: 256}`)"
+        ) from error
     _wait(device)
     seconds = time.perf_counter() - start
     channels = batch.shape[1]

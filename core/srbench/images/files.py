@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,15 @@ from srbench.errors import DataError
 from srbench.storage import write_atomic
 from srbench.untrusted import IMAGE_LIMIT, check_regular, read_bytes
 
-__all__ = ["IMAGE_SUFFIXES", "is_grey_file", "is_image_file", "pixels_sha256", "read_rgb", "write_png"]
+__all__ = [
+    "IMAGE_SUFFIXES",
+    "header_size",
+    "is_grey_file",
+    "is_image_file",
+    "pixels_sha256",
+    "read_rgb",
+    "write_png",
+]
 
 IMAGE_SUFFIXES = frozenset({".bmp", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp"})
 
@@ -126,6 +135,20 @@ def pixels_sha256(image: Image) -> str:
     digest = hashlib.sha256("{}x{}x{}\n".format(*image.shape).encode())
     digest.update(np.ascontiguousarray(image).data)
     return digest.hexdigest()
+
+
+def header_size(path: Path) -> tuple[int, int] | None:
+    """Return height and width as an image file's header says them; None where it cannot be read."""
+    from PIL import Image as Pillow
+
+    try:
+        check_regular(path, IMAGE_LIMIT, "image", DataError)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # the reader of the pixels judges large images
+            with Pillow.open(path) as picture:
+                return picture.height, picture.width
+    except Exception:  # decoders raise whatever they like; the reader of the pixels says what is wrong
+        return None
 
 
 def write_png(image: Image, path: Path | str, *, text: dict[str, str] | None = None) -> None:

@@ -146,7 +146,16 @@ def _figure_row(board: Board, section: str, entry: Entry, label: str) -> dict[st
 
 def csv_text(results: Results) -> str:
     """Return `figures` as CSV, ten significant digits: more would differ in the last from processor to processor."""
-    return figures(results).to_csv(index=False, float_format="%.10g", lineterminator="\n")
+    table = figures(results)
+    for name in table.columns:
+        if table[name].dtype == object:
+            table[name] = table[name].map(_inert)
+    return table.to_csv(index=False, float_format="%.10g", lineterminator="\n")
+
+
+def _inert(value: object) -> object:
+    """Put an apostrophe before a text that a spreadsheet would compute: other programs see that it is a text."""
+    return f"'{value}" if isinstance(value, str) and value.startswith(("=", "+", "-", "@", "\t", "\r")) else value
 
 
 def ranking_table(results: Results) -> pd.DataFrame:

@@ -11,7 +11,7 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from srbench import __version__
 from srbench.errors import SRBenchError, StoreError
@@ -27,6 +27,9 @@ from srbench.runs.plan import ModelPlan, Plan, pending, run_directory
 from srbench.runs.planner import make_plan
 from srbench.runs.recording import failed_record
 from srbench.suite.definition import Suite
+
+if TYPE_CHECKING:
+    from srbench.models.backbone import Backbone
 
 __all__ = ["Observer", "RunReport", "run"]
 
@@ -131,7 +134,7 @@ def run(
     plan = make_plan(suite, models_glob=models_glob, datasets=datasets)
     todo = pending(plan, store)
     if todo:
-        _preflight(todo, observer, fetch=not dry_run)
+        _preflight(todo, observer, device, fetch=not dry_run)
     if dry_run:
         return RunReport(plan, store.path, _finished_before(plan, todo), tuple(todo), dry=True)
     with store.lock():
@@ -179,7 +182,7 @@ def _forget_superseded(plan: Plan, store: RunStore) -> None:
             store.supersede(found.record)
 
 
-def _preflight(todo: Sequence[ModelPlan], observer: Observer, *, fetch: bool) -> None:
+def _preflight(todo: Sequence[ModelPlan], observer: Observer, device: str, *, fetch: bool) -> None:
     """Build every network and fetch all weights and images, so that errors are found before hours of work.
 
     Raises:
@@ -196,7 +199,7 @@ def _preflight(todo: Sequence[ModelPlan], observer: Observer, *, fetch: bool) ->
         try:
             network = create_model(model.name, scales=model.scales, pretrained=False)
             for scale in model.measured:
-                network.at_scale(scale)
+                _check_memory(model, network.at_scale(scale), scale, device)
             if model.weights is not None:
                 load_into(network, model.weights)
             if fetch and model.name.tag is not None:
@@ -214,6 +217,23 @@ def _preflight(todo: Sequence[ModelPlan], observer: Observer, *, fetch: bool) ->
         for image in dataset.missing():
             observer.note(f"fetching {dataset.name}: {image}")
             dataset.hr(image)
+
+
+def _check_memory(model: ModelPlan, network: Backbone, scale: int, device: str) -> None:
+    from srbench.cost.fits import check_fits
+    from srbench.data.datasets import open_dataset
+    from srbench.evaluation.execution import overlap_of
+
+    for source, inference in {(cell.data.source, cell.inference): None for cell in model.cells if cell.scale == scale}:
+        check_fits(
+            network,
+            scale,
+            open_dataset(source),
+            device=device,
+            tile=inference.tile,
+            overlap=overlap_of(network, inference),
+            bytes_per_number=4 if inference.dtype == "fp32" else 2,
+        )
 
 
 def _do(

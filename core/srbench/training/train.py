@@ -15,7 +15,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from srbench.data.datasets import Dataset
 from srbench.errors import ConfigError, StoreError, WeightsError
-from srbench.machine import check_threads, pick_device
+from srbench.machine import check_threads, is_out_of_memory, pick_device
 from srbench.models.factory import create_model
 from srbench.models.weight_files import load_into, save_state
 from srbench.registry import canonical_name
@@ -142,7 +142,15 @@ def train(
     ) as opened:
         if isinstance(opened, TrainResult):
             return opened
-        opened.session.run()
+        try:
+            opened.session.run()
+        except Exception as error:
+            if not is_out_of_memory(error):
+                raise
+            raise ConfigError(
+                f"the training of '{model_name}' ran out of memory on {device}: {recipe.batch_size} patches of "
+                f"{recipe.patch_size} at a time; give a smaller batch_size, gt_size or lr_size"
+            ) from error
         return opened.finish()
 
 
@@ -317,6 +325,7 @@ def _start(
 def _weights_sha256(path: Path) -> str:
     if not path.is_file():
         raise WeightsError(f"there is no weights file '{path}' to start from")
+    check_regular(path, CHECKPOINT_LIMIT, "file of weights", WeightsError)
     return sha256_file(path)
 
 

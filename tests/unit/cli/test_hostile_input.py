@@ -327,7 +327,7 @@ def test_pipes_devices_and_files_of_gigabytes(line: str, ending: str, kind: str,
 
 
 def test_pipes_and_devices_in_the_cache_are_no_entries(call: Call, tmp_path: Path) -> None:
-    assert call("eval bicubic --scale 2 --data images --protocol matlab-y")[0] == 0
+    assert call(BICUBIC + " --json -")[0] == 0
     for kind in ("decoded", "lr"):
         entries = [path for path in (tmp_path / "cache" / kind).glob("*/*") if path.is_file()]
         assert entries, kind
@@ -337,7 +337,7 @@ def test_pipes_and_devices_in_the_cache_are_no_entries(call: Call, tmp_path: Pat
                 path.symlink_to("/dev/zero")
             else:
                 os.mkfifo(path)
-    status, _, error = call("eval bicubic --scale 2 --data images --protocol matlab-y")
+    status, _, error = call(BICUBIC + " --json -")
     assert "Traceback" not in error
     assert status == 0 or error.startswith("srbench: ")
 
@@ -480,7 +480,7 @@ def test_a_training_json_with_other_values(call: Call, tmp_path: Path) -> None:
     assert call(TRAIN)[0] == 0
     path = tmp_path / "out" / "training.json"
     good = json.loads(path.read_text())
-    for key, value in {"seconds": "x", "validations": [{"psnr": "x"}], "scales": 7, "recipe": 1, "odd": 1}.items():
+    for key, value in {"seconds": "x", "validations": [{"psnr": "x"}], "scales": 7, "recipe": 1}.items():
         path.write_text(json.dumps({**good, "result": {**good["result"], key: value}}))
         refused(call(TRAIN), "training.json", "--no-resume")
     path.write_text(json.dumps({**good, "identity": {**good["identity"], "recipe": "none"}}))

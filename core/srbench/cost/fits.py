@@ -1,0 +1,62 @@
+"""Whether an evaluation fits into memory, found out from shapes before it begins."""
+
+from __future__ import annotations
+
+from srbench.cost.operators import on_meta, run
+from srbench.data.datasets import Dataset
+from srbench.errors import ConfigError, SRBenchError
+from srbench.machine import available_memory
+from srbench.models.backbone import Backbone
+
+__all__ = ["LARGE", "check_fits"]
+
+LARGE = 2**20
+"""LR pixels below which nothing is checked: networks of this package take far less than a machine has."""
+
+
+def check_fits(
+    model: Backbone,
+    scale: int,
+    dataset: Dataset,
+    *,
+    device: str = "cpu",
+    tile: int | None = None,
+    overlap: int = 0,
+    bytes_per_number: int = 4,
+) -> None:
+    """Refuse an evaluation whose features alone exceed the memory that is there. Small images cost nothing to check.
+
+    What is counted is a lower bound (`Work.peak_bytes`): what it refuses cannot work, and what it lets pass may not.
+
+    Args:
+        model: The network, deployed for the scale.
+        scale: The scale.
+        dataset: The images; those whose size is not known without decoding them are passed over.
+        device: Where it will run.
+        tile: Side of tiles in LR pixels, if images are cut.
+        overlap: LR pixels that tiles see beyond themselves on each side.
+        bytes_per_number: 4 in float32, 2 in fp16 and bf16.
+
+    Raises:
+        ConfigError: The largest image does not fit; the message names the image, both sizes, and `--tile`.
+    """
+    sizes = [(size, image) for image in dataset.image_names() if (size := dataset.size(image)) is not None]
+    (height, width), name = max(sizes, key=lambda item: item[0][0] * item[0][1], default=((0, 0), ""))
+    height, width = height // scale, width // scale
+    if tile is not None:
+        height, width = min(height, tile + 2 * overlap), min(width, tile + 2 * overlap)
+    if height * width < LARGE:
+        return
+    available = available_memory(device)
+    if available is None:
+        return
+    try:
+        needed = run(on_meta(model), scale, height, width).peak_bytes * bytes_per_number // 4
+    except SRBenchError:
+        return  # its operators cannot be counted, so nothing is known
+    if needed > available:
+        raise ConfigError(
+            f"'{name}' will not fit into memory: an LR image of {width}x{height} pixels takes at least "
+            f"{needed / 2**30:.1f} GiB, and {available / 2**30:.1f} GiB are free on {device}; give --tile 256 (in a "
+            "suite: `inference: {tile: 256}`) or " + ("smaller images" if tile is None else "smaller tiles")
+        )

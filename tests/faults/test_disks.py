@@ -1,0 +1,113 @@
+"""Disks that are full at any write, and caches that may not be written to."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+pytestmark = pytest.mark.fault
+
+STEPS = 12
+
+
+class Disk:
+    """A disk of a size, in memory."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def resize(self, size: int, *, writable: bool = True) -> None:
+        options = f"remount,{'rw' if writable else 'ro'},size={max(size, 4096)}"
+        subprocess.run(["mount", "-o", options, str(self.path)], check=True, capture_output=True)
+
+    def clear(self) -> None:
+        for path in self.path.iterdir():
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
+
+
+@pytest.fixture
+def disk(tmp_path: Path) -> Iterator[Disk]:
+    path = tmp_path / "disk"
+    path.mkdir()
+    if shutil.which("mount") is None:
+        pytest.skip("there is no mount(8)")
+    done = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64m", "none", str(path)], capture_output=True, text=True)
+    if done.returncode:
+        pytest.skip(f"no disk of its own may be mounted here: {done.stderr.strip()}")
+    try:
+        yield Disk(path)
+    finally:
+        subprocess.run(["umount", "-l", str(path)], check=True)
+
+
+def used(folder: Path) -> int:
+    return sum(-(-path.stat().st_size // 4096) * 4096 + 4096 for path in folder.rglob("*") if path.is_file())
+
+
+@pytest.mark.parametrize("command", ["train", "run", "build", "add"])
+def test_a_disk_that_is_full_at_any_write(
+    command: str, forge: Any, place: Path, tools: Any, disk: Disk, request: Any
+) -> None:
+    out = disk.path / "out"
+    cache = None
+    if command == "add":
+        cache = out
+        line: tuple[Any, ...] = (
+            "cache",
+            "add",
+            request.getfixturevalue("shared") / "data" / "benchmark" / "Set5" / "HR",
+        )
+    elif command == "build":
+        assert forge.run(*tools.suite_run(place, place / "run")).status == 0
+        line = ("leaderboard", "build", place / "run", "--out", out)
+    else:
+        line = tools.training(place, out) if command == "train" else tools.suite_run(place, out)
+
+    def content() -> dict[str, str]:
+        """Return the files that two executions make alike."""
+        names = {"train": "weights.safetensors", "run": "weights.safetensors", "build": "*.*", "add": "objects/*/*"}
+        found = out.glob(names[command]) if command == "add" else out.rglob(names[command])
+        return {str(path.relative_to(out)): tools.sha256(path) for path in found if path.is_file()}
+
+    forge.timed(*line, cache=cache)
+    expected, need = content(), used(out)
+    disk.clear()
+    full = 0
+    for step in range(STEPS):
+        disk.resize(need * step // STEPS)
+        ended = forge.run(*line, cache=cache)
+        if ended.status:
+            full += 1
+            tools.one_sentence(ended, 2)
+            assert "No space left" in ended.said or "room" in ended.said, ended.said
+        assert not tools.leftovers(out) if out.exists() else True
+        disk.resize(2**26)
+        again = forge.run(*line, cache=cache)
+        assert again.status == 0, again.said
+        assert content() == expected
+        disk.clear()
+    assert full >= STEPS // 2, "the disk was seldom full: this showed little"
+    print(f"{command}: {full} of {STEPS} sizes were too small")
+
+
+def test_a_cache_that_may_not_be_written_to(forge: Any, place: Path, tools: Any, disk: Disk, shared: Path) -> None:
+    cache = disk.path / "cache"
+    line = ("eval", "bicubic", "--scale", "2", "--data", place / "test0", "--protocol", "matlab-y", "--json")
+    assert forge.run(*line, place / "written.json", cache=cache).status == 0
+    for empty in (False, True):
+        if empty:
+            disk.resize(2**26)
+            disk.clear()
+        disk.resize(2**26, writable=False)
+        ended = forge.run(*line, place / "read-only.json", cache=cache)
+        assert ended.status == 0, ended.said
+        first, second = ((place / f"{name}.json").read_text().split('"images"')[0] for name in ("written", "read-only"))
+        assert first == second, "a result does not depend on the cache"
+        tools.one_sentence(forge.run("cache", "add", shared / "data" / "benchmark" / "Set5" / "HR", cache=cache), 2)
+    ended = forge.run(*tools.suite_run(place, place / "run"), cache=cache)
+    assert ended.status == 0, ended.said
