@@ -133,8 +133,7 @@ def check(shared: Path, protocol_name: str, model: str, scale: int, dataset_name
     for image in dataset.image_names():
         lr, hr = dataset.pair(image, scale, protocol)
         sr = network.super_resolve(torch.from_numpy(lr).permute(2, 0, 1)[None].float().div(255))
-        pixels = protocol.quantise(sr[0].permute(1, 2, 0).numpy())
-        comparison = Comparison.under(protocol, pixels, hr, scale)
+        comparison = Comparison.under(protocol, protocol.quantise(sr[0].permute(1, 2, 0).numpy()), hr, scale)
         found[image] = (psnr(comparison), ssim(comparison))
     assert sorted(found) == sorted(reference)
     for image, (db, similarity) in reference.items():

@@ -68,7 +68,7 @@ def _child(path: str, scale: str, output: str) -> None:
     try:
         made = asdict(export_onnx(load_checkpoint(Path(path), int(scale)), int(scale), Path(output)))
     except SRBenchError as error:
-        answer = {"error": type(error).__name__, "message": str(error)}
+        answer: dict[str, Any] = {"error": type(error).__name__, "message": str(error)}
     else:
         sizes = [(*size, difference) for size, difference in made["largest"].items()]
         answer = {**made, "path": str(made["path"]), "largest": sizes}
