@@ -1,0 +1,126 @@
+"""`srbench figure learning-curves`: what was validated in trainings, against the iteration."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from matplotlib.figure import Figure
+
+__all__ = ["learning_curves"]
+
+
+def learning_curves(
+    runs: Annotated[
+        list[Path], typer.Argument(help="Folders with trainings in them: a run's, or those of `srbench train`.")
+    ],
+    output: Annotated[Path, typer.Option("--output", "-o", help="The file.", metavar="FILE.png|FILE.svg")],
+    metric: Annotated[str, typer.Option(help="What was validated.")] = "psnr_y",
+    scale: Annotated[int, typer.Option(min=1, max=16, help="The scale.")] = 2,
+    models: Annotated[str, typer.Option(help="Only models whose name matches this glob.", metavar="GLOB")] = "*",
+    start: Annotated[int, typer.Option(min=0, max=10**8, help="The first iteration to show.")] = 0,
+) -> None:
+    """Show validation against iterations: the mean over the seeds of each model, and their range.
+
+    Trainings are validated where they have a validation set (`srbench train --val`).
+
+    Example: `srbench figure learning-curves runs/ps-table1-x2 -o curves.png --models "*recursive*"`
+    """
+    from srbench.figures import check_figure_path, figure_style, save_figure
+
+    check_figure_path(output)
+    curves = read_curves(runs, f"{metric} x{scale}", models)
+    with figure_style():
+        save_figure(_draw(curves, metric, scale, start), output)
+    typer.echo(f"{output}")
+
+
+@dataclass(frozen=True)
+class Curve:
+    """The validations of one model.
+
+    Attributes:
+        model: Its name.
+        iterations: Where all its trainings were validated.
+        values: One row per training, one column per iteration.
+    """
+
+    model: str
+    iterations: list[int]
+    values: list[list[float]]
+
+    @property
+    def last(self) -> float:
+        """Return the mean over the trainings at the last iteration."""
+        return sum(row[-1] for row in self.values) / len(self.values)
+
+
+def read_curves(folders: Sequence[Path], key: str, pattern: str = "*") -> list[Curve]:
+    """Return the validations of all finished trainings below some folders, one curve per model, best last value first.
+
+    Args:
+        folders: Searched for `training.json`.
+        key: Metric and scale, such as `psnr_y x2`.
+        pattern: A glob that models' names match.
+
+    Raises:
+        StoreError: A file cannot be read or is no training's description.
+        ConfigError: No training below the folders has such validations.
+    """
+    from srbench.errors import ConfigError, StoreError
+    from srbench.registry import matching
+    from srbench.untrusted import parse_json, read_text
+
+    found: dict[str, dict[int, dict[int, float]]] = {}
+    for folder in folders:
+        for path in sorted(folder.rglob("training.json")):
+            try:
+                result: dict[str, Any] = parse_json(read_text(path, what="training's description", error=StoreError))[
+                    "result"
+                ]
+                points = {int(point["iteration"]): float(point[key]) for point in result["validations"] if key in point}
+                model, seed = str(result["model"]), int(result["recipe"]["seed"])
+            except (ValueError, KeyError, TypeError, AttributeError) as error:
+                raise StoreError(f"'{path}' is no description of a training; remove it, or train again") from error
+            if points and matching([model], pattern):
+                found.setdefault(model, {})[seed] = points
+    curves = []
+    for model, seeds in found.items():
+        shared = sorted(set.intersection(*(set(points) for points in seeds.values())))
+        if shared:
+            curves.append(Curve(model, shared, [[points[at] for at in shared] for _, points in sorted(seeds.items())]))
+    if not curves:
+        places = ", ".join(f"'{folder}'" for folder in folders)
+        raise ConfigError(f"no training in {places} was validated by '{key}' for a model that matches '{pattern}'")
+    return sorted(curves, key=lambda curve: -curve.last)
+
+
+def _draw(curves: Sequence[Curve], metric: str, scale: int, start: int) -> Figure:
+    from srbench.figures import FIGURE_COLORS, FigureSheet
+
+    width, height, legend = 5.6, 3.6, 3.6
+    sheet = FigureSheet(width + legend + 0.9, height + 1.05, f"Learning curves, x{scale}")
+    axes = sheet.axes(0.65, 0.4, width, height)
+    for number, curve in enumerate(curves):
+        kept = [index for index, at in enumerate(curve.iterations) if at >= start]
+        at = [curve.iterations[index] for index in kept]
+        columns = [[row[index] for row in curve.values] for index in kept]
+        color, style = FIGURE_COLORS[number % len(FIGURE_COLORS)], ("-", "--", ":")[number // len(FIGURE_COLORS) % 3]
+        label = f"{curve.model}: {curve.last:.3f}"
+        axes.plot(at, [sum(column) / len(column) for column in columns], style, color=color, linewidth=1.3, label=label)
+        if len(curve.values) > 1:
+            low, high = [min(column) for column in columns], [max(column) for column in columns]
+            axes.fill_between(at, low, high, color=color, alpha=0.12, linewidth=0)
+    trainings = sorted({len(curve.values) for curve in curves})
+    axes.set(xlabel="iteration", ylabel=f"{metric} of the validation images")
+    axes.grid(visible=True, linewidth=0.3, alpha=0.6)
+    axes.legend(loc="upper left", bbox_to_anchor=(1.01, 1.0), frameon=False, title="last value, best first", fontsize=7)
+    count = " or ".join(map(str, trainings))
+    sheet.text(0.65, height + 0.92, f"Mean of {count} training(s) of each model; the band is their range.", size=7)
+    return sheet.figure
