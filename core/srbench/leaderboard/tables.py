@@ -148,14 +148,17 @@ def csv_text(results: Results) -> str:
     """Return `figures` as CSV, ten significant digits: more would differ in the last from processor to processor."""
     table = figures(results)
     for name in table.columns:
-        if table[name].dtype == object:
+        if not pd.api.types.is_numeric_dtype(table[name]):
             table[name] = table[name].map(_inert)
     return table.to_csv(index=False, float_format="%.10g", lineterminator="\n")
 
 
 def _inert(value: object) -> object:
     """Put an apostrophe before a text that a spreadsheet would compute: other programs see that it is a text."""
-    return f"'{value}" if isinstance(value, str) and value.startswith(("=", "+", "-", "@", "\t", "\r")) else value
+    if not isinstance(value, str):
+        return value
+    text = value.replace("\r\n", "\n").replace("\r", "\n")  # readers take a bare carriage return for a new row
+    return f"'{text}" if text.startswith(("=", "+", "-", "@", "\t", "\n")) else text
 
 
 def ranking_table(results: Results) -> pd.DataFrame:

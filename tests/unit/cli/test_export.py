@@ -162,3 +162,28 @@ def test_bad_input_is_one_sentence(
     assert said.count("\n") == 1, said
     assert words in said
     assert [path.name for path in tmp_path.iterdir()] == [weights.name]
+
+
+def test_a_network_whose_export_ends_the_interpreter_is_a_sentence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import sys
+
+    from srbench.errors import ConfigError
+    from srbench.interop import isolated_export
+
+    pytest.importorskip("onnxruntime")
+    monkeypatch.setattr(isolated_export, "_COMMAND", (sys.executable, "-c", "import os; os.abort()"))
+    with pytest.raises(ConfigError, match=r"the process that tried was ended by SIGABRT; nothing was written"):
+        isolated_export.export_checkpoint(tmp_path / "x.pth", 4, tmp_path / "x.onnx")
+    assert not (tmp_path / "x.onnx").exists()
+
+
+def test_what_the_exporting_process_refuses_is_its_own_sentence(tmp_path: Path) -> None:
+    from srbench.errors import WeightsError
+    from srbench.interop.isolated_export import export_checkpoint
+
+    pytest.importorskip("onnxruntime")
+    (tmp_path / "x.pth").write_text("no checkpoint")
+    with pytest.raises(WeightsError, match="is damaged, or no checkpoint"):
+        export_checkpoint(tmp_path / "x.pth", 4, tmp_path / "x.onnx")
