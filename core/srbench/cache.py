@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import tempfile
 from collections.abc import Sequence
@@ -138,8 +139,12 @@ class Cache:
         return self.root / "decoded" / key[:2] / key
 
     def lr_path(self, key: str) -> Path:
-        """Return the path of the LR image of that key, whether it exists or not."""
-        return self.root / "lr" / key[:2] / f"{key}.png"
+        """Return the path of the LR image of that key, whether it exists or not; a pipe there is removed."""
+        path = self.root / "lr" / key[:2] / f"{key}.png"
+        if path.exists() and not path.is_file():
+            with contextlib.suppress(OSError):  # a folder stays, and is no image
+                path.unlink()
+        return path
 
     def usage(self) -> dict[str, tuple[int, int]]:
         """Return, for each kind of content, how many files there are and their bytes."""
