@@ -210,7 +210,7 @@ def slow_server() -> Iterator[tuple[str, bytes]]:
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Slow)
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()
-    yield f"http://127.0.0.1:{server.server_address[1]}/file", content
+    yield f"http://127.0.0.1:{server.server_port}/file", content
     server.shutdown()
     thread.join()
     server.server_close()

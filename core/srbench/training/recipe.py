@@ -135,7 +135,7 @@ class Recipe(BaseModel):
     lr_size: int | None = Field(None, gt=0, le=2**14)
     optimizer: str = "Adam"
     optimizer_options: dict[str, Any] = Field({})
-    lr: float = Field(2e-4, gt=0, le=1e6, allow_inf_nan=False)
+    lr: float = Field(2e-4, gt=0, le=1e30, allow_inf_nan=False)
     betas: tuple[Annotated[float, Field(ge=0, lt=1)], Annotated[float, Field(ge=0, lt=1)]] = (0.9, 0.99)
     weight_decay: float = Field(0.0, ge=0, allow_inf_nan=False)
     scheduler: Scheduler = Constant()

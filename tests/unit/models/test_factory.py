@@ -17,7 +17,7 @@ from srbench.models.weight_files import save_state
     [
         ({}, "give either scale=2 or scales=(2, 3, 4) to create 'edsr_tiny'"),
         ({"scale": 2, "scales": (2, 3)}, "give either scale=2 or scales=(2, 3, 4)"),
-        ({"scales": ()}, "scales are distinct whole numbers such as 2, 3 or 4; got ()"),
+        ({"scales": ()}, "scales are distinct whole numbers from 1 to 16, such as 2, 3 or 4; got ()"),
         ({"scales": (2, 2)}, "got (2, 2)"),
         ({"scale": 0}, "got (0,)"),
         ({"scale": -1}, "got (-1,)"),

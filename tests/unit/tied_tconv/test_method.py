@@ -129,7 +129,7 @@ def test_ps_shares_one_bank_between_convolutions_and_what_enlarges() -> None:
     assert isinstance(conv, SharedConv)
     assert len(banks) == 1
     assert up.bank is conv.bank is banks[0]
-    assert up.transposed
+    assert up.options.transposed
     # 2 levels of 2 blocks of 5 convolutions and one up-convolution, 9 tiles each; tied biases; the rest as published.
     rest = 32 * 9 + 32 + 32 * 9 + 1 + 16
     assert count_parameters(model) == rest + 20 * 32 * 32 + 2 * 11 * 9 * 20 + 6 * 32
