@@ -23,6 +23,7 @@ from srbench.evaluation.execution import Configured, configured, overlap_of, sel
 from srbench.evaluation.options import DEFAULT, InferenceOptions, TilingWarning, options_from
 from srbench.images.files import read_rgb, write_png
 from srbench.images.resize import imresize
+from srbench.metrics.comparison import Comparison
 from srbench.metrics.psnr import PSNRY
 from srbench.models.backbone import Backbone
 from srbench.protocols import get_protocol
@@ -233,7 +234,8 @@ def test_the_ensemble_improves_a_trained_network(filled_cache: Path) -> None:
     model = srbench.create_model("carn_m.author", scale=2).eval()
     with torch.inference_mode():
         outputs = model(lr, 2), self_ensemble(run(model, 2), lr)
-    plain, ensemble = (PSNRY()(MATLAB.quantise(output[0].permute(1, 2, 0).numpy()), hr, 2) for output in outputs)
+    images = (MATLAB.quantise(output[0].permute(1, 2, 0).numpy()) for output in outputs)
+    plain, ensemble = (PSNRY()(Comparison.under(MATLAB, image, hr, 2)) for image in images)
     assert ensemble > plain
 
 

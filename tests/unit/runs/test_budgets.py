@@ -125,7 +125,9 @@ def test_other_images_to_train_on(tmp_path: Path) -> None:
 def test_packaged_suites_can_be_planned_whole_and_at_each_budget(name: str) -> None:
     suite = load_suite(name)
     assert {"small", "gpu"} <= set(suite.budgets)
-    for one in (suite.trained_on("embedded-train"), *(suite.at_budget(budget) for budget in suite.budgets)):
+    # A budget may name images that are not here.
+    for one in (suite, *(suite.at_budget(budget) for budget in suite.budgets)):
+        one = one.trained_on("embedded-train")
         plan = make_plan(one, datasets=["Set5"])
         assert len({cell.key for cell in plan.cells}) == sum(1 for _ in plan.cells)
         assert one.budget
