@@ -153,7 +153,7 @@ def get_backbone(name: str) -> Callable[..., Any]:
         return BASELINES.get(name)  # type: ignore[no-any-return]
     if "/" in name:
         named = ArchitectureName.parse(name)
-        library: Any = ARCHITECTURES.get(named.library)
+        library: Any = ARCHITECTURES.get(named.source)
         return library.backbone(named.architecture, dict(named.args))  # type: ignore[no-any-return]
     if name not in BACKBONES:
         if plugins.extra_for("backbones", name):
@@ -236,7 +236,7 @@ def canonical_name(name: str | ModelName) -> ModelName:
 def _canonical_architecture(name: str) -> str:
     """Return the one spelling of another library's architecture; the library is imported for it, and so is torch."""
     named = ArchitectureName.parse(name)
-    args = ARCHITECTURES.get(named.library).canonical(named.architecture, dict(named.args))
+    args = ARCHITECTURES.get(named.source).canonical(named.architecture, dict(named.args))
     return str(replace(named, args=tuple(sorted(args.items()))))
 
 

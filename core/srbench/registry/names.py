@@ -195,12 +195,12 @@ class ArchitectureName:
     """Name an architecture of another library: `LIBRARY/ARCHITECTURE[(key=value,...)]`.
 
     Attributes:
-        library: Registered name of the library.
+        source: Registered name of the library.
         architecture: The library's own name of the architecture.
         args: Arguments of its constructor, sorted by key.
     """
 
-    library: str
+    source: str
     architecture: str
     args: tuple[tuple[str, Value], ...] = ()
 
@@ -217,7 +217,7 @@ class ArchitectureName:
         return name
 
     def __str__(self) -> str:
-        return f"{self.library}/{self.architecture}{_printed(self.args)}"
+        return f"{self.source}/{self.architecture}{_printed(self.args)}"
 
 
 def _printed(args: tuple[tuple[str, Value], ...]) -> str:
