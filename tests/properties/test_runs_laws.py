@@ -70,7 +70,7 @@ def test_misspelt_key_is_named_with_its_file_line_and_the_key_that_was_meant(cas
     message = str(caught.value)
     # A required key that is misspelt is missing too; that is said at the line of what it is missing from.
     if "is missing" in message:
-        assert f"'{place[-1]}' is missing" in message
+        assert f"'{'.'.join(place)}' is missing" in message
         assert re.search(r"law\.yaml, line \d+: ", message)
         return
     assert f"law.yaml, line {number + 1}: unknown key '{wrong}'; did you mean '{place[-1]}'?" in message
