@@ -34,6 +34,7 @@ from srbench.data.datasets import Dataset
 from srbench.errors import NetworkError
 from srbench.evaluation.evaluate import evaluate
 from srbench.images.files import write_png
+from srbench.machine import usable_cores
 from srbench.metrics.psnr import PSNRY
 from srbench.metrics.ssim import SSIMY
 from srbench.models.image_batch import image_batch
@@ -48,7 +49,7 @@ SECONDS = 40.0  # of rounds, where more of them fit: a small network's are short
 WALL_BOUND = {"carn_m.author": 1.10}  # of the sum of bare forward passes
 OUTSIDE_BOUND = 0.5  # of basicsr's
 T = TypeVar("T")
-CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+CORES = usable_cores()
 THREADS = sorted({1, max(1, CORES // 2), CORES})
 
 

@@ -24,6 +24,7 @@ __all__ = [
     "is_out_of_memory",
     "pick_device",
     "processor_name",
+    "usable_cores",
 ]
 
 _CPU = Path("/sys/devices/system/cpu")
@@ -39,6 +40,11 @@ def check_threads(threads: int) -> None:
     """
     if not isinstance(threads, int) or isinstance(threads, bool) or not 1 <= threads <= MOST_THREADS:
         raise ConfigError(f"threads={threads} is not a whole number of at least 1 and at most {MOST_THREADS:,}")
+
+
+def usable_cores() -> int:
+    """Return how many CPU cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def check_device(name: str) -> None:
@@ -130,7 +136,7 @@ def describe(device: str) -> dict[str, Any]:
     found: dict[str, Any] = {
         "device": torch.cuda.get_device_name(device) if device.startswith("cuda") else processor_name(),
         "torch": str(torch.__version__),
-        "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
+        "cores": usable_cores(),
         "governor": _governors(),
         "clock_mhz": _clocks(),
         "turbo": _turbo(),

@@ -7,7 +7,6 @@ traceback, and the others continue.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from srbench import __version__
 from srbench.errors import SRBenchError, StoreError
 from srbench.evaluation.options import InferenceOptions
-from srbench.machine import check_device, check_threads
+from srbench.machine import check_device, check_threads, usable_cores
 from srbench.protocols import Protocol as Settings
 from srbench.protocols import get_protocol
 from srbench.results.records import Record, RunInfo, now
@@ -240,7 +239,7 @@ def _do(
     report: RunReport, store: RunStore, observer: Observer, device: str, threads: int | None, jobs: int | None
 ) -> None:
     todo = report.todo
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    cores = usable_cores()
     workers = jobs if jobs is not None else _default_jobs(todo, store, device, cores, threads or 1)
     workers = max(1, min(workers, len(todo)))
     work = [
