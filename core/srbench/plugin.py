@@ -99,6 +99,8 @@ Commands
     check_json_target: refuse a `--json` file that could not be written.
     write_json: write a command's result as JSON.
     print_table: print a table on the terminal.
+    read_text: read a text file that a user gave: a regular file, of bounded size.
+    parse_json: parse a JSON text, of bounded depth.
 
 Errors
     SRBenchError: the base of all errors that users read.
@@ -197,6 +199,8 @@ _MODULES = {
     "check_json_target": "srbench.cli.output",
     "write_json": "srbench.cli.output",
     "print_table": "srbench.cli.output",
+    "read_text": "srbench.untrusted",
+    "parse_json": "srbench.untrusted",
     "SRBenchError": "srbench.errors",
     "ConfigError": "srbench.errors",
     "DataError": "srbench.errors",
@@ -296,6 +300,8 @@ if TYPE_CHECKING:
     from srbench.storage import sha256_file as sha256_file
     from srbench.testing.kit import parametrize_with_checks as parametrize_with_checks
     from srbench.testing.kit import run_checks as run_checks
+    from srbench.untrusted import parse_json as parse_json
+    from srbench.untrusted import read_text as read_text
 
 
 def __getattr__(name: str) -> Any:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -241,7 +242,8 @@ def test_without_matplotlib_a_sentence_says_what_to_install(weights: Path, monke
 def test_an_unreadable_table_of_published_figures_is_named(tmp_path: Path, capsys) -> None:
     record(tmp_path / "run", "edsr_tiny", 31, 31043, 0)
     (tmp_path / "table.csv").write_text("model,psnr\nedsr_tiny,31\n")
-    for path in (tmp_path / "table.csv", tmp_path / "none.csv"):
+    os.mkfifo(tmp_path / "pipe.csv")
+    for path in (tmp_path / "table.csv", tmp_path / "none.csv", tmp_path / "pipe.csv"):
         assert srbench("figure", "size-quality", tmp_path / "run", "--reported", path, "-o", tmp_path / "x.png") == 2
         assert path.name in capsys.readouterr().err
         assert not (tmp_path / "x.png").exists()

@@ -108,14 +108,14 @@ def _reported(table: Path | None, data: str, scale: int) -> Panel | None:
     import csv
     from importlib import resources
 
-    from srbench.plugin import DataError, parse
+    from srbench.plugin import DataError, parse, read_text
 
     packaged = resources.files("srbench.leaderboards") / "reported" / _PUBLISHED
     if table is None and not packaged.is_file():
         return None
     name = table.name if table is not None else _PUBLISHED
+    text = packaged.read_text(encoding="utf-8") if table is None else read_text(table, what="table of figures")
     try:
-        text = (table or packaged).read_text(encoding="utf-8")
         rows = [
             row
             for row in csv.DictReader(text.splitlines())
@@ -123,8 +123,6 @@ def _reported(table: Path | None, data: str, scale: int) -> Panel | None:
         ]
         points = [_point(parse(row["model"]), _count(row["params"]), [float(row["psnr"])]) for row in rows]
         paper = ", ".join(dict.fromkeys(f"{row['paper']}, {row['table']}" for row in rows))
-    except OSError as error:
-        raise DataError(f"'{table}' cannot be read: {error.strerror}") from error
     except (KeyError, TypeError, ValueError) as error:
         raise DataError(
             f"'{name}' is no table of published figures ({error}); its columns are paper, table, model, scale, "

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -59,14 +58,16 @@ def credit(dataset: Dataset, name: str) -> str:
 
 def about_weights(model: str, weights: Path | None) -> str:
     """Say where a network's weights come from: a tag, a file, or one of our trainings, described beside the file."""
+    from srbench.plugin import DataError, parse_json, read_text
+
     if weights is None:
         tag = model.rpartition(".")[2]
         return "the authors' weights" if tag == "author" else f"weights: {tag}"
     try:
-        training = json.loads((weights.parent / "training.json").read_text(encoding="utf-8"))["result"]
+        training = parse_json(read_text(weights.parent / "training.json"))["result"]
         iterations, data = int(training["iterations"]), str(training["data"])
         start = ", started from other weights" if training.get("starting_weights_sha256") else ""
-    except (OSError, ValueError, KeyError, TypeError):
+    except (DataError, ValueError, KeyError, TypeError):
         return f"weights: {weights.name}"
     return f"own small training: {iterations:,} iterations on {data}{start}"
 
