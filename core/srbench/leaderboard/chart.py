@@ -3,29 +3,34 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from itertools import pairwise
 
 from srbench.leaderboard.boards import Board, Entry, Group
+from srbench.leaderboard.chart_labels import (
+    CHARACTER,
+    LINE,
+    OVER_LINE,
+    OVER_MARK,
+    OVER_TEXT,
+    Label,
+    around,
+    place_labels,
+)
 from srbench.leaderboard.costs import in_units, shown_cost
+from srbench.leaderboard.statistics import Interval
 
-__all__ = ["SIZE", "WORK", "Axis", "Chart", "chart", "worth_drawing"]
+__all__ = ["MEAN", "SIZE", "WORK", "Axis", "Chart", "chart", "series_of", "worth_drawing"]
 
-CHARACTER = 6.7  # width of a character of a label in units of the picture, on the generous side
-LINE = 14.0  # height of a label
 LEAST_SPAN = 10  # of the axis, in units of the last decimal shown
-RADIUS = 6.0
 # A line of a model without parameters is drawn if it is within so many times the models' own range of quality.
 # Farther off, it would press them all together.
 NEAR = 0.6
 # Costs are worth a picture where the largest is so many times the smallest.
 LEAST_RATIO = 1.05
-# What it costs a label to cover a unit of area of each, in the units of `_place`: a hidden model is worst.
-OVER_MARK, OVER_TEXT, OVER_LINE = 8.0, 3.0, 1.5
+MEAN = ""  # in place of a data set's label: the mean over all of them
 SERIES = 6  # colours and shapes in the style sheet
-
-Box = tuple[float, float, float, float]
 
 
 @dataclass(frozen=True)
@@ -45,7 +50,7 @@ class Axis:
     heading: str
     title: str
     few: str
-    cost: Callable[[Entry], int | None]
+    cost: Callable[[Entry], float | None]
     text: Callable[[float], str]
 
 
@@ -81,18 +86,13 @@ class Tick:
 
 
 @dataclass(frozen=True)
-class Label:
-    """A text, its anchor, and whether a thin line must lead back to its point."""
-
-    x: float
-    y: float
-    anchor: str
-    leader: bool
-
-
-@dataclass(frozen=True)
 class Point:
-    """One model: its place, the ends of its bar, its colour and shape, and its texts."""
+    """One model: its place, the ends of its bar, its colour and shape, and its texts.
+
+    Attributes:
+        label: None where there is no room for one; the tooltip names every model.
+        row: Identifier of the model's row in a table beside the picture; empty where there is none to link to.
+    """
 
     x: float
     y: float
@@ -101,7 +101,8 @@ class Point:
     series: int
     name: str
     tooltip: str
-    label: Label
+    label: Label | None
+    row: str = ""
 
 
 @dataclass(frozen=True)
@@ -144,11 +145,29 @@ def worth_drawing(board: Board, axis: Axis) -> bool:
     return any(max(known) >= LEAST_RATIO * min(known) for some in costs if len(known := [c for c in some if c]) > 1)
 
 
-def chart(board: Board, group: Group, label: str, *, width: int, height: int, axis: Axis = SIZE) -> Chart | None:
+def chart(
+    board: Board,
+    group: Group,
+    label: str,
+    *,
+    width: int,
+    height: int,
+    axis: Axis = SIZE,
+    rows: Mapping[str, str] | None = None,
+) -> Chart | None:
     """Lay out the picture of one tier on one data set; None where no model has both figures.
 
     Bars are the paired 95% interval of the difference to the tier's first model: how well the models can be told
     apart, not how much the images differ.
+
+    Args:
+        board: Where the tier belongs.
+        group: The tier.
+        label: The data set, or `MEAN` for the mean over all.
+        width: In units of the view box, as is the height.
+        height: See `width`.
+        axis: The cost.
+        rows: Model -> identifier of its row in a table beside the picture.
     """
     metric = board.metrics[0]
     how = board.first
@@ -156,10 +175,10 @@ def chart(board: Board, group: Group, label: str, *, width: int, height: int, ax
     sign = how.sign
     shown: list[tuple[Entry, float, float]] = []
     for entry in group.entries:
-        value = entry.values.get((label, metric))
+        mean, _ = _figure(entry, label, metric)
         cost = axis.cost(entry)
-        if value and math.isfinite(value.interval.mean) and cost:
-            shown.append((entry, float(cost), sign * value.interval.mean))
+        if math.isfinite(mean) and cost:
+            shown.append((entry, float(cost), sign * mean))
     if not shown:
         return None
     left, right, top, bottom = 68.0, width - 18.0, 18.0, height - 44.0
@@ -174,9 +193,9 @@ def chart(board: Board, group: Group, label: str, *, width: int, height: int, ax
     y_low, y_high = min(ends), max(ends)
     span = max(y_high - y_low, LEAST_SPAN * 10.0**-how.decimals)
     levels = [
-        (entry.label, sign * entry.values[label, metric].interval.mean)
+        (entry.label, sign * mean)
         for entry in board.baselines
-        if (label, metric) in entry.values and math.isfinite(entry.values[label, metric].interval.mean)
+        if math.isfinite(mean := _figure(entry, label, metric)[0])
     ]
     # A line far below would press all models together at the top: it is then only named, at the foot.
     inside = [level for _, level in levels if y_low - NEAR * span <= level <= y_high + NEAR * span]
@@ -203,7 +222,7 @@ def chart(board: Board, group: Group, label: str, *, width: int, height: int, ax
     series = series_of(board)
     places = [(to_x(x), to_y(y)) for _, x, y in shown]
     front = _front(places)
-    taken = [(_around(x, y), OVER_MARK) for x, y in places]
+    taken = [(around(x, y), OVER_MARK) for x, y in places]
     for (x, _), bar in zip(places, bars, strict=True):
         if bar:
             taken.append(((x - 2, to_y(bar[1]), x + 2, to_y(bar[0])), OVER_LINE))
@@ -213,7 +232,10 @@ def chart(board: Board, group: Group, label: str, *, width: int, height: int, ax
         ((left, line.y - LINE - 2, left + len(line.name) * CHARACTER + 8, line.y + 2), OVER_TEXT) for line in lines
     ]
     names = _brief([entry for entry, _, _ in shown])
-    labels = _place(names, places, taken, (left, top, right, bottom))
+    corners = set(front)
+    # Most telling first: the models on the front, then the best.
+    order = sorted(range(len(places)), key=lambda index: (places[index] not in corners, places[index][1], index))
+    labels = place_labels(names, places, taken, (left, top, right, bottom), order)
     points = [
         Point(
             x=round(x, 2),
@@ -223,9 +245,10 @@ def chart(board: Board, group: Group, label: str, *, width: int, height: int, ax
             series=series[entry.record.method or "plain"],
             name=name,
             tooltip=(f"{entry.record.model}: {axis.text(x_value)}, {sign * y_value:.{how.fine}f} {how.unit}".rstrip()),
-            label=label,
+            label=placed,
+            row=(rows or {}).get(entry.record.model, ""),
         )
-        for (entry, x_value, y_value), bar, (x, y), name, label in zip(shown, bars, places, names, labels, strict=True)
+        for (entry, x_value, y_value), bar, (x, y), name, placed in zip(shown, bars, places, names, labels, strict=True)
     ]
     return Chart(
         width=width,
@@ -245,20 +268,20 @@ def chart(board: Board, group: Group, label: str, *, width: int, height: int, ax
 
 
 def _bar(entry: Entry, label: str, metric: str, sign: int) -> tuple[float, float] | None:
-    value = entry.values[label, metric]
-    if value.to_best is None or math.isnan(value.to_best.low) or value.to_best.low == value.to_best.high:
+    mean, to_best = _figure(entry, label, metric)
+    if to_best is None or math.isnan(to_best.low) or to_best.low == to_best.high:
         return None
-    first = value.interval.mean - value.to_best.mean
-    low, high = sorted((sign * (first + value.to_best.low), sign * (first + value.to_best.high)))
+    first = mean - to_best.mean
+    low, high = sorted((sign * (first + to_best.low), sign * (first + to_best.high)))
     return low, high
 
 
-def _around(x: float, y: float) -> Box:
-    return (x - RADIUS - 1, y - RADIUS - 1, x + RADIUS + 1, y + RADIUS + 1)
-
-
-def _overlap(a: Box, b: Box) -> float:
-    return max(0.0, min(a[2], b[2]) - max(a[0], b[0])) * max(0.0, min(a[3], b[3]) - max(a[1], b[1]))
+def _figure(entry: Entry, label: str, metric: str) -> tuple[float, Interval | None]:
+    """Return a mean, NaN where there is none, and its paired difference to the tier's first model."""
+    if label == MEAN:
+        return entry.overall, entry.standing.to_best if entry.standing else None
+    value = entry.values.get((label, metric))
+    return (math.nan, None) if value is None else (value.interval.mean, value.to_best)
 
 
 def _brief(entries: list[Entry]) -> list[str]:
@@ -272,42 +295,6 @@ def _brief(entries: list[Entry]) -> list[str]:
         for label, entry in zip(labels, entries, strict=True)
     ]
     return [short if bare.count(short) == 1 else label for short, label in zip(bare, labels, strict=True)]
-
-
-def _place(
-    names: list[str], places: list[tuple[float, float]], taken: list[tuple[Box, float]], frame: Box
-) -> list[Label]:
-    """Put each label where it covers least, near its point if it can; later rounds mend what earlier ones spoiled."""
-    labels: dict[int, tuple[Label, Box]] = {}
-    for _ in range(4):
-        for index, (name, (x, y)) in enumerate(zip(names, places, strict=True)):
-            others = [(box, OVER_TEXT) for other, (_, box) in labels.items() if other != index]
-            labels[index] = _best_place(name, x, y, taken + others, frame)
-    return [labels[index][0] for index in range(len(names))]
-
-
-def _best_place(text: str, x: float, y: float, taken: list[tuple[Box, float]], frame: Box) -> tuple[Label, Box]:
-    length = len(text) * CHARACTER
-    found: list[tuple[float, int, Label, Box]] = []
-    for order, (dx, dy, anchor) in enumerate(_candidates()):
-        start = x + dx - {"start": 0.0, "middle": length / 2, "end": length}[anchor]
-        box = (start, y + dy - LINE * 0.75, start + length, y + dy + LINE * 0.25)
-        outside = length * LINE - _overlap(box, frame)
-        cost = sum(weight * _overlap(box, other) for other, weight in taken) + 6 * outside + 2.5 * order
-        found.append((cost, order, Label(round(x + dx, 2), round(y + dy, 2), anchor, leader=abs(dy) > 24), box))
-    _, _, label, box = min(found, key=lambda item: item[:2])
-    return label, box
-
-
-def _candidates() -> list[tuple[float, float, str]]:
-    near = [(11.0, 4.0, "start"), (-11.0, 4.0, "end"), (0.0, -13.0, "middle"), (0.0, 21.0, "middle")]
-    corners = [(9.0, -10.0, "start"), (9.0, 17.0, "start"), (-9.0, -10.0, "end"), (-9.0, 17.0, "end")]
-    far = [
-        (dx, dy, anchor)
-        for dy in (-30.0, 38.0, -46.0, 54.0, -62.0, 70.0)
-        for dx, anchor in ((10.0, "start"), (-10.0, "end"))
-    ]
-    return near + corners + far
 
 
 def _front(places: list[tuple[float, float]]) -> list[tuple[float, float]]:
