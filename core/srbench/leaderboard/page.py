@@ -4,24 +4,21 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import math
 from collections.abc import Collection, Iterable
 from functools import cache
 from importlib import resources
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
-from markupsafe import Markup, escape
+from markupsafe import Markup
 
 from srbench.leaderboard.boards import Board, Results
 from srbench.leaderboard.chart import SIZE, WORK, Axis, chart, series_of, worth_drawing
-from srbench.leaderboard.costs import has_costs, shown_cost
-from srbench.leaderboard.notes import resolution_notes
+from srbench.leaderboard.costs import has_costs
 from srbench.leaderboard.pictures import crop_strips
-from srbench.leaderboard.statistics import FEW_IMAGES, Interval
+from srbench.leaderboard.rendering import environment
+from srbench.leaderboard.statistics import FEW_IMAGES
 
 __all__ = ["html_text", "index_text"]
 
-MINUS = "\N{MINUS SIGN}"
 MANY = 6  # names in a sentence; the rest is counted
 WIDE, HALF, NARROW = (1180, 460), (580, 410), (344, 350)
 
@@ -53,7 +50,7 @@ def html_text(results: Results, other_code: Collection[str] = frozenset()) -> st
         for board in results.boards
     ]
     return (
-        _environment()
+        environment()
         .get_template("page.html.j2")
         .render(
             results=results,
@@ -86,7 +83,7 @@ def _made_by_other_code(board: Board, keys: Collection[str]) -> set[str]:
 def index_text(suites: list[dict[str, object]]) -> str:
     """Return the page that links the suites' pages, given per suite what `publish.build_index` found out about it."""
     return (
-        _environment()
+        environment()
         .get_template("index.html.j2")
         .render(suites=suites, MANY=MANY, style_sheet=Markup(_asset("style.css")))
     )
@@ -101,60 +98,6 @@ def _asset(name: str) -> str:
 def _hash(script: str) -> str:
     """Return what a content security policy calls this inline script, so that a browser runs it and no other."""
     return "sha256-" + base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
-
-
-@cache
-def _environment() -> Environment:
-    environment = Environment(
-        loader=PackageLoader("srbench.leaderboard"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-    )
-    environment.filters |= {
-        "number": _number,
-        "signed": _signed,
-        "count": lambda value: "–" if value is None else f"{value:,}",
-        "breakable": _breakable,
-        "sort_value": lambda value: "" if value is None or math.isnan(value) else repr(round(float(value), 10)),
-        "shown_cost": shown_cost,
-        "is_nan": math.isnan,
-        "range": _range,
-        "resolutions": resolution_notes,
-    }
-    return environment
-
-
-def _number(value: float, decimals: int) -> str:
-    if math.isnan(value):
-        return "–"
-    if math.isinf(value):
-        return "∞" if value > 0 else MINUS + "∞"
-    return f"{value:.{decimals}f}".replace("-", MINUS)
-
-
-def _signed(value: float, decimals: int) -> str:
-    text = f"{value:+.{decimals}f}"
-    # A rounded zero has no sign.
-    return text.replace("-", MINUS) if any(digit in text for digit in "123456789") else text[1:]
-
-
-def _range(interval: Interval, decimals: int) -> str:
-    if math.isnan(interval.low):
-        return "interval unknown"
-    return f"{_signed(interval.low, decimals)} to {_signed(interval.high, decimals)}"
-
-
-def _breakable(text: str) -> Markup:
-    """Escape a name and let a browser break it after its punctuation."""
-    result = Markup("")
-    for character in text:
-        result += escape(character)
-        if character in "+(,=_":
-            result += Markup("<wbr>")
-    return result
 
 
 def _figures(board: Board, axis: Axis) -> list[dict[str, object]]:

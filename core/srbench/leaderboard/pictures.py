@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import struct
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from srbench.leaderboard.boards import Board, Entry
 from srbench.leaderboard.short_names import Style
 from srbench.untrusted import read_bytes
 
-__all__ = ["Picture", "Strip", "crop_strips"]
+__all__ = ["Picture", "Strip", "crop_strips", "data_address"]
 
 SR = ".sr.png"
 HR = ".hr.png"
@@ -21,7 +22,7 @@ SIGNATURE = b"\x89PNG\r\n\x1a\n"
 
 @dataclass(frozen=True)
 class Picture:
-    """One crop: what it shows, its figure on the whole image, and the image itself as a `data:` address."""
+    """One crop: what it shows, its figure on the whole image, and the address of the image."""
 
     title: str
     detail: str
@@ -40,17 +41,30 @@ class Strip:
     pictures: list[Picture]
 
 
-def crop_strips(board: Board) -> list[Strip]:
-    """Collect the crops of freely licensed images; files that cannot be read are left out."""
+def data_address(data: bytes) -> str:
+    """Return a `data:` address that holds a PNG file itself."""
+    return "data:image/png;base64," + base64.b64encode(data).decode("ascii")
+
+
+def crop_strips(board: Board, address: Callable[[bytes], str] = data_address) -> list[Strip]:
+    """Collect the crops of freely licensed images; files that cannot be read are left out.
+
+    Args:
+        board: Whose entries have the crops.
+        address: Returns the address that a page uses for a PNG file of this content.
+    """
     strips = []
     for dataset in board.datasets:
         having = [entry for entry in board.entries if _names(entry, dataset.label)]
+        known = set(map(id, having))
         for image in sorted({name for entry in having for name in _names(entry, dataset.label)}):
-            original = next(filter(None, (_picture(entry, dataset.label, image, HR) for entry in having)), None)
+            original = next(
+                filter(None, (_picture(entry, dataset.label, image, HR, address) for entry in having)), None
+            )
             ordered = board.baselines + [entry for group in board.groups for entry in group.entries]
             shown = []
             for entry in ordered:
-                picture = _picture(entry, dataset.label, image, SR) if entry in having else None
+                picture = _picture(entry, dataset.label, image, SR, address) if id(entry) in known else None
                 if picture is None:
                     continue
                 shown.append(_described(entry, dataset.label, image, board.metrics[0], board.first, picture))
@@ -75,8 +89,10 @@ def _described(entry: Entry, label: str, image: str, metric: str, how: Style, pi
     return Picture(entry.label, detail, *picture, "baseline" if entry.is_baseline else "model")
 
 
-def _picture(entry: Entry, label: str, image: str, ending: str) -> tuple[str, int, int] | None:
-    """Return a crop as a `data:` address with its width and height, None if it is not a PNG file that can be read."""
+def _picture(
+    entry: Entry, label: str, image: str, ending: str, address: Callable[[bytes], str]
+) -> tuple[str, int, int] | None:
+    """Return a crop's address with its width and height, None if it is not a PNG file that can be read."""
     name = next((name for name in entry.records[label].crops if Path(name).name == image + ending), None)
     if name is None:
         return None
@@ -92,4 +108,4 @@ def _picture(entry: Entry, label: str, image: str, ending: str) -> tuple[str, in
     if not data.startswith(SIGNATURE) or len(data) < 24:
         return None
     width, height = struct.unpack(">II", data[16:24])
-    return "data:image/png;base64," + base64.b64encode(data).decode("ascii"), width, height
+    return address(data), width, height

@@ -1,0 +1,68 @@
+// Sort and filter tables, choose their columns. Sections stay apart; missing values stay last.
+"use strict";
+
+// What sorting and filtering need is read from the page once.
+function readTable(table) {
+  return [...table.querySelectorAll("tbody.rows")].map((body) => ({
+    body,
+    tier: body.previousElementSibling,
+    rows: [...body.rows].map((row) => ({
+      row,
+      keys: [...row.cells].map((cell) => cell.dataset.v ?? ""),
+      text: plain(`${row.dataset.find}`),
+      details: null,
+    })),
+  }));
+}
+
+function sortTable(table, sections, button) {
+  const heading = button.closest("th");
+  const before = heading.getAttribute("aria-sort");
+  const first = !before && "down" in button.dataset;
+  const down = before ? before === "ascending" : first;
+  for (const other of table.querySelectorAll("[aria-sort]")) other.removeAttribute("aria-sort");
+  heading.setAttribute("aria-sort", down ? "descending" : "ascending");
+  const column = heading.cellIndex;
+  const text = "text" in button.dataset;
+  for (const { body, rows } of sections) {
+    const keyed = rows.map((item) => [text ? item.keys[column] : Number(item.keys[column]), item.keys[column] === "", item]);
+    keyed.sort(([a, noA], [b, noB]) => {
+      if (noA || noB) return noA - noB;
+      const order = text ? (a < b ? -1 : a > b ? 1 : 0) : a - b;
+      return down ? -order : order;
+    });
+    const sorted = document.createDocumentFragment();
+    for (const [, , { row, details }] of keyed) {
+      sorted.append(row);
+      if (details) sorted.append(details);
+    }
+    body.append(sorted);
+  }
+  table.classList.toggle("resorted", column !== 0 || down);
+  say(`Sorted by ${button.dataset.name}, ${down ? "largest first" : "smallest first"}.`);
+}
+
+function filterTable(sections, query) {
+  const wanted = words(query);
+  let shown = 0;
+  for (const { rows, tier } of sections) {
+    let any = false;
+    for (const { row, text, details } of rows) {
+      const match = wanted.every((word) => text.includes(word));
+      if (row.hidden === match) row.hidden = !match;
+      if (details) details.hidden = !match;
+      if (match) { shown++; any = true; }
+    }
+    if (tier && tier.className === "tier") tier.hidden = !any;
+  }
+  return shown;
+}
+
+const tables = new Map();
+for (const table of document.querySelectorAll("table[data-table]")) {
+  const sections = readTable(table);
+  tables.set(table, sections);
+  for (const button of table.querySelectorAll("thead button")) {
+    button.addEventListener("click", () => sortTable(table, sections, button));
+  }
+}

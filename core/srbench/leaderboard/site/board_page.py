@@ -1,0 +1,86 @@
+"""The page of a board."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from srbench.leaderboard.chart import series_of
+from srbench.leaderboard.entries import Board
+from srbench.leaderboard.pictures import crop_strips
+from srbench.leaderboard.rendering import environment
+from srbench.leaderboard.site.marks import OTHER_CODE
+from srbench.leaderboard.site.places import BoardPlace
+from srbench.leaderboard.site.planned import Planned
+from srbench.leaderboard.site.plots import plots
+from srbench.leaderboard.site.suites import Suite
+from srbench.leaderboard.site.table import Table
+from srbench.leaderboard.statistics import FEW_IMAGES
+
+__all__ = ["PACKAGE", "board_text"]
+
+PACKAGE = "srbench.leaderboard.site"
+MANY = 6  # names in a sentence; the rest is counted
+
+
+def board_text(
+    place: BoardPlace,
+    suite: Suite,
+    board: Board,
+    table: Table,
+    missing: Planned,
+    siblings: Sequence[BoardPlace],
+    address: Callable[[bytes], str],
+) -> str:
+    """Return the page of a board.
+
+    Args:
+        place: Where the page is.
+        suite: What the board belongs to.
+        board: What is shown.
+        table: Its table.
+        missing: What is planned and was not measured.
+        siblings: All boards of the suite, this one included.
+        address: Returns the address of a PNG file of some content, from this page.
+    """
+    results = suite.results
+    assert results is not None
+    ids = {f"{section.tag} {row.model}": row.id for section in table.sections for row in section.rows}
+    drawn = plots(board, ids)
+    labels = [dataset.label for dataset in board.datasets]
+    failures = [
+        failure
+        for failure in results.failures
+        if failure.damaged or (failure.scale, failure.protocol) == (board.scale, board.protocol)
+    ]
+    return (
+        environment(PACKAGE)
+        .get_template("board.html.j2")
+        .render(
+            up="../",
+            page="board",
+            place=place,
+            suite=suite,
+            results=results,
+            board=board,
+            table=table,
+            missing=missing,
+            siblings=siblings,
+            explanation=results.info.explanations.get(board.digest, "") if results.info else "",
+            plots=drawn,
+            axes=list({plot.axis.name: plot.axis for plot in drawn}.values()),
+            series=series_of(board),
+            strips=crop_strips(board, address),
+            reported=[one for one in results.reported if one.scale == board.scale],
+            failures=failures,
+            few=any(dataset.images < FEW_IMAGES for dataset in board.datasets),
+            other_code=any(mark.text == OTHER_CODE for row in table.rows for mark in row.marks),
+            single=len(labels) == 1,
+            labels=labels,
+            MANY=MANY,
+            few_images=FEW_IMAGES,
+            # What the notes on reading need.
+            firsts=board.first.title,
+            lower=", ".join(dict.fromkeys(how.title for how in board.styles.values() if how.sign < 0)),
+            boards=[{"costs": any(column.key == "macs" for column in table.columns)}],
+        )
+    )

@@ -1,0 +1,111 @@
+"""The folder of a site: filled under a temporary name, then put in the place of the site before."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from srbench.errors import StoreError
+from srbench.storage import disk_errors, fsync_directory, remove_leftovers
+
+__all__ = ["SiteFolder", "new_site"]
+
+MARKER = "site.json"
+CONTENT = b'{"made_by": "srbench leaderboard site", "schema_version": 1}\n'
+# What a site has at its top. A folder that holds anything else is not replaced.
+PARTS = frozenset({"assets", "boards", "crops", "data", "index.html", "models", "protocols", MARKER})
+
+
+class SiteFolder:
+    """Files on their way into a site."""
+
+    def __init__(self, path: Path) -> None:
+        """Name the temporary folder, which is there."""
+        self._path = path
+        self._made: set[Path] = set()
+        self.names: set[str] = set()
+
+    def write(self, name: str, content: str | bytes) -> None:
+        """Write one file.
+
+        Args:
+            name: Its path in the site, with slashes.
+            content: A text is written as UTF-8.
+
+        Raises:
+            OSError: It cannot be written.
+        """
+        path = self._path / name
+        if path.parent not in self._made:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self._made.add(path.parent)
+        path.write_bytes(content.encode() if isinstance(content, str) else content)
+        self.names.add(name)
+
+
+@contextmanager
+def new_site(out: Path) -> Iterator[SiteFolder]:
+    """Collect the files of a site; at the end of the block all of them are in `out`, after an error none is.
+
+    Args:
+        out: A folder that is not there yet, is empty, or holds a site.
+
+    Raises:
+        StoreError: It holds something else, or cannot be written.
+    """
+    out = out.absolute()
+    temporary = out.with_name(f".tmp-{out.name}-{os.getpid()}")
+    with disk_errors(out):
+        out.parent.mkdir(parents=True, exist_ok=True)
+        _recover(out)
+        _check(out)
+        remove_leftovers(out.parent, f".tmp-{out.name}-")
+        temporary.mkdir()
+        try:
+            folder = SiteFolder(temporary)
+            yield folder
+            folder.write(MARKER, CONTENT)
+            _swap(temporary, out)
+        finally:
+            shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _check(out: Path) -> None:
+    if not out.exists():
+        return
+    if not out.is_dir():
+        raise StoreError(f"'{out}' is a file; give a folder for the site")
+    names = {path.name for path in out.iterdir()}
+    if names and (MARKER not in names or not names <= PARTS):
+        other = next(iter(sorted(names - PARTS)), None)
+        holds = f"holds '{other}', which is no part of a site" if other else f"has no '{MARKER}' of a site"
+        raise StoreError(f"'{out}' would be replaced, but it {holds}; give a new or empty folder")
+
+
+def _swap(temporary: Path, out: Path) -> None:
+    if hasattr(os, "sync"):
+        os.sync()  # once for all files: a site has thousands
+    aside = out.with_name(f".tmp-{out.name}-{os.getpid()}-old")
+    there = out.exists()
+    if there:
+        os.rename(out, aside)
+    try:
+        os.rename(temporary, out)
+    except BaseException:
+        if there:
+            os.rename(aside, out)
+        raise
+    fsync_directory(out.parent)
+    shutil.rmtree(aside, ignore_errors=True)
+
+
+def _recover(out: Path) -> None:
+    """Put back the site that a killed process had moved aside."""
+    if out.exists():
+        return
+    for aside in sorted(out.parent.glob(f".tmp-{out.name}-*-old")):
+        os.rename(aside, out)
+        return

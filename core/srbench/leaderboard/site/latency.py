@@ -1,0 +1,63 @@
+"""Times of forward passes, where all models of a board were timed on one machine."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from statistics import fmean
+
+from srbench.errors import StoreError
+from srbench.leaderboard.chart import Axis
+from srbench.leaderboard.entries import Board, Entry
+from srbench.untrusted import parse_json, read_text
+
+__all__ = ["latency_axis"]
+
+
+def latency_axis(board: Board) -> Axis | None:
+    """Return an axis of seconds for each image of the last data set; None where times are missing or of two machines.
+
+    The last is usually that with most images.
+    """
+    label = board.datasets[-1].label if board.datasets else ""
+    seconds: dict[int, float] = {}
+    machines: set[tuple[tuple[str, str], ...]] = set()
+    for group in board.groups:
+        for entry in group.entries:
+            timed = _timed(entry, label)
+            if timed is not None:
+                seconds[id(entry)], machine = timed
+                machines.add(machine)
+    if len(seconds) < 2 or len(machines) != 1:
+        return None
+    machine = dict(next(iter(machines)))
+    where = machine.get("device", "one machine")
+    threads = machine.get("threads")
+    return Axis(
+        "latency",
+        "Time against quality",
+        f"seconds for an image of {label} (logarithmic)",
+        f"so little time, as it was while measuring on {where}"
+        + (f" with {threads} thread{'' if threads == '1' else 's'}" if threads else "")
+        + "; times of another machine differ",
+        lambda entry: seconds.get(id(entry)),
+        lambda value: f"{value:.3g} s",
+    )
+
+
+def _timed(entry: Entry, label: str) -> tuple[float, tuple[tuple[str, str], ...]] | None:
+    directory = entry.directories.get(label)
+    if directory is None or len(entry.seeds) > 1:
+        return None
+    try:
+        speed = parse_json(read_text(directory / "speed.json", error=StoreError))
+    except (StoreError, ValueError):
+        return None
+    if not isinstance(speed, Mapping):
+        return None
+    times, hardware = speed.get("forward_seconds"), speed.get("hardware")
+    if not isinstance(times, Mapping) or not isinstance(hardware, Mapping):
+        return None
+    known = [value for value in times.values() if isinstance(value, int | float) and 0 < value < 1e6]
+    if not known or len(known) != len(times):
+        return None
+    return fmean(known), tuple(sorted((str(name), str(value)) for name, value in hardware.items()))

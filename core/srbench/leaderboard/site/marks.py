@@ -1,0 +1,45 @@
+"""What a reader must know of a row beside its figures, in a few words each."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+
+from srbench.leaderboard.entries import Entry
+
+__all__ = ["OTHER_CODE", "Mark", "keys_of", "marks"]
+
+
+@dataclass(frozen=True)
+class Mark:
+    """A mark: its text, and whether it warns."""
+
+    text: str
+    warns: bool = False
+
+
+OTHER_CODE = "made by other code"
+
+
+def keys_of(entry: Entry) -> list[str]:
+    """Return the keys of all cells of an entry: one for each data set and seed."""
+    return [key for record in entry.records.values() for key in record.key.split()]
+
+
+def marks(entry: Entry, other_code: Collection[str]) -> list[Mark]:
+    """Return the marks of an entry.
+
+    Args:
+        entry: A row of a board.
+        other_code: Keys of cells that other code than the present one made.
+    """
+    found = []
+    record = entry.record
+    if any(key in other_code for key in keys_of(entry)):
+        found.append(Mark(OTHER_CODE, warns=True))
+    if record.training is not None:
+        seeds = f"seed {entry.seeds[0]}" if len(entry.seeds) == 1 else f"{len(entry.seeds)} seeds averaged"
+        found.append(Mark(f"{record.training.iterations:,} iterations, {seeds}"))
+    elif record.weights_sha256 and not record.tag:
+        found.append(Mark(f"weights from a file, SHA-256 {record.weights_sha256[:8]}…"))
+    return found

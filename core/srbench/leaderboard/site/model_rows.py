@@ -1,0 +1,125 @@
+"""What is kept of each row until the pages of models are written: little, since it is kept for all boards."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from srbench.leaderboard.entries import Board, Entry
+from srbench.leaderboard.site.marks import Mark
+from srbench.leaderboard.site.places import BoardPlace
+from srbench.leaderboard.site.replay import replay_command
+from srbench.leaderboard.site.states import State
+from srbench.leaderboard.site.table import Row, Section
+from srbench.leaderboard.statistics import Interval
+from srbench.results.records import Record
+from srbench.storage import canonical_json
+
+__all__ = ["ModelFacts", "ModelFigure", "ModelRow", "add_row"]
+
+
+@dataclass(frozen=True, slots=True)
+class ModelFigure:
+    """One mean of a model, in full."""
+
+    dataset: str
+    metric: str
+    title: str
+    images: int
+    decimals: int
+    interval: Interval
+    to_best: Interval | None
+    spread: float
+
+
+@dataclass(frozen=True, slots=True)
+class ModelRow:
+    """A model's row on one board."""
+
+    place: BoardPlace
+    tier: str
+    rank: int | None
+    open: str
+    of: int
+    first: bool
+    tie: str
+    state: State
+    marks: list[Mark]
+    figures: list[ModelFigure]
+    created: str
+    replay: str
+
+
+@dataclass(slots=True)
+class ModelFacts:
+    """Everything that a model's page says.
+
+    Attributes:
+        record: The first record that was met.
+        weights: Hash of weights -> scales that they were measured at.
+        trainings: Recipe as canonical JSON -> a record that was trained by it.
+        folders: Recipe as canonical JSON -> folders of the suites.
+    """
+
+    record: Record
+    weights: dict[str, tuple[Record, set[int]]] = field(default_factory=dict)
+    trainings: dict[str, Record] = field(default_factory=dict)
+    folders: dict[str, set[str]] = field(default_factory=dict)
+    costs: dict[int, Record] = field(default_factory=dict)
+    plugins: set[tuple[str, str]] = field(default_factory=set)
+    labels: set[str] = field(default_factory=set)
+    rows: list[ModelRow] = field(default_factory=list)
+
+
+def add_row(
+    models: dict[str, ModelFacts], place: BoardPlace, board: Board, section: Section, row: Row, ranked: int
+) -> None:
+    """Add a board's row to what is known of its model."""
+    entry = row.entry
+    if entry is None:
+        return
+    record = entry.record
+    facts = models.setdefault(record.model, ModelFacts(record))
+    facts.labels.add(entry.label)
+    facts.plugins |= set(record.plugins.items())
+    facts.costs.setdefault(record.scale, record)
+    for of in entry.records.values():
+        for digest in (of.weights_sha256 or "").split():
+            facts.weights.setdefault(digest, (of, set()))[1].add(of.scale)
+    if record.training is not None:
+        recipe = {name: value for name, value in record.training.recipe.items() if name != "seed"}
+        key = canonical_json([recipe, record.training.data_hash, record.training.iterations])
+        facts.trainings.setdefault(key, record)
+        facts.folders.setdefault(key, set()).add(place.folder)
+    facts.rows.append(
+        ModelRow(
+            place=place,
+            tier=section.title,
+            rank=entry.rank,
+            open=entry.standing.interval if entry.standing else "",
+            of=ranked,
+            first=entry.is_first,
+            tie=row.tie,
+            state=row.state,
+            marks=row.marks,
+            figures=_figures(board, entry),
+            created=max(of.created for of in entry.records.values()),
+            replay=replay_command(place.folder, entry),
+        )
+    )
+
+
+def _figures(board: Board, entry: Entry) -> list[ModelFigure]:
+    found = []
+    for dataset in board.datasets:
+        for metric in board.metrics:
+            value = entry.values.get((dataset.label, metric))
+            if value is not None:
+                how = board.style(metric)
+                title = how.heading + (f" ({how.unit})" if how.unit else "")
+                images = entry.records[dataset.label].images
+                found.append(
+                    ModelFigure(
+                        dataset.label, metric, title, images, how.fine, value.interval, value.to_best, value.spread
+                    )
+                )
+    return found

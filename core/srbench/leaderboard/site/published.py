@@ -1,0 +1,74 @@
+"""Figures of papers beside those measured here, for one model."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from importlib import resources
+
+from srbench.errors import SRBenchError
+from srbench.leaderboard.rendering import number, signed
+from srbench.leaderboard.site.model_rows import ModelFacts, ModelFigure, ModelRow
+from srbench.results.reported import ReportedFigure, read_reported
+
+__all__ = ["Pair", "packaged_figures", "published_against_measured"]
+
+# What papers print, and the metrics here that may be meant by it: luma first.
+METRICS = {"psnr": ("psnr_y", "psnr", "psnr_rgb"), "ssim": ("ssim_y", "ssim", "ssim_rgb")}
+
+
+@dataclass(frozen=True)
+class Pair:
+    """A printed figure and one that was measured on the same data set at the same scale.
+
+    Attributes:
+        difference: Measured less printed, written with the paper's decimals and one more.
+    """
+
+    reported: ReportedFigure
+    row: ModelRow
+    figure: ModelFigure
+    printed: str
+    measured: str
+    difference: str
+
+
+def packaged_figures() -> list[ReportedFigure]:
+    """Return the figures of all tables that come with sr-bench."""
+    folder = resources.files("srbench.leaderboards") / "reported"
+    if not folder.is_dir():
+        return []
+    names = sorted(file.name.removesuffix(".csv") for file in folder.iterdir() if file.name.endswith(".csv"))
+    found = []
+    for name in names:
+        try:
+            found += read_reported(name)
+        except SRBenchError:  # another package may hold what is no table
+            continue
+    return found
+
+
+def published_against_measured(facts: ModelFacts, reported: Iterable[ReportedFigure]) -> list[Pair]:
+    """Return each printed figure of a model with each measured one of the same data set, scale and kind."""
+    pairs = []
+    for printed in dict.fromkeys(reported):
+        for row in facts.rows:
+            if row.place.scale != printed.scale:
+                continue
+            for kind, metrics in METRICS.items():
+                text = getattr(printed, kind)
+                figures = {figure.metric: figure for figure in row.figures if figure.dataset == printed.dataset}
+                figure = next((figures[metric] for metric in metrics if metric in figures), None)
+                if text and figure is not None:
+                    decimals = len(text.partition(".")[2])
+                    pairs.append(
+                        Pair(
+                            printed,
+                            row,
+                            figure,
+                            text,
+                            number(figure.interval.mean, decimals + 1),
+                            signed(figure.interval.mean - float(text), decimals + 1),
+                        )
+                    )
+    return pairs

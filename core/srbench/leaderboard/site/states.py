@@ -1,0 +1,43 @@
+"""The state of a row: submitted, or measured again here."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+__all__ = ["SUBMITTED", "State", "read_states", "state_of_row"]
+
+
+@dataclass(frozen=True)
+class State:
+    """What is known of a row's figures.
+
+    Attributes:
+        name: `submitted`, `replayed here` or `replay differs`.
+        detail: By whom, when and where it was replayed; empty for a row that was not.
+    """
+
+    name: str
+    detail: str = ""
+
+
+SUBMITTED = State("submitted")
+
+
+def read_states(results_dir: Path) -> Mapping[str, State]:
+    """Return the states of a store's cells by key; a cell that is missing was not replayed."""
+    return {}
+
+
+def state_of_row(keys: Iterable[str], states: Mapping[str, State]) -> State:
+    """Return the state of a row, which is that of the cell that is known least of."""
+    found = [states.get(key, SUBMITTED) for key in keys]
+    worst = [state for state in found if state.name == "replay differs"]
+    if worst:
+        return worst[0]
+    replayed = [state for state in found if state != SUBMITTED]
+    if found and len(replayed) == len(found):
+        return replayed[0]
+    detail = f"{len(replayed)} of {len(found)} data sets replayed here" if replayed else ""
+    return State(SUBMITTED.name, detail)
