@@ -72,7 +72,9 @@ def around(x: float, y: float) -> Box:
 
 def overlap(a: Box, b: Box) -> float:
     """Return the area that two boxes share."""
-    return max(0.0, min(a[2], b[2]) - max(a[0], b[0])) * max(0.0, min(a[3], b[3]) - max(a[1], b[1]))
+    if a[2] <= b[0] or b[2] <= a[0] or a[3] <= b[1] or b[3] <= a[1]:
+        return 0.0
+    return (min(a[2], b[2]) - max(a[0], b[0])) * (min(a[3], b[3]) - max(a[1], b[1]))
 
 
 def place_labels(
@@ -97,11 +99,15 @@ def place_labels(
     many = len(names) > ALL_LABELLED
     chosen = sorted(order[:LABELLED]) if many else range(len(names))
     grid = _Grid(_merged(taken) if many else taken)
+    options = {index: _options(names[index], *places[index], grid, frame) for index in chosen}
     labels: dict[int, tuple[Label, Box]] = {}
     for _ in range(4):
+        before = dict(labels)
         for index in chosen:
             others = [box for other, (_, box) in labels.items() if other != index]
-            labels[index] = _best_place(names[index], *places[index], grid, others, frame)
+            labels[index] = _best(options[index], others)
+        if labels == before:
+            break
     kept: dict[int, tuple[Label, Box]] = {}
     for index in order:
         if index in labels and all(overlap(labels[index][1], box) <= TOUCH for _, box in kept.values()):
@@ -116,16 +122,22 @@ def _merged(boxes: Iterable[tuple[Box, float]]) -> list[tuple[Box, float]]:
     return list(kept.values())
 
 
-def _best_place(text: str, x: float, y: float, grid: _Grid, others: list[Box], frame: Box) -> tuple[Label, Box]:
+def _options(text: str, x: float, y: float, grid: _Grid, frame: Box) -> list[tuple[float, Label, Box]]:
+    """Return the places of a label, each with what it costs whatever the other labels do."""
     length = len(text) * CHARACTER
-    found: list[tuple[float, int, Label, Box]] = []
+    found = []
     for order, (dx, dy, anchor) in enumerate(_CANDIDATES):
         start = x + dx - {"start": 0.0, "middle": length / 2, "end": length}[anchor]
         box = (start, y + dy - LINE * 0.75, start + length, y + dy + LINE * 0.25)
         outside = length * LINE - overlap(box, frame)
-        cost = grid.covered(box) + OVER_TEXT * sum(overlap(box, other) for other in others) + 6 * outside + 2.5 * order
-        found.append((cost, order, Label(round(x + dx, 2), round(y + dy, 2), anchor, leader=abs(dy) > 24), box))
-    _, _, label, box = min(found, key=lambda item: item[:2])
+        label = Label(round(x + dx, 2), round(y + dy, 2), anchor, leader=abs(dy) > 24)
+        found.append((grid.covered(box) + 6 * outside + 2.5 * order, label, box))
+    return found
+
+
+def _best(options: list[tuple[float, Label, Box]], others: list[Box]) -> tuple[Label, Box]:
+    costs = [cost + OVER_TEXT * sum(overlap(box, other) for other in others) for cost, _, box in options]
+    _, label, box = options[costs.index(min(costs))]
     return label, box
 
 
