@@ -80,6 +80,37 @@ def index(
     _report(made, check=check, again=f"srbench leaderboard index {root}", quiet=False)
 
 
+@app.command(epilog="Example: srbench leaderboard site leaderboards --out site")
+def site(
+    out: Annotated[
+        Path,
+        typer.Option(
+            help="The site's folder: new, empty, or that of an earlier site.", metavar="DIR", show_default=False
+        ),
+    ],
+    root: Annotated[
+        Path, typer.Argument(help="A directory with one folder per suite.", metavar="LEADERBOARDS_DIR")
+    ] = Path("leaderboards"),
+) -> None:
+    """Write a static site: an index with search, and a page per board, per model and per protocol."""
+    from srbench.cli.output import output_folder
+    from srbench.leaderboard.site import build_site
+    from srbench.runs.fingerprint import other_code
+    from srbench.untrusted import escaped
+
+    target = output_folder(out)
+    assert target is not None
+    made = build_site(
+        root, target, other_code=other_code, progress=lambda text: typer.echo(f"srbench: {escaped(text)}", err=True)
+    )
+    for suite in made.suites:
+        if suite.problem:
+            typer.echo(f"srbench: {escaped(f'left out: {suite.folder}: {suite.problem}')}", err=True)
+    typer.echo(
+        f"{target / 'index.html'}: {made.boards} boards, {len(made.models)} models, {len(made.protocols)} protocols"
+    )
+
+
 def _name_damaged(results: Results) -> None:
     """Say on standard error which cells could not be read: the ranking is one without them."""
     from srbench.untrusted import escaped

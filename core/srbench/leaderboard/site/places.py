@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import dataclass
 
 from srbench.leaderboard.entries import Board
@@ -28,6 +29,12 @@ class BoardPlace:
     scale: int
     protocol: str
     digest: str
+
+    @property
+    def heading(self) -> str:
+        """Return the suite's title and what tells its boards apart."""
+        said = re.search(rf"\b[x×]{self.scale}\b", self.title)
+        return f"{self.title}, {self.protocol}" if said else f"{self.title}, ×{self.scale}, {self.protocol}"
 
     @property
     def page(self) -> str:

@@ -10,6 +10,12 @@ __all__ = ["replay_command"]
 
 
 def replay_command(folder: str, entry: Entry) -> str:
-    """Return the command line, to be run beside the folder `leaderboards`."""
-    key = next(iter(entry.records.values())).key.split()[0]
-    return f"srbench replay {shlex.quote(f'leaderboards/{folder}/results')} {key[:12]}"
+    """Return the command line that measures a row again on all of its data sets, for a checkout of the boards.
+
+    Args:
+        folder: The folder of the suite's results in `leaderboards`.
+        entry: The row.
+    """
+    record = entry.record
+    words = ["srbench", "replay", f"leaderboards/{folder}/results", "--model", record.model]
+    return shlex.join([*words, "--scale", str(record.scale), "--protocol", record.protocol])

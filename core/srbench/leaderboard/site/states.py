@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 __all__ = ["SUBMITTED", "State", "read_states", "state_of_row"]
 
@@ -14,7 +16,7 @@ class State:
     """What is known of a row's figures.
 
     Attributes:
-        name: `submitted`, `replayed here` or `replay differs`.
+        name: `submitted`, `replayed here`, `replay differs` or `replay failed`.
         detail: By whom, when and where it was replayed; empty for a row that was not.
     """
 
@@ -26,14 +28,30 @@ SUBMITTED = State("submitted")
 
 
 def read_states(results_dir: Path) -> Mapping[str, State]:
-    """Return the states of a store's cells by key; a cell that is missing was not replayed."""
-    return {}
+    """Return the states of a store's cells by key; a cell that is missing was not replayed.
+
+    Raises:
+        StoreError: The store's list of replays cannot be read.
+    """
+    try:
+        replays = import_module("srbench.results.replays")
+    except ModuleNotFoundError:  # this version of sr-bench replays nothing
+        return {}
+    return {key: _state(replay) for key, replay in replays.read_replays(results_dir).items()}
+
+
+def _state(replay: Any) -> State:
+    where = [replay.by, replay.date[:10], replay.platform, replay.commit and f"commit {replay.commit[:10]}"]
+    detail = ", ".join(part for part in [replay.outcome, *where] if part)
+    if replay.outcome in ("equal", "within tolerance"):
+        return State("replayed here", detail)
+    return State("replay failed" if replay.outcome == "failed" else "replay differs", detail)
 
 
 def state_of_row(keys: Iterable[str], states: Mapping[str, State]) -> State:
     """Return the state of a row, which is that of the cell that is known least of."""
     found = [states.get(key, SUBMITTED) for key in keys]
-    worst = [state for state in found if state.name == "replay differs"]
+    worst = [state for state in found if state.name.startswith("replay ")]
     if worst:
         return worst[0]
     replayed = [state for state in found if state != SUBMITTED]
