@@ -135,6 +135,8 @@ class TestVerdicts:
         assert words in row["reason"]
 
     def test_another_tier_is_another_row(self, checked: Any, board: RunStore, add_cell: AddCell) -> None:
+        (cell,) = (cell for cell in board.cells() if cell.record.model == "net+a")
+        shutil.rmtree(cell.directory)
         moved(add_cell, board, "net+a", 0.0, tier="reproduced", weights_sha256="0" * 64)
         said = checked()
         assert sorted(row["verdict"] for row in said["rows"] if row["model"] == "net+a") == ["missing", "new"]
