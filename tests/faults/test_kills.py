@@ -153,8 +153,8 @@ def test_leaderboard_build(forge: Any, place: Path, tools: Any, kills: Counter[s
     print(f"leaderboard build: {killed} killed")
 
 
-# Command -> kills, and its line for a run, a checkout that has a board of it, and the folder that it writes. All that it
-# writes must be whole at any moment; of a folder that is replaced in one step, as a board is, even all of it at once.
+# Command -> kills, and its line for a run, a checkout that has a board of it, and the folder that it writes. Every file
+# must be whole at any moment; of a folder that is replaced in one step, as a board is, even all of them together.
 WRITERS: dict[str, tuple[int, Callable[[Path, Path, Path], tuple[str | Path, ...]]]] = {
     "submit": (50, lambda run, checkout, out: ("leaderboard", "submit", run, "--into", out)),
     # "check": (25, lambda run, checkout, out: ("leaderboard", "check", checkout / "leaderboards" / "faults")),
