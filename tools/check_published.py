@@ -10,7 +10,7 @@ ROOT = Path(__file__).resolve().parent.parent / "leaderboards"
 
 
 def main() -> int:
-    boards = sorted(path.parent for path in ROOT.glob("*/results"))
+    boards = sorted(path.parent for path in ROOT.glob("[!.]*/results"))
     commands = [["build", str(board / "results"), "--out", str(board)] for board in boards] + [["index", str(ROOT)]]
     failed = 0
     for command in commands:

@@ -6,7 +6,9 @@ import errno
 import hashlib
 import json
 import os
+import re
 import shutil
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -18,8 +20,10 @@ __all__ = [
     "disk_errors",
     "exclusive",
     "fsync_directory",
+    "restore_swapped",
     "sha256_bytes",
     "sha256_file",
+    "swap_folders",
     "write_atomic",
     "write_synced",
 ]
@@ -139,11 +143,70 @@ def _alive(process: int) -> bool:
     return True
 
 
+_ASIDE = re.compile(r"\.tmp-(.+)-\d+-old")
+
+
+def swap_folders(new: Path, final: Path) -> None:
+    """Put a folder in the place of another, which gets its name, in one step where the system can do that.
+
+    Linux can. Elsewhere there is a moment without the folder; a process that is killed in it leaves the old one under
+    another name, and `restore_swapped` puts it back.
+
+    Args:
+        new: The new folder, named `.tmp-NAME-PROCESS`, beside the other.
+        final: The old folder, `NAME`.
+
+    Raises:
+        OSError: They cannot be renamed; the old folder stays.
+    """
+    if _exchanged(new, final):
+        return
+    aside = new.with_name(f"{new.name}-old")
+    os.rename(final, aside)
+    try:
+        os.rename(new, final)
+    except BaseException:
+        os.rename(aside, final)
+        raise
+    os.rename(aside, new)
+
+
+def restore_swapped(folder: Path) -> None:
+    """Put back the folders whose swap was killed halfway. Needs a lock: a running swap looks the same.
+
+    Raises:
+        OSError: The folder cannot be listed, or a folder not renamed.
+    """
+    for path in sorted(folder.iterdir()):
+        found = _ASIDE.fullmatch(path.name)
+        if found is not None and not (folder / found[1]).exists():
+            os.rename(path, folder / found[1])
+
+
+def _exchanged(one: Path, other: Path) -> bool:
+    """Exchange the names of two folders; return False where the system or the file system cannot."""
+    if sys.platform != "linux":
+        return False
+    import ctypes
+
+    rename = getattr(ctypes.CDLL(None, use_errno=True), "renameat2", None)
+    if rename is None:  # an old C library
+        return False
+    here, exchange = -100, 2  # AT_FDCWD, RENAME_EXCHANGE
+    return bool(rename(here, os.fsencode(one), here, os.fsencode(other), exchange) == 0)
+
+
 @contextmanager
-def exclusive(path: Path, *, owner: str) -> Iterator[None]:
+def exclusive(path: Path, *, owner: str, remove: bool = False) -> Iterator[None]:
     """Hold a lock file while the block runs; the system releases it when the process ends, however it ends.
 
     The holder's process id is in a file of its own beside the lock: Windows lets nobody read a locked file.
+
+    Args:
+        path: The lock file; its folder is made where there is none.
+        owner: What is locked, for the message.
+        remove: Remove the lock file afterwards, where it would lie among files that are committed. A process that
+            opened it before sees that its lock has no name any more, and starts over.
 
     Raises:
         StoreError: Another process holds the lock.
@@ -171,6 +234,8 @@ def exclusive(path: Path, *, owner: str) -> Iterator[None]:
         # While the lock is still held: the next holder's file is not ours to remove.
         with suppress(OSError):
             holder.unlink(missing_ok=True)
+            if remove:
+                path.unlink(missing_ok=True)
         lock.release()
 
 

@@ -30,6 +30,7 @@ import torch, pandas, pyarrow.parquet, pooch, requests, rich.progress, rich.tabl
 import srbench.cli.app, srbench.cli.progress, srbench.runs.runner, srbench.training.train, srbench.evaluation.evaluate
 import srbench.training.session, srbench.training.basicsr_model, srbench.models.backbones.bicubic
 import srbench.models.backbones.edsr, srbench.testing, srbench.leaderboard.publish, srbench.data.catalogue
+import srbench.leaderboard.submission, srbench.runs.fingerprint
 import srbench.data.folders, srbench.cost.counts, srbench.metrics.resources, srbench.models.weight_sources
 from srbench.cli import main
 print("ready", flush=True)
@@ -180,7 +181,7 @@ def counted() -> Iterator[None]:
     """Print how many processes were killed, by command."""
     yield
     each = ", ".join(f"{what} {count}" for what, count in KILLS.items())
-    print(f"\nfaults: {sum(KILLS.values()):,} SIGKILLs ({each}); `submit` does not exist yet")
+    print(f"\nfaults: {sum(KILLS.values()):,} SIGKILLs ({each})")
 
 
 @pytest.fixture
@@ -230,6 +231,28 @@ def suite_run(place: Path, out: Path | str, jobs: int = 1) -> tuple[str | Path, 
     return ("run", "--suite", place / "suite.yaml", "--jobs", str(jobs), "--no-page", "--out", out)
 
 
+def boards(forge: Forge, place: Path) -> tuple[Path, Path]:
+    """Return a checkout with a board of two of a run's cells, and the run, which has six more."""
+    assert forge.run(*suite_run(place, place / "run")).status == 0
+    first = forge.run("leaderboard", "submit", place / "run", "--models", "bicubic", "--out", place / "checkout")
+    assert first.status == 0, first.said
+    return place / "checkout", place / "run"
+
+
+def submission(run: Path, checkout: Path) -> tuple[str | Path, ...]:
+    """Return the command line that adds a run to a board."""
+    return ("leaderboard", "submit", run, "--into", checkout)
+
+
+def seen(folder: Path) -> dict[str, str]:
+    """Return the hashes of a folder's files, but those that begin with a dot or are in such a folder."""
+    return {
+        str(path.relative_to(folder)): sha256(path)
+        for path in sorted(folder.rglob("*"))
+        if path.is_file() and not any(part.startswith(".") for part in path.relative_to(folder).parts)
+    }
+
+
 def leftovers(folder: Path) -> list[Path]:
     return [path for path in folder.rglob(".*") if path.name.startswith((".tmp-", ".download-"))]
 
@@ -254,5 +277,6 @@ def tools() -> Any:
     import types
 
     return types.SimpleNamespace(
-        training=training, suite_run=suite_run, leftovers=leftovers, sha256=sha256, one_sentence=one_sentence
-    )
+        training=training, suite_run=suite_run, leftovers=leftovers, sha256=sha256, one_sentence=one_sentence,
+        boards=boards, submission=submission, seen=seen,
+    )  # fmt: skip

@@ -49,7 +49,7 @@ def used(folder: Path) -> int:
     return sum(-(-path.stat().st_size // 4096) * 4096 + 4096 for path in folder.rglob("*") if path.is_file())
 
 
-@pytest.mark.parametrize("command", ["train", "run", "build", "add"])
+@pytest.mark.parametrize("command", ["train", "run", "build", "add", "submit"])
 def test_a_disk_that_is_full_at_any_write(
     command: str, forge: Any, place: Path, tools: Any, disk: Disk, request: Any
 ) -> None:
@@ -62,6 +62,9 @@ def test_a_disk_that_is_full_at_any_write(
             "add",
             request.getfixturevalue("shared") / "data" / "benchmark" / "Set5" / "HR",
         )
+    elif command == "submit":
+        checkout, run = tools.boards(forge, place)
+        line = tools.submission(run, out)
     elif command == "build":
         assert forge.run(*tools.suite_run(place, place / "run")).status == 0
         line = ("leaderboard", "build", place / "run", "--out", out)
@@ -70,21 +73,35 @@ def test_a_disk_that_is_full_at_any_write(
 
     def content() -> dict[str, str]:
         """Return the files that two executions make alike."""
+        if command == "submit":
+            return tools.seen(out)
         names = {"train": "weights.safetensors", "run": "weights.safetensors", "build": "*.*", "add": "objects/*/*"}
         found = out.glob(names[command]) if command == "add" else out.rglob(names[command])
         return {str(path.relative_to(out)): tools.sha256(path) for path in found if path.is_file()}
 
+    def begin() -> int:
+        """Put what there is before onto the disk, and return its size."""
+        if command != "submit":
+            return 0
+        shutil.copytree(checkout, out)
+        return used(out) + 4096 * sum(path.is_dir() for path in out.rglob("*"))
+
+    base = begin()
+    before = tools.seen(out) if base else {}
     forge.timed(*line, cache=cache)
     expected, need = content(), used(out)
     disk.clear()
     full = 0
     for step in range(STEPS):
-        disk.resize(need * step // STEPS)
+        begin()
+        disk.resize(base + (need - base) * step // STEPS)
         ended = forge.run(*line, cache=cache)
         if ended.status:
             full += 1
             tools.one_sentence(ended, 2)
             assert "No space left" in ended.said or "room" in ended.said, ended.said
+            if command == "submit":
+                assert tools.seen(out) == before, "the board is as it was"
         assert not tools.leftovers(out) if out.exists() else True
         disk.resize(2**26)
         again = forge.run(*line, cache=cache)

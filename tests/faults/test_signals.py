@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import shutil
 import signal
 from pathlib import Path
 from typing import Any
@@ -58,3 +59,22 @@ def test_a_signal_ends_the_building_of_a_page(number: int, forge: Any, place: Pa
             tools.one_sentence(ended, status, word)
         assert not tools.leftovers(place / "page")
     assert forge.run(*line).status == 0
+
+
+@pytest.mark.parametrize("number", SIGNALS, ids=lambda number: signal.Signals(number).name)
+def test_a_signal_ends_a_submission_with_the_board_as_it_was(
+    number: int, forge: Any, place: Path, tools: Any, seed: int
+) -> None:
+    draw = random.Random(seed)
+    status, word = SIGNALS[signal.Signals(number)]
+    checkout, run = tools.boards(forge, place)
+    before = tools.seen(checkout / "leaderboards" / "faults")
+    duration = forge.timed(*tools.submission(run, shutil.copytree(checkout, place / "whole")))
+    after = tools.seen(place / "whole" / "leaderboards" / "faults")
+    for attempt in range(8):
+        out = shutil.copytree(checkout, place / f"out{attempt}")
+        ended = forge.end(draw.uniform(0.05, 0.9) * duration, number, *tools.submission(run, out))
+        if ended.status != 0:
+            tools.one_sentence(ended, status, word)
+        assert tools.seen(out / "leaderboards" / "faults") in (before, after)
+        assert not tools.leftovers(out)

@@ -40,6 +40,26 @@ def test_two_commands_in_one_folder(command: str, forge: Any, place: Path, tools
     assert refused, "the two never met: this showed nothing"
 
 
+def test_two_submissions_to_one_checkout(forge: Any, place: Path, tools: Any) -> None:
+    """Each adds its rows, or is refused in a sentence and adds them when it is run again: none is lost."""
+    assert forge.run(*tools.suite_run(place, place / "run")).status == 0
+    refused = 0
+    for attempt in range(6):
+        checkout = place / f"checkout{attempt}"
+        (checkout / "leaderboards").mkdir(parents=True)
+        lines = [(*tools.submission(place / "run", checkout), "--models", glob) for glob in ("bicubic", "edsr*")]
+        ended = [forge.wait(one) for one in [forge.start(*line) for line in lines]]
+        for line, one in zip(lines, ended, strict=True):
+            if one.status:
+                refused += 1
+                tools.one_sentence(one, 2, "in use")
+                again = forge.run(*line)
+                assert again.status == 0, again.said
+        assert len(RunStore(checkout / "leaderboards" / "faults" / "results").cells()) == 8
+        assert sorted(path.name for path in (checkout / "leaderboards").iterdir()) == ["faults", "index.html"]
+    assert refused, "the two never met: this showed little"
+
+
 def test_two_processes_that_fill_one_cache(forge: Any, tmp_path: Path, shared: Path, tools: Any) -> None:
     images = shared / "data" / "benchmark" / "Set5" / "HR"
     for attempt in range(6):

@@ -16,6 +16,8 @@ from srbench.cli.cost import cost
 from srbench.cli.eval import evaluate_command
 from srbench.cli.explain import explain
 from srbench.cli.export import export
+from srbench.cli.gate import gate
+from srbench.cli.submit import submit
 from srbench.cli.train import train
 from srbench.errors import ConfigError
 
@@ -77,6 +79,8 @@ app.command("explain")(explain)
 app.command("export")(export)
 app.add_typer(data.app, name="data")
 app.add_typer(cache.app, name="cache")
+leaderboard.app.command("submit")(submit)
+leaderboard.app.command("gate")(gate)
 app.add_typer(leaderboard.app, name="leaderboard")
 app.add_typer(figure.app, name="figure")
 app.add_typer(plugins.app, name="plugins")

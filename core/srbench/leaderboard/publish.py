@@ -78,7 +78,8 @@ def build_index(root: str | Path, *, write: bool = True) -> Build:
         raise StoreError(f"there is no directory '{root}'; give the one that holds a folder per suite.")
     suites: list[dict[str, object]] = []
     boards: list[Results] = []
-    for folder in sorted(path for path in root.iterdir() if (path / RESULTS).is_dir()):
+    # Hidden folders are what a killed `submit` left.
+    for folder in sorted(path for path in root.iterdir() if path.name[0] != "." and (path / RESULTS).is_dir()):
         try:
             results = read_results(folder / RESULTS)
         except SRBenchError as error:

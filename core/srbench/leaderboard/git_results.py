@@ -1,0 +1,121 @@
+"""Results as an earlier commit of a repository has them."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from srbench.errors import StoreError
+from srbench.storage import disk_errors
+from srbench.untrusted import escaped
+
+__all__ = ["Earlier", "earlier_results"]
+
+_PATIENCE = 600  # seconds; a clone that holds no files of old commits has to fetch them
+
+
+class Earlier:
+    """A folder of results as it was, and how messages name it; `path` is None where there was no such folder."""
+
+    def __init__(self, path: Path | None, name: str) -> None:
+        """Join the two."""
+        self.path = path
+        self.name = name
+
+
+@contextmanager
+def earlier_results(folder: Path, reference: str) -> Iterator[Earlier]:
+    """Have a folder as a commit has it, in a temporary place, while the block runs.
+
+    Neither the checkout nor its index is touched, and nothing of the commit is executed.
+
+    Args:
+        folder: The folder, as it is now.
+        reference: A commit, branch or tag of the repository that the folder is part of; or another folder.
+
+    Raises:
+        StoreError: It is neither, or git cannot give its files.
+    """
+    commit = _commit(folder, reference)
+    if commit is None:
+        yield Earlier(_other_folder(folder, reference), f"'{reference}'")
+        return
+    name = f"{reference} ({commit[:12]})"
+    inside = _git(folder, "rev-parse", "--show-prefix").strip("\n").rstrip("/")
+    tree = f"{commit}:{inside}"
+    if _asked(folder, "rev-parse", "--verify", "--quiet", "--end-of-options", tree) is None:
+        yield Earlier(None, name)
+        return
+    with disk_errors(Path(tempfile.gettempdir())):
+        temporary = tempfile.TemporaryDirectory(prefix="srbench-gate-")
+    with temporary as place:
+        index = {"GIT_INDEX_FILE": str(Path(place) / "index")}
+        files = Path(place) / "files"
+        files.mkdir()
+        # Below the top, git would take the names of the files for those of other folders, and write none.
+        top = Path(_git(folder, "rev-parse", "--show-toplevel").strip("\n"))
+        _git(top, "read-tree", tree, environment=index)
+        # A link could lead anywhere: it is written as a text, which is no result.
+        _git(
+            top, "-c", "core.symlinks=false", "-c", "core.autocrlf=false", "checkout-index", "--all", "--force",
+            f"--prefix={files}{os.sep}", environment=index,
+        )  # fmt: skip
+        yield Earlier(files, name)
+
+
+def _commit(folder: Path, reference: str) -> str | None:
+    """Return the hash of a commit, None where the text names none."""
+    if not reference or "\0" in reference:
+        raise StoreError("--against takes a commit, branch or tag, or a folder; nothing of these was given")
+    found = _asked(folder, "rev-parse", "--verify", "--quiet", "--end-of-options", f"{reference}^{{commit}}")
+    return None if found is None else found.strip()
+
+
+def _other_folder(folder: Path, reference: str) -> Path:
+    path = Path(reference).expanduser() if reference.startswith("~/") else Path(reference)
+    try:
+        is_folder = path.is_dir()
+    except (OSError, ValueError):
+        is_folder = False
+    if not is_folder:
+        raise StoreError(
+            f"'{escaped(reference, 200)}' is neither a commit of the repository that holds '{folder}' nor a folder; "
+            "in a workflow, check out with fetch-depth: 0, which brings other branches"
+        )
+    return path
+
+
+def _asked(folder: Path, *arguments: str) -> str | None:
+    """Return what git answers, None where it fails or is not installed: another folder can be compared with."""
+    try:
+        done = _done(folder, arguments, {})
+    except FileNotFoundError:
+        return None
+    return None if done.returncode else done.stdout.decode(errors="replace")
+
+
+def _git(folder: Path, *arguments: str, environment: dict[str, str] | None = None) -> str:
+    """Return what git says.
+
+    Raises:
+        StoreError: It fails.
+    """
+    done = _done(folder, arguments, environment or {})
+    if done.returncode:
+        said = escaped(" ".join(done.stderr.decode(errors="replace").split()), 300)
+        raise StoreError(f"git cannot give the files of '{folder}' at that commit ({said}); give a folder as --against")
+    return done.stdout.decode(errors="replace")
+
+
+def _done(folder: Path, arguments: Sequence[str], environment: dict[str, str]) -> subprocess.CompletedProcess[bytes]:
+    try:
+        return subprocess.run(
+            ["git", *arguments], cwd=folder, env={**os.environ, **environment}, stdin=subprocess.DEVNULL,
+            capture_output=True, check=False, timeout=_PATIENCE,
+        )  # fmt: skip
+    except subprocess.TimeoutExpired:
+        raise StoreError(f"git did not answer within {_PATIENCE} seconds; give a folder as --against") from None

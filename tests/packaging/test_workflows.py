@@ -1,0 +1,144 @@
+"""Workflows: actions pinned by hash, no secrets for pull requests, and commands that exist."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import click
+import pytest
+import typer
+import yaml
+
+from srbench.cli.app import app
+
+ROOT = Path(__file__).resolve().parents[2]
+FILES = sorted((ROOT / ".github" / "workflows").glob("*.yml"))
+# Commands that other branches add: they are checked as soon as they are there.
+PENDING = {("leaderboard", "check"), ("leaderboard", "site")}
+
+
+def copied() -> list[str]:
+    """Return the workflows that the guide shows, to be copied into other repositories."""
+    text = (ROOT / "docs" / "gate.md").read_text()
+    blocks = re.findall(r"^```yaml\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
+    assert len(blocks) == 2
+    return blocks
+
+
+TEXTS = {path.name: path.read_text() for path in FILES} | {f"gate.md-{n}": text for n, text in enumerate(copied())}
+
+
+def read(name: str) -> dict[Any, Any]:
+    content = yaml.safe_load(TEXTS[name])
+    assert isinstance(content, dict)
+    return content
+
+
+def triggers(name: str) -> set[str]:
+    on = read(name)[True]  # YAML 1.1 reads the key `on` so
+    return {on} if isinstance(on, str) else set(on)
+
+
+def steps(name: str) -> Iterator[dict[str, Any]]:
+    for job in read(name)["jobs"].values():
+        yield from job.get("steps", [])
+
+
+def of_pull_requests() -> list[str]:
+    return [name for name in TEXTS if triggers(name) & {"pull_request", "workflow_call"}]
+
+
+def test_there_are_workflows() -> None:
+    assert {"boards.yml", "check-submission.yml", "ci.yml", "submissions.yml"} <= TEXTS.keys()
+    assert {"check-submission.yml", "ci.yml", "submissions.yml"} <= set(of_pull_requests())
+
+
+@pytest.mark.parametrize("name", TEXTS)
+class TestEveryWorkflow:
+    def test_actions_are_pinned_by_hash_with_their_version(self, name: str) -> None:
+        used = re.findall(r"^\s*(?:- )?uses: (.*)$", TEXTS[name], re.MULTILINE)
+        assert used
+        for action in used:
+            if action.startswith("./"):
+                continue
+            # Only the guide leaves the commit of this repository to whoever copies it.
+            commit = (
+                "(?:[0-9a-f]{40}|COMMIT)" if name.startswith("gate.md") and "sr-bench" in action else "[0-9a-f]{40}"
+            )
+            assert re.fullmatch(rf"[\w./-]+@{commit}  # \S.*", action), action
+
+    def test_a_token_can_only_read_unless_the_job_says_more(self, name: str) -> None:
+        assert read(name)["permissions"] == {"contents": "read"}
+
+    def test_nothing_runs_with_a_pull_requests_code_and_our_rights(self, name: str) -> None:
+        assert not triggers(name) & {"pull_request_target", "workflow_run", "issue_comment"}
+
+    def test_scripts_hold_no_expressions(self, name: str) -> None:
+        """Law: a text from outside reaches a script through its environment, where it is no code."""
+        for step in steps(name):
+            assert "${{" not in step.get("run", ""), step
+
+
+@pytest.mark.parametrize("name", of_pull_requests())
+class TestOfPullRequests:
+    def test_no_secrets_and_no_rights(self, name: str) -> None:
+        assert not re.search(r"\bsecrets\b|github\.token|GITHUB_TOKEN", re.sub(r"#.*", "", TEXTS[name]))
+        for job in read(name)["jobs"].values():
+            assert job.get("permissions", {"contents": "read"}) == {"contents": "read"}
+            assert "ubuntu-" in job.get("runs-on", "ubuntu-"), "strangers' code runs on no machine of ours"
+
+    def test_the_token_is_not_left_in_the_checkout(self, name: str) -> None:
+        for step in steps(name):
+            if step.get("uses", "").startswith("actions/checkout@"):
+                assert step["with"]["persist-credentials"] is False
+
+
+def test_boards_are_filled_in_a_chain() -> None:
+    jobs = read("boards.yml")["jobs"]
+    assert list(jobs) == ["gpu", "records", "boards", "site"]
+    assert [jobs[job].get("needs") for job in jobs] == [None, "gpu", "records", "boards"]
+    assert jobs["gpu"]["runs-on"] == "${{ vars.GPU_RUNNER }}"
+    assert [job for job in jobs if "permissions" in jobs[job]] == ["boards"]
+
+
+def commands(name: str) -> Iterator[list[str]]:
+    """Yield the words of each `srbench` command of a workflow's scripts."""
+    for step in steps(name):
+        script = step.get("run", "").replace("\\\n", " ")
+        for line in script.splitlines():
+            if found := re.search(r"(?:^|\s|/)srbench (?!\.)(.*)$", line.partition(" # ")[0]):
+                yield shlex.split(found[1].partition(" | ")[0].partition(";")[0])
+
+
+CALLS = [(name, words) for name in TEXTS for words in commands(name)]
+
+
+def test_workflows_call_all_commands_of_a_submission() -> None:
+    called = {tuple(words[:2]) for _, words in CALLS}
+    assert {("leaderboard", name) for name in ("build", "check", "gate", "index", "site", "submit")} <= called
+
+
+@pytest.mark.parametrize(("name", "words"), CALLS, ids=lambda value: value if isinstance(value, str) else value[1])
+def test_commands_and_options_exist(name: str, words: list[str]) -> None:
+    command: click.Command = typer.main.get_command(app)
+    path: list[str] = []
+    while children := getattr(command, "commands", None):
+        path.append(words[len(path)])
+        if path[-1] not in children and tuple(path) in PENDING:
+            pytest.skip(f"{' '.join(path)} is not there yet")
+        assert path[-1] in children, f"there is no srbench {' '.join(path)}"
+        command = children[path[-1]]
+    options = {text for parameter in command.params for text in (*parameter.opts, *parameter.secondary_opts)}
+    for word in words[len(path) :]:
+        if word.startswith("--"):
+            assert word.partition("=")[0] in options, f"srbench {' '.join(path)} has no {word}"
+
+
+def test_environments_of_tox_exist() -> None:
+    called = {name for text in TEXTS.values() for name in re.findall(r"tox run -e ([\w,-]+)", text)}
+    known = set(re.findall(r"^\[testenv:(\w+)\]", (ROOT / "tox.ini").read_text(), re.MULTILINE))
+    assert {one for names in called for one in names.split(",")} <= known
