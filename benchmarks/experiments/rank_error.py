@@ -165,7 +165,8 @@ def main() -> None:
     for distribution in DISTRIBUTIONS if options.only is None else (options.only,):
         for sizes in DATA_SETS:
             print("| " + " | ".join(row(distribution, sizes, options.models, options.trials)) + " |", flush=True)
-    print("\n" + seeds(options.models, options.trials))
+    if options.only is None:
+        print("\n" + seeds(options.models, options.trials))
 
 
 if __name__ == "__main__":

@@ -9,7 +9,17 @@ from functools import cached_property
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["ORIENTATIONS", "WINDOW", "Orientation", "Thumbnail", "anchors", "correlation", "luma", "window_hashes"]
+__all__ = [
+    "ORIENTATIONS",
+    "WINDOW",
+    "Orientation",
+    "Thumbnail",
+    "anchors",
+    "best_place",
+    "correlation",
+    "luma",
+    "window_hashes",
+]
 
 Image = npt.NDArray[np.uint8]
 Plane = npt.NDArray[np.float64]
@@ -52,7 +62,7 @@ ORIENTATIONS = tuple(Orientation(mirrored, turns) for mirrored in (False, True) 
 
 def luma(image: Image) -> Plane:
     """Return the luma of an RGB image, in 0..255."""
-    return image @ np.array([0.299, 0.587, 0.114])
+    return np.asarray(image @ np.array([0.299, 0.587, 0.114]))
 
 
 def correlation(first: Plane, second: Plane) -> float:

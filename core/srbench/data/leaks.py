@@ -153,6 +153,7 @@ class _Wanted:
     def __init__(self) -> None:
         self.images: list[Image] = []
         self.names: list[str] = []
+        self.index: dict[str, int] = {}
         self.thumbnails: list[Thumbnail] = []
         self.planes: list[dict[bool, Plane]] = []
         self.by_hash: dict[str, tuple[int, Orientation]] = {}
@@ -163,6 +164,7 @@ class _Wanted:
         index = len(self.images)
         self.images.append(image)
         self.names.append(pixels_sha256(image))
+        self.index[self.names[-1]] = index
         self.thumbnails.append(Thumbnail.of(image))
         plane = luma(image)
         self.planes.append({False: plane, True: plane[:, ::-1]})
@@ -194,7 +196,7 @@ class _Wanted:
             turned = self.turned(index, orientation)
             found[index] = Leak(self.names[index], name, "exact", 1.0, str(orientation), _whole(turned), _whole(image))
         for leak in (*self._parts(image, name), *self._near(image, name), *self._near_crops(image, name)):
-            found.setdefault(self.names.index(leak.test), leak)
+            found.setdefault(self.index[leak.test], leak)
         return list(found.values())
 
     def _parts(self, image: Image, name: str) -> list[Leak]:

@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import io
+import json
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
+from typer.testing import CliRunner, Result
 
+from srbench.cli.app import app
 from srbench.data.fingerprints import ORIENTATIONS, Thumbnail, anchors, best_place, window_hashes
 from srbench.data.folders import FolderDataset
 from srbench.data.leaks import Leak, find_leaks
+from srbench.errors import ConfigError, SRBenchError, StoreError
 from srbench.images.files import write_png
+from srbench.results.leak_records import LEAKS_FILE, read_leaks
 
 Pixels = np.ndarray
 Find = Callable[[dict[str, Pixels], dict[str, Pixels]], list[Leak]]
@@ -173,3 +178,56 @@ def test_a_hash_changes_little_with_brightness_and_contrast(pictures: list[Pixel
     bits = [Thumbnail.of(image).bits for image in (pictures[0], darker, pictures[1])]
     assert (bits[0] != bits[1]).sum() <= 4
     assert (bits[0] != bits[2]).sum() > 12
+
+
+class TestCommand:
+    @pytest.fixture
+    def sets(self, tmp_path: Path, pictures: list[Pixels], monkeypatch: pytest.MonkeyPatch) -> Path:
+        """Return a folder with a training set and two test sets; the first of these shares an image with it."""
+        monkeypatch.setenv("SRBENCH_CACHE", str(tmp_path / "cache"))
+        monkeypatch.chdir(tmp_path)
+        for name, images in (("train", (0, 1)), ("first", (1, 2)), ("second", (3,))):
+            for index in images:
+                write_png(pictures[index], tmp_path / name / f"{name}{index}.png")
+        (tmp_path / "results").mkdir()
+        return tmp_path
+
+    @staticmethod
+    def leaks(*arguments: str) -> Result:
+        result = CliRunner().invoke(app, ["data", "leaks", *arguments])
+        if isinstance(result.exception, SRBenchError):
+            raise result.exception
+        return result
+
+    def test_it_says_what_it_found_in_each_test_set(self, sets: Path) -> None:
+        done = self.leaks("train", "first", "second")
+        assert done.exit_code == 0
+        assert "1 of 2 images of first are in train (2 images), wholly or in part" in done.stdout
+        assert "0 of 1 images of second are in train" in done.stdout
+        result = json.loads(self.leaks("train", "first", "second", "--json", "-").stdout)
+        [first, second] = result["tests"]
+        assert (first["leaked_images"], second["leaked_images"]) == (1, 0)
+        assert [(leak["test"], leak["train"], leak["kind"]) for leak in first["leaks"]] == [
+            ("first1", "train1", "exact")
+        ]
+
+    def test_fail_gives_a_status(self, sets: Path) -> None:
+        assert self.leaks("train", "first", "--fail").exit_code == 1
+        assert self.leaks("train", "second", "--fail").exit_code == 0
+
+    def test_record_keeps_it_beside_results(self, sets: Path) -> None:
+        assert self.leaks("train", "first", "second", "--record", "results").exit_code == 0
+        content = {name: FolderDataset(sets / name).content_hash() for name in ("train", "first", "second")}
+        found = read_leaks(sets / "results")
+        assert {key: record.images for key, record in found.items()} == {
+            (content["train"], content["first"]): 1,
+            (content["train"], content["second"]): 0,
+        }
+
+    def test_wrong_places_are_refused_before_the_work(self, sets: Path) -> None:
+        with pytest.raises(ConfigError, match="is none"):
+            self.leaks("train", "first", "--record", "nowhere")
+        (sets / "results" / LEAKS_FILE).write_text("no JSON")
+        with pytest.raises(StoreError, match="remove it"):
+            self.leaks("train", "first", "--record", "results")
+        assert not (sets / "cache" / "leaks").exists()
