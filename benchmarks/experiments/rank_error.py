@@ -1,29 +1,34 @@
 """How often are models that are truly equal ranked apart, and how many of truly different ones are told apart?
 
-    python benchmarks/experiments/rank_error.py [--trials 2000] [--models 10]
+    python benchmarks/experiments/rank_error.py [--trials 2000] [--models 10] [--only skewed]
 
 For each number of images and each distribution, per-image values of equal models are drawn and ranked. `error` is the
 share of trials in which any two are separated: at most 5% is promised where differences are symmetric. `pairs` is the
 share of pairs told apart in the right order where true means are 0.25 standard deviations apart from one model to
-the next, and `wrong order` the share of those trials in which any pair is told apart in the wrong order. The columns
-`old` are those of what sr-bench did before: each model against its group's leader, each pair at 95% by itself. A
-quarter of the trials is used for all but `error`. `covered` is how often the 95% interval of one pair, by itself,
-contains the true difference. Prints a Markdown table; fixed seeds, so two runs print the same figures.
+the next, and `wrong order` the share of those trials in which any pair is told apart in the wrong order. `flips` is the
+same without the correction for skewness, and `by pairs` what sr-bench did before both: each model against its group's
+leader, each pair at 95% by itself. A twentieth of the trials is used for all but `error` and its `flips`, half of them
+for `covered`: how often the 95% interval of one pair, by itself, contains the true difference; `before` is the same
+without the correction. Prints a Markdown table; fixed seeds, so two runs print the same figures.
 """
 
 from __future__ import annotations
 
 import argparse
+from collections.abc import Iterator
+from contextlib import contextmanager
+from unittest.mock import patch
 
 import numpy as np
 from numpy.typing import NDArray
 
-from srbench.leaderboard import statistics
+from srbench.leaderboard import ranks, statistics
 from srbench.leaderboard.ranks import separated_pairs
 from srbench.leaderboard.statistics import NO_NOISE, mean_intervals, pooled_noise
 
 Array = NDArray[np.float64]
 STEP = 0.25
+EVERY = 20
 DATA_SETS = ((5,), (14,), (100,), (5, 14), (5, 14, 100))
 DISTRIBUTIONS = ("normal", "heavy-tailed", "skewed", "common skewed", "opposite skewed")
 
@@ -63,12 +68,32 @@ def old_ranks(parts: list[Array]) -> NDArray[np.int_]:
     return ranks
 
 
-def new_order(parts: list[Array]) -> NDArray[np.bool_]:
-    """Return for each ordered pair whether the first is separated from the second and better."""
+@contextmanager
+def uncorrected() -> Iterator[None]:
+    """Take the corrections for skewness out."""
+    zero = np.zeros_like
+    with (
+        patch.object(ranks, "raised", lambda critical, skewness, share: np.full(np.shape(skewness), critical)),
+        patch.object(statistics, "interval_shift", lambda skewness, quantile, share: zero(skewness)),
+    ):
+        yield
+
+
+def new_order(parts: list[Array]) -> tuple[NDArray[np.bool_], float]:
+    """Return for each ordered pair whether the first is told apart and better, and the critical value."""
     models = len(parts[0])
     means = np.mean([part.mean(axis=1) for part in parts], axis=0)
-    separated, _ = separated_pairs(parts, [NO_NOISE] * models, np.ones(models, dtype=int))
-    return separated & (means[:, None] > means)
+    separated, critical = separated_pairs(parts, [NO_NOISE] * models, np.ones(models, dtype=int))
+    return separated & (means[:, None] > means), critical
+
+
+def largest_statistic(parts: list[Array]) -> float:
+    """Return the largest statistic of all pairs."""
+    weights = np.concatenate([np.full(part.shape[1], 1 / (part.shape[1] * len(parts))) for part in parts])
+    values = np.concatenate(parts, axis=1) * weights
+    differences = values[:, None] - values
+    sizes = np.sqrt((differences**2).sum(axis=2)) + np.eye(len(values))
+    return float((np.abs(differences.sum(axis=2)) / sizes).max())
 
 
 def row(distribution: str, sizes: tuple[int, ...], models: int, trials: int) -> list[str]:
@@ -76,25 +101,31 @@ def row(distribution: str, sizes: tuple[int, ...], models: int, trials: int) -> 
     rng = np.random.default_rng(1)
     pairs = models * (models - 1) / 2
     better = np.triu(np.ones((models, models), dtype=bool), 1).T  # the later a model, the better in truth
-    error = {"new": 0, "old": 0}
-    power = {"new": 0.0, "old": 0.0}
-    wrong = {"new": 0, "old": 0}
+    error = dict.fromkeys(("new", "flips", "old"), 0)
+    power = dict.fromkeys(error, 0.0)
+    wrong = dict.fromkeys(error, 0)
     for trial in range(trials):
         parts = [draw(distribution, models, size, rng) for size in sizes]
-        error["new"] += new_order(parts).any()
-        if trial % 4 == 0:
+        order, critical = new_order(parts)
+        error["new"] += order.any()
+        error["flips"] += largest_statistic(parts) >= critical * (1 - 1e-9)
+        if trial % EVERY == 0:
             error["old"] += len(set(old_ranks(parts))) > 1
             parts = [part + STEP * np.arange(models)[:, None] for part in parts]
-            order, ranks = new_order(parts), old_ranks(parts)
-            apart = ranks[:, None] < ranks
-            power["new"] += (order & better).sum() / pairs
-            power["old"] += (apart & better).sum() / pairs
-            wrong["new"] += (order & ~better).any()
-            wrong["old"] += (apart & ~better).any()
-    quarter = len(range(0, trials, 4))
-    figures = [error["new"] / trials, error["old"] / quarter]
-    figures += [power["new"] / quarter, power["old"] / quarter, wrong["new"] / quarter, wrong["old"] / quarter]
-    figures.append(coverage(distribution, sizes, trials))
+            found = {"new": new_order(parts)[0]}
+            with uncorrected():
+                found["flips"] = new_order(parts)[0]
+            place = old_ranks(parts)
+            found["old"] = place[:, None] < place
+            for name, apart in found.items():
+                power[name] += (apart & better).sum() / pairs
+                wrong[name] += (apart & ~better).any()
+    some = len(range(0, trials, EVERY))
+    figures = [error["new"] / trials, error["flips"] / trials, error["old"] / some]
+    figures += [value / some for value in (*power.values(), *wrong.values())]
+    figures.append(coverage(distribution, sizes, max(trials // 2, 1)))
+    with uncorrected():
+        figures.append(coverage(distribution, sizes, max(trials // 2, 1)))
     return [distribution, " + ".join(map(str, sizes)), *(f"{100 * figure:.1f}%" for figure in figures)]
 
 
@@ -126,13 +157,16 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0])
     parser.add_argument("--trials", type=int, default=2000)
     parser.add_argument("--models", type=int, default=10)
+    parser.add_argument("--only", choices=DISTRIBUTIONS)
     options = parser.parse_args()
-    titles = ["values", "images", "error", "old", "pairs", "old", "wrong order", "old", "covered"]
+    several = [f"{name}{of}" for name in ("error", "pairs", "wrong order") for of in ("", ", flips", ", by pairs")]
+    titles = ["values", "images", *several, "covered", "before"]
     print("| " + " | ".join(titles) + " |\n|---|---|" + "---:|" * (len(titles) - 2), flush=True)
-    for distribution in DISTRIBUTIONS:
+    for distribution in DISTRIBUTIONS if options.only is None else (options.only,):
         for sizes in DATA_SETS:
             print("| " + " | ".join(row(distribution, sizes, options.models, options.trials)) + " |", flush=True)
-    print("\n" + seeds(options.models, options.trials))
+    if options.only is None:
+        print("\n" + seeds(options.models, options.trials))
 
 
 if __name__ == "__main__":

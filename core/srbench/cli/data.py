@@ -1,4 +1,4 @@
-"""`srbench data`: list, download, verify and describe data sets."""
+"""`srbench data`: list, download, verify, describe and compare data sets."""
 
 from __future__ import annotations
 
@@ -6,9 +6,12 @@ from typing import Annotated
 
 import typer
 
+from srbench.cli.data_leaks import leaks
+
 __all__ = ["app"]
 
-app = typer.Typer(name="data", help="List, download, verify and describe data sets.", no_args_is_help=True)
+app = typer.Typer(name="data", help="List, download, verify, describe and compare data sets.", no_args_is_help=True)
+app.command("leaks")(leaks)
 
 Json = Annotated[
     str | None, typer.Option(metavar="FILE|-", help="Write the result as JSON to a file, or to standard output: -.")

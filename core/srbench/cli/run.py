@@ -78,6 +78,10 @@ def run(
             "--retrain", help="With --adopt: repeat trainings whose weights or traces are not there, to compare."
         ),
     ] = False,
+    keep_images: Annotated[
+        bool,
+        typer.Option("--keep-images", help="Keep whole SR images of what is measured now, in DIR/sr_images."),
+    ] = False,
     page: Annotated[bool, typer.Option("--page/--no-page", help="Build the leaderboard page at the end.")] = True,
     json_file: Annotated[
         str | None,
@@ -118,6 +122,8 @@ def run(
     chosen = [name.strip() for name in datasets.split(",") if name.strip()] if datasets is not None else None
     if retrain and not adopt:
         raise ConfigError("--retrain compares repeated trainings with those of a run; give --adopt too")
+    if keep_images and adopt:
+        raise ConfigError("--adopt measures again without keeping images; leave out --keep-images")
     if adopt:
         _adopt(loaded, out, models, chosen, retrain, device, page, json_file)
         return
@@ -131,6 +137,7 @@ def run(
             device=device,
             threads=threads,
             jobs=jobs,
+            keep_images=keep_images,
             observer=observer,
         )
     pages = _build_page(report) if page and not dry_run and (report.done or _no_page(report)) else None

@@ -17,7 +17,7 @@ from srbench.metrics.psnr import PSNR
 from srbench.metrics.ssim import SSIM
 from srbench.protocols import Protocol
 
-__all__ = ["Cost", "Costs", "measure_costs"]
+__all__ = ["Cost", "Costs", "measure_costs", "variants"]
 
 Image = npt.NDArray[np.uint8]
 
@@ -80,7 +80,7 @@ def measure_costs(protocol: Protocol, scale: int = 2) -> Costs:
     hrs = [dataset.hr(image) for image in dataset.image_names()]
     psnr, ssim = _mean_scores(protocol, hrs, scale)
     choices = []
-    for setting, instead, other in _variants(protocol, scale):
+    for setting, instead, other in variants(protocol, scale):
         other_psnr, other_ssim = _mean_scores(other, hrs, scale)
         chosen = _words(protocol, setting, scale)
         choices.append(Cost(setting, chosen, instead, other_psnr - psnr, other_ssim - ssim))
@@ -98,7 +98,7 @@ def _mean_scores(protocol: Protocol, hrs: list[Image], scale: int) -> tuple[floa
     return float(means[0]), float(means[1])
 
 
-def _variants(protocol: Protocol, scale: int) -> Iterator[tuple[str, str, Protocol]]:
+def variants(protocol: Protocol, scale: int) -> Iterator[tuple[str, str, Protocol]]:
     """Yield the setting, the other choice in words, and the protocol with that choice alone changed.
 
     What contradicts the protocol's other choices is left out.

@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 import re
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,6 +22,7 @@ from srbench.leaderboard.reported_rows import ReportedTable, reported_tables
 from srbench.leaderboard.short_names import STYLES, Style, short_names, style
 from srbench.leaderboard.statistics import Interval, mean_intervals
 from srbench.leaderboard.tiers import by_mean, ranked_group
+from srbench.results.leak_records import LeakRecord, read_leaks
 from srbench.results.records import Record, RunInfo
 from srbench.results.store import Cell, RunStore, examine
 
@@ -104,7 +105,18 @@ def read_results(run_dir: str | Path) -> Results:
     info = store.info()
     order = _suite_datasets(info)
     boards = [_board(*key, good[key], failures, order) for key in sorted(good)]
+    _mark_leaks(boards, read_leaks(run_dir))
     return Results(info, boards, sorted(failures, key=lambda failure: (failure.cell, failure.dataset)))
+
+
+def _mark_leaks(boards: Iterable[Board], leaks: Mapping[tuple[str, str], LeakRecord]) -> None:
+    """Note on each entry which of its test images are known to be in its training data."""
+    for board in boards:
+        for entry in board.entries:
+            for label, record in entry.records.items():
+                known = leaks.get((record.training.data_hash, record.dataset_hash)) if record.training else None
+                if known is not None and known.leaks:
+                    entry.leaks[label] = known
 
 
 def _suite_datasets(info: RunInfo | None) -> list[str]:

@@ -12,6 +12,7 @@ from srbench.leaderboard.ranks import Standing
 from srbench.leaderboard.reported_rows import TITLE
 from srbench.leaderboard.short_names import Style
 from srbench.leaderboard.statistics import Interval
+from srbench.results.leak_records import LeakRecord
 from srbench.results.records import Record
 
 __all__ = ["TIERS", "Board", "DatasetInfo", "Entry", "Group", "Resolution", "Value"]
@@ -46,6 +47,7 @@ class Entry:
         images: Data set -> values per image, averaged over the seeds.
         records: Data set -> record; of several seeds their common one.
         trainings: Data set and metric -> the mean over the images, for each seed.
+        leaks: Data set -> what is known of its images in the data that the model was trained on, if any are.
     """
 
     record: Record
@@ -55,6 +57,7 @@ class Entry:
     directories: dict[str, Path] = field(default_factory=dict)
     values: dict[tuple[str, str], Value] = field(default_factory=dict)
     trainings: dict[tuple[str, str], list[float]] = field(default_factory=dict)
+    leaks: dict[str, LeakRecord] = field(default_factory=dict)
     standing: Standing | None = None
     overall: float = math.nan
 

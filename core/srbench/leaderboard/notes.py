@@ -3,11 +3,30 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 
-from srbench.leaderboard.entries import Group, Resolution
+from srbench.leaderboard.entries import Entry, Group, Resolution
 from srbench.leaderboard.short_names import Style
 
-__all__ = ["rank_note", "resolution_notes"]
+__all__ = ["LEAK_MARK", "leak_note", "marked_label", "rank_note", "resolution_notes"]
+
+LEAK_MARK = "\N{DAGGER}"
+
+
+def marked_label(entry: Entry) -> str:
+    """Return a model's name, with a mark where it was trained on images that it is measured on."""
+    return f"{entry.label} {LEAK_MARK}" if entry.leaks else entry.label
+
+
+def leak_note(entries: Iterable[Entry]) -> str:
+    """Say which test images the marked models were trained on; empty where none is marked."""
+    found = {(leak.train, leak.test): leak for entry in entries for leak in entry.leaks.values()}
+    if not found:
+        return ""
+    listed = "; ".join(
+        f"{leak.images} of {leak.test_images} images of {leak.test} in {leak.train}" for leak in found.values()
+    )
+    return f"{LEAK_MARK} Trained on images that it is measured on, wholly or in part: {listed}."
 
 
 def rank_note(group: Group) -> str:

@@ -2,7 +2,8 @@
 
 All pairs of a tier are tested together. Under the hypothesis that two models are equal, the difference of their values
 on an image is as likely to have one sign as the other; flipping the signs of whole images, for all models at once,
-shows how large the largest statistic of any pair becomes by chance alone. Only pairs beyond 95% of that are separated.
+shows how large the largest statistic of any pair becomes by chance alone. Only pairs beyond 95% of that are separated,
+and where a pair's differences are skewed and their mean is on the other side of zero, it must be further out.
 """
 
 from __future__ import annotations
@@ -14,11 +15,11 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
+from srbench.leaderboard.skewness import ZERO, mean_skewness, raised, weight_share
 from srbench.leaderboard.statistics import (
     FEW_IMAGES,
     LEVEL,
     NO_NOISE,
-    ZERO,
     Array,
     Interval,
     Scores,
@@ -69,10 +70,12 @@ class Ranking:
         standings: By model.
         critical: What the statistic of a pair must reach to be separated in the first step; infinite where the images
             are too few for any.
+        separated: The pairs of models that are separated, the better one first.
     """
 
     standings: dict[str, Standing]
     critical: float
+    separated: frozenset[tuple[str, str]] = frozenset()
 
 
 def rank_models(
@@ -91,7 +94,9 @@ def rank_models(
     with a fixed seed for images in an order that depends on their values only.
 
     If the differences of truly equal models are symmetric about zero, the probability that any of them are separated is
-    at most 5%, however many models there are and whatever the images are.
+    at most 5%, however many models there are and whatever the images are. Skewed differences would raise it, because a
+    mean of right-skewed values comes out too small more often than too large: a pair whose mean has the sign opposite
+    to its skewness must reach `skewness.raised`.
 
     Args:
         scores: Per model, one array of finite per-image values for each data set, images in the same order.
@@ -132,7 +137,8 @@ def rank_models(
         )
         for index in order
     }
-    return Ranking(standings, critical)
+    pairs = frozenset((names[one], names[other]) for one, other in np.argwhere(better))
+    return Ranking(standings, critical, pairs)
 
 
 def resolution(
@@ -143,8 +149,8 @@ def resolution(
 ) -> Array:
     """Return for each pair of models the difference of means at which it would just be separated, in ascending order.
 
-    It is the difference that brings a pair's statistic to `critical`, that of `Ranking`, given the pair's own variation
-    from image to image; infinite where none does.
+    It is the difference that brings a pair's statistic to `critical`, that of `Ranking`, or to more where it is skewed
+    against its mean, given the pair's own variation from image to image; infinite where none does.
     """
     names = sorted(scores)
     first, second = np.triu_indices(len(names), 1)
@@ -157,9 +163,11 @@ def resolution(
         variance += np.concatenate(rows) / part.shape[1] / len(parts) ** 2
     seeds = np.array([(noise or {}).get(name, NO_NOISE).spread / (trainings or {}).get(name, 1) for name in names])
     variance += seeds[first] + seeds[second]
-    share = sum(1 / part.shape[1] for part in parts) / len(parts) ** 2
-    left = 1 - critical**2 * share
-    return np.sort(critical * np.sqrt(variance / left)) if left > ZERO else np.full(len(first), np.inf)
+    share = weight_share([part.shape[1] for part in parts])
+    if critical**2 * share >= 1 - ZERO:
+        return np.full(len(first), np.inf)
+    own = raised(critical, _skewness_against_mean(parts, seeds)[first, second], share)
+    return np.sort(own * np.sqrt(variance / np.maximum(1 - own**2 * share, ZERO)))
 
 
 def _parts(scores: Scores) -> range:
@@ -197,15 +205,17 @@ def separated_pairs(
     waiting = np.triu(squares > 0, 1)
     flips = _Flips(parts, noises, counts)
     observed = flips.observed(squares)
+    against = _skewness_against_mean(parts, flips.spread)
     critical = np.inf
     while waiting.any():
         largest = np.sort(flips.largest(waiting, squares))
         # The share of flips that reach an observed value; sums that are equal on paper must count as equal.
         reached = len(largest) - np.searchsorted(largest, observed * (1 - ZERO), side="left")
+        needed = float(largest[-int((1 - LEVEL) * len(largest))])
         new = waiting & (reached <= (1 - LEVEL) * len(largest))
+        new &= (against == 0) | (observed >= raised(needed, against, flips.share) * (1 - ZERO))
         if np.isinf(critical):
-            allowed = int((1 - LEVEL) * len(largest))
-            critical = float(largest[-allowed])
+            critical = needed
         if not new.any():
             break
         separated |= new
@@ -223,6 +233,24 @@ def _squares(parts: Sequence[Array]) -> Array:
         equal = np.all([np.abs(part).max(axis=1) <= ZERO for part in differences], axis=0)
         squares[row, row + 1 :] = np.where(equal, 0.0, size)
     return squares + squares.T
+
+
+def _skewness_against_mean(parts: Sequence[Array], spread: Array) -> Array:
+    """Return for each pair how skewed its mean difference is, zero where it has the sign of the skewness.
+
+    Args:
+        parts: Per data set, values of shape (models, images).
+        spread: Per model, the variance of its mean that training adds.
+    """
+    models = len(parts[0])
+    means = np.mean([part.mean(axis=1) for part in parts], axis=0)
+    against = np.zeros((models, models))
+    for row in range(models - 1):
+        differences = [part[row + 1 :] - part[row] for part in parts]
+        skewness = mean_skewness(differences, spread[row + 1 :] + spread[row])
+        opposite = skewness * (means[row + 1 :] - means[row]) < 0
+        against[row, row + 1 :] = np.where(opposite, np.abs(skewness), 0.0)
+    return against + against.T
 
 
 class _Flips:

@@ -14,6 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
+from srbench.leaderboard.skewness import ZERO, interval_shift, mean_skewness, weight_share
+
 __all__ = [
     "FEW_IMAGES",
     "LEVEL",
@@ -34,8 +36,6 @@ ROWS = 256  # whose resamples are held at a time
 # With n images the resampled means lie between the smallest and the largest value; that range misses the median with
 # probability 2 * 0.5**n, which is below 5% only from n = 6 on.
 FEW_IMAGES = 6
-# Differences of two sums that are equal on paper differ by rounding: far below anything that PSNR or SSIM can mean.
-ZERO = 1e-9
 
 Array = NDArray[np.float64]
 Scores = Mapping[str, Sequence[Array]]
@@ -141,8 +141,9 @@ def mean_intervals(samples: Sequence[Array]) -> list[Interval]:
 
     The mean is the mean of the data sets' means. The percentile interval is expanded for small samples (T. Hesterberg,
     "What Teachers Should Know About the Bootstrap", 2015, "expanded percentile interval"): the level is that of a
-    t interval, with Welch and Satterthwaite's degrees of freedom where there are several data sets. All rows use the
-    same resamples, so an interval does not depend on which other rows were asked for.
+    t interval, with Welch and Satterthwaite's degrees of freedom where there are several data sets. Where values are
+    skewed, the end on the side of the long tail is moved outwards, by what skewness adds to the normal quantile. All
+    rows use the same resamples, so an interval does not depend on which other rows were asked for.
 
     Args:
         samples: per data set, values of shape (rows, images); rows are models or pairs of models.
@@ -155,15 +156,26 @@ def mean_intervals(samples: Sequence[Array]) -> list[Interval]:
     # PSNR is infinite where SR equals HR: such a mean has no interval.
     samples = [np.where(finite[:, None], sample, 0.0) for sample in samples]
     shares = _resamples(tuple(sample.shape[-1] for sample in samples), RESAMPLES)
+    skewness = mean_skewness(samples)
+    share = weight_share([sample.shape[1] for sample in samples])
+    outwards = interval_shift(skewness, float(stats.norm.ppf((1 + LEVEL) / 2)), share) * _standard_errors(samples)
+    below, above = np.where(skewness < 0, outwards, 0.0), np.where(skewness > 0, outwards, 0.0)
     intervals = []
     for start in range(0, rows, ROWS):
         several = [sample[start : start + ROWS] for sample in samples]
         resampled = np.mean([sample @ share for sample, share in zip(several, shares, strict=True)], axis=0)
         tails = [_tail([sample[row] for sample in several]) for row in range(len(resampled))]
         for row, tail in enumerate(tails):
-            low, high = np.quantile(resampled[row], [tail, 1 - tail]) if finite[start + row] else (np.nan, np.nan)
-            intervals.append(Interval(float(mean[start + row]), float(low), float(high)))
+            at = start + row
+            low, high = np.quantile(resampled[row], [tail, 1 - tail]) if finite[at] else (np.nan, np.nan)
+            intervals.append(Interval(float(mean[at]), float(low - below[at]), float(high + above[at])))
     return intervals
+
+
+def _standard_errors(samples: Sequence[Array]) -> Array:
+    """Return the standard errors of the means over images and data sets, of shape (rows,)."""
+    variances = [sample.var(axis=1, ddof=1) / sample.shape[1] for sample in samples]
+    return np.asarray(np.sqrt(sum(variances)) / len(samples))
 
 
 @lru_cache(maxsize=8)

@@ -9,7 +9,7 @@ import pandas as pd
 
 from srbench.leaderboard.boards import Board, Entry, Results
 from srbench.leaderboard.costs import has_costs, shown_cost
-from srbench.leaderboard.notes import rank_note, resolution_notes
+from srbench.leaderboard.notes import leak_note, marked_label, rank_note, resolution_notes
 from srbench.leaderboard.reported_rows import TITLE, ReportedTable
 from srbench.leaderboard.statistics import Interval
 from srbench.results.reported import ReportedFigure
@@ -50,6 +50,7 @@ def figures(results: Results) -> pd.DataFrame:
         "params_deployed",
         "params_stored",
         "iterations",
+        *(["test_images_in_training"] if "test_images_in_training" in everything else []),
     ]
     for name in [*counts, "checks_passed", "checks_run"]:
         # Integers stay integers beside missing values.
@@ -122,6 +123,7 @@ def _figure_row(board: Board, section: str, entry: Entry, label: str) -> dict[st
         "iterations": training.iterations if training else None,
         "seeds": " ".join(map(str, training.seeds)) if training else None,
         "training_data": training.data if training else None,
+        **({"test_images_in_training": entry.leaks[label].images} if label in entry.leaks else {}),
         "weights_sha256": record.weights_sha256,
         "dataset_hash": record.dataset_hash,
         "protocol_digest": record.protocol_digest,
@@ -227,7 +229,12 @@ def markdown_text(results: Results) -> str:
         lines += [f"## x{board.scale}, protocol {_cell(board.protocol)}", ""]
         for group in board.groups:
             lines += [f"### {group.title}", "", *_markdown_table(board, group.entries), ""]
-            for note in (rank_note(group), *resolution_notes(group, board.first), group.seed_note):
+            for note in (
+                rank_note(group),
+                *resolution_notes(group, board.first),
+                group.seed_note,
+                leak_note(group.entries),
+            ):
                 lines += [_cell(note), ""] if note else []
         if board.baselines:
             lines += ["### Without parameters", "", *_markdown_table(board, board.baselines), ""]
@@ -278,7 +285,7 @@ def _markdown_table(board: Board, entries: list[Entry]) -> list[str]:
     ]
     for entry in entries:
         cells = ["–" if entry.rank is None else str(entry.rank)]
-        cells += ["–" if entry.standing is None else entry.standing.interval, _cell(entry.label)]
+        cells += ["–" if entry.standing is None else entry.standing.interval, _cell(marked_label(entry))]
         if means:
             cells.append("–" if math.isnan(entry.overall) else f"{entry.overall:.{first.fine}f}")
         unique, deployed = entry.record.params_unique, entry.record.params_deployed

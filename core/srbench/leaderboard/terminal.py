@@ -11,7 +11,7 @@ from rich.text import Text
 
 from srbench.leaderboard.boards import Board, Entry, Group, Results
 from srbench.leaderboard.costs import has_costs, shown_cost
-from srbench.leaderboard.notes import rank_note, resolution_notes
+from srbench.leaderboard.notes import leak_note, marked_label, rank_note, resolution_notes
 from srbench.untrusted import escaped
 
 __all__ = ["print_results"]
@@ -28,7 +28,12 @@ def print_results(results: Results, console: Console | None = None) -> None:
         wide = console.width >= 78 + 14 * len(board.datasets) * len(board.metrics)
         for group in board.groups or [Group("baseline", "Without parameters", [])]:
             console.print(_table(board, group, wide=wide))
-            for note in (rank_note(group), *resolution_notes(group, board.first), group.seed_note):
+            for note in (
+                rank_note(group),
+                *resolution_notes(group, board.first),
+                group.seed_note,
+                leak_note(group.entries),
+            ):
                 if note:
                     console.print(_text(note, style="dim"))
     for reported in results.reported:
@@ -72,7 +77,7 @@ def _table(board: Board, group: Group, *, wide: bool) -> Table:
 
 def _cells(board: Board, entry: Entry, *, wide: bool) -> list[str]:
     cells = ["–" if entry.rank is None else str(entry.rank)]
-    cells += ["–" if entry.standing is None else entry.standing.interval, entry.label]
+    cells += ["–" if entry.standing is None else entry.standing.interval, marked_label(entry)]
     cells.append("–" if entry.record.params_unique is None else f"{entry.record.params_unique:,}")
     first = board.first
     if wide and has_costs([board]):

@@ -26,7 +26,10 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from srbench.models.backbone import Backbone
+    from srbench.protocols import Protocol
     from srbench.training.train import TrainResult
+
+    Collector = Callable[[Protocol, str, NDArray[np.uint8], NDArray[np.uint8]], None]
 
 __all__ = ["DiskFull", "Finished", "Job", "Progress", "perform"]
 
@@ -41,6 +44,7 @@ class Job:
         device: `cpu`, `cuda` or `cuda:N`.
         train_threads: CPU threads of a training.
         threads: CPU threads of an evaluation.
+        images_path: Where whole SR images are kept, in a folder for each cell; None: they are not.
     """
 
     model: ModelPlan
@@ -48,6 +52,7 @@ class Job:
     device: str = "cpu"
     train_threads: int = 1
     threads: int = 1
+    images_path: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -230,6 +235,22 @@ def _sharing_outputs(cells: Sequence[CellPlan]) -> list[CellPlan]:
     return [cell for cell in cells if needs(cell) == needs(cells[0])]
 
 
+def _collector(cells: Sequence[CellPlan], crops: PageCrops | None, images_path: Path | None) -> Collector | None:
+    """Return what takes the SR images of some cells: page crops, files of whole images, both, or None."""
+    if images_path is None:
+        return crops
+    from srbench.images.files import write_png
+
+    folders = {cell.protocol.name: images_path / cell.directory for cell in cells}
+
+    def keep(protocol: Protocol, image: str, sr: NDArray[np.uint8], hr: NDArray[np.uint8]) -> None:
+        write_png(sr, folders[protocol.name] / f"{image}.png")
+        if crops is not None:
+            crops(protocol, image, sr, hr)
+
+    return keep
+
+
 def _evaluate(job: Job, cells: Sequence[CellPlan], state: _State, emit: Emit) -> list[Finished]:
     """Measure cells that differ in the protocol only, with one pass of the network."""
     from srbench.data.datasets import open_dataset
@@ -258,7 +279,7 @@ def _evaluate(job: Job, cells: Sequence[CellPlan], state: _State, emit: Emit) ->
             device=job.device,
             threads=job.threads,
             progress=lambda _, done, total: emit(Progress("evaluate", done, total, label)),
-            collect=crops,
+            collect=_collector(cells, crops, job.images_path),
             inference=cells[0].inference,
         )
     seconds = round(time.perf_counter() - started, 3)

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from srbench import __version__
 from srbench.errors import SRBenchError, StoreError
 from srbench.evaluation.options import InferenceOptions
+from srbench.evaluation.stored_images import SR_IMAGES
 from srbench.machine import check_device, check_threads, usable_cores
 from srbench.protocols import Protocol as Settings
 from srbench.protocols import get_protocol
@@ -103,6 +104,7 @@ def run(
     device: str = "cpu",
     threads: int | None = None,
     jobs: int | None = None,
+    keep_images: bool = False,
     observer: Observer | None = None,
 ) -> RunReport:
     """Do what a suite asks for and is not done yet.
@@ -118,6 +120,7 @@ def run(
             fastest so and a result must not depend on the machine; for an evaluation, this machine's cores shared by
             the jobs.
         jobs: Models done at a time. If not given, as many as need training, at most one per core; one on a GPU.
+        keep_images: Keep whole SR images of what is measured, as `sr_images/CELL/IMAGE.png` in the run's folder.
         observer: Receives the progress.
 
     Raises:
@@ -142,7 +145,7 @@ def run(
         report = RunReport(plan, store.path, _finished_before(plan, todo), tuple(todo))
         _forget_superseded(plan, store)
         if todo:
-            _do(report, store, observer, device, threads, jobs)
+            _do(report, store, observer, device, threads, jobs, keep_images)
     return report
 
 
@@ -236,7 +239,13 @@ def _check_memory(model: ModelPlan, network: Backbone, scale: int, device: str) 
 
 
 def _do(
-    report: RunReport, store: RunStore, observer: Observer, device: str, threads: int | None, jobs: int | None
+    report: RunReport,
+    store: RunStore,
+    observer: Observer,
+    device: str,
+    threads: int | None,
+    jobs: int | None,
+    keep_images: bool,
 ) -> None:
     todo = report.todo
     cores = usable_cores()
@@ -249,6 +258,7 @@ def _do(
             device=device,
             train_threads=threads or 1,
             threads=threads or max(1, cores // workers),
+            images_path=store.path / SR_IMAGES if keep_images else None,
         )
         for model in todo
     ]

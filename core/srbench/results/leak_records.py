@@ -1,0 +1,111 @@
+"""What is known of test images in training sets, kept beside results so that tables can mark the rows concerned."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from srbench.errors import StoreError
+from srbench.storage import write_atomic
+from srbench.untrusted import parse_json, read_text
+from srbench.validation import problems_in
+
+__all__ = ["LEAKS_FILE", "LeakRecord", "LeakedImage", "read_leaks", "record_leaks"]
+
+LEAKS_FILE = "leaks.json"
+
+Box = tuple[int, int, int, int]
+
+
+class _Schema(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class LeakedImage(_Schema):
+    """Name a test image that is in a training set; `srbench.data.leaks.Leak` explains the fields."""
+
+    test: str
+    train: str
+    kind: Literal["exact", "near", "crop", "near crop"]
+    score: float
+    orientation: str = ""
+    test_box: Box
+    train_box: Box
+
+
+class LeakRecord(_Schema):
+    """Say what a comparison of a training set with a test set found.
+
+    Attributes:
+        train: Name of the training set; `train_hash` is its content hash, as `Training.data_hash` of a record.
+        test: Name of the test set; `test_hash` is its content hash, as `dataset_hash` of a record.
+        train_images: How many images it has.
+        test_images: How many images it has.
+        leaks: The test images that were found; none if the sets share nothing.
+        srbench: The version that compared them.
+        date: ISO 8601, UTC.
+    """
+
+    train: str
+    train_hash: str
+    train_images: int = Field(ge=0)
+    test: str
+    test_hash: str
+    test_images: int = Field(ge=0)
+    leaks: list[LeakedImage]
+    srbench: str
+    date: str
+
+    @property
+    def images(self) -> int:
+        """Return how many test images are in the training set, wholly or in part."""
+        return len({leak.test for leak in self.leaks})
+
+
+class _File(_Schema):
+    schema_version: Literal[1] = 1
+    pairs: list[LeakRecord] = []
+
+
+def read_leaks(results_dir: str | Path) -> dict[tuple[str, str], LeakRecord]:
+    """Return what is recorded in a results folder, by the content hashes of training and test set.
+
+    Raises:
+        StoreError: Its `leaks.json` cannot be read.
+    """
+    path = Path(results_dir) / LEAKS_FILE
+    if not path.exists():
+        return {}
+    try:
+        content = _File.model_validate(parse_json(read_text(path, what="record of leaks", error=StoreError)))
+    except ValidationError as error:
+        raise _damaged(path, problems_in(error)[0].sentence()) from error
+    except ValueError as error:
+        raise _damaged(path, str(error)) from error
+    return {(pair.train_hash, pair.test_hash): pair for pair in content.pairs}
+
+
+def record_leaks(results_dir: str | Path, record: LeakRecord) -> Path:
+    """Add what a comparison found to a results folder, in place of an earlier one of the same images.
+
+    Raises:
+        StoreError: The folder is not there or may not be written to, or its `leaks.json` cannot be read.
+    """
+    folder = Path(results_dir)
+    if not folder.is_dir():
+        raise StoreError(f"'{folder}' is not a folder; give a run's, or the results of a committed leaderboard")
+    pairs = {**read_leaks(folder), (record.train_hash, record.test_hash): record}
+    content = _File(pairs=sorted(pairs.values(), key=lambda pair: (pair.train, pair.test, pair.train_hash)))
+    path = folder / LEAKS_FILE
+    write_atomic(path, (json.dumps(content.model_dump(), indent=2, sort_keys=True, allow_nan=False) + "\n").encode())
+    return path
+
+
+def _damaged(path: Path, reason: str) -> StoreError:
+    return StoreError(
+        f"'{path}' is not a record of leaks that this version reads ({reason}); remove it and run `srbench data leaks "
+        "TRAIN TEST --record` again"
+    )
