@@ -16,6 +16,7 @@ from srbench.cli.cost import cost
 from srbench.cli.eval import evaluate_command
 from srbench.cli.explain import explain
 from srbench.cli.export import export
+from srbench.cli.replay import replay_command
 from srbench.cli.train import train
 from srbench.errors import ConfigError
 
@@ -72,6 +73,7 @@ app.command("eval")(evaluate_command)
 app.command("cost")(cost)
 app.command("audit")(audit)
 app.command("compare")(compare)
+app.command("replay")(replay_command)
 app.command("list")(list_command.list_)
 app.command("explain")(explain)
 app.command("export")(export)
