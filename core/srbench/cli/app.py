@@ -10,6 +10,7 @@ import typer
 from srbench.cli import cache, data, figure, leaderboard, plugins, run
 from srbench.cli import list as list_command
 from srbench.cli.audit import audit
+from srbench.cli.check import check
 from srbench.cli.compare import compare
 from srbench.cli.contributed import CommandGroup
 from srbench.cli.cost import cost
@@ -79,6 +80,7 @@ app.command("explain")(explain)
 app.command("export")(export)
 app.add_typer(data.app, name="data")
 app.add_typer(cache.app, name="cache")
+leaderboard.app.command("check")(check)
 app.add_typer(leaderboard.app, name="leaderboard")
 app.add_typer(figure.app, name="figure")
 app.add_typer(plugins.app, name="plugins")
