@@ -106,6 +106,8 @@ def check_suite(board: Board) -> CheckResult:
                 result.notes.append(f"the suite has {key} that the board was not asked for: {_joined(missing)}")
             if more:
                 result.notes.append(f"{key} beside the suite's: {_joined(more)}")
+        elif key == "train" and key in stored and _without_data(stored[key]) == _without_data(wanted.get(key)):
+            result.notes.append(f"trained on '{stored[key].get('data')}', where the suite names other images")
         else:
             result.wrong("", f"its {key} is {_joined(has)}, and that of the suite {_joined(asked)}")
     result.checked += 1
@@ -167,6 +169,10 @@ def _name_of(source: str, known: set[str]) -> str:
 def _said(place: Place) -> str:
     model, scale, dataset, protocol = place
     return f"'{model}' x{scale} on {dataset}, {protocol},"
+
+
+def _without_data(train: Any) -> Any:
+    return {key: value for key, value in train.items() if key != "data"} if isinstance(train, dict) else train
 
 
 def _listed(value: Any) -> list[Any]:

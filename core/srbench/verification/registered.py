@@ -157,10 +157,8 @@ def check_protocol(board: Board) -> CheckResult:
             result.wrong(one.name, f"it calls '{options.label(protocol.name)}' '{record.protocol}'")
         digest = options.digest(protocol.digest)
         if record.protocol_digest != digest:
-            result.wrong(
-                one.name,
-                f"its protocol's digest is {record.protocol_digest[:12]}..., that of '{record.protocol}' {digest[:12]}...",
-            )
+            told = record.protocol_digest[:12]
+            result.wrong(one.name, f"its protocol's digest is {told}..., not {digest[:12]}... of '{record.protocol}'")
         elif board.info is not None and digest not in board.info.explanations:
             result.wrong(one.name, f"run.json does not explain '{record.protocol}'")
     return result
