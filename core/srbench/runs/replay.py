@@ -163,6 +163,7 @@ def _judged(old: Cell, new: Finished, code: str, model: ModelPlan) -> Replayed:
         differences = compared(before, old.per_image, new.per_image, exact)
         reasons += wrong_means(before, old.per_image, exact)
         reasons += counted_differences(before, after, exact)
+        reasons += _changed_checks(before.checks, after.checks)
     except (Disagreement, StoreError) as reason:
         reasons.append(str(reason))
     outcome: Outcome = "equal"
@@ -171,6 +172,14 @@ def _judged(old: Cell, new: Finished, code: str, model: ModelPlan) -> Replayed:
     elif differences:
         outcome = "within tolerance"
     return Replayed(old, outcome, differences, reasons, other, exact, training, hardware)
+
+
+def _changed_checks(before: dict[str, str], after: dict[str, str]) -> list[str]:
+    """Return a sentence for each conformance check that both know and that ended otherwise."""
+    verdicts = {
+        name: [said.partition(":")[0] for said in (before[name], after[name])] for name in before if name in after
+    }
+    return [f"its check {name} {one}, and now {other}" for name, (one, other) in verdicts.items() if one != other]
 
 
 def _training_code(model: ModelPlan) -> str:
@@ -196,7 +205,7 @@ def entry(replayed: Replayed, by: str | None = None) -> Replay:
         replayed: What came of it.
         by: Who replayed it; `CI` with the address of its job, or `a person`, if not given.
     """
-    commit, dirty = checkout()
+    code = checkout()
     reasons = [*replayed.reasons, *(str(one) for one in replayed.differences if not one.allowed)]
     device = replayed.hardware.get("device", "")
     return Replay(
@@ -207,8 +216,8 @@ def entry(replayed: Replayed, by: str | None = None) -> Replay:
         reason="" if replayed.agrees else "; ".join(reasons)[:1000],
         training=replayed.training,
         by=(by or _who())[:200],
-        commit=commit,
-        dirty=dirty,
+        commit="" if code is None else code.commit,
+        dirty=code is not None and code.dirty,
         code="other" if replayed.other_code else "the same",
         date=now(),
         platform=f"{platform.platform()}, {device}" if device else platform.platform(),

@@ -124,7 +124,7 @@ def _present(board: Board) -> dict[Place, set[int | None]]:
     found: dict[Place, set[int | None]] = defaultdict(set)
     for one in board.cells:
         if one.cell is not None:
-            model, scale, seed, dataset, protocol = one.record.identity
+            model, scale, seed, dataset, protocol = one.record.identity[:5]
             found[model, scale, dataset, protocol].add(seed)
     return dict(found)
 
