@@ -10,6 +10,7 @@ import typer
 from srbench.cli import cache, data, figure, leaderboard, plugins, run
 from srbench.cli import list as list_command
 from srbench.cli.audit import audit
+from srbench.cli.check import check
 from srbench.cli.compare import compare
 from srbench.cli.contributed import CommandGroup
 from srbench.cli.cost import cost
@@ -18,6 +19,7 @@ from srbench.cli.explain import explain
 from srbench.cli.export import export
 from srbench.cli.gate import gate
 from srbench.cli.submit import submit
+from srbench.cli.replay import replay_command
 from srbench.cli.train import train
 from srbench.errors import ConfigError
 
@@ -74,6 +76,7 @@ app.command("eval")(evaluate_command)
 app.command("cost")(cost)
 app.command("audit")(audit)
 app.command("compare")(compare)
+app.command("replay")(replay_command)
 app.command("list")(list_command.list_)
 app.command("explain")(explain)
 app.command("export")(export)
@@ -81,6 +84,7 @@ app.add_typer(data.app, name="data")
 app.add_typer(cache.app, name="cache")
 leaderboard.app.command("submit")(submit)
 leaderboard.app.command("gate")(gate)
+leaderboard.app.command("check")(check)
 app.add_typer(leaderboard.app, name="leaderboard")
 app.add_typer(figure.app, name="figure")
 app.add_typer(plugins.app, name="plugins")

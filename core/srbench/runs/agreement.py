@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import platform
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
@@ -18,7 +19,19 @@ if TYPE_CHECKING:
     from srbench.runs.job import Finished
     from srbench.runs.plan import CellPlan, ModelPlan
 
-__all__ = ["ROUNDING", "TOLERANCE_DB", "TOLERANCE_OTHER", "Disagreement", "agreement", "check_plan"]
+__all__ = [
+    "ROUNDING",
+    "TOLERANCE_DB",
+    "TOLERANCE_OTHER",
+    "Disagreement",
+    "ValueDifference",
+    "agreement",
+    "check_plan",
+    "compared",
+    "counted_differences",
+    "same_platform",
+    "wrong_means",
+]
 
 # Largest difference of one image's value between platforms or versions: in dB, and in other units as a share of the
 # value where that exceeds 1.
@@ -38,6 +51,41 @@ _COUNTED = (
 
 class Disagreement(Exception):  # noqa: N818 - an outcome, shown to the user as a refusal
     """A stored result is not what it should be; the text is a sentence."""
+
+
+@dataclass(frozen=True)
+class ValueDifference:
+    """One image's value that is not what it was.
+
+    Attributes:
+        metric: The metric.
+        image: The image's name.
+        stored: What was measured before.
+        measured: What is measured now.
+        tolerance: How far the two may be apart.
+    """
+
+    metric: str
+    image: str
+    stored: float
+    measured: float
+    tolerance: float
+
+    @property
+    def size(self) -> float:
+        """Return the distance of the two; NaN where one of them is."""
+        return abs(self.stored - self.measured)
+
+    @property
+    def allowed(self) -> bool:
+        """Say whether the two are as near as they must be; no where one is NaN."""
+        return self.size <= self.tolerance
+
+    def __str__(self) -> str:
+        return (
+            f"{self.metric} of '{self.image}' is {self.stored!r}, and measured now {self.measured!r}: more than "
+            f"{self.tolerance:.0e} apart"
+        )
 
 
 def check_plan(record: Record, model: ModelPlan, cell: CellPlan) -> None:
@@ -108,20 +156,18 @@ def agreement(old: Cell, new: Finished, training: str) -> Record:
         raise Disagreement(
             f"its weights are {_short(before.weights_sha256)}, and{how} now {_short(after.weights_sha256)}"
         )
-    exact = _same_platform(old, new)
+    exact = same_platform(old, new)
     assert new.per_image is not None  # a cell that was measured has its values
-    largest = _compare_values(before, old.per_image, new.per_image, exact)
-    for name in sorted(before.metrics):
-        stored, mean = before.metrics[name], float(old.per_image[name].mean())
-        if stored != mean and not math.isclose(stored, mean, rel_tol=0 if exact else 1e-12):
-            raise Disagreement(f"its mean of {name} is {stored!r}, and its images' values have the mean {mean!r}")
-    filled = {}
-    for name in _COUNTED:
-        stored, counted = getattr(before, name), getattr(after, name)
-        if stored is None or stored == {}:
-            filled[name] = counted
-        elif _comparable(name, stored, exact) != _comparable(name, counted, exact):
-            raise Disagreement(f"its {name} is {_short(stored)}, and now {_short(counted)}")
+    largest = dict.fromkeys(sorted(before.metrics), 0.0)
+    for difference in compared(before, old.per_image, new.per_image, exact):
+        if not difference.allowed:
+            raise Disagreement(str(difference))
+        largest[difference.metric] = max(largest[difference.metric], difference.size)
+    for wrong in (*wrong_means(before, old.per_image, exact), *counted_differences(before, after, exact)):
+        raise Disagreement(wrong)
+    filled = {
+        name: getattr(after, name) for name in _COUNTED if getattr(before, name) is None or getattr(before, name) == {}
+    }
     if before.training is not None and after.training is not None:
         trace = before.training.trace
         if trace is not None and trace != after.training.trace:
@@ -155,7 +201,7 @@ def agreement(old: Cell, new: Finished, training: str) -> Record:
     )
 
 
-def _same_platform(old: Cell, new: Finished) -> bool:
+def same_platform(old: Cell, new: Finished) -> bool:
     """Say whether the two were measured by the same kind of machine, versions and number of threads."""
     before, after = old.speed or {}, new.speed or {}
     versions = ("torch", "numpy")
@@ -164,30 +210,70 @@ def _same_platform(old: Cell, new: Finished) -> bool:
     )
 
 
-def _compare_values(record: Record, before: pd.DataFrame, after: pd.DataFrame, exact: bool) -> dict[str, float]:
-    """Return each metric's largest difference of one image."""
+def compared(record: Record, before: pd.DataFrame, after: pd.DataFrame, exact: bool) -> list[ValueDifference]:
+    """Return every image's value that is not the same to the last bit, metric by metric.
+
+    Args:
+        record: What the stored values are values of.
+        before: The stored values: `image`, and a column for each metric.
+        after: Those that are measured now.
+        exact: Whether both were measured on one platform (`same_platform`).
+
+    Raises:
+        Disagreement: The two are not of the same images, or a metric has no values.
+    """
     if list(before["image"]) != list(after["image"]):
         raise Disagreement("its images are not those of the data set")
-    largest = {}
+    found = []
     for name in sorted(record.metrics):
         if name not in before:
             raise Disagreement(f"it has no values of {name} for each image")
-        largest[name] = 0.0
         unit = record.metric_kinds[name].unit if name in record.metric_kinds else ("dB" if "psnr" in name else "")
         for image, stored, measured in zip(before["image"], before[name], after[name], strict=True):
             if stored == measured:
                 continue
-            difference = abs(float(stored) - float(measured))
             size = max(1.0, abs(float(measured)))
             elsewhere = TOLERANCE_DB if unit == "dB" else TOLERANCE_OTHER * size
             allowed = ROUNDING * size if exact else elsewhere
-            if not difference <= allowed:
-                raise Disagreement(
-                    f"{name} of '{image}' is {float(stored)!r}, and measured now {float(measured)!r}: more than "
-                    f"{allowed:.0e} apart"
-                )
-            largest[name] = max(largest[name], difference)
-    return largest
+            found.append(ValueDifference(name, str(image), float(stored), float(measured), allowed))
+    return found
+
+
+def wrong_means(record: Record, per_image: pd.DataFrame, exact: bool) -> list[str]:
+    """Return a sentence for each metric whose stored mean is not the mean of the stored values.
+
+    Args:
+        record: What is stored of the cell.
+        per_image: Its values: `image`, and a column for each metric.
+        exact: Compare to the last bit: platforms may add up in another order.
+    """
+    said = []
+    for name in sorted(record.metrics):
+        if name not in per_image:
+            said.append(f"it has no values of {name} for each image")
+            continue
+        stored, mean = record.metrics[name], float(per_image[name].mean())
+        if stored != mean and not math.isclose(stored, mean, rel_tol=0 if exact else 1e-12):
+            said.append(f"its mean of {name} is {stored!r}, and its images' values have the mean {mean!r}")
+    return said
+
+
+def counted_differences(before: Record, after: Record, exact: bool) -> list[str]:
+    """Return a sentence for each figure beside the values, such as parameters and cost, that is another now.
+
+    Args:
+        before: The stored record; what it does not say is not compared.
+        after: The record of what was measured now.
+        exact: Whether both were measured on one platform: what masks skip may differ elsewhere.
+    """
+    said = []
+    for name in _COUNTED:
+        stored, counted = getattr(before, name), getattr(after, name)
+        if stored is None or stored == {}:
+            continue
+        if _comparable(name, stored, exact) != _comparable(name, counted, exact):
+            said.append(f"its {name} is {_short(stored)}, and now {_short(counted)}")
+    return said
 
 
 def _comparable(name: str, value: Any, exact: bool) -> Any:

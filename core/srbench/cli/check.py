@@ -1,0 +1,133 @@
+"""`srbench leaderboard check`: what a board claims, checked."""
+
+from __future__ import annotations
+
+import random
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from srbench.verification import BoardReport, CheckResult
+
+__all__ = ["check"]
+
+MOST_FINDINGS = 10  # lines for each check
+
+
+def check(
+    board: Annotated[
+        Path,
+        typer.Argument(help="A committed board's folder, or a run's directory.", metavar="DIR", show_default=False),
+    ],
+    replay: Annotated[
+        int, typer.Option(help="Measure so many rows again, drawn at random.", min=0, max=10**6, metavar="K")
+    ] = 0,
+    seed: Annotated[
+        int | None, typer.Option(help="Decides which rows; drawn and shown if not given.", min=0, max=2**31)
+    ] = None,
+    train: Annotated[
+        bool, typer.Option("--train", help="With --replay: train rows anew, and compare their weights too.")
+    ] = False,
+    device: Annotated[str, typer.Option(help="Where networks run: cpu, cuda, cuda:1.")] = "cpu",
+    record: Annotated[
+        bool, typer.Option("--record", help="With --replay: keep what came of it in `replays.json`.")
+    ] = False,
+    by: Annotated[
+        str | None, typer.Option(help="With --record: who replays rows, in a few words.", metavar="WHO")
+    ] = None,
+    load: Annotated[bool, typer.Option("--load", help="Load the published weights that rows name.")] = False,
+    networks: Annotated[
+        bool, typer.Option("--networks/--no-networks", help="Build the networks, to count parameters and work.")
+    ] = True,
+    suite: Annotated[
+        str | None,
+        typer.Option(
+            help="The suite that the board should be of; the installed one of its name if not given.",
+            metavar="NAME|FILE",
+        ),
+    ] = None,
+    json: Annotated[
+        str | None, typer.Option(metavar="FILE|-", help="Write the result as JSON to a file, or to standard output: -.")
+    ] = None,
+) -> None:
+    """Check what a board claims: one line for each check, and a sentence for each thing that is wrong.
+
+    The status is 0 if every check passed, else 1.
+
+    Example: `srbench leaderboard check leaderboards/efficient-x3 --replay 3`
+    """
+    from srbench.cli.output import check_json_target
+    from srbench.errors import ConfigError
+    from srbench.untrusted import user_path
+    from srbench.verification import check_board
+
+    path = user_path(board)
+    if json is not None:
+        check_json_target(json, path)
+    if not replay and (record or train or seed is not None):
+        raise ConfigError("--record, --train and --seed are for rows that are measured again; give --replay K too")
+    seed = random.SystemRandom().randrange(10**6) if seed is None else seed
+    report = check_board(
+        path,
+        suite=suite,
+        networks=networks,
+        load=load,
+        replays=replay,
+        seed=seed,
+        train=train,
+        device=device,
+        record=record,
+        by=by,
+        note=lambda text: typer.echo(text, err=True),
+        report=(lambda check: None) if json == "-" else _show,
+    )
+    if json is not None:
+        _write(report, seed if replay else None, json)
+    if json != "-":
+        failed = report.failed
+        typer.echo(f"failed: {', '.join(failed)}" if failed else f"all {len(report.checks)} checks passed")
+    if not report.passed:
+        raise typer.Exit(1)
+
+
+def _show(check: CheckResult) -> None:
+    from srbench.untrusted import escaped
+
+    lines = [f"{'ok  ' if check.passed else 'FAIL'}  {check.name:<10}  {check.checked} {check.noun}"]
+    if check.findings:
+        lines[0] += f", {len(check.findings)} wrong"
+    lines += [
+        f"        {one.cell}: {one.sentence}" if one.cell else f"        {one.sentence}"
+        for one in check.findings[:MOST_FINDINGS]
+    ]
+    if len(check.findings) > MOST_FINDINGS:
+        lines.append(f"        and {len(check.findings) - MOST_FINDINGS} more; --json lists them")
+    lines += [f"        ({note})" for note in check.notes]
+    typer.echo("\n".join(escaped(line) for line in lines))
+
+
+def _write(report: BoardReport, seed: int | None, target: str) -> None:
+    """Write the outcome as JSON; see docs/json.md."""
+    from srbench.cli.output import write_json
+    from srbench.cli.replay import replayed_json
+
+    value = {
+        "run_dir": str(report.run_dir),
+        "passed": report.passed,
+        "seed": seed,
+        "checks": [
+            {
+                "name": check.name,
+                "passed": check.passed,
+                "checked": check.checked,
+                "of": check.noun,
+                "findings": [{"cell": finding.cell, "sentence": finding.sentence} for finding in check.findings],
+                "notes": check.notes,
+            }
+            for check in report.checks
+        ],
+        "replayed": [replayed_json(one) for one in report.replayed],
+    }
+    write_json(value, target)

@@ -1,0 +1,161 @@
+"""`srbench replay`: measure rows again, and say whether they are what is stored."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from srbench.results.store import Cell
+    from srbench.runs.replay import Replayed
+
+__all__ = ["describe", "replay_command", "replayed_json"]
+
+MOST_DIFFERENCES = 10  # lines about single images, for each row
+
+
+def replay_command(
+    results: Annotated[
+        Path,
+        typer.Argument(
+            help="A run's directory, the folder of a committed board, or the folder of one of its cells.",
+            metavar="DIR",
+            show_default=False,
+        ),
+    ],
+    model: Annotated[str | None, typer.Option(help="Only rows of this model.", metavar="MODEL")] = None,
+    scale: Annotated[int | None, typer.Option(help="Only rows at this scale.", min=1, max=16)] = None,
+    data: Annotated[str | None, typer.Option(help="Only rows on this data set.", metavar="NAME")] = None,
+    protocol: Annotated[str | None, typer.Option(help="Only rows under this protocol.", metavar="NAME")] = None,
+    seed: Annotated[int | None, typer.Option(help="Only rows trained with this seed.")] = None,
+    key: Annotated[str | None, typer.Option(help="Only the row whose key begins so.", metavar="HEX")] = None,
+    train: Annotated[
+        bool, typer.Option("--train", help="Train models of tier `trained` anew, and compare their weights too.")
+    ] = False,
+    weights: Annotated[
+        Path | None, typer.Option(help="File of weights of a row that no tag names.", metavar="FILE")
+    ] = None,
+    device: Annotated[str, typer.Option(help="Where networks run: cpu, cuda, cuda:1.")] = "cpu",
+    record: Annotated[
+        bool, typer.Option("--record", help="Keep what came of it in `replays.json`, beside `run.json`.")
+    ] = False,
+    by: Annotated[
+        str | None, typer.Option(help="With --record: who replays it, in a few words.", metavar="WHO")
+    ] = None,
+    json: Annotated[
+        str | None, typer.Option(metavar="FILE|-", help="Write the result as JSON to a file, or to standard output: -.")
+    ] = None,
+) -> None:
+    """Measure rows again from their weights and data, and compare every image's value with what is stored.
+
+    The status is 0 if all rows are equal, to the last bit or, on another platform, within its tolerance; else 1.
+
+    Example: `srbench replay leaderboards/efficient-x3/results --model carn_m.author --scale 3 --data Set5`
+
+    Example: `srbench replay runs/quickstart --model edsr_tiny --train`
+    """
+    import contextlib
+
+    from srbench.cli.output import check_json_target, write_json
+    from srbench.errors import SRBenchError
+    from srbench.registry import canonical_name
+    from srbench.results.replays import add_replays
+    from srbench.results.rows import find_rows, results_folder
+    from srbench.results.store import RunStore
+    from srbench.runs.replay import entry, replay
+    from srbench.runs.replay_plan import Sources
+    from srbench.untrusted import user_path
+
+    folder, cell_key = results_folder(user_path(results))
+    if json is not None:
+        check_json_target(json, folder)
+    store = RunStore(folder)
+    with contextlib.suppress(
+        SRBenchError
+    ):  # of a model that is not installed, only the spelling in the record is known
+        model = None if model is None else str(canonical_name(model))
+    cells = find_rows(
+        store, model=model, scale=scale, data=data, protocol=protocol, seed=seed, key=key if key else cell_key
+    )
+    sources = Sources(store.info(), store.models_path, None if weights is None else user_path(weights))
+    found = []
+    for replayed in replay(cells, sources, train=train, device=device, note=lambda text: typer.echo(text, err=True)):
+        found.append(replayed)
+        if record:
+            add_replays(folder, [entry(replayed, by)])
+        if json != "-":
+            for line in describe(replayed):
+                typer.echo(line)
+    if json is not None:
+        write_json({"run_dir": str(folder), "rows": [replayed_json(one) for one in found]}, json)
+    agreeing = sum(one.agrees for one in found)
+    if json != "-":
+        typer.echo(f"{agreeing} of {len(found)} rows are what is stored")
+    if agreeing < len(found):
+        raise typer.Exit(1)
+
+
+def describe(one: Replayed) -> list[str]:
+    """Return what a terminal shows of a replayed row: a line, and one for each image and reason that matters."""
+    from srbench.untrusted import escaped
+
+    how = {
+        "equal": "equal, all bits",
+        "within tolerance": f"equal within tolerance ({_largest(one)})",
+        "differs": "NOT equal",
+        "failed": "NOT measured",
+    }[one.outcome]
+    where = "" if one.exact or not one.hardware else "; on another platform, version or number of threads"
+    trained = "; trained anew" if one.training else ""
+    lines = [f"{_name(one.cell)}: {how}{trained}{where}"]
+    if one.other_code:
+        lines.append(f"  other code than made the row: {', '.join(one.other_code)}")
+    lines += [f"  {reason}" for reason in one.reasons]
+    wrong = [difference for difference in one.differences if not difference.allowed]
+    lines += [f"  {difference} (by {difference.size:.1e})" for difference in wrong[:MOST_DIFFERENCES]]
+    if len(wrong) > MOST_DIFFERENCES:
+        lines.append(f"  and {len(wrong) - MOST_DIFFERENCES} values more")
+    return [escaped(line) for line in lines]
+
+
+def _name(cell: Cell) -> str:
+    record = cell.record
+    seed = record.identity[2]
+    return f"{record.model} x{record.scale} on {record.dataset}, {record.protocol}" + (
+        "" if seed is None else f", seed {seed}"
+    )
+
+
+def _largest(one: Replayed) -> str:
+    return ", ".join(f"{name} by at most {value:.1e}" for name, value in one.largest_difference.items())
+
+
+def replayed_json(one: Replayed) -> dict[str, Any]:
+    """Return what JSON holds of a replayed row; see docs/json.md."""
+    record = one.cell.record
+    return {
+        "key": record.key,
+        "model": record.model,
+        "scale": record.scale,
+        "seed": record.identity[2],
+        "dataset": record.dataset,
+        "protocol": record.protocol,
+        "outcome": one.outcome,
+        "same_platform": one.exact,
+        "other_code": one.other_code,
+        "training": one.training,
+        "largest_difference": one.largest_difference,
+        "reasons": one.reasons,
+        "differences": [
+            {
+                "metric": difference.metric,
+                "image": difference.image,
+                "stored": difference.stored,
+                "measured": difference.measured,
+                "tolerance": difference.tolerance,
+            }
+            for difference in one.differences
+        ],
+    }

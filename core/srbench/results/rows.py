@@ -1,0 +1,71 @@
+"""Rows of a run, found by what a user gives: a folder, and parts of a row's name."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from srbench.errors import StoreError, UnknownNameError, suggest
+from srbench.results.store import Cell, RunStore
+
+__all__ = ["find_rows", "results_folder"]
+
+_SUBFOLDER = "results"  # of a committed board's folder
+
+
+def results_folder(path: Path) -> tuple[Path, str | None]:
+    """Return the run's directory that a path belongs to, and the beginning of a cell's key if it is a cell's folder.
+
+    Args:
+        path: A run's directory; a folder that has one as `results`; or a cell's folder.
+
+    Raises:
+        StoreError: There are no results there.
+    """
+    if path.parent.name == "cells" and (path / "record.json").is_file():
+        return path.parent.parent, path.name.rpartition("-")[2]
+    for folder in (path, path / _SUBFOLDER):
+        if (folder / "run.json").is_file() or (folder / "cells").is_dir():
+            return folder, None
+    raise StoreError(
+        f"there are no results in '{path}'; give a directory that `srbench run` wrote, or a board's folder"
+    )
+
+
+def find_rows(
+    store: RunStore,
+    *,
+    model: str | None = None,
+    scale: int | None = None,
+    data: str | None = None,
+    protocol: str | None = None,
+    seed: int | None = None,
+    key: str | None = None,
+) -> list[Cell]:
+    """Return the measured rows that are what is asked for; what is None does not matter.
+
+    Raises:
+        UnknownNameError: There is none; for a name, the nearest is named.
+        StoreError: The results cannot be read.
+    """
+    cells = [cell for cell in store.cells() if cell.record.status == "ok"]
+    if not cells:
+        raise StoreError(f"'{store.path}' holds no measured rows")
+    named = {"model": model, "dataset": data, "protocol": protocol}
+    for field, value in named.items():
+        known = sorted({str(getattr(cell.record, field)) for cell in cells})
+        if value is not None and value not in known:
+            noun = {"dataset": "data set"}.get(field, field)
+            raise UnknownNameError(
+                f"no row of '{store.path}' has the {noun} '{value}'" + suggest(value, known, noun=f"its {noun}s")
+            )
+    found = [
+        cell
+        for cell in cells
+        if all(value is None or getattr(cell.record, field) == value for field, value in named.items())
+        and scale in (None, cell.record.scale)
+        and seed in (None, cell.record.identity[2])
+        and (key is None or cell.record.key.startswith(key))
+    ]
+    if not found:
+        raise UnknownNameError(f"no row of '{store.path}' is all of what is asked for; leave an option out")
+    return found

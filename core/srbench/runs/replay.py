@@ -1,0 +1,235 @@
+"""Replay: rows measured again from their weights and data, and compared with what is stored."""
+
+from __future__ import annotations
+
+import os
+import platform
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from srbench.errors import SRBenchError, StoreError
+from srbench.machine import check_device
+from srbench.results.records import now
+from srbench.results.replays import Outcome, Replay, stored_sha256
+from srbench.results.store import Cell
+from srbench.runs.agreement import (
+    Disagreement,
+    ValueDifference,
+    check_plan,
+    compared,
+    counted_differences,
+    same_platform,
+    wrong_means,
+)
+from srbench.runs.checkout import checkout
+from srbench.runs.job import DiskFull, Finished, Job, Progress, perform
+from srbench.runs.plan import ModelPlan
+from srbench.runs.recording import versions
+from srbench.runs.replay_plan import Sources, replay_plan
+
+__all__ = ["Replayed", "entry", "replay"]
+
+KEY = 12  # characters of a place; records need so many
+
+
+@dataclass(frozen=True)
+class Replayed:
+    """What came of measuring one row again.
+
+    Attributes:
+        cell: The row.
+        outcome: `equal`, `within tolerance`, `differs` or `failed`.
+        differences: Every image's value that is not the same to the last bit.
+        reasons: What else is not as it should be, or why it could not be measured, as sentences.
+        other_code: Which code is not what made the row: `measuring`, `training`.
+        exact: Whether platform, versions and threads are those that the row was measured with.
+        training: `repeated` if the model was trained anew; empty otherwise.
+        hardware: What it was measured on.
+    """
+
+    cell: Cell
+    outcome: Outcome
+    differences: list[ValueDifference] = field(default_factory=list)
+    reasons: list[str] = field(default_factory=list)
+    other_code: list[str] = field(default_factory=list)
+    exact: bool = False
+    training: str = ""
+    hardware: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def agrees(self) -> bool:
+        """Say whether the row was confirmed."""
+        return self.outcome in ("equal", "within tolerance")
+
+    @property
+    def largest_difference(self) -> dict[str, float]:
+        """Return metric -> largest difference of one image; empty where all are equal."""
+        largest: dict[str, float] = {}
+        for one in self.differences:
+            largest[one.metric] = max(largest.get(one.metric, 0.0), one.size)
+        return largest
+
+
+def replay(
+    cells: Sequence[Cell],
+    sources: Sources,
+    *,
+    train: bool = False,
+    device: str = "cpu",
+    note: Callable[[str], None] = lambda text: None,
+) -> Iterator[Replayed]:
+    """Measure rows again, with as many threads as they were measured with, and yield what came of each.
+
+    Args:
+        cells: The rows.
+        sources: Where their data and weights are.
+        train: Train models of tier `trained` anew, and compare their weights too.
+        device: `cpu`, `cuda` or `cuda:N`.
+        note: Receives what is being done, in a few words.
+
+    Raises:
+        SRBenchError: The device is not there, or the disk is full.
+    """
+    check_device(device)
+    groups: dict[tuple[object, ...], list[tuple[Cell, ModelPlan]]] = {}
+    for index, cell in enumerate(cells):
+        try:
+            model = replay_plan(cell.record, sources, f"{index:0{KEY}d}", train=train)
+            check_plan(cell.record, model, model.cells[0])
+        except (Disagreement, SRBenchError) as reason:
+            yield Replayed(cell, "differs" if isinstance(reason, Disagreement) else "failed", reasons=[str(reason)])
+            continue
+        network = (model.name, model.scales, model.weights_sha256, model.training, _threads(cell))
+        groups.setdefault(network, []).append((cell, model))
+    for group in groups.values():
+        yield from _replay_network(group, device, note)
+
+
+def _replay_network(
+    group: Sequence[tuple[Cell, ModelPlan]], device: str, note: Callable[[str], None]
+) -> Iterator[Replayed]:
+    """Replay rows of one network: it is checked, and trained if need be, once."""
+    first = group[0][1]
+    measured = tuple(dict.fromkeys(model.cells[0].scale for _, model in group))
+    whole = replace(first, measured=measured, cells=tuple(model.cells[0] for _, model in group))
+    old = {model.cells[0].key: cell for cell, model in group}
+    threads = _threads(group[0][0])
+    with tempfile.TemporaryDirectory(prefix="srbench-replay-") as work:
+        job = Job(whole, Path(work), device=device, threads=threads)
+        for finished in _measured(job, note):
+            plan = next(cell for cell in whole.cells if cell.key == finished.record.key)
+            yield _judged(old[plan.key], finished, plan.code, whole)
+
+
+def _measured(job: Job, note: Callable[[str], None]) -> Iterator[Finished]:
+    events: list[Finished | DiskFull] = []
+    steps = {"check": "checking", "train": "training", "evaluate": "measuring"}
+
+    def emit(event: Any) -> None:
+        if not isinstance(event, Progress):
+            events.append(event)
+        elif event.done == 0 or event.done == event.total:
+            note(f"{steps[event.step]} {job.model.label} {event.detail}".rstrip())
+
+    perform(job, emit)
+    for event in events:
+        if isinstance(event, DiskFull):
+            raise StoreError(event.message)
+        yield event
+
+
+def _judged(old: Cell, new: Finished, code: str, model: ModelPlan) -> Replayed:
+    before, after = old.record, new.record
+    other = [] if before.code_digest == code else ["measuring"]
+    if before.training is not None and before.training.code_digest != _training_code(model):
+        other.append("training")
+    hardware = (new.speed or {}).get("hardware", {})
+    training = "repeated" if model.training is not None else ""
+    if after.status != "ok" or new.per_image is None:
+        said = (after.error or "").strip().splitlines()[-1:]
+        return Replayed(old, "failed", [], said, other, training=training, hardware=hardware)
+    exact = same_platform(old, new)
+    reasons, differences = [], []
+    if before.weights_sha256 != after.weights_sha256:
+        how = "the repeated training gives" if training else "now"
+        reasons.append(f"its weights are {_short(before.weights_sha256)}, and {how} {_short(after.weights_sha256)}")
+    traces = [None if record.training is None else record.training.trace for record in (before, after)]
+    if training and traces[0] is not None and traces[0] != traces[1]:
+        reasons.append("the trace of its training is not the one that the training keeps")
+    try:
+        differences = compared(before, old.per_image, new.per_image, exact)
+        reasons += wrong_means(before, old.per_image, exact)
+        reasons += counted_differences(before, after, exact)
+        reasons += _changed_checks(before.checks, after.checks)
+    except (Disagreement, StoreError) as reason:
+        reasons.append(str(reason))
+    outcome: Outcome = "equal"
+    if reasons or not all(one.allowed for one in differences):
+        outcome = "differs"
+    elif differences:
+        outcome = "within tolerance"
+    return Replayed(old, outcome, differences, reasons, other, exact, training, hardware)
+
+
+def _changed_checks(before: dict[str, str], after: dict[str, str]) -> list[str]:
+    """Return a sentence for each conformance check that both know and that ended otherwise."""
+    verdicts = {
+        name: [said.partition(":")[0] for said in (before[name], after[name])] for name in before if name in after
+    }
+    return [f"its check {name} {one}, and now {other}" for name, (one, other) in verdicts.items() if one != other]
+
+
+def _training_code(model: ModelPlan) -> str:
+    from srbench.runs.fingerprint import training_code
+
+    return model.training.code if model.training is not None else training_code(model.name)
+
+
+def _threads(cell: Cell) -> int:
+    hardware = (cell.speed or {}).get("hardware", {})
+    threads = hardware.get("threads", 1) if isinstance(hardware, dict) else 1
+    return max(1, min(int(threads), 1024)) if isinstance(threads, int | float) else 1
+
+
+def _short(digest: str | None) -> str:
+    return "none" if digest is None else f"{digest[:12]}..."
+
+
+def entry(replayed: Replayed, by: str | None = None) -> Replay:
+    """Return what is kept of a replay in `replays.json`.
+
+    Args:
+        replayed: What came of it.
+        by: Who replayed it; `CI` with the address of its job, or `a person`, if not given.
+    """
+    code = checkout()
+    reasons = [*replayed.reasons, *(str(one) for one in replayed.differences if not one.allowed)]
+    device = replayed.hardware.get("device", "")
+    return Replay(
+        cell=replayed.cell.record.key,
+        stored_sha256=stored_sha256(replayed.cell),
+        outcome=replayed.outcome,
+        largest_difference=replayed.largest_difference,
+        reason="" if replayed.agrees else "; ".join(reasons)[:1000],
+        training=replayed.training,
+        by=(by or _who())[:200],
+        commit="" if code is None else code.commit,
+        dirty=code is not None and code.dirty,
+        code="other" if replayed.other_code else "the same",
+        date=now(),
+        platform=f"{platform.platform()}, {device}" if device else platform.platform(),
+        versions=versions(),
+        threads=int(replayed.hardware.get("threads", _threads(replayed.cell))),
+    )
+
+
+def _who() -> str:
+    if os.environ.get("GITHUB_ACTIONS") == "true":
+        server, repository, run = (
+            os.environ.get(f"GITHUB_{name}", "") for name in ("SERVER_URL", "REPOSITORY", "RUN_ID")
+        )
+        return f"CI ({server}/{repository}/actions/runs/{run})"
+    return "CI" if os.environ.get("CI") else "a person"

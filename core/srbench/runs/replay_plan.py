@@ -1,0 +1,210 @@
+"""What must be measured to replay a row, found from its record: network, weights, images, protocol, threads."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pydantic import ValidationError
+
+from srbench.errors import SRBenchError, WeightsError
+from srbench.evaluation.options import DTYPES, InferenceOptions
+from srbench.protocols import get_protocol
+from srbench.registry import canonical_name, get_metric, tagged_source
+from srbench.registry.names import ModelName
+from srbench.registry.registries import BASELINES
+from srbench.results.records import Record, RunInfo
+from srbench.runs import fingerprint
+from srbench.runs.agreement import Disagreement
+from srbench.runs.plan import CellPlan, DataPlan, ModelPlan, TrainingPlan
+from srbench.storage import sha256_file
+from srbench.training.recipe import Recipe
+from srbench.untrusted import CHECKPOINT_LIMIT, check_regular
+
+if TYPE_CHECKING:
+    from srbench.data.datasets import Dataset
+
+__all__ = ["Sources", "network_scales", "options_of", "replay_plan"]
+
+_WEIGHTS = (".safetensors", ".pth", ".pt")
+
+
+@dataclass
+class Sources:
+    """Where the data sets and weights of a run's rows are.
+
+    Attributes:
+        info: What the run says of itself; its definition names data that are folders or lists.
+        models_path: Where weights may be: the run's `models/`.
+        weights: A file of weights that a user gives.
+    """
+
+    info: RunInfo | None
+    models_path: Path
+    weights: Path | None = None
+    _opened: dict[str, Dataset] = field(default_factory=dict)
+    _hashes: dict[str, Path] | None = None
+
+    def dataset(self, name: str) -> tuple[str, Dataset]:
+        """Return a data set, by the name that it has in records, and what opens it.
+
+        Raises:
+            SRBenchError: There is none of this name, here or in the folders of SRBENCH_DATA.
+        """
+        from srbench.data.datasets import open_dataset
+
+        problem: SRBenchError | None = None
+        for source in dict.fromkeys((name, *self._named())):
+            if source != name and Path(source).name.partition(".")[0] != name and f"{Path(source).name}-folder" != name:
+                continue
+            try:
+                found = self._opened.get(source) or open_dataset(source)
+            except SRBenchError as error:
+                problem = problem or error
+                continue
+            self._opened[source] = found
+            if found.name == name:
+                return source, found
+        raise problem or SRBenchError(f"no data set of the run's suite is called '{name}'")
+
+    def weights_named(self, digest: str | None) -> Path | None:
+        """Return the file of weights with this hash: the given one, or one in `models/`; None if there is none."""
+        if self._hashes is None:
+            self._hashes = {}
+            for path in self._files():
+                check_regular(path, CHECKPOINT_LIMIT, "file of weights")
+                self._hashes.setdefault(sha256_file(path), path)
+        return None if digest is None else self._hashes.get(digest)
+
+    def _files(self) -> Iterator[Path]:
+        if self.weights is not None:
+            yield self.weights
+        for path in sorted(self.models_path.rglob("*")):
+            if path.suffix in _WEIGHTS and path.name != "checkpoint.pt":
+                yield path
+
+    def _named(self) -> Iterator[str]:
+        definition: dict[str, Any] = {} if self.info is None else self.info.definition
+        yield from (name for name in definition.get("datasets", []) if isinstance(name, str))
+        for owner in (definition, *definition.get("models", [])):
+            train = owner.get("train") if isinstance(owner, dict) else None
+            if isinstance(train, dict) and isinstance(train.get("data"), str):
+                yield train["data"]
+
+
+def replay_plan(record: Record, sources: Sources, place: str, *, train: bool) -> ModelPlan:
+    """Return what is to be measured for a row, as one network with one cell.
+
+    Args:
+        record: The row.
+        sources: Where its data and weights are.
+        place: What the cell is called by in what comes back: its key.
+        train: Train a trained model anew, instead of taking the weights that are kept.
+
+    Raises:
+        Disagreement: The record names no network that could be measured, or its weights are not there.
+        SRBenchError: A model, data set, protocol or metric that it names is not there.
+    """
+    name = canonical_name(record.model)
+    protocol = get_protocol(record.protocol.partition("+")[0])
+    inference = options_of(record)
+    metrics = tuple(record.metrics)
+    for metric in metrics:
+        get_metric(metric)
+    source, dataset = sources.dataset(record.dataset)
+    data = _data(source, dataset)
+    weights, digest, training = _weights(record, name, sources, train)
+    code = fingerprint.cell_code(name, metrics=metrics, protocol=protocol, dataset=data.opened_as)
+    cell = CellPlan(
+        place,
+        str(name),
+        record.scale,
+        data,
+        protocol,
+        inference.digest(protocol.digest),
+        metrics,
+        place,
+        code,
+        inference=inference,
+    )
+    return ModelPlan(
+        name,
+        (record.scale,),
+        network_scales(record, name),
+        record.tier,
+        training,
+        digest,
+        fingerprint.distributions(name, metrics),
+        f"the row of '{record.model}'",
+        (cell,),
+        weights,
+    )
+
+
+def network_scales(record: Record, name: ModelName) -> tuple[int, ...]:
+    """Return the scales that a row's network is built for: those of its published weights, or as the record says."""
+    if name.tag is not None:
+        return tuple(tagged_source(name).serving(record.scale).scales)
+    return tuple(record.scales) or (record.scale,)
+
+
+def options_of(record: Record) -> InferenceOptions:
+    """Return the inference options that a record names.
+
+    Raises:
+        Disagreement: There are no such options.
+    """
+    values: dict[str, Any] = {
+        key: value
+        for key, value in record.numerics.items()
+        if key in InferenceOptions.model_fields and (key, value) != ("tile_overlap", "receptive field")
+    }
+    values["dtype"] = {long: short for short, long in DTYPES.items()}.get(record.dtype, record.dtype)
+    try:
+        return InferenceOptions.model_validate(values)
+    except ValidationError:
+        raise Disagreement(f"there are no inference options such as its {record.dtype}, {record.numerics}") from None
+
+
+def _data(source: str, dataset: Dataset) -> DataPlan:
+    return DataPlan(
+        dataset.name, source, dataset.content_hash(), len(dataset.image_names()), fingerprint.class_of(dataset)
+    )
+
+
+def _weights(
+    record: Record, name: ModelName, sources: Sources, train: bool
+) -> tuple[Path | None, str | None, TrainingPlan | None]:
+    """Return the file of weights, the hash that they must have, and the training that is to be repeated."""
+    if name.tag is not None:
+        return None, str(tagged_source(name).serving(record.scale).sha256), None
+    if name.backbone in BASELINES:
+        return None, None, None
+    if record.training is not None and train:
+        return None, None, _training(record, name, sources)
+    found = sources.weights_named(record.weights_sha256)
+    if found is not None:
+        return found, record.weights_sha256, None
+    where = f"its weights are not in '{sources.models_path}'"
+    raise WeightsError(
+        f"{where}; put them there, or train the model anew with --train"
+        if record.training is not None
+        else f"{where}, and no tag names them; give the file with --weights"
+    )
+
+
+def _training(record: Record, name: ModelName, sources: Sources) -> TrainingPlan:
+    stored = record.training
+    assert stored is not None
+    try:
+        recipe = Recipe.model_validate(stored.recipe)
+    except ValidationError:
+        raise Disagreement("the recipe of its training is none") from None
+    data = _data(*sources.dataset(stored.data))
+    code = fingerprint.training_code(name)
+    key = fingerprint.training_key(
+        model=str(name), scales=record.scales, recipe_digest=recipe.digest, data_hash=data.content_hash, code=code
+    )
+    return TrainingPlan(key, recipe, data, "training", code)

@@ -1,0 +1,138 @@
+"""All checks of a board, in order."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from srbench.runs.replay import Replayed
+from srbench.verification.coverage import check_coverage, check_seeds, check_suite
+from srbench.verification.findings import CheckResult
+from srbench.verification.network_checks import Networks, check_cost, check_loading, check_parameters
+from srbench.verification.record_checks import (
+    check_dates,
+    check_files,
+    check_identity,
+    check_means,
+    check_replays,
+    check_schema,
+)
+from srbench.verification.registered import (
+    check_data,
+    check_images,
+    check_key,
+    check_metrics,
+    check_protocol,
+    check_tier,
+    check_training,
+    check_weights,
+)
+from srbench.verification.sampling import check_replay
+from srbench.verification.stored_board import Board, read_board
+from srbench.verification.written_files import check_pages
+
+__all__ = ["BoardReport", "check_board"]
+
+_CHECKS: tuple[Callable[[Board], CheckResult], ...] = (
+    check_schema,
+    check_files,
+    check_identity,
+    check_key,
+    check_suite,
+    check_coverage,
+    check_seeds,
+    check_images,
+    check_data,
+    check_protocol,
+    check_metrics,
+    check_means,
+    check_tier,
+    check_weights,
+    check_training,
+    check_dates,
+    check_replays,
+    check_pages,
+)
+
+
+@dataclass
+class BoardReport:
+    """What all checks found.
+
+    Attributes:
+        run_dir: Where the results are.
+        checks: What each check found.
+        replayed: Rows that were measured again.
+    """
+
+    run_dir: Path
+    checks: list[CheckResult] = field(default_factory=list)
+    replayed: list[Replayed] = field(default_factory=list)
+
+    @property
+    def passed(self) -> bool:
+        """Say whether every check passed."""
+        return all(check.passed for check in self.checks)
+
+    @property
+    def failed(self) -> list[str]:
+        """Return the names of the checks that did not."""
+        return [check.name for check in self.checks if not check.passed]
+
+
+def check_board(
+    path: Path,
+    *,
+    suite: str | Path | None = None,
+    networks: bool = True,
+    load: bool = False,
+    replays: int = 0,
+    seed: int = 0,
+    train: bool = False,
+    device: str = "cpu",
+    record: bool = False,
+    by: str | None = None,
+    note: Callable[[str], None] = lambda text: None,
+    report: Callable[[CheckResult], None] = lambda check: None,
+) -> BoardReport:
+    """Check what a board claims.
+
+    Args:
+        path: A run's directory, or the folder of a committed board.
+        suite: The suite that it should be of; by default the installed one of its name.
+        networks: Build the networks, to count parameters and work; imports torch.
+        load: Load published weights too.
+        replays: How many rows to measure again.
+        seed: Decides which.
+        train: Train rows whose weights are not there anew.
+        device: Where they are measured.
+        record: Keep what comes of each in `replays.json`.
+        by: Who it is that replays them.
+        note: Receives what is being done.
+        report: Receives each check's result as soon as it is known.
+
+    Raises:
+        SRBenchError: There are no results, or an option is not right.
+    """
+    board = read_board(path, suite)
+    found = BoardReport(board.store.path)
+
+    def add(check: CheckResult) -> None:
+        found.checks.append(check)
+        report(check)
+
+    for check in _CHECKS:
+        add(check(board))
+    if networks:
+        built = Networks(board)
+        add(check_parameters(board, built))
+        add(check_cost(board, built))
+    if load:
+        add(check_loading(board))
+    if replays:
+        result, found.replayed = check_replay(
+            board, replays, seed, train=train, device=device, record=record, by=by, note=note
+        )
+        add(result)
+    return found

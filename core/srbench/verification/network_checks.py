@@ -1,0 +1,116 @@
+"""Checks that build the networks: parameters and cost recomputed, weights loaded."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from srbench.errors import SRBenchError
+from srbench.results.cost_figures import CostFigures
+from srbench.results.records import Record
+from srbench.runs.replay_plan import network_scales
+from srbench.verification.findings import CheckResult
+from srbench.verification.stored_board import Board
+
+__all__ = ["Networks", "check_cost", "check_loading", "check_parameters"]
+
+
+@dataclass(frozen=True)
+class _Counted:
+    unique: int
+    deployed: int
+    stored: int
+    cost: CostFigures
+
+
+class Networks:
+    """What the networks of a board have and cost, each built once."""
+
+    def __init__(self, board: Board) -> None:
+        """Take the board; nothing is built yet."""
+        self.board = board
+        self.found: dict[object, _Counted | SRBenchError] = {}
+
+    def counted(self, record: Record) -> _Counted | SRBenchError:
+        """Return what the network of a record has and costs, or why it cannot be built."""
+        key = (record.model, tuple(record.scales), record.scale)
+        if key not in self.found:
+            try:
+                self.found[key] = self._count(record)
+            except SRBenchError as error:
+                self.found[key] = error
+        return self.found[key]
+
+    def _count(self, record: Record) -> _Counted:
+        from srbench.models.counting import count_parameters, count_stored
+        from srbench.models.factory import create_model
+        from srbench.models.surgery import deployed
+        from srbench.runs.recording import cost_figures
+
+        name = self.board.name(record.model)
+        network = create_model(name, scales=network_scales(record, name), pretrained=False, seed=0).eval()
+        view = deployed(network, record.scale)
+        return _Counted(count_parameters(network), count_parameters(view), count_stored(network), cost_figures(view))
+
+
+def check_parameters(board: Board, networks: Networks) -> CheckResult:
+    """Count the parameters of every cell's network."""
+    result = CheckResult("parameters")
+    for one in board.measured:
+        counted = networks.counted(one.record)
+        result.checked += 1
+        if isinstance(counted, SRBenchError):
+            result.wrong(one.name, f"its network cannot be built: {counted}")
+            continue
+        told = {"params_unique": counted.unique, "params_deployed": counted.deployed, "params_stored": counted.stored}
+        for field, value in told.items():
+            stored = getattr(one.record, field)
+            if stored is not None and stored != value:
+                result.wrong(one.name, f"its {field} is {stored:,}, and the network's {value:,}")
+    return result
+
+
+def check_cost(board: Board, networks: Networks) -> CheckResult:
+    """Count the work of every cell's network; what masks leave of it is told by a replay."""
+    result = CheckResult("cost")
+    masked = 0
+    for one in board.measured:
+        stored, counted = one.record.cost, networks.counted(one.record)
+        if stored is None or isinstance(counted, SRBenchError):
+            continue  # of a network that cannot be built `parameters` tells
+        result.checked += 1
+        for field, value in counted.cost:
+            told = getattr(stored, field)
+            if field == "macs_executed":
+                masked += told is not None
+                if told is not None and not 0 <= told <= (stored.macs or 0):
+                    result.wrong(one.name, f"its masks leave {told:,} of {stored.macs or 0:,} multiply-accumulates")
+            elif told != value:
+                result.wrong(one.name, f"its cost has {field} {_number(told)}, and the network {_number(value)}")
+    if masked:
+        result.notes.append(f"of {masked} cells only a replay can tell what masks leave of the work")
+    return result
+
+
+def check_loading(board: Board) -> CheckResult:
+    """Load the published weights that the board's rows name into their networks."""
+    from srbench.models.factory import create_model
+
+    result = CheckResult("loading", "files of weights")
+    done: set[object] = set()
+    for one in board.measured:
+        record = one.record
+        network = (record.model, record.scale)
+        if record.tag is None or network in done:
+            continue
+        done.add(network)
+        result.checked += 1
+        try:
+            name = board.name(record.model)
+            create_model(name, scales=network_scales(record, name))
+        except SRBenchError as error:
+            result.wrong(one.name, str(error))
+    return result
+
+
+def _number(value: object) -> str:
+    return f"{value:,}" if isinstance(value, int) else repr(value)

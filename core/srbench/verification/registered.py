@@ -1,0 +1,351 @@
+"""Checks of records against what is installed: models, weights, data sets, protocols, metrics. None needs torch."""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pydantic import ValidationError
+
+from srbench.errors import SRBenchError, StoreError
+from srbench.protocols import get_protocol
+from srbench.registry import get_metric, tagged_source
+from srbench.registry.registries import BASELINES
+from srbench.results.records import Record
+from srbench.runs.agreement import Disagreement
+from srbench.runs.fingerprint import cell_key, is_current, training_key
+from srbench.runs.replay_plan import options_of
+from srbench.storage import sha256_file
+from srbench.training.recipe import Recipe
+from srbench.untrusted import parse_json, read_text
+from srbench.verification.findings import CheckResult
+from srbench.verification.stored_board import Board
+
+if TYPE_CHECKING:
+    from srbench.data.datasets import Dataset
+
+__all__ = [
+    "check_data",
+    "check_images",
+    "check_key",
+    "check_metrics",
+    "check_protocol",
+    "check_tier",
+    "check_training",
+    "check_weights",
+]
+
+
+def check_key(board: Board) -> CheckResult:
+    """Recompute every cell's key from its record."""
+    result = CheckResult("key")
+    unknown = stale = 0
+    for one in board.measured:
+        record = one.record
+        try:
+            current = is_current(record)
+            key = _key(record)
+        except (SRBenchError, Disagreement, ValidationError):
+            result.wrong(one.name, "it says nothing of which a key could be computed")
+            continue
+        stale += not current
+        if key is None and not current and record.adopted is None:
+            unknown += 1  # of before a training's code was recorded
+            continue
+        result.checked += 1
+        if key != record.key:
+            result.wrong(one.name, f"its key is {record.key[:12]}..., and what it says has {str(key)[:12]}...")
+    if unknown:
+        result.notes.append(f"{unknown} cells of earlier versions do not say all that their key was made of")
+    if stale:
+        result.notes.append(f"{stale} cells were made by other code than this; their pages mark them")
+    return result
+
+
+def _key(record: Record) -> str | None:
+    weights = record.weights_sha256
+    if record.training is not None:
+        if not record.training.code_digest:
+            return None
+        weights = training_key(
+            model=record.model,
+            scales=record.scales,
+            recipe_digest=Recipe.model_validate(record.training.recipe).digest,
+            data_hash=record.training.data_hash,
+            code=record.training.code_digest,
+        )
+    options = options_of(record)
+    return cell_key(
+        model=record.model,
+        scale=record.scale,
+        scales=record.scales,
+        weights=weights,
+        dataset_hash=record.dataset_hash,
+        protocol_digest=record.protocol_digest,
+        metrics=tuple(record.metrics),
+        code=record.code_digest,
+        inference=options,
+        numerics={key: value for key, value in record.numerics.items() if key not in options.chosen},
+    )
+
+
+def check_images(board: Board) -> CheckResult:
+    """Check that a cell has a value for each image of its data set, and for no other."""
+    result = CheckResult("images")
+    names = _Registered(board)
+    by_set: dict[str, tuple[str, list[str]]] = {}
+    for one in board.measured:
+        record = one.record
+        if one.values is None or "image" not in one.values:
+            result.wrong(one.name, "its images' values cannot be read")
+            continue
+        result.checked += 1
+        listed = [str(name) for name in one.values["image"]]
+        if record.images != len(listed):
+            result.wrong(one.name, f"it says {record.images} images, and has values of {len(listed)}")
+        dataset = names.dataset(record.dataset)
+        if dataset is None:
+            # Nobody here knows the data set: its cells must agree with each other.
+            other, known = by_set.setdefault(record.dataset, (one.name, listed))
+        else:
+            other, known = f"data set '{dataset.name}'", dataset.image_names()
+        if listed != known:
+            gone, more = sorted(set(known) - set(listed)), sorted(set(listed) - set(known))
+            what = [f"without {', '.join(gone[:5])}"] * bool(gone) + [f"with {', '.join(more[:5])}"] * bool(more)
+            result.wrong(
+                one.name, f"its images are not those of {other}: {' and '.join(what) or 'in another order or twice'}"
+            )
+    result.notes += names.unknown("data sets")
+    return result
+
+
+def check_data(board: Board) -> CheckResult:
+    """Check the hash of every data set, measured on or trained on, against the pixels of the one that has its name."""
+    result = CheckResult("data")
+    names = _Registered(board)
+    told: dict[str, str] = {}
+    for one in board.measured:
+        record = one.record
+        result.checked += 1
+        pairs = [(record.dataset, record.dataset_hash)]
+        if record.training is not None:
+            pairs.append((record.training.data, record.training.data_hash))
+        for name, digest in pairs:
+            known = names.hash_of(name) or told.setdefault(name, digest)
+            if digest != known:
+                result.wrong(
+                    one.name, f"the pixels of its '{name}' have the hash {digest[:12]}..., not {known[:12]}..."
+                )
+    result.notes += names.unknown("data sets")
+    return result
+
+
+def check_protocol(board: Board) -> CheckResult:
+    """Check that a cell's protocol is the one of that name, with the inference options that the cell names."""
+    result = CheckResult("protocol")
+    for one in board.measured:
+        record = one.record
+        result.checked += 1
+        try:
+            protocol, options = get_protocol(record.protocol.partition("+")[0]), options_of(record)
+        except (SRBenchError, Disagreement) as error:
+            result.wrong(one.name, str(error))
+            continue
+        if record.protocol != options.label(protocol.name):
+            result.wrong(one.name, f"it calls '{options.label(protocol.name)}' '{record.protocol}'")
+        digest = options.digest(protocol.digest)
+        if record.protocol_digest != digest:
+            told = record.protocol_digest[:12]
+            result.wrong(one.name, f"its protocol's digest is {told}..., not {digest[:12]}... of '{record.protocol}'")
+        elif board.info is not None and digest not in board.info.explanations:
+            result.wrong(one.name, f"run.json does not explain '{record.protocol}'")
+    return result
+
+
+def check_metrics(board: Board) -> CheckResult:
+    """Check the metrics' units and directions against the installed ones, and that values are possible."""
+    result = CheckResult("metrics")
+    known: dict[str, tuple[str, bool] | None] = {}
+    for one in board.measured:
+        result.checked += 1
+        for name, kind in one.record.metric_kinds.items():
+            if name not in known:
+                try:
+                    metric = get_metric(name)
+                    known[name] = (metric.unit, metric.higher_is_better)
+                except SRBenchError as error:
+                    known[name] = None
+                    result.notes.append(f"'{name}' cannot be checked: {error}")
+            if known[name] not in (None, (kind.unit, kind.higher_is_better)):
+                result.wrong(one.name, f"its {name} is read another way than the metric of that name")
+        for name, value in one.record.metrics.items():
+            if math.isnan(value) or (name.startswith("ssim") and not -1 <= value <= 1):
+                result.wrong(one.name, f"its {name} is {value}, which no image has")
+        if one.record.metric_kinds and set(one.record.metric_kinds) != set(one.record.metrics):
+            result.wrong(one.name, "the metrics that it explains are not those that it has")
+    return result
+
+
+def check_tier(board: Board) -> CheckResult:
+    """Check that a cell's tier is one that its evidence supports."""
+    result = CheckResult("tier")
+    for one in board.cells:
+        if one.cell is None:
+            continue
+        result.checked += 1
+        for sentence in _tier(one.record, board):
+            result.wrong(one.name, sentence)
+    return result
+
+
+def _tier(record: Record, board: Board) -> list[str]:
+    if record.tier == "reported":
+        return ["it is of tier 'reported': a paper's figure is no measurement and has no cell"]
+    if record.status != "ok":
+        return []
+    if record.tier == "trained":
+        said = [] if record.training is not None else ["it is of tier 'trained', and does not say how it was trained"]
+        said += [] if record.tag is None else [f"it is of tier 'trained', and has published weights '{record.tag}'"]
+        return said + ([] if record.weights_sha256 else ["it is of tier 'trained', and its weights have no hash"])
+    if record.training is not None:
+        return [f"it is of tier '{record.tier}', and was trained here"]
+    if record.tag is not None:
+        return [] if record.weights_sha256 else ["it is of tier 'reproduced', and its weights have no hash"]
+    if record.backbone in BASELINES:
+        return [] if not record.weights_sha256 else ["it is a baseline, and has weights"]
+    if board.sources.weights_named(record.weights_sha256) is None:
+        return ["it is of tier 'reproduced', no tag names its weights, and no file in models/ is them"]
+    return []
+
+
+def check_weights(board: Board) -> CheckResult:
+    """Check the hash of weights: a tag's against its metadata, a training's against its file and its other cells."""
+    result = CheckResult("weights")
+    of_network: dict[object, tuple[str | None, str]] = {}
+    absent = 0
+    kept = _kept_weights(board)
+    for one in board.measured:
+        record = one.record
+        if record.weights_sha256 is None:
+            if record.tag is not None:
+                result.wrong(one.name, "it has a tag, and its weights have no hash")
+            continue
+        result.checked += 1
+        if record.tag is not None:
+            try:
+                expected = str(tagged_source(board.name(record.model)).serving(record.scale).sha256)
+            except SRBenchError as error:
+                result.wrong(one.name, str(error))
+                continue
+            if record.weights_sha256 != expected:
+                result.wrong(
+                    one.name,
+                    f"its weights are {record.weights_sha256[:12]}..., those of '{record.model}' {expected[:12]}...",
+                )
+            continue
+        network = (record.model, tuple(record.scales), record.identity[2])
+        digest, other = of_network.setdefault(network, (record.weights_sha256, one.name))
+        if digest != record.weights_sha256:
+            result.wrong(one.name, f"it was measured with other weights than '{other}', which is of the same training")
+        if record.weights_sha256 not in kept:
+            absent += 1
+            if kept and record.training is not None and any(record.model == model for model in kept.values()):
+                result.wrong(one.name, "the weights in models/ of this model have another hash")
+    if absent:
+        result.notes.append(f"of {absent} cells the weights are not in models/: only a repeated training can tell")
+    return result
+
+
+def _kept_weights(board: Board) -> dict[str, str]:
+    """Return what `models/` holds: hash of weights -> the model that was trained; empty where it is not known."""
+    found: dict[str, str] = {}
+    for content, folder in _trainings(board):
+        try:
+            path = folder / str(content["result"]["weights"])
+            found[sha256_file(path)] = str(content["identity"]["model"])
+        except (OSError, KeyError, TypeError):
+            continue
+    return found
+
+
+def _trainings(board: Board) -> list[tuple[dict[str, Any], Path]]:
+    found = []
+    for path in sorted(board.store.models_path.glob("*/training.json")):
+        try:
+            content = parse_json(read_text(path, error=StoreError))
+        except (StoreError, ValueError):
+            continue
+        if isinstance(content, dict):
+            found.append((content, path.parent))
+    return found
+
+
+def check_training(board: Board) -> CheckResult:
+    """Check that what is said of a training fits together: recipe, iterations, cells of one network, `models/`."""
+    result = CheckResult("training")
+    of_network: dict[object, list[tuple[str, Record]]] = defaultdict(list)
+    kept = {
+        content["result"].get("weights_sha256"): content["result"]
+        for content, _ in _trainings(board)
+        if isinstance(content.get("result"), dict)
+    }
+    for one in board.measured:
+        record, training = one.record, one.record.training
+        if training is None:
+            continue
+        result.checked += 1
+        try:
+            recipe = Recipe.model_validate(training.recipe)
+        except ValidationError:
+            result.wrong(one.name, "its recipe is none")
+            continue
+        if training.iterations != recipe.iterations:
+            result.wrong(
+                one.name, f"it was trained for {training.iterations} iterations, and its recipe has {recipe.iterations}"
+            )
+        if not 0 <= training.seconds < math.inf:
+            result.wrong(one.name, f"its training took {training.seconds} seconds")
+        of_network[record.model, tuple(record.scales), record.identity[2]].append((one.name, record))
+        there = kept.get(record.weights_sha256)
+        if there is not None:
+            trace = None if training.trace is None else training.trace.model_dump()
+            if training.seconds != there.get("seconds") or (trace is not None and trace != there.get("trace")):
+                result.wrong(one.name, "it tells its training another way than the file in models/ does")
+    for cells in of_network.values():
+        first, record = cells[0]
+        for name, other in cells[1:]:
+            if other.training != record.training:
+                result.wrong(name, f"it tells its training another way than '{first}', which has the same weights")
+    return result
+
+
+class _Registered:
+    """Data sets by the names that records have."""
+
+    def __init__(self, board: Board) -> None:
+        self.board = board
+        self.found: dict[str, Dataset | None] = {}
+        self.hashes: dict[str, str | None] = {}
+
+    def dataset(self, name: str) -> Dataset | None:
+        if name not in self.found:
+            try:
+                self.found[name] = self.board.sources.dataset(name)[1]
+            except SRBenchError:
+                self.found[name] = None
+        return self.found[name]
+
+    def hash_of(self, name: str) -> str | None:
+        if name not in self.hashes:
+            dataset = self.dataset(name)
+            try:
+                self.hashes[name] = None if dataset is None else dataset.content_hash()
+            except SRBenchError:
+                self.hashes[name] = None
+        return self.hashes[name]
+
+    def unknown(self, noun: str) -> list[str]:
+        listed = sorted(name for name, dataset in self.found.items() if dataset is None)
+        return [f"{noun} that are not here, and are compared among cells only: {', '.join(listed)}"] if listed else []

@@ -1,0 +1,71 @@
+"""The check that measures rows again: some at random, or all."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+
+from srbench.results.replays import add_replays
+from srbench.runs.replay import Replayed, entry, replay
+from srbench.verification.findings import CheckResult
+from srbench.verification.stored_board import Board
+
+__all__ = ["check_replay"]
+
+
+def check_replay(
+    board: Board,
+    count: int,
+    seed: int,
+    *,
+    train: bool = False,
+    device: str = "cpu",
+    record: bool = False,
+    by: str | None = None,
+    note: Callable[[str], None] = lambda text: None,
+) -> tuple[CheckResult, list[Replayed]]:
+    """Measure rows again, drawn at random from those whose weights can be had.
+
+    Args:
+        board: The board.
+        count: How many; all that there are where it has fewer.
+        seed: Decides which.
+        train: Draw from trained rows without weights too, and train them anew.
+        device: `cpu`, `cuda` or `cuda:N`.
+        record: Keep what comes of each in `replays.json`, as soon as it is known.
+        by: Who it is that replays them.
+        note: Receives what is being done.
+
+    Raises:
+        SRBenchError: The device is not there, or the disk is full.
+    """
+    result = CheckResult("replay", "rows")
+    possible = []
+    for one in board.measured:
+        if one.cell is None:
+            continue
+        told = one.record
+        untagged = told.tag is None and told.weights_sha256 is not None
+        kept = not untagged or board.sources.weights_named(told.weights_sha256) is not None
+        if kept or (train and told.training is not None):
+            possible.append(one)
+    left_out = sum(1 for _ in board.measured) - len(possible)
+    if left_out:
+        result.notes.append(f"{left_out} rows cannot be drawn: their weights are not in models/; --train trains anew")
+    chosen = random.Random(seed).sample(possible, min(count, len(possible)))
+    names = {id(one.cell): one.name for one in chosen}
+    found = []
+    cells = [one.cell for one in chosen if one.cell is not None]
+    for replayed in replay(cells, board.sources, train=train, device=device, note=note):
+        found.append(replayed)
+        result.checked += 1
+        if record:
+            add_replays(board.store.path, [entry(replayed, by)])
+        if not replayed.agrees:
+            wrong = [str(one) for one in replayed.differences if not one.allowed]
+            more = [f"{len(wrong) - 3} values more"] if len(wrong) > 3 else []
+            result.wrong(names[id(replayed.cell)], "; ".join([*replayed.reasons, *wrong[:3], *more]))
+    if found:
+        equal = sum(one.outcome == "equal" for one in found)
+        result.notes.append(f"seed {seed}: {equal} equal to the last bit, of {len(found)}")
+    return result, found

@@ -1,0 +1,28 @@
+"""The check of the files that are made from results."""
+
+from __future__ import annotations
+
+from srbench.errors import SRBenchError
+from srbench.leaderboard.publish import build, outdated
+from srbench.runs.fingerprint import other_code
+from srbench.verification.findings import CheckResult
+from srbench.verification.stored_board import Board
+
+__all__ = ["check_pages"]
+
+
+def check_pages(board: Board) -> CheckResult:
+    """Check that tables and page are what the results give."""
+    result = CheckResult("pages", "files")
+    if board.pages is None:
+        result.notes.append("there are none")
+        return result
+    try:
+        made = build(board.store.path, board.pages, write=False, other_code=other_code(board.store.path))
+    except SRBenchError as error:
+        result.wrong("", f"they cannot be made: {error}")
+        return result
+    result.checked = len(made.files)
+    for name in outdated(made):
+        result.wrong("", f"'{name}' is not what the results give")
+    return result
