@@ -11,12 +11,12 @@ import typer
 if TYPE_CHECKING:
     from srbench.verification import BoardReport, CheckResult
 
-__all__ = ["check"]
+__all__ = ["check_board_command"]
 
 MOST_FINDINGS = 10  # lines for each check
 
 
-def check(
+def check_board_command(
     board: Annotated[
         Path,
         typer.Argument(help="A committed board's folder, or a run's directory.", metavar="DIR", show_default=False),
