@@ -26,6 +26,9 @@ Sharing sites
 Sharing methods
     SharingMethod: the base class of methods.
     SiteGroup: sites that a method treats together.
+    GeneratedConvMethod: the base class of methods whose layers make their kernels.
+    GeneratedConv: the base class of convolutions whose kernel is made in each forward pass.
+    SharedBanks: banks and tied biases of a group of such layers.
     register_method: register a method.
     SharedModuleRef: the base class of layers that use a shared module.
     TiedLayer: one use of a layer that several sites share whole.
@@ -140,6 +143,9 @@ _MODULES = {
     "layer_at": "srbench.models.surgery",
     "SharingMethod": "srbench.models.methods.sharing_method",
     "SiteGroup": "srbench.models.methods.sharing_method",
+    "GeneratedConvMethod": "srbench.models.methods.generated_conv_method",
+    "GeneratedConv": "srbench.models.generated_conv",
+    "SharedBanks": "srbench.models.generated_conv",
     "register_method": "srbench.registry.registries",
     "SharedModuleRef": "srbench.models.shared_modules",
     "TiedLayer": "srbench.models.shared_modules",
@@ -253,12 +259,15 @@ if TYPE_CHECKING:
     from srbench.models.backbone import Backbone as Backbone
     from srbench.models.counting import count_parameters as count_parameters
     from srbench.models.factory import create_model as create_model
+    from srbench.models.generated_conv import GeneratedConv as GeneratedConv
+    from srbench.models.generated_conv import SharedBanks as SharedBanks
     from srbench.models.image_batch import image_batch as image_batch
     from srbench.models.loading import load_network as load_network
     from srbench.models.loading import parse_scales as parse_scales
     from srbench.models.luma import LumaBackbone as LumaBackbone
     from srbench.models.matlab_bicubic import matlab_bicubic as matlab_bicubic
     from srbench.models.mean_shift import mean_shift as mean_shift
+    from srbench.models.methods.generated_conv_method import GeneratedConvMethod as GeneratedConvMethod
     from srbench.models.methods.sharing_method import SharingMethod as SharingMethod
     from srbench.models.methods.sharing_method import SiteGroup as SiteGroup
     from srbench.models.plain_conv import ConvOptions as ConvOptions
