@@ -113,6 +113,8 @@ Errors
     suggest: the ending of an "unknown name" message: the nearest name, then all.
 
 Testing
+    check_model: run the conformance checks of a model, with layers and tracebacks.
+    conformance_test: one line that makes a pytest test of models.
     parametrize_with_checks: one pytest test for each model, of all conformance checks.
     run_checks: run the conformance checks of a model once.
 """
@@ -210,6 +212,8 @@ _MODULES = {
     "UnknownNameError": "srbench.errors",
     "WeightsError": "srbench.errors",
     "suggest": "srbench.errors",
+    "check_model": "srbench.testing.kit",
+    "conformance_test": "srbench.testing.kit",
     "parametrize_with_checks": "srbench.testing.kit",
     "run_checks": "srbench.testing.kit",
 }
@@ -303,6 +307,8 @@ if TYPE_CHECKING:
     from srbench.registry.registries import register_protocol as register_protocol
     from srbench.results.store import RunStore as RunStore
     from srbench.storage import sha256_file as sha256_file
+    from srbench.testing.kit import check_model as check_model
+    from srbench.testing.kit import conformance_test as conformance_test
     from srbench.testing.kit import parametrize_with_checks as parametrize_with_checks
     from srbench.testing.kit import run_checks as run_checks
 

@@ -10,6 +10,7 @@ import typer
 from srbench.cli import cache, data, figure, leaderboard, plugins, run
 from srbench.cli import list as list_command
 from srbench.cli.audit import audit
+from srbench.cli.check import check
 from srbench.cli.compare import compare
 from srbench.cli.contributed import CommandGroup
 from srbench.cli.cost import cost
@@ -71,6 +72,7 @@ app.command("train")(train)
 app.command("eval")(evaluate_command)
 app.command("cost")(cost)
 app.command("audit")(audit)
+app.command("check")(check)
 app.command("compare")(compare)
 app.command("list")(list_command.list_)
 app.command("explain")(explain)

@@ -34,9 +34,7 @@ def check_sites_exist(subject: Subject, example: Example) -> None:
     except Exception as error:
         raise CheckFailedError(str(error)) from None
     for site in sites:
-        require(
-            site.kind in ("conv", "tconv", "block"), f"the site '{site.path}' is of the unknown kind '{site.kind}'"
-        )
+        require(site.kind in ("conv", "tconv", "block"), f"the site '{site.path}' is of the unknown kind '{site.kind}'")
 
 
 def check_output_shape(subject: Subject, example: Example) -> None:
@@ -55,7 +53,9 @@ def check_deterministic(subject: Subject, example: Example) -> None:
     model = subject.fresh(example)
     lr = example.images()
     for scale in subject.scales:
-        require(torch.equal(sr_image(model, lr, scale), sr_image(model, lr, scale)), f"x{scale}: two forward passes differ")
+        require(
+            torch.equal(sr_image(model, lr, scale), sr_image(model, lr, scale)), f"x{scale}: two forward passes differ"
+        )
 
 
 def check_batch_independent(subject: Subject, example: Example) -> None:

@@ -83,7 +83,11 @@ def _examples(count: int) -> list[Example]:
     generator = random.Random(0)
     drawn = [Example()]
     while len(drawn) < count:
-        sizes = {"batch": generator.randint(1, 2), "height": generator.randint(4, 12), "width": generator.randint(4, 12)}
+        sizes = {
+            "batch": generator.randint(1, 2),
+            "height": generator.randint(4, 12),
+            "width": generator.randint(4, 12),
+        }
         drawn.append(Example(generator.randrange(2**16), **sizes))
     return drawn
 

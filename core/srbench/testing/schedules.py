@@ -49,12 +49,9 @@ def check_auxiliary_loss_finite(subject: Subject, example: Example) -> None:
         if loss is None:
             continue
         found = True
-        require(
-            isinstance(loss, torch.Tensor) and loss.numel() == 1,
-            f"x{scale}: auxiliary_loss returned {tuple(loss.shape) if isinstance(loss, torch.Tensor) else loss!r}, "
-            "not a tensor of one number",
-        )
-        require(bool(torch.isfinite(loss).all()), f"x{scale}: the auxiliary loss is {float(loss)}")
+        one = isinstance(loss, torch.Tensor) and loss.numel() == 1
+        require(one, f"x{scale}: auxiliary_loss returned {loss!r}, not a tensor of one number")
+        require(bool(torch.isfinite(loss)), f"x{scale}: the auxiliary loss is {loss.item()}")
     if not found:
         raise CheckSkipped("no auxiliary loss")
 

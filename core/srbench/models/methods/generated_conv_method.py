@@ -45,9 +45,7 @@ class GeneratedConvMethod(SharingMethod):
         """
         return None
 
-    def layer(
-        self, site: SharingSite, layer: Any, shared: nn.Module | None, scales: tuple[int, ...]
-    ) -> GeneratedConv:
+    def layer(self, site: SharingSite, layer: Any, shared: nn.Module | None, scales: tuple[int, ...]) -> GeneratedConv:
         """Make the layer that takes a convolution's place: `MyConv(site, layer, shared, scales)`."""
         raise NotImplementedError(f"{type(self).__name__} must override layer")
 
