@@ -26,6 +26,9 @@ Sharing sites
 Sharing methods
     SharingMethod: the base class of methods.
     SiteGroup: sites that a method treats together.
+    GeneratedConvMethod: the base class of methods whose layers make their kernels.
+    GeneratedConv: the base class of convolutions whose kernel is made in each forward pass.
+    SharedBanks: banks and tied biases of a group of such layers.
     register_method: register a method.
     SharedModuleRef: the base class of layers that use a shared module.
     TiedLayer: one use of a layer that several sites share whole.
@@ -112,6 +115,8 @@ Errors
     suggest: the ending of an "unknown name" message: the nearest name, then all.
 
 Testing
+    check_model: run the conformance checks of a model, with layers and tracebacks.
+    conformance_test: one line that makes a pytest test of models.
     parametrize_with_checks: one pytest test for each model, of all conformance checks.
     run_checks: run the conformance checks of a model once.
 """
@@ -142,6 +147,9 @@ _MODULES = {
     "layer_at": "srbench.models.surgery",
     "SharingMethod": "srbench.models.methods.sharing_method",
     "SiteGroup": "srbench.models.methods.sharing_method",
+    "GeneratedConvMethod": "srbench.models.methods.generated_conv_method",
+    "GeneratedConv": "srbench.models.generated_conv",
+    "SharedBanks": "srbench.models.generated_conv",
     "register_method": "srbench.registry.registries",
     "SharedModuleRef": "srbench.models.shared_modules",
     "TiedLayer": "srbench.models.shared_modules",
@@ -208,6 +216,8 @@ _MODULES = {
     "UnknownNameError": "srbench.errors",
     "WeightsError": "srbench.errors",
     "suggest": "srbench.errors",
+    "check_model": "srbench.testing.kit",
+    "conformance_test": "srbench.testing.kit",
     "parametrize_with_checks": "srbench.testing.kit",
     "run_checks": "srbench.testing.kit",
 }
@@ -257,12 +267,15 @@ if TYPE_CHECKING:
     from srbench.models.backbone import Backbone as Backbone
     from srbench.models.counting import count_parameters as count_parameters
     from srbench.models.factory import create_model as create_model
+    from srbench.models.generated_conv import GeneratedConv as GeneratedConv
+    from srbench.models.generated_conv import SharedBanks as SharedBanks
     from srbench.models.image_batch import image_batch as image_batch
     from srbench.models.loading import load_network as load_network
     from srbench.models.loading import parse_scales as parse_scales
     from srbench.models.luma import LumaBackbone as LumaBackbone
     from srbench.models.matlab_bicubic import matlab_bicubic as matlab_bicubic
     from srbench.models.mean_shift import mean_shift as mean_shift
+    from srbench.models.methods.generated_conv_method import GeneratedConvMethod as GeneratedConvMethod
     from srbench.models.methods.sharing_method import SharingMethod as SharingMethod
     from srbench.models.methods.sharing_method import SiteGroup as SiteGroup
     from srbench.models.plain_conv import ConvOptions as ConvOptions
@@ -298,6 +311,8 @@ if TYPE_CHECKING:
     from srbench.registry.registries import register_protocol as register_protocol
     from srbench.results.store import RunStore as RunStore
     from srbench.storage import sha256_file as sha256_file
+    from srbench.testing.kit import check_model as check_model
+    from srbench.testing.kit import conformance_test as conformance_test
     from srbench.testing.kit import parametrize_with_checks as parametrize_with_checks
     from srbench.testing.kit import run_checks as run_checks
     from srbench.untrusted import parse_json as parse_json

@@ -2,135 +2,38 @@
 
 from __future__ import annotations
 
+import importlib.util
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
 
 import pytest
 import torch
-import torch.nn.functional as F
-from torch import Tensor, nn
+from mutants.methods import METHODS as BROKEN_METHODS
+from mutants.methods import Explodes
+from mutants.networks import NETWORKS, Noisy, WritesItsInput
+from mutants.sound import Sound, SoundMethod
+from torch import nn
 
+from srbench.errors import ConfigError
 from srbench.models.backbone import Backbone
 from srbench.models.methods.sharing_method import SharingMethod
-from srbench.models.sites import SharingSite
 from srbench.registry.registries import BACKBONES, METHODS, Registry
-from srbench.testing import CHECKS, CheckFailedError, parametrize_with_checks, run_checks
+from srbench.testing import (
+    ALL_CHECKS,
+    CheckFailedError,
+    Outcome,
+    check_model,
+    conformance_test,
+    parametrize_with_checks,
+    run_checks,
+)
 
-
-class Sound(Backbone):
-    """A small network for several scales that keeps every law; the broken ones below differ from it in one thing."""
-
-    def __init__(self, scales: tuple[int, ...]) -> None:
-        super().__init__(scales)
-        self.first = nn.Conv2d(3, 6, 3, padding=1)
-        self.second = nn.Conv2d(6, 6, 3, padding=1)
-        self.last = nn.Conv2d(6, 3, 3, padding=1)
-
-    def sharing_sites(self) -> list[SharingSite]:
-        return [SharingSite("second", kind="conv", bank="b", tie="t")]
-
-    def features(self, lr: Tensor) -> Tensor:
-        return F.relu(self.second(F.relu(self.first(lr))))
-
-    def forward(self, lr: Tensor, scale: int | None = None) -> Tensor:
-        scale = self.select_scale(scale)
-        return self.last(F.interpolate(self.features(lr), scale_factor=scale))
-
-
-class WrongSites(Sound):
-    def sharing_sites(self) -> list[SharingSite]:
-        return [SharingSite("third", kind="conv", bank="b", tie="t")]
-
-
-class WrongShape(Sound):
-    def forward(self, lr: Tensor, scale: int | None = None) -> Tensor:
-        return super().forward(lr, scale).mean(1, keepdim=True)
-
-
-class Noisy(Sound):
-    def features(self, lr: Tensor) -> Tensor:
-        self.calls = getattr(self, "calls", 0) + 1
-        return super().features(lr) + (self.calls % 2) * 1e-5
-
-
-class MixesTheBatch(Sound):
-    def features(self, lr: Tensor) -> Tensor:
-        return super().features(lr) + lr.mean()
-
-
-class WritesItsInput(Sound):
-    def features(self, lr: Tensor) -> Tensor:
-        return super().features(lr.clamp_(max=0.5))
-
-
-class UnusedLayer(Sound):
-    def __init__(self, scales: tuple[int, ...]) -> None:
-        super().__init__(scales)
-        self.unused = nn.Conv2d(6, 6, 1)
-
-
-class RegisteredTwice(Sound):
-    def __init__(self, scales: tuple[int, ...]) -> None:
-        super().__init__(scales)
-        self.again = self.second
-
-
-class HiddenState(Sound):
-    """A weight that the state dict does not hold, drawn when the network is made."""
-
-    def __init__(self, scales: tuple[int, ...]) -> None:
-        super().__init__(scales)
-        self.gain = float(torch.rand(()))
-
-    def features(self, lr: Tensor) -> Tensor:
-        return super().features(lr) * self.gain
-
-
-class LosesSharingWhenCopied(Sound):
-    def __init__(self, scales: tuple[int, ...]) -> None:
-        super().__init__(scales)
-        self.again = _Reference(self.second)
-
-    def features(self, lr: Tensor) -> Tensor:
-        return self.again(super().features(lr))
-
-
-class _Reference(nn.Module):
-    """A reference that a deep copy does not follow: the copy still uses the original's layer."""
-
-    def __init__(self, layer: nn.Module) -> None:
-        super().__init__()
-        self.call = lambda x: layer(x)  # noqa: PLW0108 - a function that a deep copy does not look into
-
-    def forward(self, x: Tensor) -> Tensor:
-        return self.call(x)
-
-
-class UnregisteredTensor(Sound):
-    def __init__(self, scales: tuple[int, ...]) -> None:
-        super().__init__(scales)
-        self.kernel = torch.ones(6, 6, 1, 1)
-
-    def features(self, lr: Tensor) -> Tensor:
-        return F.conv2d(super().features(lr), self.kernel)
-
-
-class WrongView(Sound):
-    def forward(self, lr: Tensor, scale: int | None = None) -> Tensor:
-        return super().forward(lr, scale) * len(self.scales)
-
-
-class Doubling(SharingMethod):
-    """A method whose folded layer computes something else."""
-
-    def replace(self, site: SharingSite, module: nn.Module, shared: Any, scales: tuple[int, ...]) -> nn.Module:
-        return nn.Sequential(module)
-
-    def fold(self, site: SharingSite, module: nn.Module, scale: int | None) -> nn.Module:
-        plain = nn.Conv2d(6, 6, 3, padding=1)
-        plain.load_state_dict({key: 2 * value for key, value in module[0].state_dict().items()})
-        return plain
+WITHOUT_METHOD = {
+    "fold_equals_unfolded", "fold_on_meta", "fold_keeps_device", "fold_keeps_dtype", "fold_keeps_registration",
+    "replacement_shapes", "shared_modules_registered", "declared_synthesis", "laws_after_on_step",
+    "auxiliary_loss_finite",
+}  # fmt: skip
+IDENTITY = "identity:mixtures_of_the_filters_themselves"
 
 
 @contextmanager
@@ -142,51 +45,125 @@ def registered(registry: Registry, name: str, obj: object) -> Iterator[None]:
         registry.remove(name)
 
 
-def outcome(cls: type[Backbone], suffix: str = "") -> dict[str, str]:
+@contextmanager
+def present(network: type[Backbone], method: type[SharingMethod] | None = None) -> Iterator[str]:
+    """Register a network, and a method, and yield the model's name."""
+
     def build(scales: tuple[int, ...]) -> Backbone:
-        return cls(scales)
+        return network(scales)
 
     with registered(BACKBONES, "under_check", build):
-        return run_checks(f"under_check{suffix}", (2, 3))
+        if method is None:
+            yield "under_check"
+        else:
+            with registered(METHODS, "mutant", method):
+                yield "under_check+mutant"
 
 
-def failed(result: dict[str, str]) -> set[str]:
-    return {name for name, text in result.items() if text.startswith("failed")}
+def outcomes(
+    network: type[Backbone], method: type[SharingMethod] | None = None, *, slow: bool = False, **given: object
+) -> dict[str, Outcome]:
+    with present(network, method) as name:
+        return {outcome.check: outcome for outcome in check_model(name, (2, 3), slow=slow, **given)}  # type: ignore[arg-type]
+
+
+def failed(result: dict[str, Outcome]) -> set[str]:
+    return {name for name, outcome in result.items() if outcome.status == "failed"}
 
 
 def test_a_sound_network_passes_every_check() -> None:
-    result = outcome(Sound)
-    assert not failed(result)
-    assert {name for name, text in result.items() if text != "passed"} == {"fold_equals_unfolded"}
+    result = outcomes(Sound)
+    assert {name for name, outcome in result.items() if outcome.status != "passed"} == WITHOUT_METHOD
+    assert set(result) == set(ALL_CHECKS) - {"onnx_export_runs"}
 
 
-BROKEN = {
-    "sites_exist": WrongSites,
-    "output_shape": WrongShape,
-    "deterministic": Noisy,
-    "batch_independent": MixesTheBatch,
-    "input_unchanged": WritesItsInput,
-    "gradients_reach_every_parameter": UnusedLayer,
-    "each_tensor_stored_once": RegisteredTwice,
-    "state_dict_round_trip": HiddenState,
-    "deepcopy_keeps_sharing": LosesSharingWhenCopied,
-    "dtype_reaches_everything": UnregisteredTensor,
-    "single_scale_view_equals_network": WrongView,
-}
+def test_a_sound_method_passes_every_check_and_its_identity() -> None:
+    result = outcomes(Sound, SoundMethod, examples=2)
+    assert {name: str(outcome) for name, outcome in result.items() if outcome.status != "passed"} == {}
+    assert set(result) == {*ALL_CHECKS, IDENTITY} - {"onnx_export_runs"}
 
 
-@pytest.mark.parametrize("check", BROKEN)
-def test_a_broken_network_fails_exactly_its_check(check: str) -> None:
-    assert failed(outcome(BROKEN[check])) == {check}
+@pytest.mark.parametrize("mutant", NETWORKS)
+def test_a_broken_network_fails_exactly_its_check(mutant: str) -> None:
+    network, check, consequences = NETWORKS[mutant]
+    slow = check == "onnx_export_runs"
+    if slow and any(importlib.util.find_spec(name) is None for name in ("onnx", "onnxruntime", "onnxscript")):
+        pytest.skip("the extra onnx is not installed")
+    assert failed(outcomes(network, slow=slow)) == {check, *consequences}
 
 
-def test_a_method_that_folds_wrongly_fails_exactly_its_check() -> None:
-    with registered(METHODS, "doubling", Doubling):
-        assert failed(outcome(Sound, "+doubling")) == {"fold_equals_unfolded"}
+@pytest.mark.parametrize("mutant", BROKEN_METHODS)
+def test_a_broken_method_fails_exactly_its_check(mutant: str) -> None:
+    method, check, consequences = BROKEN_METHODS[mutant]
+    assert failed(outcomes(Sound, method)) == {check, *consequences}
 
 
-def test_every_check_has_a_network_that_it_catches() -> None:
-    assert {*BROKEN, "fold_equals_unfolded"} == set(CHECKS)
+def test_every_check_has_a_mutant_that_it_catches() -> None:
+    mutants = [*NETWORKS.values(), *BROKEN_METHODS.values()]
+    assert {check for _, check, _ in mutants} == {*ALL_CHECKS, IDENTITY}
+    assert len(mutants) >= 25
+
+
+def test_an_outcome_names_the_layer_and_where_the_error_was_raised() -> None:
+    outcome = outcomes(Sound, Explodes)["output_shape"]
+    assert (outcome.status, outcome.layer) == ("failed", "second")
+    assert outcome.detail == "ZeroDivisionError: no kernel today (in the layer 'second')"
+    assert "in kernel\n" in outcome.traceback
+
+
+def test_one_check_does_not_disturb_the_next() -> None:
+    before = torch.get_rng_state(), torch.get_num_threads(), torch.get_default_dtype(), torch.is_grad_enabled()
+    for name in ("SeedsTorch", "ChangesThreads"):
+        outcomes(NETWORKS[name][0])
+    for name in ("ChangesTheDefaultDtype", "TurnsGradientsOff"):
+        outcomes(Sound, BROKEN_METHODS[name][0])
+    after = torch.get_rng_state(), torch.get_num_threads(), torch.get_default_dtype(), torch.is_grad_enabled()
+    assert torch.equal(before[0], after[0])
+    assert before[1:] == after[1:]
+
+
+class NoisyByDesign(Noisy):
+    """Declare what it fails."""
+
+    def expected_failures(self) -> dict[str, str]:
+        return {"deterministic": "it dithers"}
+
+
+def test_a_declared_failure_is_expected_with_its_reason() -> None:
+    outcome = outcomes(NoisyByDesign)["deterministic"]
+    assert str(outcome) == "expected failure: it dithers (x2: two forward passes differ)"
+    given = outcomes(Noisy, expected_failures={"deterministic": "known"})["deterministic"]
+    assert given.status == "expected failure"
+
+
+def test_a_declared_failure_that_passes_is_a_failure() -> None:
+    result = outcomes(Sound, expected_failures={"output_shape": "it is odd"})
+    assert failed(result) == {"output_shape"}
+    assert "take it out of expected_failures" in result["output_shape"].detail
+
+
+@pytest.mark.parametrize(
+    ("expected", "said"), [({"output_shap": "x"}, "did you mean 'output_shape'"), ({"output_shape": ""}, "no reason")]
+)
+def test_wrong_expected_failures_are_refused(expected: dict[str, str], said: str) -> None:
+    with pytest.raises(ConfigError, match=said):
+        outcomes(Sound, expected_failures=expected)
+
+
+def test_one_line_makes_a_test_of_a_plugin() -> None:
+    test = conformance_test(("under_check", (2, 3)), expected_failures={})
+    ((_, cases),) = [mark.args for mark in test.pytestmark]  # type: ignore[attr-defined]
+    assert [case.id for case in cases] == ["under_check-x2x3"]
+    with present(WritesItsInput), pytest.raises(CheckFailedError, match="changed its input") as caught:
+        test(cases[0].values[0])
+    assert "'under_check-x2x3' fails the check 'input_unchanged'" in caught.value.__notes__
+
+
+def test_what_a_run_stores_says_why() -> None:
+    with present(WritesItsInput) as name:
+        result = run_checks(name, (2, 3))
+    assert result["input_unchanged"] == "failed: x2: the forward pass changed its input"
+    assert "onnx_export_runs" not in result
 
 
 class NoisyAndUnused(Noisy):
@@ -203,10 +180,7 @@ def check_under_pytest(cls: type[Backbone]) -> None:
     assert case.id == "under_check-x2x3"
     model, check = case.values
 
-    def build(scales: tuple[int, ...]) -> Backbone:
-        return cls(scales)
-
-    with registered(BACKBONES, "under_check", build):
+    with present(cls):
         check(model, max_examples=2)
 
 
@@ -223,7 +197,7 @@ def test_one_failing_check_is_raised_as_it_is_and_named() -> None:
 
 
 def test_several_failing_checks_are_all_reported() -> None:
-    with pytest.raises(ExceptionGroup, match=f"fails 2 of {len(CHECKS)} checks") as caught:
+    with pytest.raises(ExceptionGroup, match=f"fails 2 of {len(ALL_CHECKS) - 1} checks") as caught:
         check_under_pytest(NoisyAndUnused)
     notes = [note for error in caught.value.exceptions for note in error.__notes__ if "fails the check" in note]
     assert [note.rpartition(" ")[2] for note in notes] == ["'deterministic'", "'gradients_reach_every_parameter'"]

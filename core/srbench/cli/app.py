@@ -11,6 +11,7 @@ from srbench.cli import cache, data, figure, leaderboard, plugins, run
 from srbench.cli import list as list_command
 from srbench.cli.audit import audit
 from srbench.cli.check_board import check_board_command
+from srbench.cli.check import check
 from srbench.cli.compare import compare
 from srbench.cli.contributed import CommandGroup
 from srbench.cli.cost import cost
@@ -75,6 +76,7 @@ app.command("train")(train)
 app.command("eval")(evaluate_command)
 app.command("cost")(cost)
 app.command("audit")(audit)
+app.command("check")(check)
 app.command("compare")(compare)
 app.command("replay")(replay_command)
 app.command("list")(list_command.list_)

@@ -23,6 +23,9 @@ def export(
     weights: Annotated[
         Path | None, typer.Option(help="A checkpoint to load instead of a tag's weights.", metavar="FILE")
     ] = None,
+    untrained: Annotated[
+        bool, typer.Option("--untrained", help="Take random weights, to try whether the network can be exported.")
+    ] = False,
     json: Annotated[
         str | None, typer.Option(metavar="FILE|-", help="Write the result as JSON to a file, or to standard output: -.")
     ] = None,
@@ -48,11 +51,16 @@ def export(
     checkpoint = checkpoint_named(model)
     if checkpoint is not None and weights is not None:
         raise ConfigError(f"'{model}' is a checkpoint itself; leave out --weights {weights}")
+    if checkpoint is not None and untrained:
+        raise ConfigError(f"'{model}' is a checkpoint, and --untrained asks for random weights; leave out one of them")
+    if untrained and weights is not None:
+        raise ConfigError(f"--untrained asks for random weights, and --weights {weights} for others; leave out one")
     if checkpoint is None:
         canonical_name(model)
 
     from srbench.interop.isolated_export import export_checkpoint
     from srbench.interop.onnx import export_onnx
+    from srbench.models.factory import create_model
     from srbench.models.loading import load_network
     from srbench.models.weight_files import saved_for
 
@@ -61,13 +69,17 @@ def export(
     else:
         named = saved_for(weights) if weights is not None else None
         several = named is not None and scale in named.scales
-        network = load_network(model, weights, None if several else (scale,))
+        if untrained:
+            network = create_model(model, scale=scale, pretrained=False, seed=0)
+        else:
+            network = load_network(model, weights, None if several else (scale,))
         made = export_onnx(network, scale, output)
     if json is not None:
         write_json(
             {
                 "model": model,
                 "scale": scale,
+                "untrained": untrained,
                 "path": str(made.path),
                 "sha256": made.sha256,
                 "bytes": made.size,
@@ -85,6 +97,10 @@ def export(
     if json == "-":
         return
     typer.echo(f"{made.path}: {made.size / 1e6:.2f} MB, opset {made.opset}, {sum(made.operators.values())} operators")
+    if untrained:
+        typer.echo(
+            "its weights are random: the file shows that the network can be exported, and enlarges no image well"
+        )
     held = "RGB in 0..1" if made.channels == 3 else "luma in 16/255..235/255"
     sizes = [f"(N, {made.channels}, {factor}h, {factor}w)" for factor in ("", scale)]
     typer.echo(f"input lr {sizes[0]}, {held}; output sr {sizes[1]}, not clamped")

@@ -118,18 +118,19 @@ def audit(model: Backbone) -> Audit:
         unique=count_parameters(model),
         stored=count_stored(model),
         executed=executed,
-        unshared={scale: _unshared(shapes, scale) for scale in model.scales},
+        unshared={scale: _unshared(model, shapes, scale) for scale in model.scales},
         depth=depth,
         deepest=deepest,
     )
 
 
-def _unshared(shapes: Backbone, scale: int) -> int:
+def _unshared(model: Backbone, shapes: Backbone, scale: int) -> int:
     """Count the parameters of the folded network, each as often as executions of layers read it, and at least once.
 
     Folded, a layer whose kernel is made holds the kernel itself, so that it counts and not the bank it is made from.
     """
-    folded = fold(shapes, scale)
+    # Folded with its weights: a method's `fold` need not work without values.
+    folded = fold(shapes, scale) if model.method is None else on_meta(fold(model, scale))
     users = {path for path, module in folded.named_modules() if isinstance(module, SharedModuleRef)}
     uses = Counter(name for names, _, _ in _readers(run(folded, scale, _SIDE, _SIDE), users) for name in names)
     return sum(parameter.numel() * max(1, uses[name]) for name, parameter in folded.named_parameters())
@@ -143,12 +144,11 @@ def _readers(execution: Execution, users: set[str]) -> list[Reader]:
 
     A module that applies one weight several times in one execution, by functions, is as many layers as it does so.
     """
-    by_number: dict[int, list[Call]] = {}
+    by_execution: dict[tuple[str, int], list[Call]] = {}
     for call in execution.calls:
-        by_number.setdefault(call.number, []).append(call)
+        by_execution.setdefault(_layer(call, users), []).append(call)
     found = []
-    for calls in by_number.values():
-        path = _layer(calls[0].modules, users)
+    for (path, _), calls in by_execution.items():
         again = _applied_again(calls)
         found += [(call.parameters, path, True) for call in again]
         apart = {name for call in again for name in call.parameters}
@@ -165,18 +165,24 @@ def _applied_again(calls: Sequence[Call]) -> list[Call]:
     return [call for call in applied if any(counts[name] > 1 for name in call.parameters)]
 
 
-def _layer(modules: Sequence[str], users: set[str]) -> str:
-    """Return the path of the layer at work: its place in the network, not where the shared module is registered."""
-    for path, inner in zip(reversed(modules[:-1]), reversed(modules[1:]), strict=True):
-        if path in users and not inner.startswith(f"{path}."):
-            return path
-    return modules[-1] if modules else ""
+def _layer(call: Call, users: set[str]) -> tuple[str, int]:
+    """Return the path of the layer at work and which execution of it this is.
+
+    That is its place in the network, not where a shared module that it uses is registered: what a shared module reads
+    belongs to the layer that called it, together with the layer's own parameters.
+    """
+    for index in range(len(call.modules) - 2, -1, -1):
+        if call.modules[index] in users and not call.modules[index + 1].startswith(f"{call.modules[index]}."):
+            return call.modules[index], call.numbers[index]
+    return (call.modules[-1], call.number) if call.modules else ("", 0)
 
 
 def _most_repeated(readers: Iterable[Reader]) -> tuple[int, tuple[str, ...]]:
     counts: Counter[frozenset[str]] = Counter()
     paths: dict[frozenset[str], dict[str, None]] = {}
-    for names, path, _ in readers:
+    for names, path, convolves in readers:
+        if not convolves:
+            continue  # it makes weights, and another layer applies them
         key = frozenset(names)
         counts[key] += 1
         paths.setdefault(key, {})[path] = None

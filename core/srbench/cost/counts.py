@@ -100,7 +100,8 @@ def cost_of(model: Backbone, scale: int | None = None) -> Cost:
         scale=scale,
         params=count_parameters(view),
         stored=count_stored(view),
-        folded=count_parameters(fold(shapes, scale)),
+        # Folded with its weights: a method's `fold` need not work without values, and may leave out what they say.
+        folded=count_parameters(fold(view, scale)),
         hd=hd,
         ntire=ntire,
     )

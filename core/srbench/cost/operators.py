@@ -36,7 +36,7 @@ class Call:
         kind: Of its rule.
         count: What it costs for all images of the batch together.
         modules: Paths of the modules in whose forward pass it ran, outermost first.
-        number: Which execution of the innermost of them it belongs to, unique over the whole pass.
+        numbers: Which execution of each of them it belongs to, unique over the whole pass.
         parameters: Names of the parameters that it read.
         synthesis: Whether it saw no image, nor anything computed from one: it makes weights.
         weights: Numbers of parameters, or made from parameters alone, that it took.
@@ -47,11 +47,16 @@ class Call:
     kind: str
     count: int
     modules: tuple[str, ...]
-    number: int
+    numbers: tuple[int, ...]
     parameters: tuple[str, ...]
     synthesis: bool
     weights: int
     output: tuple[int, ...]
+
+    @property
+    def number(self) -> int:
+        """Return which execution of the innermost module it belongs to; 0 where there is none."""
+        return self.numbers[-1] if self.numbers else 0
 
 
 @dataclass
@@ -208,7 +213,7 @@ class _Watch(TorchDispatchMode):
                     kind=kind,
                     count=count(args, result),
                     modules=tuple(path for path, _ in self.stack),
-                    number=self.stack[-1][1] if self.stack else 0,
+                    numbers=tuple(number for _, number in self.stack),
                     parameters=tuple(read),
                     synthesis=not seen_image,
                     weights=sum(map(_numbers, weights)),

@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from srbench.errors import ConfigError, PluginError
+from srbench.errors import ConfigError, PluginError, SRBenchError
 from srbench.images.color import rgb_to_y
 from srbench.models.backbone import Backbone
 from srbench.models.image_batch import image_batch
@@ -86,7 +86,16 @@ def export_onnx(model: Backbone, scale: int, path: Path) -> Export:
     channels = 1 if getattr(model, "accepts_luma", False) else 3
     content = _exported(network, model, channels)
     proto = onnx.load_from_string(content)
-    largest = _compared(onnxruntime, content, network, scale, channels)
+    try:
+        largest = _compared(onnxruntime, content, network, scale, channels)
+    except SRBenchError:
+        raise
+    except Exception as error:  # onnxruntime has no common base of its errors
+        raise ConfigError(
+            f"'{_name(model)}' was exported, and onnxruntime {onnxruntime.__version__} cannot run the file at other "
+            f"sizes ({_reason(error)}); nothing was written. Something in the network takes its size from the image, "
+            "such as a pooling, and the export has fixed it"
+        ) from error
     for (height, width), difference in largest.items():
         if not difference <= TOLERANCE:
             raise ConfigError(
@@ -135,15 +144,22 @@ def _exported(network: _Image, model: Backbone, channels: int) -> bytes:
             assert program is not None
             return bytes(program.model_proto.SerializeToString())
     except Exception as error:  # an exporter meets the network's own code, and fails in any way at all
-        name = str(getattr(model, "model_name", None) or type(model).__name__)
         cause: BaseException = error
         while cause.__cause__ is not None:
             cause = cause.__cause__
-        lines = [line.strip() for line in str(cause).splitlines() if line.strip()]
         raise ConfigError(
-            f"'{name}' cannot be exported to ONNX by torch {torch.__version__}: it does something that depends on more "
-            f"than sizes ({type(cause).__name__}: {lines[0][:200] if lines else 'no reason given'})"
+            f"'{_name(model)}' cannot be exported to ONNX by torch {torch.__version__}: it does something that depends "
+            f"on more than sizes ({_reason(cause)})"
         ) from error
+
+
+def _name(model: Backbone) -> str:
+    return str(getattr(model, "model_name", None) or type(model).__name__)
+
+
+def _reason(error: BaseException) -> str:
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return f"{type(error).__name__}: {lines[0][:200] if lines else 'no reason given'}"
 
 
 @contextlib.contextmanager

@@ -81,7 +81,7 @@ def _cells(board: Board, entry: Entry, *, wide: bool) -> list[str]:
     cells.append("–" if entry.record.params_unique is None else f"{entry.record.params_unique:,}")
     first = board.first
     if wide and has_costs([board]):
-        cells.append("\n".join(shown_cost(entry).texts[:2]))
+        cells.append("\n".join(shown_cost(entry).texts))
     if wide and len(board.datasets) > 1:
         cells.append("–" if math.isnan(entry.overall) else f"{entry.overall:.{first.fine}f}")
     if wide:

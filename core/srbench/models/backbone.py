@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Self
 
 import torch
@@ -138,6 +138,10 @@ class Backbone(nn.Module):
         """Let the sharing method follow its schedule; call it before each training iteration, counted from 1."""
         if self.method is not None:
             self.method.on_step(self, iteration, total)
+
+    def expected_failures(self) -> Mapping[str, str]:
+        """Return conformance check -> why the network fails it by design; it is an error if the check then passes."""
+        return {}
 
     @torch.no_grad()
     def super_resolve(self, lr: Tensor, scale: int | None = None) -> Tensor:

@@ -19,6 +19,8 @@ Ref = tuple[str, ...]
 
 # Methods that make text for people, in every class.
 _PROSE = frozenset({"__repr__", "__str__", "explain", "extra_repr", "meaning"})
+# Methods that only the conformance kit calls, in every class.
+_FOR_CHECKS = frozenset({"expected_failures", "identities"})
 _SKIPPED_FIELDS = frozenset({"annotation", "ctx", "kind", "returns", "type_comment"})
 _FIELDS_MATTER = frozenset({"BaseModel", "NamedTuple", "TypedDict"})
 _FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
@@ -308,7 +310,7 @@ class _Writer:
         matters = bool(said & {"dataclass", *_FIELDS_MATTER})
         self.scopes.append(_body_scope(node.body, is_class=True))
         for statement in node.body:
-            if isinstance(statement, _FUNCTIONS) and statement.name in _PROSE:
+            if isinstance(statement, _FUNCTIONS) and statement.name in _PROSE | _FOR_CHECKS:
                 continue
             if matters and isinstance(statement, ast.AnnAssign):
                 self.parts.append("field ")

@@ -1,18 +1,32 @@
 """The conformance kit: named checks that every model must pass before a measurement of it counts.
 
-In a plugin's tests:
+In a plugin's tests, one line:
 
-    from srbench.testing import parametrize_with_checks
+    test_conformance = conformance_test("edsr_tiny+my_sharing", "my_backbone")
+
+or with examples that Hypothesis draws:
 
     @parametrize_with_checks(["edsr_tiny+my_sharing", "my_backbone"])
     def test_conformance(model, check):
         check(model)
 
-Each model is one test, and each check draws its images with Hypothesis. `run_checks` runs each once, on a fixed
-example, and needs no Hypothesis: the runner does that before it measures, and stores the outcome with the result.
+`run_checks` runs each check once, on a fixed example, and needs neither pytest nor Hypothesis: the runner does that
+before it measures, and stores the outcome with the result. `srbench check` shows the same on the terminal.
 """
 
 from srbench.testing.checks import CHECKS, CheckFailedError, CheckSkipped, Example
-from srbench.testing.kit import parametrize_with_checks, run_checks
+from srbench.testing.kit import check_model, conformance_test, parametrize_with_checks, run_checks
+from srbench.testing.outcomes import ALL_CHECKS, Outcome
 
-__all__ = ["CHECKS", "CheckFailedError", "CheckSkipped", "Example", "parametrize_with_checks", "run_checks"]
+__all__ = [
+    "ALL_CHECKS",
+    "CHECKS",
+    "CheckFailedError",
+    "CheckSkipped",
+    "Example",
+    "Outcome",
+    "check_model",
+    "conformance_test",
+    "parametrize_with_checks",
+    "run_checks",
+]

@@ -1,52 +1,103 @@
-"""Run the checks: once before a measurement, or many times under Hypothesis in a plugin's tests."""
+"""Run the checks: once before a measurement, by `srbench check`, or under Hypothesis in a plugin's tests."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import random
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from srbench.models.backbone import Backbone
 from srbench.models.factory import create_model
 from srbench.registry import canonical_name, tagged_source
 from srbench.registry.names import ModelName
-from srbench.testing.checks import CHECKS, Check, CheckFailedError, CheckSkipped, Example, Subject
+from srbench.testing.outcomes import Outcome, checks_of, expected_failures_of, outcome_of
+from srbench.testing.subject import Check, CheckFailedError, Example, Subject
 
-__all__ = ["parametrize_with_checks", "run_checks"]
+__all__ = ["check_model", "conformance_test", "parametrize_with_checks", "run_checks"]
 
 Model = str | tuple[str, tuple[int, ...]]
 
 
 def run_checks(model_name: str, scales: tuple[int, ...]) -> dict[str, str]:
-    """Run every check once on a freshly initialised model.
+    """Run every check that takes no seconds of its own once on a freshly initialised model.
 
     Args:
         model_name: Its name; a tag's weights are not loaded, since the laws hold for any weights.
         scales: The scales that it is created for; a tagged model's are those of its weights.
 
     Returns:
-        Check -> `passed`, `failed: why` or `skipped: why`.
+        Check -> `passed`, `failed: why`, `skipped: why` or `expected failure: reason (why)`.
 
     Raises:
+        ConfigError: It declares expected failures of checks that there are not.
         SRBenchError: The model cannot be created.
     """
-    subject = _subject(model_name, scales)
+    return {outcome.check: str(outcome) for outcome in check_model(model_name, scales, slow=False)}
+
+
+def check_model(
+    model_name: str,
+    scales: tuple[int, ...] = (2,),
+    *,
+    examples: int = 1,
+    slow: bool = True,
+    expected_failures: Mapping[str, str] | None = None,
+    progress: Callable[[str], None] | None = None,
+) -> list[Outcome]:
+    """Run every check on a freshly initialised model.
+
+    Args:
+        model_name: Its name, as in `run_checks`.
+        scales: The scales that it is created for.
+        examples: How many examples each check is run on, 1 or more: the first is fixed, the others are of other seeds
+            and sizes, the same in every call.
+        slow: Whether checks that take seconds are run too.
+        expected_failures: Check -> why it fails, beside what the model declares.
+        progress: Called with the name of each check before it runs.
+
+    Returns:
+        An outcome for each check: the first that failed, or that of the first example.
+
+    Raises:
+        ConfigError: `expected_failures` names a check that there is not.
+        SRBenchError: The model cannot be created.
+    """
+    subject = subject_of(model_name, scales)
     subject.make(0)  # a model that cannot be made is no failed check
-    return {name: _outcome(check, subject) for name, check in CHECKS.items()}
+    expected = expected_failures_of(subject, expected_failures)
+    drawn = _examples(examples)
+    found = []
+    for name, check in checks_of(subject, slow=slow).items():
+        if progress is not None:
+            progress(name)
+        outcomes: list[Outcome] = []
+        for example in drawn:
+            outcomes.append(outcome_of(name, check, subject, example, expected))
+            if outcomes[-1].status != "passed":
+                break
+        found.append(next((outcome for outcome in outcomes if outcome.status == "failed"), outcomes[0]))
+    return found
 
 
-def _outcome(check: Check, subject: Subject) -> str:
-    try:
-        check(subject, Example())
-    except CheckSkipped as skipped:
-        return f"skipped: {skipped}"
-    except CheckFailedError as failed:
-        return f"failed: {failed}"
-    except Exception as error:  # the model's own code may fail in any way
-        return f"failed: {type(error).__name__}: {error}"
-    return "passed"
+def _examples(count: int) -> list[Example]:
+    generator = random.Random(0)
+    drawn = [Example()]
+    while len(drawn) < count:
+        sizes = {
+            "batch": generator.randint(1, 2),
+            "height": generator.randint(4, 12),
+            "width": generator.randint(4, 12),
+        }
+        drawn.append(Example(generator.randrange(2**16), **sizes))
+    return drawn
 
 
-def _subject(model_name: str, scales: tuple[int, ...]) -> Subject:
+def subject_of(model_name: str, scales: tuple[int, ...]) -> Subject:
+    """Return what checks of a model are run on.
+
+    Raises:
+        SRBenchError: The name is not right.
+    """
     name = canonical_name(model_name)
     if name.tag is not None:
         scales = tagged_source(name).sources[0].scales
@@ -55,7 +106,37 @@ def _subject(model_name: str, scales: tuple[int, ...]) -> Subject:
     def make(seed: int) -> Backbone:
         return create_model(name, scales=scales, seed=seed)
 
-    return Subject(make, scales)
+    return Subject(make, scales, name)
+
+
+def conformance_test(
+    *models: Model, examples: int = 1, expected_failures: Mapping[str, str] | None = None
+) -> Callable[..., None]:
+    """Return a pytest test of each check on each model: `test_conformance = conformance_test("edsr_tiny+mine")`.
+
+    Args:
+        models: Model names, created at x2, or pairs of a name and its scales.
+        examples: How many examples each check is run on.
+        expected_failures: Check -> why it fails.
+    """
+    import pytest
+
+    @pytest.mark.parametrize("model", [pytest.param(model, id=_label(model)) for model in models])
+    def test_conformance(model: Model) -> None:
+        name, scales = _named(model)
+        outcomes = check_model(name, scales, examples=examples, expected_failures=expected_failures)
+        failures = [_error(outcome, model) for outcome in outcomes if outcome.status == "failed"]
+        _raise(failures, model, len(outcomes))
+
+    return test_conformance
+
+
+def _error(outcome: Outcome, model: Model) -> CheckFailedError:
+    error = CheckFailedError(outcome.detail, outcome.layer)
+    error.add_note(f"'{_label(model)}' fails the check '{outcome.check}'")
+    if outcome.traceback:
+        error.add_note(outcome.traceback)
+    return error
 
 
 def parametrize_with_checks(models: Sequence[Model]) -> Callable[[Callable[..., Any]], Any]:
@@ -65,7 +146,8 @@ def parametrize_with_checks(models: Sequence[Model]) -> Callable[[Callable[..., 
         models: Model names, created at x2, or pairs of a name and its scales.
 
     The decorated test calls `check(model)`, or `check(model, max_examples=3)` for a model that takes long. That runs
-    every check and reports all that fail, each with the smallest example that Hypothesis found.
+    every check and reports all that fail, each with the smallest example that Hypothesis found. Without Hypothesis,
+    and in one line, `conformance_test` does the same on fixed examples.
     """
     import pytest
 
@@ -73,34 +155,45 @@ def parametrize_with_checks(models: Sequence[Model]) -> Callable[[Callable[..., 
     return pytest.mark.parametrize(("model", "check"), cases)
 
 
+def _named(model: Model) -> tuple[str, tuple[int, ...]]:
+    return (model, (2,)) if isinstance(model, str) else model
+
+
 def _label(model: Model) -> str:
     return model if isinstance(model, str) else f"{model[0]}-x{'x'.join(map(str, model[1]))}"
 
 
-def _check_all(model: Model, max_examples: int | None = None) -> None:
+def _check_all(
+    model: Model, max_examples: int | None = None, expected_failures: Mapping[str, str] | None = None
+) -> None:
     """Run every check on examples that Hypothesis draws.
 
     Raises:
         CheckFailedError, ExceptionGroup: What the one failing check, or each of several, raised.
     """
-    name, scales = (model, (2,)) if isinstance(model, str) else model
-    subject = _subject(name, scales)
-    failures = []
-    for check_name, check in CHECKS.items():
+    subject = subject_of(*_named(model))
+    expected = expected_failures_of(subject, expected_failures)
+    checks = checks_of(subject, slow=False)
+    failures: list[Exception] = []
+    for check_name, check in checks.items():
         try:
-            _check_examples(check, subject, max_examples)
-        except CheckSkipped:
-            continue
-        except Exception as error:  # the model's own code may fail in any way
+            _check_examples(check_name, check, subject, expected, max_examples)
+        except CheckFailedError as error:
             error.add_note(f"'{_label(model)}' fails the check '{check_name}'")
             failures.append(error)
+    _raise(failures, model, len(checks))
+
+
+def _raise(failures: Sequence[Exception], model: Model, count: int) -> None:
     if len(failures) == 1:
         raise failures[0]
     if failures:
-        raise ExceptionGroup(f"'{_label(model)}' fails {len(failures)} of {len(CHECKS)} checks", failures)
+        raise ExceptionGroup(f"'{_label(model)}' fails {len(failures)} of {count} checks", failures)
 
 
-def _check_examples(check: Check, subject: Subject, max_examples: int | None) -> None:
+def _check_examples(
+    name: str, check: Check, subject: Subject, expected: Mapping[str, str], max_examples: int | None
+) -> None:
     from hypothesis import given, settings
     from hypothesis import strategies as st
 
@@ -112,9 +205,15 @@ def _check_examples(check: Check, subject: Subject, max_examples: int | None) ->
         width=st.integers(4, 12),
     )
 
-    @settings(max_examples=max_examples or min(settings().max_examples, 20))
+    # A network's time is no property of it, and the first example imports what the later ones find.
+    @settings(max_examples=max_examples or min(settings().max_examples, 20), deadline=None)
     @given(example=examples)
     def law(example: Example) -> None:
-        check(subject, example)
+        outcome = outcome_of(name, check, subject, example, expected)
+        if outcome.status == "failed":
+            error = CheckFailedError(outcome.detail, outcome.layer)
+            if outcome.traceback:
+                error.add_note(outcome.traceback)
+            raise error
 
     law()

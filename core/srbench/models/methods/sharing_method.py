@@ -12,11 +12,15 @@ from srbench.errors import SharingError
 from srbench.registry.names import Value, value_from_object
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     import torch
     from torch import Tensor, nn
 
     from srbench.models.backbone import Backbone
     from srbench.models.sites import SharingSite
+
+    Identity = Callable[[str, tuple[int, ...], int], tuple[Backbone, Backbone] | None]
 
 __all__ = ["SharingMethod", "SiteGroup"]
 
@@ -126,6 +130,19 @@ class SharingMethod:
         `Backbone.executed_macs` says what counts. Default: None, nothing is skipped.
         """
         return None
+
+    def identities(self) -> Mapping[str, Identity]:
+        """Return name -> a pair of networks that must compute the same, such as a setting that shares nothing.
+
+        Each is a function of a backbone's name, scales and a seed; it returns two networks, made with that seed, or
+        None where it says nothing of that backbone. They are checked by name, before every measurement of the method,
+        whatever its arguments. Default: none.
+        """
+        return {}
+
+    def expected_failures(self) -> Mapping[str, str]:
+        """Return conformance check -> why the method fails it by design; it is an error if the check then passes."""
+        return {}
 
     def require_sites(self, groups: Sequence[SiteGroup], backbone: str) -> None:
         """Refuse a network without a site that the method takes.

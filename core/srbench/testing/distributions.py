@@ -1,0 +1,77 @@
+"""What of a distribution is checked: its backbones, and its methods on small backbones."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+from srbench.errors import SRBenchError
+from srbench.models.factory import create_model
+from srbench.registry.entry_points import contributions
+
+__all__ = ["contributed_by", "distribution_named"]
+
+# Methods are tried on these in turn: plain convolutions, blocks, a pyramid with transposed convolutions; then on
+# every other installed backbone that calls itself tiny.
+_SMALL = ("edsr_tiny", "srresnet_tiny", "ms_lapsrn_tiny", "smsr_tiny", "ecbsr_m4c16")
+
+
+def distribution_named(text: str) -> str | None:
+    """Return the distribution of that name that contributes something to srbench, or None."""
+    names = {
+        item.entry.dist.name
+        for entries in contributions().values()
+        for items in entries.values()
+        for item in items
+        if item.entry.dist is not None
+    }
+    return next((name for name in sorted(names) if _normal(name) == _normal(text)), None)
+
+
+def contributed_by(distribution: str, scales: Sequence[int]) -> tuple[list[str], dict[str, str]]:
+    """Return the models to check of a distribution, and what cannot be checked, with the reason.
+
+    Args:
+        distribution: Its name.
+        scales: Those that each network is made for.
+    """
+    own = {
+        kind: [
+            name
+            for name, items in entries.items()
+            if any(item.entry.dist is not None and item.entry.dist.name == distribution for item in items)
+        ]
+        for kind, entries in contributions().items()
+    }
+    found, left_out = [], {}
+    for name in (*own["baselines"], *own["backbones"]):
+        reason = _refusal(name, scales)
+        if reason is None:
+            found.append(name)
+        else:
+            left_out[name] = reason
+    tiny = sorted(name for name in contributions()["backbones"] if name.endswith("_tiny"))
+    for method in own["methods"]:
+        reasons = {}
+        for backbone in dict.fromkeys((*_SMALL, *tiny, *own["backbones"])):
+            reason = _refusal(f"{backbone}+{method}", scales)
+            if reason is None:
+                found.append(f"{backbone}+{method}")
+                break
+            reasons[backbone] = reason
+        else:
+            left_out[method] = "no small backbone takes it; " + "; ".join(dict.fromkeys(reasons.values()))
+    return found, left_out
+
+
+def _refusal(model: str, scales: Sequence[int]) -> str | None:
+    """Return why a model cannot be made; None where it can, or where only a check will say what is wrong."""
+    try:
+        create_model(model, scales=scales, seed=0)
+    except SRBenchError as error:
+        return str(error)
+    return None
+
+
+def _normal(name: str) -> str:
+    return re.sub(r"[-_.]+", "-", name).lower()

@@ -1,0 +1,69 @@
+"""Checks of training: the laws after a schedule has run, and additional losses."""
+
+from __future__ import annotations
+
+import torch
+
+from srbench.models.backbone import Backbone
+from srbench.models.methods.sharing_method import SharingMethod
+from srbench.testing.checks import CHECKS
+from srbench.testing.subject import Check, CheckFailedError, CheckSkipped, Example, Subject, require
+
+__all__ = ["TRAINING"]
+
+_ITERATIONS = 100
+
+
+def check_laws_after_on_step(subject: Subject, example: Example) -> None:
+    """Every law that holds for a new network holds after the schedule of a training has run."""
+    model = subject.make(example.seed)
+    by_method = model.method is not None and type(model.method).on_step is not SharingMethod.on_step
+    if not by_method and type(model).on_step is Backbone.on_step:
+        raise CheckSkipped("nothing follows a schedule")
+
+    def make(seed: int) -> Backbone:
+        stepped = subject.make(seed).train()
+        for iteration in (1, _ITERATIONS // 2, _ITERATIONS):
+            stepped.on_step(iteration, _ITERATIONS)
+        return stepped
+
+    later = Subject(make, subject.scales, subject.name)
+    for name, law in CHECKS.items():
+        try:
+            law(later, example)
+        except CheckSkipped:
+            continue
+        except Exception as error:  # the model's own code may fail in any way
+            if _holds(law, subject, example):
+                layer = error.layer if isinstance(error, CheckFailedError) else ""
+                raise CheckFailedError(f"after on_step the check '{name}' fails: {error}", layer) from error
+
+
+def check_auxiliary_loss_finite(subject: Subject, example: Example) -> None:
+    """The additional loss of a sharing method is one finite number."""
+    model = subject.fresh(example).train()
+    found = False
+    for scale in subject.scales:
+        model(example.images(), scale)
+        loss = model.auxiliary_loss()
+        if loss is None:
+            continue
+        found = True
+        one = isinstance(loss, torch.Tensor) and loss.numel() == 1
+        require(one, f"x{scale}: auxiliary_loss returned {loss!r}, not a tensor of one number")
+        require(bool(torch.isfinite(loss)), f"x{scale}: the auxiliary loss is {loss.item()}")
+    if not found:
+        raise CheckSkipped("no auxiliary loss")
+
+
+def _holds(law: Check, subject: Subject, example: Example) -> bool:
+    try:
+        law(subject, example)
+    except Exception:
+        return False
+    return True
+
+
+TRAINING: dict[str, Check] = {
+    name.removeprefix("check_"): check for name, check in list(globals().items()) if name.startswith("check_")
+}

@@ -1,0 +1,1 @@
+"""Networks and methods that are broken on purpose, each in one thing."""
