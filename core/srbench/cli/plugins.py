@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 if TYPE_CHECKING:
-    from srbench.testing.plugin_report import PluginReport
+    from srbench.cli.plugin_report import PluginReport
 
 __all__ = ["app"]
 
@@ -112,10 +112,10 @@ def doctor(
 
     Example: `srbench plugins doctor my-plugin --time-limit 10`
     """
+    from srbench.cli.plugin_doctor import examine_plugins
     from srbench.errors import UnknownNameError, suggest
     from srbench.registry.entry_points import PluginStatus, distributions
     from srbench.registry.plugin_filter import normalized
-    from srbench.testing.plugin_doctor import examine_plugins
 
     if json is not None:
         from srbench.cli.output import check_json_target

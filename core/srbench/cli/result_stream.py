@@ -1,12 +1,15 @@
-"""Keep standard output for the result where a command is asked for `--json -`: everything else goes to standard error."""
+"""Keep standard output for the result where a command is asked for `--json -`; the rest goes to standard error."""
 
 from __future__ import annotations
 
 import contextlib
+import itertools
 import os
 import sys
 from collections.abc import Iterator, Sequence
 from typing import TextIO
+
+from srbench.registry.import_guard import point_stdout_at_stderr
 
 __all__ = ["asks_for_json", "only_results_on_stdout", "result_stream"]
 
@@ -19,8 +22,10 @@ def result_stream() -> TextIO | None:
 
 
 def asks_for_json(words: Sequence[str]) -> bool:
-    """Say whether a command line has `--json -`."""
-    return "--json=-" in words or any(pair == ("--json", "-") for pair in zip(words, words[1:], strict=False))
+    """Say whether a command line has `--json -`, and is no question about its options."""
+    return "--help" not in words and (
+        "--json=-" in words or any(pair == ("--json", "-") for pair in itertools.pairwise(words))
+    )
 
 
 @contextlib.contextmanager
@@ -30,7 +35,8 @@ def only_results_on_stdout() -> Iterator[None]:
     A network of a plugin may import, print or start something at any time, not only when its entry point is loaded.
     """
     global _stream  # noqa: PLW0603 - standard output is the process's
-    if sys.stdout is not sys.__stdout__ or _stream is not None:
+    stdout = sys.__stdout__
+    if stdout is None or sys.stdout is not stdout or _stream is not None:
         yield  # a program that captures what is printed looks at it itself
         return
     try:
@@ -38,10 +44,9 @@ def only_results_on_stdout() -> Iterator[None]:
     except OSError:
         yield  # standard output is closed
         return
-    sys.stdout.flush()
-    encoding = sys.stdout.encoding or "utf-8"
-    with open(saved, "w", encoding=encoding, errors=sys.stdout.errors or "strict") as _stream:  # noqa: PTH123
-        os.dup2(2, 1)
+    stdout.flush()
+    with open(saved, "w", encoding=stdout.encoding, errors=stdout.errors) as _stream:
+        point_stdout_at_stderr()
         try:
             with contextlib.redirect_stdout(sys.stderr):
                 yield

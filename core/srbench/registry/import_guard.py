@@ -8,7 +8,7 @@ import sys
 import threading
 from collections.abc import Iterator
 
-__all__ = ["Terminated", "stdout_to_stderr"]
+__all__ = ["Terminated", "point_stdout_at_stderr", "stdout_to_stderr"]
 
 _LOCK = threading.RLock()  # the file descriptor is the process's; two imports at once take turns
 
@@ -28,7 +28,7 @@ def stdout_to_stderr() -> Iterator[None]:
         saved = _duplicated(1)
         try:
             if saved is not None:
-                _point_stdout_at_stderr()
+                point_stdout_at_stderr()
             with contextlib.redirect_stdout(sys.stderr):
                 yield
         finally:
@@ -52,7 +52,8 @@ def _duplicated(descriptor: int) -> int | None:
         return None  # closed: there is nothing to keep clean
 
 
-def _point_stdout_at_stderr() -> None:
+def point_stdout_at_stderr() -> None:
+    """Make the process's standard output its standard error; where that is closed, nothing."""
     try:
         os.dup2(2, 1)
     except OSError:  # standard error is closed

@@ -1,6 +1,6 @@
 """Import what one distribution contributes and look at each object, in a process that may end in any way.
 
-`srbench.testing.plugin_doctor` starts this in a process of its own and reads the lines of JSON that it writes: what is
+`srbench.cli.plugin_doctor` starts this in a process of its own and reads the lines of JSON that it writes: what is
 begun, what was found, how long it took. What is begun and not ended says where the process was lost.
 """
 
@@ -16,12 +16,12 @@ from importlib.machinery import PathFinder, SourceFileLoader
 from pathlib import Path
 from typing import Any
 
+from srbench.cli.plugin_report import Finding
 from srbench.errors import NameSyntaxError, SRBenchError
 from srbench.registry import entry_points as plugins
 from srbench.registry.entry_points import Contribution, PluginStatus
-from srbench.registry.names import ModelName, value_from_object
+from srbench.registry.names import ModelName
 from srbench.registry.object_types import described
-from srbench.testing.plugin_report import Finding
 
 __all__ = ["look_at", "main"]
 

@@ -15,11 +15,11 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+from srbench.cli.plugin_metadata import metadata_findings
+from srbench.cli.plugin_report import Finding, PluginReport, worst
 from srbench.registry import entry_points as plugins
 from srbench.registry.entry_points import Contribution, PluginStatus
 from srbench.registry.plugin_filter import PluginFilter, normalized
-from srbench.testing.plugin_metadata import metadata_findings
-from srbench.testing.plugin_report import Finding, PluginReport, worst
 from srbench.untrusted import escaped
 
 __all__ = ["SLOW_IMPORT", "TIME_LIMIT", "examine_plugins"]
@@ -32,7 +32,7 @@ _SHOWN = 200  # characters of what a plugin prints
 _CHILD = """
 import json, sys
 sys.path[:] = json.loads(sys.stdin.readline())
-from srbench.testing.plugin_objects import main
+from srbench.cli.plugin_objects import main
 main()
 """
 

@@ -8,12 +8,12 @@ from collections.abc import Collection, Iterator, Mapping
 from importlib import metadata
 
 from srbench import __version__
+from srbench.cli.plugin_report import Finding
 from srbench.errors import NameSyntaxError
 from srbench.registry import entry_points as plugins
 from srbench.registry.entry_points import Contribution, PluginStatus
 from srbench.registry.names import ModelName, parse
 from srbench.registry.plugin_filter import normalized
-from srbench.testing.plugin_report import Finding
 
 __all__ = ["metadata_findings"]
 
