@@ -16,6 +16,7 @@ from srbench.cli.cost import cost
 from srbench.cli.eval import evaluate_command
 from srbench.cli.explain import explain
 from srbench.cli.export import export
+from srbench.cli.new import new
 from srbench.cli.train import train
 from srbench.errors import ConfigError
 
@@ -75,6 +76,7 @@ app.command("compare")(compare)
 app.command("list")(list_command.list_)
 app.command("explain")(explain)
 app.command("export")(export)
+app.command("new")(new)
 app.add_typer(data.app, name="data")
 app.add_typer(cache.app, name="cache")
 app.add_typer(leaderboard.app, name="leaderboard")
