@@ -33,10 +33,17 @@ class Site:
 
     def srbench(self, *args: str, **environment: str) -> subprocess.CompletedProcess[str]:
         """Run the command line with the folder on its path."""
-        code = f"import sys; sys.path.insert(0, {str(self.path)!r}); from srbench.cli import main; main({list(args)!r})"
-        environment = {**os.environ, **environment}
+        return self.python(f"from srbench.cli import main; main({list(args)!r})", **environment)
+
+    def python(self, source: str, **environment: str) -> subprocess.CompletedProcess[str]:
+        """Run a program with the folder on its path."""
+        code = f"import sys; sys.path.insert(0, {str(self.path)!r})\n{source}"
         return subprocess.run(
-            [sys.executable, "-c", code], capture_output=True, text=True, timeout=300, env=environment
+            [sys.executable, "-c", code],
+            capture_output=True,
+            text=True,
+            timeout=300,
+            env={**os.environ, **environment},
         )
 
 
