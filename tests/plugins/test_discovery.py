@@ -5,47 +5,18 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-import textwrap
-from pathlib import Path
+from typing import Any
 
 import pytest
 
-from srbench.registry.entry_points import EXTRAS, contributions
+from srbench.registry.entry_points import contributions
+from srbench.registry.extras import EXTRAS
+
+Site = Any  # the class of the fixture `site`, in conftest.py
 
 
-class Site:
-    """A folder on the path of a new process, with distributions in it."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-
-    def add(self, name: str, entries: dict[str, dict[str, str]], modules: dict[str, str], requires: str = "") -> None:
-        """Install a distribution: entry points per group, source per module, a requirement."""
-        info = self.path / f"{name.replace('-', '_')}-1.0.dist-info"
-        info.mkdir(parents=True)
-        requirement = f"Requires-Dist: {requires}\n" if requires else ""
-        (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n{requirement}")
-        groups = "".join(
-            f"[srbench.{group}]\n" + "".join(f"{key} = {value}\n" for key, value in items.items())
-            for group, items in entries.items()
-        )
-        (info / "entry_points.txt").write_text(groups)
-        for module, source in modules.items():
-            (self.path / f"{module}.py").write_text(textwrap.dedent(source))
-
-    def srbench(self, *args: str) -> subprocess.CompletedProcess[str]:
-        """Run the command line with the folder on its path."""
-        code = f"import sys; sys.path.insert(0, {str(self.path)!r}); from srbench.cli import main; main({list(args)!r})"
-        return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)
-
-
-@pytest.fixture
-def site(tmp_path: Path) -> Site:
-    return Site(tmp_path)
-
-
-def doctor(site: Site) -> dict[str, dict[str, object]]:
-    result = site.srbench("plugins", "doctor", "--json", "-")
+def doctor(site: Site, *names: str) -> dict[str, dict[str, Any]]:
+    result = site.srbench("plugins", "doctor", *names, "--json", "-")
     return {report["distribution"]: report for report in json.loads(result.stdout)["plugins"]}
 
 
@@ -65,7 +36,7 @@ def test_two_distributions_with_one_name_are_both_named(site: Site) -> None:
     assert "DuplicateNameError" in result.stderr
     assert "first-dist" in result.stderr
     assert "second-dist" in result.stderr
-    assert "claimed by" in str(doctor(site)["first-dist"]["detail"])
+    assert "claimed by" in str(doctor(site, "first-dist")["first-dist"]["detail"])
 
 
 def test_a_decorator_cannot_take_an_installed_name() -> None:
@@ -81,23 +52,32 @@ def test_a_decorator_cannot_take_an_installed_name() -> None:
     assert METHODS.names() == before
 
 
+SOUND = """
+    from srbench.plugin import SharingMethod
+
+    class Odd(SharingMethod):
+        def replace(self, site, module, shared, scales):
+            return module
+    """
+
+
 @pytest.mark.parametrize(
     ("name", "source", "requires", "status", "said"),
     [
         ("fails", "raise RuntimeError('no luck')", "", "broken", "no luck"),
         ("typo", "class Odder: pass", "", "broken", "Odd"),
         ("needs", "import a_module_nobody_has", "", "missing dependency", "a_module_nobody_has"),
-        ("future", "class Odd: pass", "sr-bench>=9", "incompatible", ">=9"),
-        ("sound", "class Odd: pass", "sr-bench>=0.1,<0.2", "ok", ""),
+        ("future", SOUND, "sr-bench>=9", "incompatible", ">=9"),
+        ("sound", SOUND, "sr-bench>=0.1,<0.2", "ok", ""),
     ],
 )
 def test_doctor_says_what_is_wrong(site: Site, name: str, source: str, requires: str, status: str, said: str) -> None:
     site.add(f"{name}-dist", {"methods": {"odd": f"{name}_mod:Odd"}}, {f"{name}_mod": source}, requires)
-    reports = doctor(site)
+    reports = doctor(site, f"{name}-dist", "sr-bench-tied-tconv")
     assert reports[f"{name}-dist"]["status"] == status
     assert said in str(reports[f"{name}-dist"]["detail"])
     assert bool(reports[f"{name}-dist"]["traceback"]) == (status == "broken")
-    assert reports["sr-bench-ps"]["status"] == "ok", "one broken plugin hid another"
+    assert reports["sr-bench-tied-tconv"]["status"] == "ok", "one broken plugin hid another"
 
 
 def test_a_broken_plugin_breaks_only_its_own_names(site: Site) -> None:
@@ -135,7 +115,7 @@ def test_a_strangers_suite_is_listed_and_can_be_run(suite_site: Site) -> None:
     result = dry_run(suite_site, "odd")
     assert result.returncode == 0, result.stderr
     assert {cell["model"] for cell in json.loads(result.stdout)["cells"]} == {"bicubic"}
-    assert doctor(suite_site)["suite-dist"]["status"] == "ok"
+    assert doctor(suite_site, "suite-dist")["suite-dist"]["status"] == "warning", "it requires no sr-bench"
     unknown = dry_run(suite_site, "odf")
     assert unknown.returncode == 2
     assert "did you mean 'odd'?" in unknown.stderr
@@ -148,7 +128,6 @@ def test_a_strangers_suite_is_listed_and_can_be_run(suite_site: Site) -> None:
         ("odd", "odd = 'odd.yaml'", ["is a str, not the pathlib.Path"]),
         ("odd", "even = 1", ["suite-dist", "odd"]),
         ("odd", "1 / 0", ["suite-dist", "division by zero"]),
-        ("quickstart", SUITES["a path"].replace("odd =", "quickstart ="), ["suite-dist", "sr-bench's own"]),
         ("other", SUITES["a path"].replace("odd =", "other ="), ["line 1", "'other'", "calls itself 'odd'"]),
         (
             "bad",
@@ -173,7 +152,7 @@ def test_a_wrong_suite_is_one_sentence(site: Site, entry: str, source: str, said
 def test_a_file_that_a_suite_names_and_is_not_there_is_the_doctors_business(site: Site) -> None:
     source = "from pathlib import Path\nodd = Path(__file__).with_name('gone.yaml')"
     site.add("suite-dist", {"suites": {"odd": "suite_mod:odd"}}, {"suite_mod": source})
-    report = doctor(site)["suite-dist"]
+    report = doctor(site, "suite-dist")["suite-dist"]
     assert report["status"] == "broken"
     assert "gone.yaml" in str(report["detail"])
 
@@ -190,9 +169,12 @@ def test_the_table_of_extras_agrees_with_the_plugins_entry_points() -> None:
 
 
 def test_the_doctor_finds_nothing_wrong_here() -> None:
-    from srbench.registry.entry_points import PluginStatus, doctor
+    from srbench.cli.plugin_doctor import examine_plugins
 
-    assert {report.distribution: report.detail for report in doctor() if report.status is not PluginStatus.OK} == {}
+    # Slow imports are the machine's affair, and warnings.
+    reports = examine_plugins(time_limit=300)
+    wrong = {r.distribution: [str(f) for f in r.findings if f.status.value != "warning"] for r in reports}
+    assert wrong == {name: [] for name in wrong}
 
 
 COMMANDS = """

@@ -10,9 +10,12 @@ import os
 import signal
 import sys
 import threading
+from contextlib import nullcontext
 from typing import Any
 
+from srbench.cli.result_stream import asks_for_json, only_results_on_stdout
 from srbench.errors import SRBenchError
+from srbench.registry.import_guard import Terminated
 
 __all__ = ["main"]
 
@@ -34,7 +37,9 @@ def main(argv: list[str] | None = None) -> None:
     try:
         from srbench.cli.app import app
 
-        app(args=argv, prog_name="srbench")
+        words = sys.argv[1:] if argv is None else argv
+        with only_results_on_stdout() if asks_for_json(words) else nullcontext():
+            app(args=argv, prog_name="srbench")
     except SRBenchError as error:
         _say(str(error))
         sys.exit(2)
@@ -71,7 +76,7 @@ def _end_on_sigterm() -> Any:
 
     def end(number: int, frame: object) -> None:
         signal.signal(signal.SIGTERM, signal.SIG_IGN)  # once is enough
-        raise SystemExit(TERMINATED)
+        raise Terminated(TERMINATED)
 
     return signal.signal(signal.SIGTERM, end)
 

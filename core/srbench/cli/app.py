@@ -21,6 +21,7 @@ from srbench.cli.export import export
 from srbench.cli.gate import gate
 from srbench.cli.submit import submit
 from srbench.cli.replay import replay_command
+from srbench.cli.new import new
 from srbench.cli.train import train
 from srbench.errors import ConfigError
 
@@ -82,6 +83,7 @@ app.command("replay")(replay_command)
 app.command("list")(list_command.list_)
 app.command("explain")(explain)
 app.command("export")(export)
+app.command("new")(new)
 app.add_typer(data.app, name="data")
 app.add_typer(cache.app, name="cache")
 leaderboard.app.command("submit")(submit)

@@ -14,6 +14,7 @@ from typer.core import TyperCommand, TyperGroup
 
 from srbench.errors import DuplicateNameError, PluginError, UnknownNameError
 from srbench.registry import entry_points as plugins
+from srbench.registry.extras import extra_for
 
 __all__ = ["CommandGroup", "FigureGroup", "source_help"]
 
@@ -42,7 +43,10 @@ class Contributed(TyperCommand):
         item = self.items[0]
         if len(self.items) > 1:
             owners = " and ".join(f"{item.distribution} ({item.value})" for item in self.items)
-            raise DuplicateNameError(f"{item.kind[:-1]} '{item.name}' is claimed by {owners}; uninstall one of them")
+            raise DuplicateNameError(
+                f"{item.kind[:-1]} '{item.name}' is claimed by {owners}; write '{item.qualified}' for the first, or "
+                "uninstall one of them"
+            )
         target = plugins.load(item)
         if isinstance(target, typer.Typer):
             return typer.main.get_command(target)
@@ -67,8 +71,10 @@ class _ContributedGroup(TyperGroup):
 
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)
-        for name, items in sorted(plugins.contributions()[self.kind].items()):
-            if name not in self.commands:
+        # What the group has of its own: no plugin can take such a name.
+        self.own = frozenset(self.commands)
+        for name in sorted(plugins.contributions()[self.kind]):
+            if name not in self.commands and (items := plugins.claims(self.kind, name)):
                 self.commands[name] = Contributed(name, items)
 
     def list_commands(self, ctx: Any) -> list[str]:
@@ -85,12 +91,21 @@ class _ContributedGroup(TyperGroup):
             UnknownNameError: It belongs to a plugin that is not installed.
         """
         found = super().get_command(ctx, cmd_name)
-        if found is None and (extra := plugins.extra_for(self.kind, cmd_name)):
+        if found is not None:
+            return found
+        if ":" in cmd_name and (items := plugins.claims(self.kind, cmd_name)):
+            return Contributed(cmd_name, items)
+        noun = self.kind[:-1]
+        if item := plugins.left_out(self.kind, cmd_name):
             raise UnknownNameError(
-                f"{self.kind[:-1]} '{cmd_name}' is not installed; it comes with an extra: "
-                f'pip install "sr-bench[{extra}]"'
+                f"{noun} '{cmd_name}' comes with {item.distribution}, which SRBENCH_PLUGINS leaves out; change or "
+                "unset that variable"
             )
-        return found
+        if extra := extra_for(self.kind, cmd_name):
+            raise UnknownNameError(
+                f"{noun} '{cmd_name}' is not installed; it comes with an extra: pip install \"sr-bench[{extra}]\""
+            )
+        return None
 
 
 class CommandGroup(_ContributedGroup):

@@ -11,6 +11,8 @@ from typing import Any
 
 import typer
 
+from srbench.cli.result_stream import result_stream
+
 __all__ = ["SCHEMA_VERSION", "check_json_target", "output_folder", "print_table", "write_json"]
 
 SCHEMA_VERSION = 1
@@ -43,7 +45,7 @@ def write_json(value: Mapping[str, Any], target: str) -> None:
     """
     text = json.dumps({"schema_version": SCHEMA_VERSION, **_finite(value)}, indent=2, allow_nan=False) + "\n"
     if target == "-":
-        typer.echo(text, nl=False)
+        typer.echo(text, nl=False, file=result_stream())
         return
     from srbench.storage import disk_errors, write_atomic
 

@@ -183,10 +183,10 @@ def open_dataset(name: str | Path) -> Dataset:
     """
     from srbench.data.folders import FolderDataset
     from srbench.data.lists import ListDataset
-    from srbench.registry import get_dataset, list_datasets
+    from srbench.registry import DATASETS, get_dataset, list_datasets
 
     known = list_datasets()
-    if str(name) in known:
+    if str(name) in known or str(name) in DATASETS:  # `DIST:NAME` too
         return get_dataset(str(name))
     path = _find(user_path(name, "data set", DataError))
     if path.is_dir():

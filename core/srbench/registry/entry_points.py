@@ -2,7 +2,8 @@
 
 A plugin is a distribution with entry points in groups such as `srbench.methods` (`GROUPS` lists them). The range of
 sr-bench that it was written for is its own requirement on `sr-bench` (`Requires-Dist`): pip and this module read the
-same line.
+same line. A name can be qualified by its distribution, `DIST:NAME`; an unqualified name of sr-bench or of one of its
+extras always means theirs.
 """
 
 from __future__ import annotations
@@ -10,101 +11,54 @@ from __future__ import annotations
 import enum
 import functools
 import importlib
+import sys
 import traceback
+from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from importlib import metadata
 from typing import Any
 
 from srbench import __version__
 from srbench.errors import PluginError
+from srbench.registry.extras import EXTRAS
+from srbench.registry.import_guard import Terminated, stdout_to_stderr
+from srbench.registry.object_types import wrong_type
+from srbench.registry.plugin_filter import PluginFilter, normalized
 
-__all__ = ["GROUPS", "PluginReport", "PluginStatus", "contributions", "doctor", "load"]
+__all__ = [
+    "CORE",
+    "GROUPS",
+    "Contribution",
+    "Outcome",
+    "PluginStatus",
+    "attempt",
+    "claims",
+    "contributions",
+    "distributions",
+    "incompatibility",
+    "left_out",
+    "load",
+    "requirement",
+]
+
+CORE = "sr-bench"
 
 GROUPS = (
     "backbones", "baselines", "architectures", "methods", "metrics", "protocols", "datasets", "suites", "weights",
     "commands", "figures",
 )  # fmt: skip
 
-# What the extras of this distribution would contribute, so that asking for one of these names without the plugin
-# says what to install. A test compares the table with the plugins' own entry points.
-EXTRAS: dict[str, dict[str, tuple[str, ...]]] = {
-    "ps": {
-        "methods": ("basis", "dsconv", "ps"),
-        "backbones": ("carn", "carn_m", "drrn_b1u25", "drrn_b1u9", "rcan_g5b10", "srfbn_s"),
-        "commands": ("compress", "swap"),
-        "figures": ("coefficients", "filters", "size-quality", "wrong-scale"),
-    },
-    "sparse-mask": {
-        "commands": ("sparsity",),
-        "methods": ("sparse_mask",),
-        "backbones": ("msrresnet", "smsr", "smsr_tiny", "srresnet", "srresnet_bn", "srresnet_tiny"),
-        "figures": ("feature-sparsity", "features", "masks", "module-sparsity"),
-    },
-    "tied-tconv": {
-        "methods": ("tied_tconv",),
-        "backbones": (
-            "lapsrn",
-            "ms_lapsrn_r2",
-            "ms_lapsrn_r5",
-            "ms_lapsrn_r8",
-            "ms_lapsrn_r8_ds",
-            "ms_lapsrn_r8_ns",
-            "ms_lapsrn_tiny",
-        ),
-    },
-    "zoo": {
-        "methods": ("reparam",),
-        "backbones": (
-            "ecbsr_et_m6c40",
-            "ecbsr_m4c16",
-            "ecbsr_m4c32",
-            "ecbsr_m6c40",
-            "etds_l",
-            "etds_m",
-            "etds_s",
-            "etds_t",
-            "lkdn",
-            "lkdn_s",
-            "smfanet",
-            "smfanet_plus",
-            "bsrn",
-            "drcn",
-            "ecbsr",
-            "fsrcnn",
-            "imdn",
-            "imdn_tiny",
-            "mdsr",
-            "pan",
-            "rlfn",
-            "srvgg",
-            "swinir_light",
-            "vdsr",
-            "dipnet",
-            "efdn",
-            "espan",
-            "fmen",
-            "lmlt_tiny",
-            "plainusr",
-            "plainusr_l",
-            "plainusr_m",
-            "plainusr_s",
-            "plainusr_t",
-            "plainusr_u",
-            "rfdn_aim",
-            "safmn_ntire23",
-            "safmnpp",
-            "span",
-            "span_c28",
-            "spanf",
-        ),
-    },
-}
+# A model's name begins with a name of either kind, so that one kind's name is taken in the other too.
+_SHARED_NAMES = {"backbones": "baselines", "baselines": "backbones"}
 
 
 class PluginStatus(enum.Enum):
-    """What `srbench plugins doctor` says of a plugin."""
+    """What `srbench plugins` and `srbench plugins doctor` say of a plugin."""
 
     OK = "ok"
+    WARNING = "warning"
+    LEFT_OUT = "left out"
     INCOMPATIBLE = "incompatible"
     MISSING_DEPENDENCY = "missing dependency"
     BROKEN = "broken"
@@ -132,116 +86,192 @@ class Contribution:
         dist = self.entry.dist
         return f"{dist.name} {dist.version}" if dist is not None else "(unknown distribution)"
 
+    @property
+    def owner(self) -> str:
+        """Normalized name of the distribution that contributes it; empty where it is not known."""
+        return normalized(self.entry.dist.name) if self.entry.dist is not None else ""
+
+    @property
+    def qualified(self) -> str:
+        """The name that means this contribution and no other, `DIST:NAME`."""
+        return f"{self.owner}:{self.name}"
+
 
 @dataclass(frozen=True)
-class PluginReport:
-    """What is known of one distribution.
+class Outcome:
+    """What came of importing an object.
 
     Attributes:
-        distribution: Its name.
-        version: Its version.
         status: Whether it can be used.
-        detail: For a status other than OK, what is wrong and how to mend it.
-        names: What it contributes, as `kind/name`.
-        traceback: For a broken plugin, the traceback kept; empty otherwise.
+        detail: What is wrong and how to mend it; empty if it is OK.
+        traceback: Where the plugin failed; empty if it did not.
+        obj: The object; None if it cannot be used.
     """
 
-    distribution: str
-    version: str
     status: PluginStatus
-    detail: str
-    names: tuple[str, ...]
+    detail: str = ""
     traceback: str = ""
+    obj: Any = None
+
+
+@functools.cache
+def _distributions() -> dict[str, metadata.Distribution]:
+    """Return every distribution with an entry point in a group of ours: normalized name -> distribution."""
+    found: dict[str, metadata.Distribution] = {}
+    for dist in metadata.distributions():
+        # Most distributions have none: their names, in a file of their own, need not be read.
+        if "[srbench." in (dist.read_text("entry_points.txt") or "") and dist.name:
+            found.setdefault(normalized(dist.name), dist)  # the first on the path is the one that is imported
+    return found
+
+
+@functools.cache
+def _installed() -> dict[str, dict[str, tuple[Contribution, ...]]]:
+    """Return kind -> name -> contributions of every installed distribution, those left out by the user included."""
+    found: dict[str, dict[str, tuple[Contribution, ...]]] = {kind: {} for kind in GROUPS}
+    for dist in _distributions().values():
+        for entry in dist.entry_points:
+            prefix, _, kind = entry.group.partition(".")
+            if prefix == "srbench" and kind in found:
+                item = Contribution(kind, entry.name, entry.value, entry)
+                found[kind][entry.name] = (*found[kind].get(entry.name, ()), item)
+    return found
 
 
 @functools.cache
 def contributions() -> dict[str, dict[str, tuple[Contribution, ...]]]:
-    """Return kind -> name -> contributions, read from metadata without importing any plugin."""
-    found: dict[str, dict[str, tuple[Contribution, ...]]] = {kind: {} for kind in GROUPS}
-    entries = metadata.entry_points()  # scans every distribution once; selecting below reads no more files
-    for kind in GROUPS:
-        for entry in entries.select(group=f"srbench.{kind}"):
-            item = Contribution(kind, entry.name, entry.value, entry)
-            found[kind][entry.name] = (*found[kind].get(entry.name, ()), item)
-    return found
+    """Return kind -> name -> contributions, read from metadata without importing any plugin.
+
+    Plugins that the environment variable SRBENCH_PLUGINS leaves out are not among them.
+    """
+    chosen = PluginFilter.from_environment()
+    if chosen.is_empty:
+        return _installed()
+    return {
+        kind: {
+            name: kept for name, items in names.items() if (kept := tuple(i for i in items if chosen.allows(i.owner)))
+        }
+        for kind, names in _installed().items()
+    }
 
 
-def extra_for(kind: str, name: str) -> str | None:
-    """Return the extra of sr-bench that would contribute the name, or None."""
-    return next((extra for extra, kinds in EXTRAS.items() if name in kinds.get(kind, ())), None)
+def distributions() -> dict[str, metadata.Distribution]:
+    """Return every plugin distribution and sr-bench, those left out included: normalized name -> distribution."""
+    return dict(sorted(_distributions().items()))
+
+
+def left_out(kind: str, name: str) -> Contribution | None:
+    """Return the contribution of a name that SRBENCH_PLUGINS leaves out, or None."""
+    dist, _, bare = name.rpartition(":")
+    for item in _installed()[kind].get(bare, ()):
+        if (not dist or normalized(dist) == item.owner) and not PluginFilter.from_environment().allows(item.owner):
+            return item
+    return None
+
+
+def claims(kind: str, name: str) -> tuple[Contribution, ...]:
+    """Return what a name may mean: nothing, one contribution, or those of several plugins that took the same name.
+
+    Args:
+        kind: One of `GROUPS`.
+        name: A name; or `DIST:NAME`, which means the contribution of that distribution.
+    """
+    dist, colon, bare = name.rpartition(":")
+    items = contributions()[kind].get(bare, ())
+    if colon:
+        return tuple(item for item in items if item.owner == normalized(dist))
+    if not items or (len(items) == 1 and kind not in _SHARED_NAMES):
+        return items
+    rivals: Sequence[Contribution] = contributions()[_SHARED_NAMES[kind]].get(name, ()) if kind in _SHARED_NAMES else ()
+    first = min(map(precedence, (*items, *rivals)))
+    return tuple(item for item in items if precedence(item) == first)
+
+
+def precedence(item: Contribution) -> int:
+    """Return whose name goes first: 0 for sr-bench, 1 for its extras, 2 for every other distribution."""
+    if item.owner == CORE:
+        return 0
+    extra = item.owner.removeprefix(f"{CORE}-")
+    return 1 if extra != item.owner and item.name in EXTRAS.get(extra, {}).get(item.kind, ()) else 2
 
 
 def load(item: Contribution) -> Any:
     """Import and return the object behind a contribution.
 
     Raises:
-        PluginError: The plugin was written for another range of sr-bench, lacks a dependency or fails at import.
+        PluginError: The plugin was written for another range of sr-bench, lacks a dependency, fails at import, or its
+            object is not of the kind that it is registered as.
     """
-    status, detail, _, obj = _try(item)
-    if status is not PluginStatus.OK:
+    found = attempt(item)
+    if found.status is not PluginStatus.OK:
         raise PluginError(
-            f"{item.kind[:-1]} '{item.name}' of {item.distribution} cannot be used ({status.value}): {detail}"
+            f"{item.kind[:-1]} '{item.name}' of {item.distribution} cannot be used ({found.status.value}): "
+            f"{found.detail}"
         )
-    return obj
+    return found.obj
 
 
-def _try(item: Contribution) -> tuple[PluginStatus, str, str, Any]:
-    if wrong := _incompatibility(item.entry.dist):
-        return PluginStatus.INCOMPATIBLE, wrong, "", None
+def attempt(item: Contribution, *, guarded: bool = True) -> Outcome:
+    """Import the object behind a contribution and say what came of it.
+
+    Args:
+        item: The contribution.
+        guarded: Whether to keep what the plugin prints off standard output.
+    """
+    if wrong := incompatibility(item.entry.dist):
+        return Outcome(PluginStatus.INCOMPATIBLE, wrong)
     module_name, _, attribute = item.value.partition(":")
+    own = not guarded or module_name in sys.modules or item.owner == CORE
     try:
-        obj: Any = importlib.import_module(module_name)
+        with nullcontext() if own else stdout_to_stderr():
+            obj: Any = importlib.import_module(module_name)
         for part in filter(None, attribute.split(".")):
             obj = getattr(obj, part)
     except ModuleNotFoundError as error:
-        own = module_name.split(".")[0]
-        if error.name is not None and error.name.split(".")[0] != own:
-            detail = f"it needs the module '{error.name}', which is not installed; reinstall the plugin with pip"
-            return PluginStatus.MISSING_DEPENDENCY, detail, "", None
-        return PluginStatus.BROKEN, f"{error}; report it to the plugin's authors", traceback.format_exc(), None
+        top = module_name.split(".")[0]
+        if error.name is not None and error.name.split(".")[0] != top:
+            return Outcome(
+                PluginStatus.MISSING_DEPENDENCY,
+                f"it needs the module '{error.name}', which is not installed; reinstall the plugin with pip",
+            )
+        return Outcome(PluginStatus.BROKEN, f"{error}; report it to the plugin's authors", traceback.format_exc())
     except PluginError as error:
-        return PluginStatus.MISSING_DEPENDENCY, str(error), "", None
-    except Exception as error:  # a plugin may fail in any way at all, and must not take the command line with it
+        return Outcome(PluginStatus.MISSING_DEPENDENCY, str(error))
+    except (KeyboardInterrupt, Terminated):
+        raise
+    except SystemExit as error:
+        detail = f"it ends the program when it is imported (SystemExit: {error.code}); report it to its authors"
+        return Outcome(PluginStatus.BROKEN, detail, traceback.format_exc())
+    except BaseException as error:  # a plugin may fail in any way at all, and must not take the command line with it
         detail = (
             f"{type(error).__name__}: {error}; `srbench plugins doctor` shows the traceback to report to its authors"
         )
-        return PluginStatus.BROKEN, detail, traceback.format_exc(), None
-    if item.kind == "suites" and (wrong := _not_a_file(obj, item.value)):
-        return PluginStatus.BROKEN, wrong, "", None
-    return PluginStatus.OK, "", "", obj
+        return Outcome(PluginStatus.BROKEN, detail, traceback.format_exc())
+    if wrong := wrong_type(item.kind, obj, item.value):
+        return Outcome(PluginStatus.BROKEN, wrong)
+    return Outcome(PluginStatus.OK, obj=obj)
 
 
-def _not_a_file(obj: object, value: str) -> str:
-    """Say what is wrong with a suite's object, which must be a path or a resource that is there; or nothing."""
-    from importlib.resources.abc import Traversable
-
-    if not isinstance(obj, Traversable):
-        return f"'{value}' is a {type(obj).__name__}, not the pathlib.Path of a YAML file; report it to its authors"
-    if not obj.is_file():
-        return (
-            f"'{value}' names the file '{obj}', which is not there; reinstall the plugin, or report it to its authors"
-        )
-    return ""
-
-
-@functools.cache
-def _requirement(dist_name: str) -> str | None:
+def requirement(dist: metadata.Distribution) -> str | None:
+    """Return the range of sr-bench that a distribution requires, as `>=0.1,<0.2`; None where it requires none."""
     from packaging.requirements import InvalidRequirement, Requirement
 
-    for line in metadata.requires(dist_name) or ():
+    for line in dist.requires or ():
         try:
-            requirement = Requirement(line)
+            found = Requirement(line)
         except InvalidRequirement:
             continue
-        if requirement.name.replace("_", "-").lower() == "sr-bench" and not requirement.extras:
-            return str(requirement.specifier)
+        # A plugin may require extras of sr-bench as well; a requirement of one of its own extras does not count.
+        if normalized(found.name) == CORE and (found.marker is None or "extra" not in str(found.marker)):
+            return str(found.specifier)
     return None
 
 
-def _incompatibility(dist: metadata.Distribution | None) -> str:
-    if dist is None or dist.name.replace("_", "-").lower() == "sr-bench":
+def incompatibility(dist: metadata.Distribution | None) -> str:
+    """Say why a distribution was written for another sr-bench, and what to do; empty where it was not."""
+    if dist is None or normalized(dist.name) == CORE:
         return ""
-    wanted = _requirement(dist.name)
+    wanted = requirement(dist)
     if not wanted:
         return ""
     from packaging.specifiers import SpecifierSet
@@ -252,28 +282,3 @@ def _incompatibility(dist: metadata.Distribution | None) -> str:
         f"it was written for sr-bench {wanted} and this is {__version__}; "
         f"upgrade one of the two: pip install -U sr-bench {dist.name}"
     )
-
-
-def doctor() -> list[PluginReport]:
-    """Load everything that every plugin contributes and report on each distribution, the broken ones first."""
-    by_dist: dict[str, list[Contribution]] = {}
-    clashes: dict[str, str] = {}
-    for kind, names in contributions().items():
-        for name, items in names.items():
-            for item in items:
-                by_dist.setdefault(item.distribution, []).append(item)
-                if len(items) > 1:
-                    others = ", ".join(sorted(i.distribution for i in items))
-                    clashes[item.distribution] = f"{kind[:-1]} '{name}' is claimed by {others}; uninstall one of them"
-    reports = []
-    for dist, contributed in by_dist.items():
-        status, detail, trace = PluginStatus.OK, "", ""
-        if dist in clashes:
-            status, detail = PluginStatus.BROKEN, clashes[dist]
-        for item in contributed:
-            if status is PluginStatus.OK:
-                status, detail, trace, _ = _try(item)
-        name, _, version = dist.rpartition(" ")
-        names_of_dist = tuple(sorted(f"{i.kind}/{i.name}" for i in contributed))
-        reports.append(PluginReport(name, version, status, detail, names_of_dist, trace))
-    return sorted(reports, key=lambda r: (r.status is PluginStatus.OK, r.distribution))

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from srbench.errors import ConfigError, DuplicateNameError, NameSyntaxError, PluginError, UnknownNameError, suggest
 from srbench.registry import entry_points as plugins
+from srbench.registry.extras import extra_for
 from srbench.registry.names import ArchitectureName, ModelName, parse
 
 if TYPE_CHECKING:
@@ -100,13 +101,10 @@ def suite_file(name: str) -> Traversable:
     """
     own = _own_suites()
     if name in own:
-        for item in plugins.contributions()["suites"].get(name, ()):
-            raise DuplicateNameError(
-                f"suite '{name}' is one of sr-bench's own and is claimed by {item.distribution} ({item.value}); "
-                "the plugin must choose another name"
-            )
-        return own[name]
+        return own[name]  # a plugin that takes the name is reached as DIST:NAME
     if name not in SUITES:
+        if plugins.left_out("suites", name):
+            raise SUITES.unknown(name)
         raise UnknownNameError(f"unknown suite '{name}'" + suggest(name, list_suites()))
     return SUITES.get(name)  # type: ignore[no-any-return]
 
@@ -156,7 +154,7 @@ def get_backbone(name: str) -> Callable[..., Any]:
         library: Any = ARCHITECTURES.get(named.source)
         return library.backbone(named.architecture, dict(named.args))  # type: ignore[no-any-return]
     if name not in BACKBONES:
-        if plugins.extra_for("backbones", name):
+        if extra_for("backbones", name) or plugins.left_out("backbones", name):
             raise BACKBONES.unknown(name)
         raise UnknownNameError(f"unknown backbone '{name}'" + suggest(name, [*BACKBONES.names(), *BASELINES.names()]))
     return BACKBONES.get(name)  # type: ignore[no-any-return]
@@ -179,7 +177,7 @@ def get_metric(name: str) -> Metric:
         UnknownNameError: Nothing is registered under the name.
         PluginError: Its plugin cannot be used.
     """
-    return METRICS.get(name)()  # type: ignore[no-any-return]
+    return METRICS.make(name)  # type: ignore[no-any-return]
 
 
 def get_dataset(name: str) -> Dataset:
@@ -189,7 +187,7 @@ def get_dataset(name: str) -> Dataset:
         UnknownNameError: Nothing is registered under the name.
         PluginError: Its plugin cannot be used.
     """
-    return DATASETS.get(name)()  # type: ignore[no-any-return]
+    return DATASETS.make(name)  # type: ignore[no-any-return]
 
 
 def make_method(name: ModelName) -> SharingMethod | None:
@@ -224,6 +222,7 @@ def canonical_name(name: str | ModelName) -> ModelName:
         parsed = replace(parsed, backbone=_canonical_architecture(parsed.backbone))
     elif parsed.backbone not in BASELINES and parsed.backbone not in BACKBONES:
         get_backbone(parsed.backbone)  # raises with the nearest name
+    parsed = _unqualified(parsed)
     if parsed.tag is not None:
         source = tagged_source(parsed)
         return parse(source.model) if parsed.tag == parse(source.model).tag else parsed
@@ -231,6 +230,13 @@ def canonical_name(name: str | ModelName) -> ModelName:
     if method is None:
         return parsed
     return ModelName(parsed.backbone, parsed.method, tuple(method.config().items()), None)
+
+
+def _unqualified(name: ModelName) -> ModelName:
+    """Leave out distributions in a model's name where it means the same without."""
+    registry = BASELINES if name.backbone in BASELINES else BACKBONES
+    method = None if name.method is None else METHODS.shortest(name.method)
+    return replace(name, backbone=registry.shortest(name.backbone), method=method)
 
 
 def _canonical_architecture(name: str) -> str:

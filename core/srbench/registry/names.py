@@ -6,8 +6,9 @@
     drrn_b1u9+ps.author
 
 A value is an integer, a decimal, a fraction (both kept exact), a shape, a name, `true`, `false`, or any other text in
-double quotes. A backbone of another library is `LIBRARY/ARCHITECTURE[(key=value,...)]`. Printing sorts the keys and
-gives every value one spelling: `0.25`, `4/16` and `1/4` print as `1/4`. This module knows nothing of what is installed;
+double quotes. A backbone of another library is `LIBRARY/ARCHITECTURE[(key=value,...)]`. A backbone or a method that
+several distributions contribute is `DISTRIBUTION:NAME`. Printing sorts the keys and gives every value one spelling:
+`0.25`, `4/16` and `1/4` print as `1/4`. This module knows nothing of what is installed;
 `srbench.registry.canonical_name` fills in a method's defaults.
 """
 
@@ -27,6 +28,8 @@ __all__ = ["ArchitectureName", "ModelName", "Value", "format_value", "parse", "p
 Value = int | Fraction | bool | str
 
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
+# A name may say which distribution it is of: `my-plugin:edsr`.
+_QUALIFIED = re.compile(r"(?:[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?:)?[A-Za-z][A-Za-z0-9_]*")
 _TAG = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 _WORD = re.compile(r"[A-Za-z_][A-Za-z0-9_-]*")
 _SHAPE = re.compile(r"(?:\d+|[A-Z])(?:x(?:\d+|[A-Z]))+")
@@ -142,8 +145,8 @@ class ModelName:
             backbone = self.backbone
         object.__setattr__(self, "args", tuple(sorted((k, value_from_object(v)) for k, v in self.args)))
         for what, text, pattern in (
-            ("backbone", backbone, _NAME),
-            ("method", self.method, _NAME),
+            ("backbone", backbone, _QUALIFIED),
+            ("method", self.method, _QUALIFIED),
             ("tag", self.tag, _TAG),
             *(("argument", key, _NAME) for key, _ in self.args),
         ):
@@ -283,7 +286,7 @@ class _Reader:
         """Read a backbone of either form."""
         if re.compile(_NAME.pattern + "/").match(self.text, self.position):
             return str(self.architecture())
-        return self.take(_NAME, "a backbone")
+        return self.take(_QUALIFIED, "a backbone")
 
 
 def parse(text: str) -> ModelName:
@@ -305,7 +308,7 @@ def parse(text: str) -> ModelName:
     method, tag = None, None
     args: dict[str, Value] = {}
     if reader.skip("+"):
-        method = reader.take(_NAME, "a method")
+        method = reader.take(_QUALIFIED, "a method")
         args = reader.arguments()
     if reader.skip("."):
         tag = reader.take(_TAG, "a tag")

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 
-from srbench.errors import DuplicateNameError, UnknownNameError, suggest
+from srbench.errors import DuplicateNameError, PluginError, SRBenchError, UnknownNameError, suggest
 from srbench.registry import entry_points as plugins
+from srbench.registry.extras import extra_for
 
 if TYPE_CHECKING:
     from srbench.protocols import Protocol
@@ -49,7 +50,7 @@ class Registry:
         return sorted({*plugins.contributions()[self.kind], *self._local})
 
     def __contains__(self, name: object) -> bool:
-        return name in self._local or name in plugins.contributions()[self.kind]
+        return name in self._local or (isinstance(name, str) and bool(plugins.claims(self.kind, name)))
 
     def add(self, name: str, obj: Any) -> None:
         """Register an object under a name; a failing add leaves the registry as it was.
@@ -58,7 +59,7 @@ class Registry:
             DuplicateNameError: The name is taken by another object.
         """
         place = _place(obj)
-        installed = plugins.contributions()[self.kind].get(name, ())
+        installed = plugins.claims(self.kind, name)
         if any(item.value == place for item in installed):
             return  # the decorator on a plugin's own object: the entry point already says so
         for item in installed:
@@ -97,17 +98,52 @@ class Registry:
         """
         if name in self._local:
             return self._local[name]
-        items = plugins.contributions()[self.kind].get(name, ())
+        items = plugins.claims(self.kind, name)
         if len(items) > 1:
             owners = " and ".join(f"{item.distribution} ({item.value})" for item in items)
-            raise DuplicateNameError(f"{self.noun} '{name}' is claimed by {owners}; uninstall one of them")
+            raise DuplicateNameError(
+                f"{self.noun} '{name}' is claimed by {owners}; write '{items[0].qualified}' for the first, or "
+                "uninstall one of them"
+            )
         if not items:
             raise self.unknown(name)
         return plugins.load(items[0])
 
+    def make(self, name: str) -> Any:
+        """Return what the function or the class of a name returns, called without arguments.
+
+        Raises:
+            UnknownNameError, DuplicateNameError, PluginError: As `get`; the last also where the call fails.
+        """
+        factory = self.get(name)
+        try:
+            return factory()
+        except SRBenchError:
+            raise
+        except Exception as error:  # a plugin may fail in any way, and must not take the command line with it
+            items = () if name in self._local else plugins.claims(self.kind, name)
+            owner = f" of {items[0].distribution}" if items else ""
+            raise PluginError(
+                f"{self.noun} '{name}'{owner} cannot be made: {type(error).__name__}: {error}; "
+                "`srbench plugins doctor` shows the traceback to report to its authors"
+            ) from error
+
+    def shortest(self, name: str) -> str:
+        """Return the one spelling of a name: without its distribution, where it means the same without."""
+        _, colon, bare = name.rpartition(":")
+        if not colon or len(plugins.claims(self.kind, name)) != 1:
+            return name
+        same = bare not in self._local and plugins.claims(self.kind, bare) == plugins.claims(self.kind, name)
+        return bare if same else plugins.claims(self.kind, name)[0].qualified
+
     def unknown(self, name: str) -> UnknownNameError:
         """Return the error for a name that nothing is registered under."""
-        if extra := plugins.extra_for(self.kind, name):
+        if item := plugins.left_out(self.kind, name):
+            return UnknownNameError(
+                f"{self.noun} '{name}' comes with {item.distribution}, which SRBENCH_PLUGINS leaves out; change or "
+                "unset that variable"
+            )
+        if extra := extra_for(self.kind, name):
             return UnknownNameError(
                 f"{self.noun} '{name}' is not installed; it comes with an extra: pip install \"sr-bench[{extra}]\""
             )

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from srbench.errors import SRBenchError
 from srbench.evaluation.options import DEFAULT, InferenceOptions
-from srbench.registry.entry_points import Contribution, contributions
+from srbench.registry.entry_points import Contribution, claims
 from srbench.registry.names import ModelName
 from srbench.runs.code_graph import CodeBase, installed_code
 from srbench.storage import canonical_json
@@ -140,7 +140,7 @@ def _of_metrics(metrics: Sequence[str]) -> list[Contribution]:
 
 
 def _contributed(wanted: Sequence[tuple[str, str]]) -> list[Contribution]:
-    return [item for kind, name in wanted for item in contributions()[kind].get(name, ())]
+    return [item for kind, name in wanted for item in claims(kind, name)]
 
 
 def _code(code: CodeBase | None, entries: Sequence[str], *, luma: bool) -> str:

@@ -320,9 +320,10 @@ def load_suite(name_or_path: str | Path) -> Suite:
 
     file = suite_file(text)
     suite = _validate(yaml_lines.read(file), file.parent if isinstance(file, Path) else None)
-    if suite.name != text:
+    name = text.rpartition(":")[2]  # `DIST:NAME` where several distributions have a suite of the name
+    if suite.name != name:
         raise ConfigError(
-            f"{suite.where('name')}: this is the file of suite '{text}', and it calls itself '{suite.name}'; "
+            f"{suite.where('name')}: this is the file of suite '{name}', and it calls itself '{suite.name}'; "
             "the two must be the same."
         )
     return suite

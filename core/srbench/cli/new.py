@@ -1,0 +1,65 @@
+"""`srbench new`: the project of a plugin, with a working example, its tests and a workflow."""
+
+from __future__ import annotations
+
+import enum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+__all__ = ["new"]
+
+
+class Kind(enum.StrEnum):
+    """What a plugin can be."""
+
+    METHOD = "method"
+    BACKBONE = "backbone"
+    METRIC = "metric"
+    DATASET = "dataset"
+    SUITE = "suite"
+
+
+def new(
+    kind: Annotated[Kind | None, typer.Argument(help=f"What to make: {', '.join(Kind)}.", metavar="KIND")] = None,
+    name: Annotated[
+        str | None, typer.Argument(help="Its name, and the folder's: lower-case letters, digits, underscores.")
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Make the folder NAME in this one; here if not given.", metavar="DIR")
+    ] = None,
+    update: Annotated[
+        Path | None,
+        typer.Option(help="Merge what is new in the template into a project made before.", metavar="PROJECT"),
+    ] = None,
+) -> None:
+    """Make the project of a plugin: a distribution with a working example, its tests and a workflow that runs them.
+
+    Needs the extra `new`. The project can be installed and passes its tests as it is.
+
+    Example: `srbench new method low_rank`
+
+    Example: `srbench new --update low_rank`
+    """
+    from srbench.cli import scaffold
+    from srbench.cli.output import output_folder
+    from srbench.errors import ConfigError
+
+    if update is not None:
+        if kind is not None or name is not None or out is not None:
+            raise ConfigError("--update takes a project and nothing else: srbench new --update PROJECT")
+        project = output_folder(update) or update
+        before, after = scaffold.update(project)
+        if before == after:
+            typer.echo(f"{project} has the newest template, {after}")
+        else:
+            typer.echo(f"{project}: template {before} -> {after}; look at `git diff`, and commit")
+        return
+    if kind is None or name is None:
+        raise ConfigError("give what to make and its name: srbench new method low_rank; see `srbench new --help`")
+    project = scaffold.create(kind.value, name, output_folder(out) or Path())
+    typer.echo(f"made {project}; next:")
+    typer.echo(f'    pip install -e "{project}[test]"')
+    typer.echo(f"    python -m pytest {project}")
+    typer.echo(f"    srbench plugins doctor srbench-{name.replace('_', '-')}")

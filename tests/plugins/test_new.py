@@ -1,0 +1,191 @@
+"""`srbench new`: projects that install and pass their tests untouched, whole or not at all, and that can be updated."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from srbench.cli import scaffold
+from srbench.errors import ConfigError, SRBenchError
+
+pytest.importorskip("copier", reason="the extra `new` is absent")
+
+
+def install(project: Path, site: Path) -> dict[str, str]:
+    """Install a project into a folder, and return an environment with the folder on its path."""
+    pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--no-build-isolation", "--no-index"]
+    ended = subprocess.run([*pip, "--target", str(site), str(project)], capture_output=True, text=True)
+    assert ended.returncode == 0, ended.stderr
+    return {**os.environ, "PYTHONPATH": str(site)}
+
+
+def srbench(*words: str, env: dict[str, str], cwd: Path) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "srbench", *words]
+    return subprocess.run(command, capture_output=True, text=True, env=env, cwd=cwd, timeout=1200)
+
+
+@pytest.mark.parametrize("kind", scaffold.KINDS)
+def test_a_new_project_installs_passes_its_tests_and_the_doctor(kind: str, tmp_path: Path) -> None:
+    project = scaffold.create(kind, "foo", tmp_path)
+    assert list(tmp_path.iterdir()) == [project], "something was left beside it"
+    assert not [path for path in project.rglob("*") if "{" in path.name or path.name.endswith(".jinja")]
+    env = install(project, tmp_path / "site")
+    tested = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "no:xdist"],
+        cwd=project,
+        env=env,
+        capture_output=True,
+        text=True,
+    )
+    assert tested.returncode == 0, tested.stdout + tested.stderr
+    doctor = srbench("plugins", "doctor", "srbench-foo", "--time-limit", "600", "--json", "-", env=env, cwd=tmp_path)
+    (report,) = json.loads(doctor.stdout)["plugins"]
+    assert [f["cause"] for f in report["findings"] if f["status"] != "warning" or "import" not in f["cause"]] == []
+    assert report["names"] == [f"{kind}s/foo"]
+
+
+SUITE = """
+name: short
+scale: 2
+models: [bicubic]
+datasets: [embedded-test]
+train: {data: embedded-train, iterations: 5, batch_size: 2, gt_size: 16, seed: 0}
+"""
+
+
+def from_nothing_to_the_page(tmp_path: Path, suite: str) -> None:
+    begun = time.perf_counter()
+    assert srbench("new", "method", "foo", env=dict(os.environ), cwd=tmp_path).returncode == 0
+    env = install(tmp_path / "foo", tmp_path / "site")
+    words = ("run", "--suite", suite, "--add", "edsr_tiny+foo", "--out", "run")
+    ran = srbench(*words, env=env, cwd=tmp_path)
+    assert ran.returncode == 0, ran.stderr
+    page = (tmp_path / "run" / "leaderboard" / "index.html").read_text(encoding="utf-8")
+    assert "edsr_tiny+foo" in page
+    print(f"from nothing to the page of '{suite}': {time.perf_counter() - begun:.0f} s")
+
+
+def test_from_nothing_a_method_comes_to_a_page(tmp_path: Path) -> None:
+    (tmp_path / "short.yaml").write_text(SUITE)
+    from_nothing_to_the_page(tmp_path, "short.yaml")
+
+
+@pytest.mark.slow
+def test_from_nothing_a_method_comes_to_the_page_of_the_quickstart(tmp_path: Path) -> None:
+    from_nothing_to_the_page(tmp_path, "quickstart")
+
+
+HOSTILE = [
+    "", " ", "Foo", "1foo", "_foo", "foo-bar", "foo bar", "foo/bar", "../foo", "/tmp/foo", "foo\n", "foo\0", "~",
+    "{{ 7 * 7 }}", "{% raw %}", "foo.py", "föö", "$(touch x)", "-rf", "con", "a" * 41, "foo\x1b[31m",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("name", HOSTILE, ids=ascii)
+def test_a_name_that_is_none_is_refused_and_nothing_is_written(name: str, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="cannot name a plugin"):
+        scaffold.create("method", name, tmp_path / "out")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("kind", "name"),
+    [("method", "dense"), ("method", "ps"), ("backbone", "bicubic"), ("metric", "psnr"), ("suite", "quickstart")],
+)
+def test_a_taken_name_is_refused(kind: str, name: str, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=name):
+        scaffold.create(kind, name, tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_existing_folder_is_left_as_it_is(tmp_path: Path) -> None:
+    (tmp_path / "foo").mkdir()
+    with pytest.raises(ConfigError, match="exists"):
+        scaffold.create("metric", "foo", tmp_path)
+    assert list(tmp_path.rglob("*")) == [tmp_path / "foo"]
+
+
+def test_a_failure_half_way_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    templates = tmp_path / "templates"
+    shutil.copytree(scaffold.TEMPLATES, templates)
+    (templates / "v1" / "project" / "zzz.jinja").write_text("{{ 1 / 0 }}")
+    monkeypatch.setattr(scaffold, "TEMPLATES", templates)
+    monkeypatch.setenv("SRBENCH_CACHE", str(tmp_path / "cache"))
+    with pytest.raises(ZeroDivisionError):
+        scaffold.create("metric", "foo", tmp_path / "out" / "deeper")
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_folder_that_cannot_be_written_is_one_sentence(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(SRBenchError, match="cannot be written"):
+        scaffold.create("metric", "foo", tmp_path / "file")
+
+
+@pytest.mark.parametrize("missing", ["copier", "git"])
+def test_what_is_missing_is_named(missing: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    if missing == "copier":
+        monkeypatch.setattr(scaffold, "find_spec", lambda name: None)
+        match = r"sr-bench\[new\]"
+    else:
+        monkeypatch.setenv("PATH", str(tmp_path))
+        match = "needs git"
+    with pytest.raises(ConfigError, match=match):
+        scaffold.create("metric", "foo", tmp_path / "out")
+    assert list(tmp_path.iterdir()) == []
+
+
+def git(folder: Path, *words: str) -> str:
+    identity = ("-c", "user.name=somebody", "-c", "user.email=somebody@localhost")
+    return subprocess.run(
+        ["git", "-C", str(folder), *identity, *words], check=True, capture_output=True, text=True
+    ).stdout
+
+
+def test_an_update_brings_the_new_template_and_keeps_what_was_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    templates = tmp_path / "templates"
+    shutil.copytree(scaffold.TEMPLATES, templates)
+    monkeypatch.setattr(scaffold, "TEMPLATES", templates)
+    monkeypatch.setenv("SRBENCH_CACHE", str(tmp_path / "cache"))
+    project = scaffold.create("metric", "foo", tmp_path)
+    git(project, "init", "--quiet")
+    git(project, "add", "--all")
+    git(project, "commit", "--quiet", "--message", "as made")
+    assert scaffold.update(project) == ("v1", "v1")
+    assert git(project, "status", "--porcelain") == ""
+
+    code = project / "src" / "srbench_foo" / "metric.py"
+    code.write_text(code.read_text() + "\n\nMINE = 1\n")
+    git(project, "commit", "--quiet", "--all", "--message", "mine")
+    shutil.copytree(templates / "v1", templates / "v2")
+    readme = templates / "v2" / "project" / "README.md.jinja"
+    readme.write_text(readme.read_text() + "\nNew in version 2.\n")
+
+    assert scaffold.update(project) == ("v1", "v2")
+    assert "New in version 2." in (project / "README.md").read_text()
+    assert "MINE = 1" in code.read_text()
+    assert "_commit: v2" in (project / scaffold.ANSWERS).read_text()
+
+
+def test_an_update_of_what_is_no_project_is_one_sentence(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="no project"):
+        scaffold.update(tmp_path)
+    project = scaffold.create("metric", "foo", tmp_path)
+    with pytest.raises(ConfigError, match="git"):
+        scaffold.update(project)
+    answers = project / scaffold.ANSWERS
+    answers.write_text(answers.read_text().replace("_src_path: ", "_src_path: elsewhere"))
+    with pytest.raises(ConfigError, match="_src_path"):
+        scaffold.update(project)
+    answers.write_text("nothing")
+    with pytest.raises(ConfigError, match="restore it"):
+        scaffold.update(project)
