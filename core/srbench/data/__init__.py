@@ -1,1 +1,1 @@
-"""Images: read, resized, identified; data sets of them, from manifests, folders and the wheel of scikit-image."""
+"""Data sets: from manifests, folders, lists of images, and scikit-image's wheel."""

@@ -1,4 +1,4 @@
-"""What the cache can be given: every file that a data set, a tag or a metric is known to need."""
+"""Files that can be added to the cache: everything that a data set, a tag or a metric needs."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ __all__ = ["Additions", "add_paths", "known_files", "known_images", "manifest_da
 
 @dataclass
 class Additions:
-    """Report what was added.
+    """Files added to the cache.
 
     Attributes:
-        added: Each file taken, and what it is.
-        skipped: Each file left out, and why.
+        added: Each added file, and what it is.
+        skipped: Each skipped file, and why.
     """
 
     added: list[tuple[Path, str]] = field(default_factory=list)
@@ -31,7 +31,7 @@ class Additions:
 
 
 def manifest_datasets() -> list[ManifestDataset]:
-    """Return the registered data sets that are listed by a manifest."""
+    """Return the registered data sets that have a manifest."""
     from srbench.registry import get_dataset, list_datasets
 
     found = []
@@ -39,14 +39,14 @@ def manifest_datasets() -> list[ManifestDataset]:
         try:
             dataset = get_dataset(name)
         except SRBenchError:
-            continue  # a broken plugin hides no other; `srbench plugins doctor` reports it
+            continue  # a broken plugin must not hide the others; `srbench plugins doctor` reports it
         if isinstance(dataset, ManifestDataset):
             found.append(dataset)
     return found
 
 
 def known_images() -> dict[str, str]:
-    """Return what each pixel hash is: `Set5/baby`."""
+    """Return pixel hash -> image, such as `Set5/baby`."""
     return {
         file.pixels_sha256: f"{dataset.name}/{image}"
         for dataset in manifest_datasets()
@@ -55,27 +55,27 @@ def known_images() -> dict[str, str]:
 
 
 def known_files() -> dict[str, str]:
-    """Return what each file hash is: the weights of a tag, a file of a metric, or an image's published file."""
+    """Return file hash -> what it is: the weights of a tag, a file of a metric, or an image's published file."""
     from srbench.metrics.resources import metric_files
     from srbench.models.weight_sources import all_sources
 
     files = {file.sha256: f"{data.name}/{image}" for data in manifest_datasets() for image, file in data.files.items()}
     files |= {file.sha256: f"metric {name} ({file.name})" for name, of in metric_files().items() for file in of}
-    # Several tags may read one file; it is called by the first.
+    # Several tags may use one file; it is named after the first.
     return files | {source.sha256: f"weights {source.model} ({source.name})" for source in reversed(all_sources())}
 
 
 def add_paths(paths: Iterable[Path], cache: Cache, progress: Callable[[Path], None] | None = None) -> Additions:
-    """Add every known file under some paths to the cache: by its hash, or, for images, by its pixels.
+    """Add every known file under some paths to the cache. Files are recognized by hash, images also by their pixels.
 
     Args:
-        paths: Files, and folders that are searched through.
-        cache: Where to.
+        paths: Files and folders to search.
+        cache: The cache.
         progress: Called with each file before it is read.
 
     Raises:
         DataError: If a path does not exist or a file cannot be read.
-        StoreError: If the cache cannot be written; what was added before stays.
+        StoreError: If the cache cannot be written; files added before are kept.
     """
     images, files = known_images(), known_files()
     report = Additions()
@@ -106,7 +106,7 @@ def _walk(paths: Iterable[Path]) -> Iterable[Path]:
     for path in paths:
         if path.is_dir():
             try:
-                os.listdir(path)  # rglob passes over what it may not read
+                os.listdir(path)  # rglob silently skips what it may not read
             except OSError as error:
                 raise DataError(f"the folder '{path}' cannot be read: {error.strerror}") from error
             yield from sorted(file for file in path.rglob("*") if file.is_file() and not file.name.startswith("."))

@@ -1,4 +1,4 @@
-"""Data sets: HR images under names, identified by their pixels, and the LR images made of them."""
+"""Data sets: named HR images, identified by their pixels, and LR images generated from them."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ Image = npt.NDArray[np.uint8]
 
 @dataclass(frozen=True)
 class Licence:
-    """Say who made an image and on what terms it may be used.
+    """Author and licence of an image.
 
     Attributes:
-        author: Who made it.
+        author: Its author.
         licence: `CC0-1.0` or `public domain`.
-        source: Where it was published, or where its licence is stated.
+        source: Where the image is published, or its licence stated.
     """
 
     author: str
@@ -40,10 +40,10 @@ class Licence:
 
 
 class Dataset(ABC):
-    """Hold HR images under names.
+    """Base class of data sets: named HR images.
 
     Attributes:
-        name: What it is called in results.
+        name: Its name in results.
         redistributable: Whether crops of its images may be shown on public pages.
     """
 
@@ -52,34 +52,34 @@ class Dataset(ABC):
 
     @abstractmethod
     def image_names(self) -> list[str]:
-        """Return the images' names, in the order in which they are evaluated."""
+        """Return the images' names in evaluation order."""
 
     @abstractmethod
     def hr(self, image: str) -> Image:
         """Return an HR image: uint8 RGB `(H, W, 3)`.
 
         Raises:
-            UnknownNameError: If there is none of that name.
-            DataError: If its file is not right.
-            NetworkError: If it had to be downloaded and could not.
+            UnknownNameError: If there is no image of that name.
+            DataError: If its file is damaged or not the expected one.
+            NetworkError: If it is missing and cannot be downloaded.
         """
 
     def is_grey(self, image: str) -> bool:
-        """Say whether an image's file holds grey levels, not RGB (default: no).
+        """Return whether an image's file is grayscale, not RGB (default: False).
 
-        Matlab programs convert RGB to luma, in 16..235, and take grey levels as they are, in 0..255.
+        Matlab programs convert RGB to luma in 16..235 but use grayscale values unchanged, in 0..255.
         """
         self._check(image)
         return False
 
     def size(self, image: str) -> tuple[int, int] | None:
-        """Return height and width of an HR image where that takes no decoding; else None."""
+        """Return height and width of an HR image if that needs no decoding; else None."""
         self._check(image)
         return None
 
     @property
     def cache(self) -> Cache:
-        """Return the cache in use now."""
+        """The current cache."""
         return Cache()
 
     def pixel_hashes(self) -> dict[str, str]:
@@ -87,15 +87,15 @@ class Dataset(ABC):
         return {image: pixels_sha256(self.hr(image)) for image in self.image_names()}
 
     def content_hash(self, scale: int | None = None) -> str:
-        """Return what identifies the whole set: a SHA-256 over the pixel hashes, whatever files and images are called.
+        """Return a SHA-256 that identifies the whole set, computed from the pixel hashes and independent of names.
 
-        LR images follow from the HR images, the scale and the protocol; with `scale`, that enters too.
+        LR images follow from the HR images, the scale and the protocol. If `scale` is given, the hash includes it.
         """
         content = {"images": sorted(self.pixel_hashes().values())} | ({} if scale is None else {"scale": scale})
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
     def licence(self, image: str) -> Licence | None:
-        """Return an image's author and licence, where they are known."""
+        """Return an image's author and licence, if known."""
         self._check(image)
         return None
 
@@ -104,36 +104,36 @@ class Dataset(ABC):
         return []
 
     def pair(self, image: str, scale: int, protocol: Protocol) -> tuple[npt.NDArray[Any], Image]:
-        """Return an LR image and what its SR image is compared with: the HR image, cut to multiples of the scale.
+        """Return an LR image and its reference: the HR image, cropped to a multiple of the scale.
 
         Args:
             image: Its name.
-            scale: Whole number; the LR image is that many times smaller.
-            protocol: Says how LR images are made.
+            scale: Integer downscaling factor.
+            protocol: Defines how LR images are made.
 
         Returns:
             `(H // scale, W // scale, 3)`, uint8 or float64 (see `Protocol.lr_image`), and uint8
-            `(H // scale * scale, W // scale * scale, 3)`; both without the last axis where a protocol takes luma alone.
+            `(H // scale * scale, W // scale * scale, 3)`; both without the last axis under a luma-only protocol.
         """
         hr = self.hr(image)
         if protocol.lr_rounding != "none" and protocol.lr_channels == "rgb":
             return _cached_lr(self.cache, hr, scale, protocol), protocol.reference(hr, scale)
-        # No PNG holds floats, and files that do are so large that making the image again is as fast as reading them.
+        # PNG cannot store floats, and formats that can are so large that generating the image again is as fast.
         grey = protocol.lr_channels == "y" and self.is_grey(image)
         return protocol.lr_image(hr, scale, grey=grey), protocol.reference(hr, scale, grey=grey)
 
     def lr(self, image: str, scale: int, protocol: Protocol) -> npt.NDArray[Any]:
-        """Return the LR image that the protocol makes of an HR image, from the cache where it was made before."""
+        """Return the LR image that the protocol makes from an HR image, from the cache if available."""
         return self.pair(image, scale, protocol)[0]
 
     def shipped_lr(self, image: str, scale: int) -> Image:
-        """Return the LR image that came with the data set: uint8 RGB `(h, w, 3)`.
+        """Return the LR image shipped with the data set: uint8 RGB `(h, w, 3)`.
 
         Raises:
-            DataError: If none did.
+            DataError: If there is none.
         """
         self._check(image)
-        raise DataError(f"data set '{self.name}' comes without LR images; use those that are generated")
+        raise DataError(f"data set '{self.name}' comes without LR images; use generated ones")
 
     def _check(self, image: str) -> None:
         names = self.image_names()
@@ -149,14 +149,14 @@ def _cached_lr(cache: Cache, hr: Image, scale: int, protocol: Protocol) -> npt.N
     lr = _read_verified(path)
     if lr is None:
         lr = protocol.lr_image(hr, scale)
-        # The LR image is right whether it could be kept or not: a full disk costs time here, nothing else.
+        # A full disk only costs time here: the LR image is returned whether or not it could be cached.
         with contextlib.suppress(StoreError):
             write_png(lr, path, text={"pixels_sha256": pixels_sha256(lr)})
     return lr
 
 
 def _read_verified(path: Path) -> Image | None:
-    """Return a cached LR image, or None where it is missing or damaged."""
+    """Return a cached LR image, or None if it is missing or damaged."""
     from PIL import Image as Pillow
 
     try:
@@ -169,16 +169,16 @@ def _read_verified(path: Path) -> Image | None:
 
 
 def open_dataset(name: str | Path) -> Dataset:
-    """Return a registered data set, or the images of a folder, or those that a text file lists.
+    """Open a registered data set, a folder of images, or a text file that lists images.
 
     Args:
-        name: A registered name; or a folder: of HR images, or with `HR` and `LR_bicubic/X2`, ... in it; or a list of
-            images and folders, `NAME.txt` (see `ListDataset`). What is relative is looked for here, then in the folders
-            that the environment variable `SRBENCH_DATA` lists: a suite can name data by what it is called, wherever it
-            lies. Some lists come with sr-bench, e.g. `t91-bsds200.txt`.
+        name: One of: a registered name; a folder of HR images, or with subfolders `HR`, `LR_bicubic/X2`, ...; a list
+            of images and folders, `NAME.txt` (see `ListDataset`). Relative paths are searched for in the working
+            directory, then in the folders listed in the environment variable `SRBENCH_DATA`, so a suite need not know
+            where data are stored. Some lists come with sr-bench, e.g. `t91-bsds200.txt`.
 
     Raises:
-        UnknownNameError: If it is neither; the message suggests the nearest name.
+        UnknownNameError: If it is none of these; the message suggests the nearest name.
         DataError: If the folder holds no images, or LR images without HR images.
     """
     from srbench.data.folders import FolderDataset

@@ -1,8 +1,9 @@
-"""Images that are there without a download: those in scikit-image's wheel under CC0 or in the public domain.
+"""Images available without a download: those in scikit-image's wheel under CC0 or in the public domain.
 
-Training and test images are apart: two textures, a still life, a launch and a star field to train on; a portrait, a
-landscape with a figure, fur and gravel to test on. The wheel's other photographs are left out: their terms are not
-stated or not these, or they are blurred. The Hubble image, a large and soft JPEG, is halved when it is read.
+Training and test images are separate: two textures, a still life, a rocket launch and a star field for training; a
+portrait, a landscape with a figure, fur and gravel for testing. The wheel's other photographs are left out because
+their licence is different or not stated, or because they are blurred. The Hubble image, a large and soft JPEG, is
+halved when it is read.
 """
 
 from __future__ import annotations
@@ -28,13 +29,13 @@ Image = npt.NDArray[np.uint8]
 
 @dataclass(frozen=True)
 class EmbeddedImage:
-    """Describe one image of scikit-image's wheel.
+    """One image of scikit-image's wheel.
 
     Attributes:
         file: Its name in the folder `skimage/data`.
-        pixels_sha256: Hash of the image as it is used here, shrunk where it is.
+        pixels_sha256: Hash of the image as used here, after shrinking.
         licence: Author and terms, as scikit-image's documentation states them.
-        shrink: Whole factor by which it is made smaller (Matlab's bicubic).
+        shrink: Integer factor by which it is downscaled (Matlab's bicubic).
     """
 
     file: str
@@ -44,12 +45,12 @@ class EmbeddedImage:
 
 
 class EmbeddedDataset(Dataset):
-    """Take images from the installed scikit-image, found without importing it."""
+    """Images of the installed scikit-image, located without importing it."""
 
     redistributable = True
 
     def __init__(self, name: str, images: dict[str, EmbeddedImage]) -> None:
-        """Name the images of the set."""
+        """Define the set by its images."""
         self.name = name
         self.images = images
 
@@ -58,7 +59,7 @@ class EmbeddedDataset(Dataset):
         return list(self.images)
 
     def pixel_hashes(self) -> dict[str, str]:
-        """Return each image's pixel hash; needs no image."""
+        """Return each image's pixel hash, without reading images."""
         return {name: image.pixels_sha256 for name, image in self.images.items()}
 
     def licence(self, image: str) -> Licence:
@@ -67,10 +68,10 @@ class EmbeddedDataset(Dataset):
         return self.images[image].licence
 
     def hr(self, image: str) -> Image:
-        """Return an image, uint8 RGB `(H, W, 3)`, its pixels verified.
+        """Return an image, uint8 RGB `(H, W, 3)`, with verified pixels.
 
         Raises:
-            DataError: If the installed scikit-image does not hold it, or holds other pixels.
+            DataError: If the installed scikit-image does not have it, or has different pixels.
         """
         self._check(image)
         entry = self.images[image]
@@ -83,7 +84,7 @@ class EmbeddedDataset(Dataset):
             pixels = imresize(pixels[:height, :width], Fraction(1, entry.shrink))
         if (found := pixels_sha256(pixels)) != entry.pixels_sha256:
             raise DataError(
-                f"'{entry.file}' of {_installed()} holds other pixels than '{self.name}' is made of (pixel hash "
+                f"'{entry.file}' of {_installed()} has other pixels than '{self.name}' needs (pixel hash "
                 f"{found[:12]}…, not {entry.pixels_sha256[:12]}…): results would not be comparable; "
                 "install scikit-image 0.26.0"
             )
@@ -175,10 +176,10 @@ _TEST = {
 
 
 def embedded_train() -> Dataset:
-    """Return the embedded images to train on: 5 images, 1.25 million pixels."""
+    """Return the embedded training images: 5 images, 1.25 million pixels."""
     return EmbeddedDataset("embedded-train", _TRAIN)
 
 
 def embedded_test() -> Dataset:
-    """Return the embedded images to test on: 4 images, none of them in `embedded_train`."""
+    """Return the embedded test images: 4 images, none of them in `embedded_train`."""
     return EmbeddedDataset("embedded-test", _TEST)

@@ -21,26 +21,26 @@ __all__ = ["FolderDataset"]
 
 Image = npt.NDArray[np.uint8]
 
-# To be counted up when `decode_rgb` makes other pixels of a file, or refuses it.
+# Increase this when `decode_rgb` decodes a file to different pixels, or refuses it.
 _DECODING = 1
 
-# LR, LR_bicubic, or with the scale in the same name: LR_bicubic_X2, LRx2.
+# LR, LR_bicubic, or with the scale in the name: LR_bicubic_X2, LRx2.
 _LR_FOLDER = re.compile(r"lr(?:_bicubic)?(?:_?x(\d+))?", re.IGNORECASE)
 _SCALE_FOLDER = re.compile(r"x(\d+)", re.IGNORECASE)
 
 
 class FolderDataset(Dataset):
-    """Take a folder's images, or those of `HR` in it, with LR images in `LR_bicubic/X2`, `LR/x4`, ...
+    """The images in a folder or in its subfolder `HR`, with LR images in `LR_bicubic/X2`, `LR/x4`, ...
 
-    An LR file bears its HR file's name, with or without a suffix such as `x2`. LR files are not used unless asked for:
-    LR images are generated, and can be compared with the files (`srbench data verify`).
+    An LR file has its HR file's name, with or without a suffix such as `x2`. By default LR images are generated and
+    LR files are not used; `srbench data verify` compares them.
     """
 
     def __init__(self, path: Path | str, *, name: str | None = None) -> None:
-        """Look at the names of a folder's files; images are read when they are asked for.
+        """List a folder's files; images are read on demand.
 
         Raises:
-            DataError: If there are no images, two files of one name, or LR files that belong to no HR file.
+            DataError: If there are no images, two files with one name, or LR files without an HR file.
         """
         self.path = user_path(path, "folder of images", DataError)
         if not self.path.is_dir():
@@ -60,7 +60,7 @@ class FolderDataset(Dataset):
         }
 
     def image_names(self) -> list[str]:
-        """Return the HR files' names without their endings, sorted."""
+        """Return the HR files' names without extensions, sorted."""
         return list(self._hr)
 
     def hr(self, image: str) -> Image:
@@ -69,19 +69,19 @@ class FolderDataset(Dataset):
         return read_rgb(self._hr[image])
 
     def size(self, image: str) -> tuple[int, int] | None:
-        """Return height and width of an HR image, as its file's header says them."""
+        """Return height and width of an HR image from its file's header."""
         self._check(image)
         return header_size(self._hr[image])
 
     def is_grey(self, image: str) -> bool:
-        """Say whether an image's file holds grey levels, not RGB."""
+        """Return whether an image's file is grayscale, not RGB."""
         self._check(image)
         return is_grey_file(self._hr[image])
 
     def pixel_hashes(self) -> dict[str, str]:
-        """Return each image's pixel hash; only files whose content was not seen before are decoded.
+        """Return each image's pixel hash; only files with content not seen before are decoded.
 
-        A file is read and hashed each time: several times cheaper than decoding it, and no edit goes unseen.
+        Files are read and hashed each time, so that no edit is missed. This is several times cheaper than decoding.
         """
         return {image: self._pixel_hash(path) for image, path in self._hr.items()}
 
@@ -92,13 +92,13 @@ class FolderDataset(Dataset):
         known = self.cache.decoded_hash(key)
         if known is None:
             known = pixels_sha256(decode_rgb(content, str(path)))
-            with contextlib.suppress(StoreError):  # it is right whether it could be kept or not
+            with contextlib.suppress(StoreError):  # the hash is right whether or not it could be cached
                 self.cache.remember_decoded(key, known)
         return known
 
     @property
     def shipped_scales(self) -> tuple[int, ...]:
-        """Return the scales for which LR files are there."""
+        """Return the scales with LR files."""
         return tuple(sorted(self._lr))
 
     def without_lr(self, scale: int) -> list[str]:
@@ -106,10 +106,10 @@ class FolderDataset(Dataset):
         return [image for image in self._hr if image not in self._lr.get(scale, {})]
 
     def shipped_lr(self, image: str, scale: int) -> Image:
-        """Return the LR image of a file: uint8 RGB `(h, w, 3)`.
+        """Return an LR image from its file: uint8 RGB `(h, w, 3)`.
 
         Raises:
-            DataError: If there are no files of that scale, or not for all images: those without are listed.
+            DataError: If there are no files of that scale, or not for all images; the missing ones are listed.
         """
         self._check(image)
         if scale not in self._lr:
@@ -143,12 +143,12 @@ class FolderDataset(Dataset):
 
 
 def _by_stem(folder: Path) -> dict[str, Path]:
-    """Return a folder's image files by their names without endings, sorted."""
+    """Return a folder's image files, sorted, by name without extension."""
     files: dict[str, Path] = {}
     for file in sorted(folder.iterdir()):
         if file.is_file() and is_image_file(file):
             if file.stem in files:
-                raise DataError(f"'{files[file.stem]}' and '{file.name}' would be the same image: keep one of them")
+                raise DataError(f"'{files[file.stem]}' and '{file.name}' would have the same image name: keep one")
             files[file.stem] = file
     return files
 

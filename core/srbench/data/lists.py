@@ -15,19 +15,18 @@ __all__ = ["ListDataset"]
 
 
 class ListDataset(FolderDataset):
-    """Take the images that a text file lists, from one folder or several.
+    """The images listed in a text file, from one folder or several.
 
-    Each line is an image file, or a folder of which all images are meant, relative to the list's own folder or to one
-    of those that the environment variable `SRBENCH_DATA` lists; `#` begins a comment. So a training set that papers put
-    together from others (T91 and the training half of BSDS500) is one file, and no image is copied.
+    Each line is an image file or a folder (meaning all its images), relative to the list's folder or to one of the
+    folders in the environment variable `SRBENCH_DATA`; `#` starts a comment. This way a training set combined from
+    others (T91 and the training half of BSDS500) is one file, without copies of images.
     """
 
     def __init__(self, path: Path | str) -> None:
-        """Look for the files; images are read when they are asked for.
+        """Find the listed files; images are read on demand.
 
         Raises:
-            DataError: The list cannot be read or is empty, or a line names nothing that is there, or two images have
-                one name.
+            DataError: The list cannot be read or is empty, a file does not exist, or two images have the same name.
         """
         self.path = user_path(path, "list of images", DataError)
         lines = read_text(self.path, what="list of images").splitlines()
@@ -58,21 +57,21 @@ class ListDataset(FolderDataset):
         for file in files:
             if file.stem in self._hr:
                 raise DataError(
-                    f"the list '{path}' names '{self._hr[file.stem]}' and '{file}', which would be the same image: "
+                    f"the list '{path}' names '{self._hr[file.stem]}' and '{file}', which have the same image name: "
                     "keep one of them"
                 )
             self._hr[file.stem] = file
         if not self._hr:
-            raise DataError(f"the list '{path}' names no image")
+            raise DataError(f"the list '{path}' contains no images")
 
 
 def packaged_lists() -> Path:
-    """Return the folder of the lists that come with sr-bench."""
+    """Return the folder with sr-bench's own lists."""
     return Path(str(resources.files("srbench.suites"))) / "lists"
 
 
 def data_folders() -> list[Path]:
-    """Return the folders that the environment variable `SRBENCH_DATA` lists."""
+    """Return the folders listed in the environment variable `SRBENCH_DATA`."""
     return [
         user_path(place, "folder in SRBENCH_DATA", DataError)
         for place in os.environ.get("SRBENCH_DATA", "").split(os.pathsep)

@@ -1,4 +1,4 @@
-"""The test sets of the field, by manifest: which public files they are, and which pixels."""
+"""Standard test sets, defined by manifests: public files and pixel hashes."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ class ManifestFile(NamedTuple):
     Attributes:
         image: Its name in results.
         url: Where the file is published.
-        sha256: Hash of that file: what a download is checked against.
-        size: Its bytes.
-        width: Pixels.
-        height: Pixels.
-        pixels_sha256: Hash of the decoded image: what identifies it, since the same images circulate re-encoded.
-        mode: `RGB`, or `L` for a file of grey levels.
+        sha256: Hash of that file, to check downloads.
+        size: Its size in bytes.
+        width: In pixels.
+        height: In pixels.
+        pixels_sha256: Hash of the decoded pixels, which identifies the image even if it has been re-encoded.
+        mode: `RGB`, or `L` for a grayscale file.
     """
 
     image: str
@@ -44,10 +44,10 @@ class ManifestFile(NamedTuple):
 
 
 class ManifestDataset(Dataset):
-    """Take images from the cache by their pixels, and download those that are missing."""
+    """A data set that finds images in the cache by their pixel hashes, and downloads missing ones."""
 
     def __init__(self, name: str, manifest: dict[str, Any] | None = None) -> None:
-        """Open a data set; without a manifest, the packaged one of that name is read when it is needed."""
+        """Open a data set; without a manifest, the packaged one of that name is read when needed."""
         self.name = name
         self._given = manifest
 
@@ -74,11 +74,11 @@ class ManifestDataset(Dataset):
         }
 
     def image_names(self) -> list[str]:
-        """Return the images' names, in the manifest's order."""
+        """Return the images' names in the manifest's order."""
         return list(self.files)
 
     def pixel_hashes(self) -> dict[str, str]:
-        """Return each image's pixel hash; needs no image."""
+        """Return each image's pixel hash, without reading images."""
         return {image: file.pixels_sha256 for image, file in self.files.items()}
 
     def missing(self) -> list[str]:
@@ -91,12 +91,12 @@ class ManifestDataset(Dataset):
         ]
 
     def is_grey(self, image: str) -> bool:
-        """Say whether the published file holds grey levels; needs no image."""
+        """Return whether the published file is grayscale, without reading it."""
         self._check(image)
         return self.files[image].mode == "L"
 
     def hr(self, image: str) -> Image:
-        """Return an HR image, uint8 RGB `(H, W, 3)`, its pixels verified; it is downloaded where it is missing."""
+        """Return an HR image, uint8 RGB `(H, W, 3)`, with verified pixels; it is downloaded if missing."""
         self._check(image)
         file = self.files[image]
         cache = self.cache
@@ -108,14 +108,14 @@ class ManifestDataset(Dataset):
                     return pixels
             except DataError:
                 pass
-            # The copy in the cache is damaged: treat it as missing. `verified` removes it by its hash.
+            # The cached copy is damaged: treat it as missing. `verified` removes it by its hash.
             cache.verified(path.name)
         path = cache.fetch(file.url, file.sha256, f"{self.name}/{image}", file.size)
         pixels = read_rgb(path)
         if pixels_sha256(pixels) != file.pixels_sha256:
             raise DataError(
-                f"'{self.name}/{image}' is the right file, but this Pillow decodes it to other pixels; "
-                "install another version of it"
+                f"'{self.name}/{image}' is the right file, but this version of Pillow decodes it to different pixels; "
+                "install another version"
             )
         cache.index_pixels(file.pixels_sha256, file.sha256)
         return pixels
@@ -127,7 +127,7 @@ def set5() -> Dataset:
 
 
 def set14() -> Dataset:
-    """Return Set14 (R. Zeyde et al., 2010): 14 images, one of them grey."""
+    """Return Set14 (R. Zeyde et al., 2010): 14 images, one of them grayscale."""
     return ManifestDataset("Set14")
 
 

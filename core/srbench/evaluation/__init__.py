@@ -1,1 +1,1 @@
-"""Measure a network on a data set under a protocol."""
+"""Evaluation of a network on a data set under a protocol."""

@@ -1,4 +1,4 @@
-"""Run a network as inference options say: in tiles, eight times, in other numbers, compiled."""
+"""Run a network with inference options: tiles, self-ensemble, another dtype, compilation."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from srbench.evaluation.options import ALIGNMENT, TILE_ROUNDING, InferenceOption
 
 __all__ = ["Configured", "TileError", "configured", "overlap_of", "self_ensemble", "tile_error", "tiled"]
 
-DEFAULT_OVERLAP = 16  # where a network declares no receptive field
+DEFAULT_OVERLAP = 16  # if a network declares no receptive field
 
 _TORCH_DTYPES = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
 
@@ -24,11 +24,11 @@ Run = Callable[[Tensor], Tensor]
 
 
 class Configured(nn.Module):
-    """A network that is run as options say; its output is the SR image `(N, 3, s*h, s*w)` in float32.
+    """A network run with inference options; its output is the SR image `(N, 3, s*h, s*w)` in float32.
 
     Args:
-        model: Maps `(N, C, h, w)` and a scale to outputs of which `model.image(outputs)` is the SR image. It is copied
-            where the options change it, and used as it is otherwise.
+        model: Maps `(N, C, h, w)` and a scale to outputs of which `model.image(outputs)` is the SR image. It is
+            copied if the options change it, and used directly otherwise.
         options: The options.
         device: Where it will run.
 
@@ -40,7 +40,7 @@ class Configured(nn.Module):
         super().__init__()
         self.options = options
         self.dtype = _TORCH_DTYPES[options.dtype]
-        # A baseline has no numbers to hold in fewer bits; its own arithmetic stays as it is.
+        # A baseline without parameters keeps its own arithmetic.
         if not any(True for _ in model.parameters()):
             self.dtype = torch.float32
         if self.dtype != torch.float32:
@@ -57,7 +57,7 @@ class Configured(nn.Module):
         self.model_name = getattr(model, "model_name", None)
         self._compiled: Callable[..., object] | None = None
         if options.compile:
-            # Test images differ in size: without `dynamic` each would be compiled for.
+            # Test images differ in size: without `dynamic` each size would be compiled separately.
             self._compiled = torch.compile(model, dynamic=True)
 
     def forward(self, lr: Tensor, scale: int) -> Tensor:
@@ -69,19 +69,20 @@ class Configured(nn.Module):
         return self_ensemble(run, lr) if self.options.self_ensemble else run(lr)
 
     def warm_up(self, lr: Tensor, scale: int) -> None:
-        """Compile the network, where that is asked for, before anything is timed.
+        """Compile the network, if requested, before anything is timed.
 
         Args:
             lr: An LR image `(1, C, h, w)`.
             scale: The scale.
         """
         if self._compiled is not None:
-            # Height and width must differ, or they are taken for one number, and the next image is compiled for again.
+            # If height and width are equal, the compiler assumes that they always are, and compiles the next image
+            # again.
             height, width = lr.shape[-2:]
             self(lr[..., : height - ALIGNMENT if height == width > 3 * ALIGNMENT else height, :].contiguous(), scale)
 
     def image(self, outputs: Tensor) -> Tensor:
-        """Return the SR image, which `forward` made already."""
+        """Return the outputs, which already are the SR image."""
         return outputs
 
     def _network(self, batch: Tensor, scale: int) -> Tensor:
@@ -96,7 +97,7 @@ class Configured(nn.Module):
         return image.float()
 
     def _explained(self, error: RuntimeError) -> Exception:
-        """Return a sentence for what an option, and not the network, is to blame for."""
+        """Explain an error that is caused by an option and not by the network."""
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         if self._compiled is not None and type(error).__module__.startswith(("torch._dynamo", "torch._inductor")):
             return ConfigError(
@@ -111,14 +112,14 @@ class Configured(nn.Module):
 
 
 def configured(model: nn.Module, options: InferenceOptions, device: torch.device) -> nn.Module:
-    """Return the network itself where options are the default, else one that is run as they say (`Configured`)."""
+    """Return the network itself for default options, else a `Configured` one."""
     return model if not options.chosen else Configured(model, options, device)
 
 
 def _check_dtype(dtype: torch.dtype, name: str, device: torch.device) -> None:
-    """Raise `ConfigError` unless the device computes in the dtype, and not by emulating it."""
+    """Raise `ConfigError` unless the device computes in the dtype natively, without emulation."""
     if dtype == torch.float16 and device.type == "cpu":
-        # Most processors have no such arithmetic, and torch then takes a hundred times as long.
+        # Most CPUs have no fp16 arithmetic, and torch then takes a hundred times as long.
         raise ConfigError("fp16 is for GPUs, and this is a CPU; give bf16, or fp32")
     try:
         probe = torch.ones(1, 1, 4, 4, device=device, dtype=dtype)
@@ -130,7 +131,7 @@ def _check_dtype(dtype: torch.dtype, name: str, device: torch.device) -> None:
 
 
 def overlap_of(model: nn.Module, options: InferenceOptions) -> int:
-    """Return how many LR pixels tiles overlap on each side: as asked, or by the network's receptive field."""
+    """Return how many LR pixels tiles overlap on each side: as given, or the network's receptive field."""
     if options.tile_overlap is not None:
         return options.tile_overlap
     field = getattr(model, "receptive_field", None)
@@ -138,17 +139,17 @@ def overlap_of(model: nn.Module, options: InferenceOptions) -> int:
 
 
 def tiled(run: Run, lr: Tensor, scale: int, tile: int, overlap: int) -> Tensor:
-    """Run a network on overlapping tiles of an image and join the parts of its outputs that tiles have to themselves.
+    """Run a network on overlapping tiles of an image, crop the overlaps from the outputs and join the rest.
 
-    Tiles begin on a grid of 8 pixels. With an overlap of the network's receptive field the result is that for the
-    whole image, but for rounding: only tiles at the border see beyond the image.
+    Tiles begin on a grid of 8 pixels. If they overlap by the network's receptive field, the result equals that for
+    the whole image up to rounding, since only tiles at the border pad the image.
 
     Args:
         run: Maps `(N, C, h, w)` to `(N, C, s*h, s*w)`.
-        lr: `(N, C, h, w)`; no larger than a tile, it is run whole.
+        lr: `(N, C, h, w)`; if not larger than a tile, it is run whole.
         scale: s.
-        tile: Side of the squares, LR pixels, a multiple of 8.
-        overlap: LR pixels seen beyond them on each side, where the image has them.
+        tile: Side of the squares in LR pixels, a multiple of 8.
+        overlap: LR pixels that tiles extend beyond their square on each side, within the image.
 
     Raises:
         ConfigError: The network's output for a tile is not `scale` times its size.
@@ -172,12 +173,12 @@ def tiled(run: Run, lr: Tensor, scale: int, tile: int, overlap: int) -> Tensor:
                 scale * (top - first) : scale * (bottom - first),
                 scale * (left - start) : scale * (right - start),
             ]
-    assert joined is not None  # an image has at least one tile
+    assert joined is not None  # there is at least one tile
     return joined
 
 
 def _spans(size: int, tile: int, overlap: int) -> list[tuple[int, int, int, int]]:
-    """Return for each tile along a side: where its own pixels begin and end, and where those begin and end it sees."""
+    """Return for each tile along a side the start and end of its own pixels, and of its pixels with overlap."""
     return [
         (
             begin,
@@ -190,7 +191,7 @@ def _spans(size: int, tile: int, overlap: int) -> list[tuple[int, int, int, int]
 
 
 def self_ensemble(run: Run, lr: Tensor) -> Tensor:
-    """Return the mean of a network's outputs for the eight flips and rotations of an image, each turned back.
+    """Average a network's outputs for the eight flips and rotations of an image, each transformed back.
 
     Args:
         run: Maps `(N, C, h, w)` to `(N, C, s*h, s*w)`, for images of any shape.
@@ -211,13 +212,13 @@ def self_ensemble(run: Run, lr: Tensor) -> Tensor:
 
 @dataclass(frozen=True)
 class TileError:
-    """What tiles change, measured on a part of one image.
+    """The error caused by tiles, measured on a part of one image.
 
     Attributes:
-        overlap: LR pixels that tiles overlapped.
+        overlap: LR pixels by which tiles overlapped.
         bounded: Whether the overlap covers the network's receptive field, so that only rounding can differ.
         declared: Whether the network declares a receptive field.
-        largest: Largest difference of a value, in parts of the range 0..1.
+        largest: Largest absolute difference, as a fraction of the range 0..1.
         mean: Mean absolute difference, in the same unit.
         region: Width and height of the part, in LR pixels.
     """
@@ -231,16 +232,16 @@ class TileError:
 
     @property
     def declared_too_small(self) -> bool:
-        """Say whether more than rounding differs, although the overlap covers the declared receptive field."""
+        """Whether differences exceed rounding although the overlap covers the declared receptive field."""
         return self.bounded and self.largest > TILE_ROUNDING
 
     @property
     def exact(self) -> bool:
-        """Say whether tiles change rounding at most; where not, they are warned of."""
+        """Whether tiles change nothing but rounding; if not, a warning is given."""
         return self.bounded and not self.declared_too_small
 
     def sentence(self, name: str) -> str:
-        """Say it in words."""
+        """Return the error in words."""
         why = (
             f"an overlap of {self.overlap} LR pixels covers its receptive field"
             if self.bounded
@@ -257,16 +258,17 @@ class TileError:
 
 
 def tile_error(model: nn.Module, lr: Tensor, scale: int, options: InferenceOptions) -> TileError | None:
-    """Measure what tiles change, on the middle of an LR image; None where nothing is cut.
+    """Measure the error caused by tiles on the center of an LR image; None if the image fits in one tile.
 
-    The part is two tiles with their overlaps wide and high, so that no tile sees more than a quarter of it. Warns where
-    the overlap does not cover the network's receptive field, the network declares none, or one that proves too small.
+    The measured part is two tiles with their overlaps wide and high, so no tile covers more than a quarter of it.
+    Warns if the overlap does not cover the network's receptive field, or if the network declares none or one that is
+    too small.
 
     Args:
         model: The network, on the image's device, in evaluation mode.
         lr: `(1, C, h, w)` in 0..1.
         scale: The scale.
-        options: With a tile.
+        options: Options with a tile.
     """
     if options.tile is None or max(lr.shape[-2:]) <= options.tile:
         return None

@@ -13,11 +13,11 @@ from srbench.validation import problems_in
 
 __all__ = ["ALIGNMENT", "DEFAULT", "DTYPES", "TILE_ROUNDING", "InferenceOptions", "TilingWarning", "options_from"]
 
-# Tiles begin at multiples of this many LR pixels, so that a network that halves its features inside, once or thrice,
-# sees each tile on the grid on which it sees the whole image.
+# Tiles begin at multiples of this many LR pixels, so that networks that downsample features by 2, up to three times,
+# use the same grid for each tile as for the whole image.
 ALIGNMENT = 8
 
-# What tiles may change where their overlap covers the network's receptive field, in parts of the range: rounding.
+# Largest error of tiles whose overlap covers the network's receptive field, as a fraction of the range: rounding.
 TILE_ROUNDING = 1e-5
 
 # The name in options -> the name in records.
@@ -25,23 +25,23 @@ DTYPES = {"fp32": "float32", "fp16": "float16", "bf16": "bfloat16"}
 
 
 class TilingWarning(UserWarning):
-    """Tiles overlap less than a network's receptive field, or nobody knows how far that reaches."""
+    """Tiles overlap by less than a network's receptive field, or the receptive field is unknown."""
 
 
 class InferenceOptions(BaseModel):
-    """Say how a network is run; the default is whole images in float32.
+    """Options of running a network; the default is whole images in float32.
 
-    Every option but the default's is part of a result's key and of the digest that its figures are shown under: most
-    change figures visibly, the memory format and compilation in their last bits.
+    Options that differ from the default are part of a result's key and of the digest that groups results: most change
+    scores visibly, memory format and compilation change their last bits.
 
     Attributes:
         tile: Side in LR pixels of the squares that an image is cut into, a multiple of 8; None runs whole images.
-        tile_overlap: LR pixels that each tile sees beyond its square on each side. None means the network's receptive
-            field, with which tiles and whole images agree; 16 where the network declares none.
+        tile_overlap: LR pixels that each tile extends beyond its square on each side. None means the network's
+            receptive field, with which tiles and whole images agree, or 16 if the network declares none.
         self_ensemble: Average the outputs of the eight flips and rotations of an image.
-        dtype: Numbers that weights and features are held in: `fp32`, `fp16` or `bf16`.
-        channels_last: Lay features out with channels last in memory.
-        compile: Run through `torch.compile`.
+        dtype: Data type of weights and features: `fp32`, `fp16` or `bf16`.
+        channels_last: Store features with channels last in memory.
+        compile: Run with `torch.compile`.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -56,12 +56,12 @@ class InferenceOptions(BaseModel):
     @model_validator(mode="after")
     def _check(self) -> Self:
         if self.tile_overlap is not None and self.tile is None:
-            raise ValueError("tile_overlap is how far tiles overlap, and there is no tile; give tile, e.g. 64")
+            raise ValueError("tile_overlap needs tile; give tile too, e.g. 64")
         return self
 
     @property
     def chosen(self) -> dict[str, str | bool | int]:
-        """Return the options that are not the default's, by name; with a tile, its overlap too."""
+        """Return the options that differ from the default, by name; with a tile, its overlap too."""
         values: dict[str, str | bool | int] = self.model_dump(exclude_defaults=True)
         if self.tile is not None:
             values.setdefault("tile_overlap", "receptive field")
@@ -69,18 +69,18 @@ class InferenceOptions(BaseModel):
 
     @property
     def record_dtype(self) -> str:
-        """Return the name that records have for the dtype: `float32`, `float16` or `bfloat16`."""
+        """Return the dtype's name in records: `float32`, `float16` or `bfloat16`."""
         return DTYPES[self.dtype]
 
     def digest(self, protocol_digest: str) -> str:
-        """Return what figures under a protocol, got with these options, are grouped by; by default its own digest."""
+        """Return the digest that groups results under a protocol with these options; the protocol's own by default."""
         if not self.chosen:
             return protocol_digest
         value = {"protocol": protocol_digest, "inference": self.chosen}
         return hashlib.sha256(json.dumps(value, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
 
     def label(self, protocol: str) -> str:
-        """Return a protocol's name with the options after it: `matlab-y+self-ensemble+bf16`."""
+        """Return a protocol's name followed by the options: `matlab-y+self-ensemble+bf16`."""
         parts = [protocol]
         if self.tile is not None:
             parts.append(f"tile{self.tile}" + (f"/{self.tile_overlap}" if self.tile_overlap is not None else ""))
@@ -92,7 +92,7 @@ class InferenceOptions(BaseModel):
         return "+".join(parts)
 
     def explain(self) -> list[str]:
-        """Return a sentence for each option that is not the default's."""
+        """Return a sentence for each option that differs from the default."""
         said = []
         if self.tile is not None:
             overlap = "the network's receptive field" if self.tile_overlap is None else f"{self.tile_overlap} LR pixels"
@@ -112,10 +112,10 @@ DEFAULT = InferenceOptions()
 
 
 def options_from(**values: object) -> InferenceOptions:
-    """Make options of values that a user gave, by name.
+    """Make options from values given by a user, by name.
 
     Raises:
-        ConfigError: A value is not right.
+        ConfigError: A value is wrong.
     """
     try:
         return InferenceOptions.model_validate(values)

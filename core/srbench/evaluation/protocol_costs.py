@@ -1,4 +1,4 @@
-"""What each choice of a protocol costs, measured: change one, keep the others, look at the difference."""
+"""The effect of each choice of a protocol on scores, measured by changing one choice at a time."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ MODEL = "bicubic interpolation in float64, not rounded before the protocol does"
 
 @dataclass(frozen=True)
 class Cost:
-    """Say what one other choice would change.
+    """The effect of one alternative choice.
 
     Attributes:
         setting: Which choice.
         chosen: What the protocol does.
-        instead: What it could do.
+        instead: The alternative.
         psnr: Change of the mean PSNR in dB.
         ssim: Change of the mean SSIM.
     """

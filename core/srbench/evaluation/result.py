@@ -1,4 +1,4 @@
-"""What an evaluation returns."""
+"""The result of an evaluation."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ __all__ = ["Evaluation"]
 
 @dataclass(frozen=True, eq=False)
 class Evaluation:
-    """Hold what a model scored on a data set under a protocol.
+    """Scores of a model on a data set under a protocol.
 
     Attributes:
         dataset: The data set's name.
         scale: The scale.
-        protocol: How images were made comparable.
-        metrics: What was computed.
+        protocol: The protocol's name.
+        metrics: The computed metrics.
         table: One row per image: `image`, one column per metric, `forward_seconds` (the network alone, in seconds).
-        tile_error: What tiles changed, measured on a part of an image; None where no image was cut.
+        tile_error: The error caused by tiles, measured on a part of an image; None if no image was tiled.
     """
 
     dataset: str
@@ -38,7 +38,7 @@ class Evaluation:
 
     @property
     def images(self) -> list[str]:
-        """Return the images' names, in the order in which they were measured."""
+        """Return the images' names in evaluation order."""
         return [str(name) for name in self.table["image"]]
 
     @property
@@ -53,5 +53,5 @@ class Evaluation:
 
     @property
     def forward_seconds(self) -> dict[str, float]:
-        """Return image -> seconds that the network alone took."""
+        """Return image -> seconds of the network's forward pass."""
         return dict(zip(self.images, map(float, self.table["forward_seconds"]), strict=True))

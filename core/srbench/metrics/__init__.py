@@ -1,4 +1,4 @@
-"""Metrics: a pure numpy function each, and an object around it that the registry knows by name."""
+"""Metrics: each is a pure NumPy function and an object that registers it under a name."""
 
 from srbench.metrics.base import Metric, check_pair, check_values, crop, prepare
 from srbench.metrics.comparison import Comparison

@@ -1,4 +1,4 @@
-"""What a metric is, and the checks that all metrics share."""
+"""The interface of metrics, and checks that all metrics share."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ class Metric(Protocol):
     method `prepare()` that downloads or loads them: it is called before the first image.
 
     Attributes:
-        name: What it is registered and stored under, e.g. `psnr_y`.
+        name: The name for the registry and for results, e.g. `psnr_y`.
         unit: `dB`, or "" for a number without a unit.
-        higher_is_better: Which way a leaderboard sorts.
+        higher_is_better: The sorting direction on leaderboards.
     """
 
     name: str
@@ -31,9 +31,9 @@ class Metric(Protocol):
     higher_is_better: bool
 
     def __call__(self, comparison: Comparison) -> float:
-        """Return the value for two images.
+        """Return the metric's value for two images.
 
-        Colour, border, data range and window are decided by the protocol; a metric takes them from the comparison.
+        The protocol decides color, border, data range and window; a metric takes them from the comparison.
 
         Args:
             comparison: The SR and the HR image, prepared by a protocol.
@@ -45,7 +45,7 @@ class Metric(Protocol):
 
 
 def check_pair(a: npt.NDArray[Any], b: npt.NDArray[Any], crop_border: int, *, least: int = 1) -> None:
-    """Raise `DataError` unless both images have one shape and `least` pixels remain each way between the borders."""
+    """Raise `DataError` unless both images have the same shape and at least `least` pixels per side after cropping."""
     if a.shape != b.shape:
         raise DataError(f"two images to compare must have the same shape, got {a.shape} and {b.shape}")
     if crop_border < 0:
@@ -62,7 +62,7 @@ def check_values(metric: str, image: npt.NDArray[Any], data_range: float) -> Non
     if image.dtype == np.uint8 and data_range >= 255:
         return
     low, high = (float(image.min()), float(image.max())) if image.size else (0.0, 0.0)
-    # NaN compares with nothing, so that the comparison must be the one that holds.
+    # Comparisons with NaN are false, so this tests for what is valid.
     if not (low >= 0 and high <= data_range):
         raise DataError(
             f"{metric} takes values in 0..{data_range:g}, got {image.dtype} values in {low:.4g}..{high:.4g}; scale and "
@@ -71,15 +71,15 @@ def check_values(metric: str, image: npt.NDArray[Any], data_range: float) -> Non
 
 
 def crop(image: npt.NDArray[Any], border: int) -> npt.NDArray[Any]:
-    """Return a view without `border` pixels on each side (all of it where `border` is 0)."""
+    """Return a view without `border` pixels on each side."""
     return image[border : image.shape[0] - border, border : image.shape[1] - border]
 
 
 def prepare(metric: Metric) -> None:
-    """Have a metric load what it needs, so that a missing file is found before hours of work.
+    """Load what a metric needs, so that a missing file is reported before hours of work.
 
     Raises:
-        SRBenchError: What it needs is not available.
+        SRBenchError: A file or library is not available.
     """
     if (own := getattr(metric, "prepare", None)) is not None:
         own()

@@ -1,4 +1,4 @@
-"""What a metric receives: an SR image and its HR image, prepared as a protocol compares them."""
+"""The input of metrics: an SR and an HR image, prepared by a protocol."""
 
 from __future__ import annotations
 
@@ -21,18 +21,18 @@ Pair = tuple[npt.NDArray[Any], npt.NDArray[Any]]
 
 @dataclass(frozen=True, eq=False)
 class Comparison:
-    """Hold two images of one size with everything that the protocol decides about comparing them.
+    """Two images of the same size, with the protocol's settings for comparing them.
 
     Attributes:
-        sr: uint8 RGB `(H, W, 3)` without its border; luma `(H, W)` under a protocol for luma alone.
+        sr: uint8 RGB `(H, W, 3)` without its border; luma `(H, W)` under a luma-only protocol.
         hr: The same shape.
         protocol: The protocol's name, for messages.
-        color: What the protocol compares: decides metrics without a suffix, and which luma `_y` means.
+        color: What the protocol compares. Used by metrics without a suffix; also defines the luma of `_y` metrics.
         data_range: Peak of PSNR and L of SSIM.
         ssim_window: Taps of SSIM's Gaussian window.
         ssim_sigma: Its standard deviation in pixels.
         ssim_region: Where SSIM is averaged: `valid` or `padded`.
-        crop_border: How many pixels were cut off each side.
+        crop_border: How many pixels were cropped from each side.
     """
 
     sr: Image
@@ -47,16 +47,16 @@ class Comparison:
 
     @classmethod
     def under(cls, protocol: Protocol, sr: Image, hr: Image, scale: int) -> Self:
-        """Prepare two images as a protocol compares them.
+        """Prepare two images for comparison under a protocol.
 
         Args:
             protocol: The protocol.
-            sr: As `Protocol.quantise` makes it: uint8 RGB `(H, W, 3)`, or luma `(H, W)` under a protocol for luma.
-            hr: As `Protocol.reference` makes it, of the same shape.
-            scale: The scale, which may decide the border.
+            sr: Output of `Protocol.quantise`: uint8 RGB `(H, W, 3)`, or luma `(H, W)` under a luma-only protocol.
+            hr: Output of `Protocol.reference`, of the same shape.
+            scale: The scale, on which the border may depend.
 
         Raises:
-            DataError: If an image is of another type or shape, or nothing is left between the borders.
+            DataError: If an image has the wrong type or shape, or nothing is left after cropping.
         """
         luma_alone = protocol.lr_channels == "y"
         for which, image in (("SR", sr), ("HR", hr)):
@@ -88,7 +88,7 @@ class Comparison:
         return prepared
 
     def check_size(self, least: int) -> None:
-        """Raise `DataError` unless so many pixels are left each way between the borders."""
+        """Raise `DataError` unless at least this many pixels per side are left after cropping."""
         height, width = self.sr.shape[:2]
         if min(height, width) < least:
             cut = 2 * self.crop_border
@@ -101,36 +101,36 @@ class Comparison:
         """Return the SR and the HR image, uint8 RGB `(H, W, 3)`.
 
         Args:
-            metric: Who asks, for the message.
+            metric: The metric's name, for messages.
 
         Raises:
-            DataError: If the protocol compares luma alone.
+            DataError: If the protocol compares only luma.
         """
         if self.luma_alone:
             raise DataError(
-                f"{metric} compares RGB images, and the protocol '{self.protocol}' holds luma alone; leave this metric "
-                "out, or evaluate under another protocol"
+                f"{metric} compares RGB images, and the protocol '{self.protocol}' compares only luma; leave this "
+                "metric out, or evaluate under another protocol"
             )
         return self.sr, self.hr
 
     @property
     def luma_alone(self) -> bool:
-        """Say whether the images are luma themselves."""
+        """Whether the images themselves are luma."""
         return self.sr.ndim == 2
 
     @property
     def luma_is_rounded(self) -> bool:
-        """Say whether luma is compared in whole levels."""
+        """Whether luma is rounded to integers before comparison."""
         return self.color == "y-bt601-rounded"
 
     @property
     def luma_formula(self) -> LumaFormula:
-        """Return which luma is meant; BT.601 where RGB is compared."""
+        """Return the luma formula; BT.601 if RGB is compared."""
         return FULL_RANGE if self.color == "y-full-range" else BT601
 
     @cached_property
     def luma(self) -> Pair:
-        """Return the luma `(H, W)` of the SR and the HR image, converted once: float64, or uint8 if rounded."""
+        """The luma `(H, W)` of the SR and the HR image, converted once: float64, or uint8 if rounded."""
         if self.luma_alone:
             return self.sr, self.hr
         exact = (rgb_to_y(image, self.luma_formula) for image in (self.sr, self.hr))

@@ -14,7 +14,7 @@ from srbench.metrics.comparison import Comparison
 
 __all__ = ["PSNR", "PSNRRGB", "PSNRY", "psnr"]
 
-# Lines compared together, so that their float64 difference stays in the cache.
+# Rows compared together, so that their float64 difference stays in the cache.
 _STRIP = 16
 
 
@@ -25,19 +25,19 @@ def psnr(
     data_range: float = 255.0,
     crop_border: int = 0,
 ) -> float:
-    """Return the PSNR of two images in dB, over all their channels together.
+    """Return the PSNR of two images in dB, over all channels together.
 
     Args:
         a: `(H, W)` or `(H, W, C)`, values in 0..data_range.
         b: The same shape.
-        data_range: The peak: 255 for 8-bit images and for their luma, although that ends at 235.
-        crop_border: Pixels left out on each side.
+        data_range: The peak: 255 for 8-bit images and also for their luma, although its maximum is 235.
+        crop_border: Pixels cropped from each side.
 
     Returns:
         dB; infinity for equal images.
 
     Raises:
-        DataError: If the shapes differ, nothing is left between the borders, or values are outside 0..data_range.
+        DataError: If the shapes differ, nothing is left after cropping, or values are outside 0..data_range.
     """
     check_pair(a, b, crop_border)
     check_values("psnr", a, data_range)
@@ -77,13 +77,13 @@ class PSNRRGB:
         """Return dB.
 
         Raises:
-            DataError: If the protocol compares luma alone.
+            DataError: If the protocol compares only luma.
         """
         return _decibel(_mean_squared_levels(*comparison.rgb(self.name)), comparison.data_range)
 
 
 class PSNR:
-    """PSNR on what the protocol compares: `psnr_rgb` where that is RGB, else `psnr_y`."""
+    """PSNR on what the protocol compares: `psnr_rgb` for RGB, else `psnr_y`."""
 
     name = "psnr"
     unit = "dB"
@@ -96,7 +96,7 @@ class PSNR:
 
 
 def _mean_squared_levels(a: npt.NDArray[np.uint8], b: npt.NDArray[np.uint8]) -> float:
-    """Return the mean squared error of two uint8 images; their sum is exact."""
+    """Return the mean squared error of two uint8 images; the sum is exact."""
     total = 0
     for start in range(0, a.shape[0], _STRIP):
         lines = slice(start, start + _STRIP)
@@ -109,7 +109,7 @@ def _mean_squared_levels(a: npt.NDArray[np.uint8], b: npt.NDArray[np.uint8]) -> 
 def _mean_squared_luma(
     a: npt.NDArray[np.uint8], b: npt.NDArray[np.uint8], formula: tuple[float, float, float]
 ) -> float:
-    """Return the mean squared error of two RGB images' luma; luma is linear, so that of their difference is enough."""
+    """Return the mean squared error of two RGB images' luma, from the luma of their difference (luma is linear)."""
     weights = np.asarray(formula)
     total = 0.0
     for start in range(0, a.shape[0], _STRIP):

@@ -1,4 +1,4 @@
-"""Files that metrics need: where they come from and how they are recognised."""
+"""Files that metrics need: their sources and hashes."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ __all__ = ["MetricFile", "metric_files"]
 
 @dataclass(frozen=True)
 class MetricFile:
-    """Say where a file is published and how it is recognised.
+    """Source and hash of a published file.
 
     Attributes:
-        name: Its name there.
+        name: Its published name.
         sha256: Hash of the file.
         size: Its size in bytes.
-        source: What it holds and whose it is.
-        url: Where it can be downloaded; None for a file that can only be given to the cache.
+        source: What it contains and who published it.
+        url: Where it can be downloaded; None for a file that can only be added to the cache by hand.
     """
 
     name: str
@@ -29,7 +29,7 @@ class MetricFile:
 
 
 def metric_files() -> dict[str, list[MetricFile]]:
-    """Return the files of every installed metric that can be loaded and needs any: metric -> files, without torch."""
+    """Return metric -> files for every installed metric that needs files and can be loaded; imports no torch."""
     from srbench.registry import get_metric, list_metrics
 
     found: dict[str, list[MetricFile]] = {}
@@ -37,7 +37,7 @@ def metric_files() -> dict[str, list[MetricFile]]:
         try:
             files = getattr(get_metric(name), "files", ())
         except SRBenchError:
-            continue  # a broken plugin hides no other; `srbench plugins doctor` reports it
+            continue  # a broken plugin must not hide the others; `srbench plugins doctor` reports it
         if files:
             found[name] = list(files)
     return found

@@ -17,7 +17,8 @@ __all__ = ["SSIM", "SSIMRGB", "SSIMY", "gaussian_window", "ssim"]
 
 Floats = npt.NDArray[np.float64]
 
-# Output lines and columns that one small matrix product filters. Found by trial: smaller blocks spend the time on
+# Output rows and columns that one small matrix product filters. Found by trial: smaller blocks spend the time on
+# Output rows and columns that one small matrix product filters. Found by trial: smaller blocks spend the time on
 # calls, larger ones on the zeros of the band.
 _BLOCK = 32
 # Columns of the first pass's products: with more, OpenBLAS would wake a thread for each core (see
@@ -26,7 +27,7 @@ _COLUMNS = 192
 
 
 def gaussian_window(size: int = 11, sigma: float = 1.5) -> Floats:
-    """Return a normalised 1-D Gaussian of `size` taps."""
+    """Return a normalized 1-D Gaussian with `size` taps."""
     offsets = np.arange(size) - (size - 1) / 2
     window = np.exp(-(offsets**2) / (2 * sigma**2))
     return np.asarray(window / window.sum())
@@ -34,7 +35,7 @@ def gaussian_window(size: int = 11, sigma: float = 1.5) -> Floats:
 
 @lru_cache(maxsize=8)
 def _band(size: int, sigma: float) -> Floats:
-    """Return the window as a band matrix `(_BLOCK, _BLOCK + size - 1)`: filtering a block is one product with it."""
+    """Return the window as a band matrix `(_BLOCK, _BLOCK + size - 1)`, so that filtering a block is one product."""
     window = gaussian_window(size, sigma)
     band = np.zeros((_BLOCK, _BLOCK + size - 1))
     for line in range(_BLOCK):
@@ -44,7 +45,7 @@ def _band(size: int, sigma: float) -> Floats:
 
 @lru_cache(maxsize=8)
 def _transposed_band(size: int, sigma: float) -> Floats:
-    """Return the transposed band matrix, in C order: OpenBLAS is a tenth faster with it."""
+    """Return the transposed band matrix in C order, with which OpenBLAS is 10% faster."""
     return np.ascontiguousarray(_band(size, sigma).T)
 
 
@@ -59,16 +60,16 @@ def ssim(
 ) -> float:
     """Return the mean SSIM of two single-channel images, over the pixels whose whole window is inside the image.
 
-    The Gaussian is separable and its filter a band matrix: both passes are small matrix products over strips that stay
-    in the cache. Only the sum of the two variances enters, so that four maps are filtered, not five: a, b, a^2 + b^2
-    and ab.
+    The Gaussian is separable, and filtering with it is a product with a band matrix. Both passes are small matrix
+    products over strips that stay in the cache. Only the sum of the two variances is needed, so four maps are
+    filtered instead of five: a, b, a^2 + b^2 and ab.
 
     Args:
         a: `(H, W)`, values in 0..data_range.
         b: The same shape.
         data_range: L in the constants (0.01 L)^2 and (0.03 L)^2.
-        crop_border: Pixels left out on each side first.
-        window_size: Taps of the Gaussian window each way.
+        crop_border: Pixels cropped from each side first.
+        window_size: Taps of the Gaussian window per axis.
         sigma: Its standard deviation in pixels.
 
     Raises:
@@ -97,14 +98,14 @@ def _mean_ssim(
     height, width = a.shape[0] - margin, a.shape[1] - margin
     down = _band(window_size, sigma)
     across = _transposed_band(window_size, sigma)
-    # The four maps of a strip, lines x columns: as they are, filtered down the columns, filtered across as well.
+    # The four maps of a strip, rows x columns: unfiltered, filtered vertically, then filtered horizontally too.
     maps = np.empty((4, _BLOCK + margin, a.shape[1]))
     columns = np.zeros((4 * _BLOCK, a.shape[1]))
     filtered = np.empty((4 * _BLOCK, width))
     total = 0.0
     for top in range(0, height, _BLOCK):
         lines = min(_BLOCK, height - top)
-        # The lines that two strips share were converted for the strip before.
+        # Rows shared with the previous strip have already been converted.
         shared = margin if top else 0
         maps[:2, :shared] = maps[:2, _BLOCK : _BLOCK + shared]
         for image, found in zip((a, b), maps, strict=False):
@@ -119,7 +120,7 @@ def _mean_ssim(
             for left in range(0, a.shape[1], _COLUMNS):
                 some = slice(left, left + _COLUMNS)
                 np.matmul(down[:lines, : lines + margin], maps[index, : lines + margin, some], out=found[:, some])
-        # All four at once: a quarter of the calls. In the last strip some lines are of no use, and cost little.
+        # All four at once take a quarter of the calls. In the last strip some rows are unused, which costs little.
         for left in range(0, width, _BLOCK):
             count = min(_BLOCK, width - left)
             np.matmul(
@@ -139,7 +140,7 @@ def _single_channel(lines: npt.NDArray[Any], out: Floats, formula: LumaFormula) 
 
 
 def _sum_of_map(mean_x: Floats, mean_y: Floats, squares: Floats, product: Floats, *, data_range: float) -> float:
-    """Sum equation 13 over a strip; its maps are overwritten, since fresh memory is what would cost most."""
+    """Sum equation 13 over a strip. Its maps are overwritten, since allocating memory would cost most."""
     c1, c2 = (0.01 * data_range) ** 2, (0.03 * data_range) ** 2
     means = mean_x * mean_y
     powers = np.multiply(mean_x, mean_x, out=mean_x)
@@ -183,13 +184,13 @@ class SSIMY:
         Raises:
             DataError: If the window does not fit into the images.
         """
-        # Unrounded luma is converted strip by strip in the filter's loop, which is faster than images of it.
+        # Unrounded luma is converted strip by strip in the filter loop, which is faster than converting whole images.
         pair = comparison.luma if comparison.luma_is_rounded else (comparison.sr, comparison.hr)
         return _under_protocol(comparison, *pair)
 
 
 class SSIMRGB:
-    """Mean of the SSIM of the three channels of RGB."""
+    """Mean SSIM of the three RGB channels."""
 
     name = "ssim_rgb"
     unit = ""
@@ -199,14 +200,14 @@ class SSIMRGB:
         """Return the mean SSIM, at most 1.
 
         Raises:
-            DataError: If the protocol compares luma alone, or the window does not fit into the images.
+            DataError: If the protocol compares only luma, or the window does not fit into the images.
         """
         a, b = comparison.rgb(self.name)
         return sum(_under_protocol(comparison, a[..., channel], b[..., channel]) for channel in range(3)) / 3
 
 
 class SSIM:
-    """SSIM on what the protocol compares: `ssim_rgb` where that is RGB, else `ssim_y`."""
+    """SSIM on what the protocol compares: `ssim_rgb` for RGB, else `ssim_y`."""
 
     name = "ssim"
     unit = ""

@@ -17,9 +17,9 @@ class Architecture:
     """Describe a network as the tables of papers do (e.g. Lai et al., MS-LapSRN, TPAMI 2018, Table 1).
 
     Attributes:
-        depth: Layers with weights on the longest path from input to output, uses counted and not layers: a convolution
-            used 25 times is 25 layers, and those that only make attention's weights are none.
-        filters: Channels of its features.
+        depth: Layers with weights on the longest path from input to output. Every use counts: a convolution used 25
+            times is 25 layers. Layers that only compute attention weights do not count.
+        filters: Number of feature channels.
         upsampling: `pre` where the image is enlarged before the network, `post` where features are enlarged in it.
         reconstruction: `direct`, or `progressive` in levels of factor 2.
         multi_scale: Whether one network is trained for several scales.
@@ -27,7 +27,7 @@ class Architecture:
         local_skips: Whether there are skip connections inside.
 
     Raises:
-        ConfigError: A word is none of the above, or a number is below 1.
+        ConfigError: A value is not one of the above, or a number is below 1.
     """
 
     depth: int
@@ -46,4 +46,4 @@ class Architecture:
             if value not in known:
                 raise ConfigError(f"{name}='{value}' is not one of {', '.join(known)}")
         if self.depth < 1 or self.filters < 1:
-            raise ConfigError(f"a network has at least 1 layer and 1 filter; got {self.depth} and {self.filters}")
+            raise ConfigError(f"depth and filters must be at least 1; got {self.depth} and {self.filters}")

@@ -25,21 +25,21 @@ __all__ = ["Backbone"]
 class Backbone(nn.Module):
     """A super-resolution network that declares where its layers may share weights.
 
-    Networks are written unrolled, each use of a layer at a path of its own, and tie their native recursion in the
-    constructor (`srbench.models.surgery.tie`). Input is RGB `(N, 3, h, w)` in 0..1; output is RGB
+    Networks are written unrolled: each use of a layer has its own path. A natively recursive network ties its layers
+    in the constructor (`srbench.models.surgery.tie`). Input is RGB `(N, 3, h, w)` in 0..1; output is RGB
     `(N, 3, scale*h, scale*w)`, not clamped, or a structure of several outputs which `loss` and `image` understand.
 
     Attributes:
-        scales: The scales that the network can do; more than one for a multi-scale network.
-        shared: What sharing sites use together, each registered here once.
+        scales: The supported scales; more than one for a multi-scale network.
+        shared: The modules that sharing sites have in common, each registered here once.
         method: The sharing method applied, or None for the published network.
-        model_name: The canonical name that the network was created under, or None.
-        receptive_field: LR pixels on each side beyond which nothing changes an output pixel; None where there is no
-            such bound, as with global pooling or attention, or where none is known. Tiling overlaps by it.
-        accepts_luma: Whether it also takes luma `(N, 1, h, w)` in 16/255..235/255 and then returns luma, as protocols
-            that compare luma alone need it.
-        float32_layers: Paths of the layers that a training in bfloat16 computes in float32: those that make the image,
-            since bfloat16 tells apart only 128 levels between 0.5 and 1.
+        model_name: The canonical name with which the network was created, or None.
+        receptive_field: How many LR pixels on each side can influence an output pixel. None if it is unbounded
+            (global pooling, attention) or unknown. Tiles overlap by this much.
+        accepts_luma: Whether it also takes luma `(N, 1, h, w)` in 16/255..235/255 and then returns luma. Protocols
+            that compare luma only require this.
+        float32_layers: Paths of the layers that bfloat16 training keeps in float32: those that produce the image,
+            since bfloat16 distinguishes only 128 levels between 0.5 and 1.
         architecture: What `srbench list models --table` shows beside the network's size; None if not declared.
     """
 
@@ -57,11 +57,11 @@ class Backbone(nn.Module):
         self._active_scale: int | None = None
 
     def sharing_sites(self) -> list[SharingSite]:
-        """Return the sites, in the order of execution."""
+        """Return the sites in execution order."""
         return []
 
     def select_scale(self, scale: int | None) -> int:
-        """Make a scale the active one and return it; None means the only one.
+        """Select a scale and return it; None selects the only one.
 
         Raises:
             ConfigError: The network lacks the scale, or has several and none was named.
@@ -69,11 +69,11 @@ class Backbone(nn.Module):
         if scale is None:
             if len(self.scales) != 1:
                 raise ConfigError(
-                    f"this network has the scales {_listed(self.scales)}; say which: model(lr, scale={self.scales[0]})"
+                    f"this network has the scales {_listed(self.scales)}; choose one: model(lr, scale={self.scales[0]})"
                 )
             scale = self.scales[0]
         if scale not in self.scales:
-            raise ConfigError(f"scale {scale} was asked of a network for scale {_listed(self.scales)}")
+            raise ConfigError(f"this network supports scale {_listed(self.scales)}, not {scale}")
         if scale != self._active_scale:
             for module in self.modules():
                 if isinstance(module, MultiScaleModule) and scale in module.scales:
@@ -82,7 +82,7 @@ class Backbone(nn.Module):
         return scale
 
     def at_scale(self, scale: int) -> Self:
-        """Return a copy that holds only what one scale deploys.
+        """Return a copy with only the parameters that one scale needs.
 
         Raises:
             ConfigError: The network lacks the scale.
@@ -97,10 +97,10 @@ class Backbone(nn.Module):
         return view
 
     def drop_other_scales(self, scale: int) -> None:
-        """Remove parts that only other scales use; a multi-scale backbone with several upsamplers overrides it."""
+        """Remove the parts that only other scales use. Multi-scale backbones with several upsamplers override this."""
 
     def targets(self, hr: Tensor, scale: int) -> Any:
-        """Return what the outputs are compared with in training (default: the HR batch itself)."""
+        """Return the training targets of the outputs (default: the HR batch itself)."""
         return hr
 
     def loss(self, outputs: Any, targets: Any, criterion: Callable[[Tensor, Tensor], Tensor]) -> Tensor:
@@ -108,7 +108,7 @@ class Backbone(nn.Module):
         return criterion(self.image(outputs), targets)
 
     def image(self, outputs: Any) -> Tensor:
-        """Return the SR image `(N, 3, H, W)` among the outputs (default: the output is the image)."""
+        """Select the SR image `(N, 3, H, W)` from the outputs (default: the output is the image)."""
         if not isinstance(outputs, Tensor):
             raise ConfigError(
                 f"{type(self).__name__} returns {type(outputs).__name__}; it must override `image` to say which "
@@ -117,12 +117,12 @@ class Backbone(nn.Module):
         return outputs
 
     def executed_macs(self, lr: Tensor, scale: int | None = None) -> list[int] | None:
-        """Return the multiply-accumulates that inference executes for each image of a batch, where masks skip some.
+        """Return the multiply-accumulates that inference executes for each image of a batch, if masks skip some.
 
-        What depends on the images, such as sparse masks, is beyond `srbench.cost`, which counts the dense computation
-        from shapes. A network that skips work says here how much is left: convolutions and matrix products at the size
-        of `lr` as it is, all of them, those that are never skipped included. Where an image skips nothing, it must be
-        the dense count. None, every image takes what the shapes say; default: what the sharing method answers.
+        `srbench.cost` counts the dense computation from shapes and cannot see work that depends on the images, such
+        as sparse masks. A network that skips work returns here how much is left: all convolutions and matrix products
+        at the size of `lr`, including those that are never skipped. For an image that skips nothing this must equal
+        the dense count. None means that every image takes the dense count. By default the sharing method decides.
 
         Args:
             lr: LR images `(N, 3, h, w)` in 0..1.
@@ -135,7 +135,7 @@ class Backbone(nn.Module):
         return None if self.method is None else self.method.auxiliary_loss(self)
 
     def on_step(self, iteration: int, total: int) -> None:
-        """Let the sharing method follow its schedule; call it before each training iteration, counted from 1."""
+        """Update the sharing method's schedule; called before each training iteration, counted from 1."""
         if self.method is not None:
             self.method.on_step(self, iteration, total)
 

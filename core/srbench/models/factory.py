@@ -29,13 +29,14 @@ def create_model(
 
     Args:
         name: `BACKBONE[+METHOD[(key=value,...)]][.TAG]`.
-        scale: The one scale that the model is to do: the deployed view, without other scales' parameters.
+        scale: The model's only scale; a multi-scale network is created without the parameters of its other scales.
         scales: All scales of a multi-scale network, instead of `scale`.
-        pretrained: Load the tag's weights (default: yes where the name has a tag).
-        seed: Seed of the initialisation; the caller's random state is left as it was. None draws from it.
+        pretrained: Load the tag's weights (default: True if the name has a tag).
+        seed: Seed of the initialization; the global random state is restored afterwards. None uses the global random
+            state.
 
     Raises:
-        NameSyntaxError, UnknownNameError, PluginError: The name, or what it names, is not right.
+        NameSyntaxError, UnknownNameError, PluginError: The name is invalid or unknown, or its plugin is broken.
         ConfigError: A wrong argument or scale, or `pretrained=True` without a tag.
         SharingError: The method cannot be applied to the backbone.
         WeightsError, NetworkError: The weights are not available or do not fit.
@@ -48,12 +49,12 @@ def create_model(
     wanted = _wanted_scales(scale, scales, model_name)
     tagged = tagged_source(model_name) if model_name.tag is not None else None
     if pretrained and tagged is None:
-        raise ConfigError(f"pretrained=True needs a tag that says which weights, and '{model_name}' has none")
+        raise ConfigError(f"pretrained=True needs a tag to choose the weights, and '{model_name}' has none")
     found = [tagged.serving(s) for s in wanted] if tagged is not None else []
     source = found[0] if found and pretrained is not False else None
     if source is not None and any(other is not source for other in found):
         raise ConfigError(
-            f"the weights of '{model_name}' are in a file for each scale, and no network has several of them; create "
+            f"'{model_name}' has a separate weights file for each scale, and one network cannot load several; create "
             "it for one scale"
         )
     with _seeded(seed):
@@ -72,14 +73,14 @@ def _wanted_scales(scale: int | None, scales: Sequence[int] | None, name: ModelN
         or any(isinstance(s, bool) or not isinstance(s, int) or not 1 <= s <= 16 for s in wanted)
         or len(set(wanted)) != len(wanted)
     ):
-        raise ConfigError(f"scales are distinct whole numbers from 1 to 16, such as 2, 3 or 4; got {wanted!r}")
+        raise ConfigError(f"scales must be distinct whole numbers from 1 to 16, such as 2, 3 or 4; got {wanted!r}")
     return wanted
 
 
 def _build(name: ModelName, scales: tuple[int, ...]) -> Backbone:
     entry = get_backbone(name.backbone)
     if "scales" not in inspect.signature(entry).parameters:
-        raise ConfigError(f"backbone '{name.backbone}' is not a function of `scales`; see docs/plugins.md for the form")
+        raise ConfigError(f"backbone '{name.backbone}' is not a function that takes `scales`; see docs/plugins.md")
     model = entry(scales=scales)
     if not isinstance(model, Backbone):
         raise ConfigError(

@@ -1,4 +1,4 @@
-"""Networks with trained weights, as commands and figures need them."""
+"""Load networks with trained weights, for commands and figures."""
 
 from __future__ import annotations
 
@@ -16,28 +16,27 @@ __all__ = ["load_network", "parse_scales"]
 
 
 def load_network(name: str, weights: Path | None = None, scales: Sequence[int] | None = None) -> Backbone:
-    """Return a network with the weights of its tag or of a file, built for all scales that they serve.
+    """Return a network with the weights of its tag or of a file, built for all scales of these weights.
 
     Args:
         name: A model's name.
         weights: A checkpoint, instead of a tag's.
-        scales: What the weights serve; needed only where the file does not say it itself, or to choose one of a tag's
-            files.
+        scales: Scales of the weights; needed only if the file does not state them, or to choose one of a tag's files.
 
     Raises:
-        ConfigError: There are no weights, or nothing says which scales they serve.
-        UnknownNameError, NameSyntaxError: The name is not right.
+        ConfigError: There are no weights, or their scales are not known.
+        UnknownNameError, NameSyntaxError: The name is unknown or invalid.
         WeightsError, NetworkError: The weights are not available or do not fit.
     """
     model_name = canonical_name(name)
     if weights is None:
         if model_name.tag is None:
             raise ConfigError(
-                f"'{name}' names no weights, and a randomly initialized network says nothing: give --weights FILE, "
+                f"'{name}' has no weights, and random ones would be meaningless; give --weights FILE, "
                 "or a tag (`srbench list models`)"
             )
         source = tagged_source(model_name)
-        # A file for each scale makes networks for one scale each: without a choice, the first.
+        # With one file per scale, each network has one scale; take the first unless one was chosen.
         served = source.scales[:1] if isinstance(source, PerScaleWeights) else source.scales
         return create_model(name, scales=tuple(scales or served))
     if not weights.is_file():
@@ -45,14 +44,14 @@ def load_network(name: str, weights: Path | None = None, scales: Sequence[int] |
     named = saved_for(weights)
     served = tuple(scales or (named.scales if named is not None else ()))
     if not served:
-        raise ConfigError(f"'{weights}' does not say which scales it serves; say it: --scales 2 or --scales 2,3,4")
+        raise ConfigError(f"'{weights}' does not state its scales; give them with --scales 2 or --scales 2,3,4")
     model = create_model(name, scales=served, pretrained=False if model_name.tag is not None else None)
     load_into(model, weights)
     return model
 
 
 def parse_scales(text: str | None) -> tuple[int, ...] | None:
-    """Read `2,3,4`; None stays None.
+    """Parse `2,3,4`; None stays None.
 
     Raises:
         ConfigError: The text is not a list of whole numbers.

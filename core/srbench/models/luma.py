@@ -1,4 +1,4 @@
-"""Networks that work on luma alone: RGB in and out, chroma enlarged by bicubic interpolation."""
+"""Networks that process only luma: RGB in and out, with chroma upsampled by bicubic interpolation."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ __all__ = ["LumaBackbone", "LumaOutputs", "rgb_to_chroma", "rgb_to_luma", "ycbcr
 
 _CB = (-37.797, -74.203, 112.0)
 _CR = (112.0, -93.786, -18.214)
-# From luma without its offset, and chroma around 0, back to RGB: the exact inverse, since published tables of four
-# digits would lose luma on the way.
+# From luma without its offset and chroma around 0 back to RGB. This is the exact inverse: published tables of four
+# digits would not reproduce luma.
 _BACK: list[list[float]] = np.linalg.inv(np.array([BT601_WEIGHTS, _CB, _CR]) / 255.0).tolist()
 
 
@@ -35,7 +35,7 @@ def rgb_to_chroma(rgb: Tensor) -> Tensor:
 
 
 def ycbcr_to_rgb(luma: Tensor, chroma: Tensor) -> Tensor:
-    """Return RGB of what `rgb_to_luma` and `rgb_to_chroma` made, not clamped, `(N, 3, H, W)`."""
+    """Invert `rgb_to_luma` and `rgb_to_chroma`: return RGB `(N, 3, H, W)`, not clamped."""
     ycbcr = torch.cat([luma - BT601_OFFSET / 255, chroma], 1)
     return torch.cat([_mix(ycbcr, weights) for weights in _BACK], 1)
 
@@ -46,11 +46,12 @@ def _mix(image: Tensor, weights: list[float]) -> Tensor:
 
 
 class LumaOutputs(NamedTuple):
-    """What a luma network returns.
+    """Outputs of a luma network.
 
     Attributes:
-        luma: Luma images `(N, 1, H, W)` in 16/255..235/255, not clamped: the levels or steps, the SR image last.
-        lr: The LR images that the network was given; the SR image's chroma comes from them.
+        luma: Luma images `(N, 1, H, W)` in 16/255..235/255, not clamped: one per pyramid level or recursion step, the
+            SR image last.
+        lr: The LR input; the SR image's chroma comes from it.
     """
 
     luma: tuple[Tensor, ...]
@@ -58,20 +59,20 @@ class LumaOutputs(NamedTuple):
 
 
 class LumaBackbone(Backbone):
-    """A network for luma: it sees BT.601 Y of RGB images, and the chroma of its SR image is that of the bicubic one.
+    """A network that processes BT.601 luma; the chroma of its SR image is upsampled by bicubic interpolation.
 
-    A subclass overrides `luma`; one with several outputs also `luma_targets`, and `luma_weights` where they weigh
-    differently. Given luma itself, `(N, 1, h, w)`, the network returns luma: protocols such as `y-only` use that.
-    Chroma costs time only where the SR image is asked for, not in training.
+    A subclass overrides `luma`. If it has several outputs it also overrides `luma_targets`, and `luma_weights` if
+    their loss weights differ. Given luma `(N, 1, h, w)` instead of RGB, the network returns luma: protocols such as
+    `y-only` use this. Chroma is computed only when the SR image is requested, not in training.
 
-    Chroma is enlarged by Matlab's bicubic, as the authors of such networks do: clamping RGB and rounding it to uint8
-    couple luma to chroma, so that another interpolation would change PSNR on luma too.
+    Chroma is upsampled with Matlab's bicubic, as in the papers' programs. Clamping RGB and rounding it to uint8
+    couples luma to chroma, so another interpolation would change PSNR on luma too.
     """
 
     accepts_luma = True
 
     def luma(self, luma: Tensor, scale: int) -> Tensor | tuple[Tensor, ...]:
-        """Return the SR luma `(N, 1, s*h, s*w)`, or several images of which it is the last.
+        """Return the SR luma `(N, 1, s*h, s*w)`, or several images with the SR luma last.
 
         Args:
             luma: `(N, 1, h, w)` in 16/255..235/255.
@@ -80,18 +81,18 @@ class LumaBackbone(Backbone):
         raise NotImplementedError
 
     def luma_targets(self, luma: Tensor, scale: int) -> tuple[Tensor, ...]:
-        """Return what each output is compared with, of HR luma `(N, 1, H, W)` (default: the HR luma, for each)."""
+        """Return each output's target, given HR luma `(N, 1, H, W)` (default: the HR luma for all)."""
         return (luma,)
 
     def luma_weights(self, outputs: tuple[Tensor, ...]) -> tuple[float, ...]:
         """Return the weight of each output in the loss (default: its share of the SR image's pixels).
 
-        So a sum over all pixels of all levels is minimised, as LapSRN's authors do, in units of the SR image's pixels.
+        This minimizes the sum over all pixels of all levels, as in LapSRN, normalized by the SR image's pixels.
         """
         return tuple(output[0].numel() / outputs[-1][0].numel() for output in outputs)
 
     def forward(self, lr: Tensor, scale: int | None = None) -> LumaOutputs:
-        """Return the luma of RGB LR images `(N, 3, h, w)` in 0..1, or of luma `(N, 1, h, w)`, enlarged.
+        """Upsample the luma of RGB LR images `(N, 3, h, w)` in 0..1, or luma `(N, 1, h, w)`.
 
         Raises:
             ConfigError: The images have neither 3 channels nor 1.
@@ -103,7 +104,7 @@ class LumaBackbone(Backbone):
         return LumaOutputs((made,) if isinstance(made, Tensor) else tuple(made), lr)
 
     def targets(self, hr: Tensor, scale: int) -> tuple[Tensor, ...]:
-        """Return the luma that each output is compared with, of HR images `(N, 3, H, W)`, or of their luma."""
+        """Return each output's target luma, given HR images `(N, 3, H, W)` or their luma."""
         return self.luma_targets(hr if hr.shape[1] == 1 else rgb_to_luma(hr), scale)
 
     def loss(self, outputs: Any, targets: Any, criterion: Callable[[Tensor, Tensor], Tensor]) -> Tensor:
@@ -118,11 +119,11 @@ class LumaBackbone(Backbone):
         return torch.stack(terms).sum()
 
     def image(self, outputs: Any) -> Tensor:
-        """Return the SR image: RGB `(N, 3, H, W)`, or luma where luma was given."""
+        """Return the SR image: RGB `(N, 3, H, W)`, or luma if the input was luma."""
         return self._image(outputs.luma[-1], outputs.lr)
 
     def images(self, outputs: Any) -> list[Tensor]:
-        """Return the image of every output, as `image` does of the last."""
+        """Return the image of every output; `image` returns only the last."""
         return [self._image(luma, outputs.lr) for luma in outputs.luma]
 
     @staticmethod

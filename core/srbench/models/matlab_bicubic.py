@@ -1,4 +1,4 @@
-"""Matlab's bicubic interpolation of tensors: what `srbench.images.resize.imresize` does to images, differentiable."""
+"""Matlab's bicubic interpolation on tensors: a differentiable version of `srbench.images.resize.imresize`."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ __all__ = ["matlab_bicubic"]
 def matlab_bicubic(images: Tensor, scale: Fraction | int) -> Tensor:
     """Resize images as Matlab's `imresize(..., 'bicubic')` does: Keys' cubic, a = -0.5, antialiased when it shrinks.
 
-    Nothing is rounded. In float64 the result is that of `imresize(..., rounding="none")` to the last bit. Torch's own
-    bicubic has a = -0.75 and repeats the last pixel beyond the border: other pixels.
+    Nothing is rounded. In float64 the result equals `imresize(..., rounding="none")` to the last bit. Torch's own
+    bicubic gives different pixels: it has a = -0.75 and repeats the last pixel beyond the border.
 
     Args:
         images: `(N, C, h, w)`, floating-point, any range.
-        scale: Factor of both axes, e.g. 2 or `Fraction(1, 2)`.
+        scale: Scale factor of both axes, e.g. 2 or `Fraction(1, 2)`.
 
     Returns:
         `(N, C, ceil(scale * h), ceil(scale * w))`.
@@ -38,7 +38,7 @@ def matlab_bicubic(images: Tensor, scale: Fraction | int) -> Tensor:
         weights, index = _taps(size, math.ceil(size * scale), Fraction(scale), images.dtype, images.device)
         shape = (-1, 1) if axis == -2 else (-1,)
         total = torch.zeros((), dtype=images.dtype, device=images.device)
-        # One tap after the other, in the order of `imresize`.
+        # Add the taps in the order of `imresize`, for equal rounding.
         for weight, source in zip(weights, index, strict=True):
             total = total + weight.view(shape) * images.index_select(axis, source)
         images = total
@@ -49,9 +49,9 @@ def matlab_bicubic(images: Tensor, scale: Fraction | int) -> Tensor:
 def _taps(
     size: int, out_size: int, scale: Fraction, dtype: torch.dtype, device: torch.device
 ) -> tuple[tuple[Tensor, ...], tuple[Tensor, ...]]:
-    """Return weights and source indices of each tap of one axis."""
+    """Return the weights and source indices of each tap along one axis."""
     weights, index = contributions(size, out_size, float(scale), "symmetric")
-    # Kept for trainings too, which could not use tensors that were made in inference mode.
+    # The cache also serves training, which cannot use tensors created in inference mode.
     with torch.inference_mode(False):
         return (
             tuple(torch.tensor(weights, dtype=dtype, device=device)),

@@ -1,4 +1,4 @@
-"""The mean shift of CARN and SRFBN: a layer that takes the training images' mean colour away, or puts it back."""
+"""The mean shift of CARN and SRFBN: a layer that subtracts the training images' mean color, or adds it back."""
 
 from __future__ import annotations
 
@@ -7,17 +7,17 @@ from torch import nn
 
 __all__ = ["DIV2K_MEAN", "mean_shift"]
 
-# Mean RGB of DIV2K, on 0..1.
+# Mean RGB of DIV2K, in 0..1.
 DIV2K_MEAN = (0.4488, 0.4371, 0.4040)
 
 
 def mean_shift(sign: int, value_range: float = 1.0) -> nn.Conv2d:
-    """Make a frozen 1x1 convolution that adds DIV2K's mean colour times a sign to an RGB image.
+    """Make a frozen 1x1 convolution that adds DIV2K's mean color times a sign to an RGB image.
 
-    The authors keep it as a convolution, so that published counts hold its 12 numbers.
+    The authors implement it as a convolution, so published parameter counts include its 12 parameters.
 
     Args:
-        sign: 1 adds the mean, -1 takes it away.
+        sign: 1 adds the mean, -1 subtracts it.
         value_range: The largest pixel value, 1 or 255.
     """
     layer = nn.Conv2d(3, 3, 1)

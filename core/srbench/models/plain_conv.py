@@ -1,4 +1,4 @@
-"""The options of a convolution, kept apart from its weights: for layers that make their kernel, and for folding."""
+"""A convolution's options, separate from its weights: for layers that generate their kernel, and for folding."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ Pair = tuple[int, int]
 
 @dataclass(frozen=True)
 class ConvOptions:
-    """Hold what a 2-D convolution has beside weight and bias; the names are those of `nn.Conv2d`.
+    """Options of a 2-D convolution other than weight and bias, named as in `nn.Conv2d`.
 
     Attributes:
-        transposed: Whether it is a transposed convolution; `output_padding` matters only then.
+        transposed: Whether it is a transposed convolution; `output_padding` is used only then.
     """
 
     in_channels: int
@@ -40,10 +40,10 @@ class ConvOptions:
 
         Args:
             layer: The layer.
-            path: Its path in the network, for the message.
+            path: Its path in the network, for error messages.
 
         Raises:
-            SharingError: The layer pads with something other than a number of zeros on each side.
+            SharingError: The layer uses anything other than zero padding by a number of pixels.
         """
         if layer.padding_mode != "zeros" or isinstance(layer.padding, str):
             raise SharingError(
@@ -63,7 +63,7 @@ class ConvOptions:
         )
 
     def apply(self, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
-        """Convolve features `(N, in_channels, h, w)` with a weight in the layout of torch's layer of this kind."""
+        """Convolve features `(N, in_channels, h, w)` with a weight laid out as in the torch layer of this kind."""
         if self.transposed:
             return F.conv_transpose2d(
                 x, weight, bias, self.stride, self.padding, self.output_padding, self.groups, self.dilation
@@ -74,7 +74,7 @@ class ConvOptions:
     def plain(self, weight: Tensor, bias: Tensor | None = None) -> nn.Conv2d | nn.ConvTranspose2d:
         """Return a plain layer with copies of a weight and a bias, on their device (also `meta`) and in their dtype.
 
-        Nothing is drawn at random.
+        No random numbers are drawn.
         """
         made: Any = {
             "in_channels": self.in_channels,
@@ -103,16 +103,16 @@ def plain_conv(
     """Return a plain layer with the options of another, and with copies of a weight and a bias.
 
     Args:
-        like: Gives stride, padding, dilation and groups.
-        weight: In the layout of torch's layer of that kind; its device (also `meta`) and dtype are the new layer's.
+        like: The layer to take stride, padding, dilation and groups from.
+        weight: In the layout of that layer; the new layer has its device (also `meta`) and dtype.
         bias: `(out_channels,)`, or None.
 
     Raises:
-        SharingError: The layer pads with something other than a number of zeros on each side.
+        SharingError: The layer uses anything other than zero padding by a number of pixels.
     """
     return ConvOptions.of(like).plain(weight, bias)
 
 
 def _pair(value: Any) -> Pair:
-    """Return what torch keeps as a pair, although its annotations do not say so."""
+    """Return a value that torch stores as a pair, although its annotations do not say so."""
     return (int(value[0]), int(value[1])) if isinstance(value, tuple) else (int(value), int(value))

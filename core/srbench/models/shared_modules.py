@@ -1,4 +1,4 @@
-"""How layers use a module that is registered once, elsewhere on the network."""
+"""Layers that use a module registered once, elsewhere on the network."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ __all__ = ["MultiScaleModule", "SharedModuleRef", "TiedLayer"]
 class SharedModuleRef(nn.Module):
     """A layer that uses a module registered elsewhere on the network.
 
-    The reference is kept in a tuple, which `nn.Module` does not register: the state dict holds the shared tensors once,
-    and `deepcopy`, `pickle` and `to_empty` keep the sharing, which they would not for a bare shared parameter.
+    The reference is held in a tuple, which `nn.Module` does not register. So the state dict has the shared tensors
+    once, and `deepcopy`, `pickle` and `to_empty` preserve the sharing, unlike with a bare shared parameter.
     """
 
     def __init__(self, shared: nn.Module | None) -> None:
@@ -27,7 +27,7 @@ class SharedModuleRef(nn.Module):
 
 
 class TiedLayer(SharedModuleRef):
-    """One use of a layer that several sites share whole."""
+    """One use of a layer that several sites share entirely."""
 
     def forward(self, x: Tensor) -> Tensor:
         """Apply the shared layer."""
@@ -35,10 +35,10 @@ class TiedLayer(SharedModuleRef):
 
 
 class MultiScaleModule(SharedModuleRef):
-    """A layer with parameters of its own for each scale of a multi-scale network, of which one is active.
+    """A layer with separate parameters for each scale of a multi-scale network; one scale is active at a time.
 
-    A subclass must do three things: keep what belongs to one scale apart from the rest (a `nn.ParameterDict` with keys
-    such as `x2` is usual), use only the part of `active_scale` in `forward`, and override `keep_scale`.
+    A subclass must do three things: keep the parameters of each scale separate (usually in an `nn.ParameterDict` with
+    keys such as `x2`), use only those of `active_scale` in `forward`, and override `keep_scale`.
     `Backbone.select_scale` sets `active_scale` before each forward pass.
 
     Attributes:
@@ -54,11 +54,11 @@ class MultiScaleModule(SharedModuleRef):
     def keep_scale(self, scale: int) -> None:
         """Remove the parameters of all scales but one, in place; `Backbone.at_scale` calls it on a copy.
 
-        An override must leave parameters and buffers of that one scale only, so that the deployed network is counted
-        and saved without the others, and set `scales` to `(scale,)` and `active_scale` to `scale`. Where the layer is
-        not used at the scale (`scale not in self.scales`), it must leave itself as it is.
+        An override must remove the parameters and buffers of all other scales, so that the deployed network is
+        counted and saved without them, and set `scales` to `(scale,)` and `active_scale` to `scale`. If the layer is
+        not used at the scale (`scale not in self.scales`), it must not change anything.
 
         Args:
-            scale: The scale that stays.
+            scale: The scale to keep.
         """
         raise NotImplementedError(f"{type(self).__name__} must override keep_scale")

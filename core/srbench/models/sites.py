@@ -1,4 +1,4 @@
-"""Sharing sites: the places in a network where a sharing method may act."""
+"""Sharing sites: the places in a network where a sharing method may be applied."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ class BlockSpec:
 
     Attributes:
         convs: Paths of the block's convolutions in execution order, relative to the block.
-        splits: For each convolution, the channels that leave the block after it (0 where none do), as in IMDN.
-        gather: Path of the layer that merges the parts, relative to the block; "" where there is none.
-        mask_input: Path of the module whose input a mask predictor sees; "" means the block's own input.
+        splits: For each convolution, the number of channels split off after it (0 if none), as in IMDN.
+        gather: Path of the layer that merges the parts, relative to the block; "" if there is none.
+        mask_input: Path of the module whose input a mask predictor takes; "" means the block's own input.
     """
 
     convs: tuple[str, ...]
@@ -33,19 +33,19 @@ class SharingSite:
     Attributes:
         path: Dotted path of the module, e.g. `body.3.conv1`.
         kind: `conv`, `tconv` (transposed convolution) or `block`. The layers in a block may be sites too: a method
-            takes the ones or the others.
+            uses either the block or its layers.
         bank: Sites with the same value may share one bank of weights (EDSR: all 32 convs). None: the layer belongs to
-            no bank; only methods that share no bank act on it, such as `dense` and `recursive`.
+            no bank; only methods without a bank, such as `dense` and `recursive`, apply to it.
         tie: Sites with the same value are one layer in the recursive network (EDSR: conv1s, conv2s).
         step: Position of the use in the unrolled recurrence: time step, block, level.
         companions: Paths of modules that are tied and untied together with the site (SRFBN's PReLU of each step).
         parts: For `block` sites, what the block consists of.
-        place: Which of its block's convolutions a convolution is, from 1 on; 0 where that does not matter.
+        place: The convolution's position in its block, counted from 1; 0 if it does not matter.
         adjoint: Sites of kind `conv` and `tconv` with the same value may share a kernel: the transposed convolution is
-            then the adjoint of a convolution whose `step` begins with its own. None: the site shares none.
+            then the adjoint of a convolution whose `step` begins with its own. None: the site does not share one.
         scales: The scales at which a multi-scale network uses the site (a level of a pyramid); None: all.
-        bias: Which bias the layer keeps when its weight comes from a bank: its `own`; one `per_scale` (CARN); one
-            `tied` with the layers of its tie class; `none` (SRFBN). A layer without a bias has none in any case.
+        bias: The layer's bias when its weight comes from a bank: its `own`; one `per_scale` (CARN); one `tied` with
+            the layers of its tie class; `none` (SRFBN). A layer without a bias has none in any case.
     """
 
     path: str

@@ -1,4 +1,4 @@
-"""The table of models: size, depth, filters, reconstruction and skips, as papers print them. It makes every model."""
+"""Table of models as in papers: size, depth, filters, reconstruction and skip connections. Creates every model."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from srbench.models.factory import create_model
 
 __all__ = ["ModelRow", "model_rows"]
 
-# What networks for several scales are trained for together.
+# Scales that multi-scale networks are trained on together.
 _TOGETHER = ((2, 3, 4), (2, 4, 8))
 
 
@@ -22,10 +22,10 @@ class ModelRow:
 
     Attributes:
         model: The model's name.
-        parameters: Numbers that it stores, each once, biases and frozen ones included; for a network of several scales,
-            those of all its scales. None where it does not exist at the scale.
-        deployed: Those of them that the one scale deploys.
-        architecture: What its author declares of it; None where nothing is.
+        parameters: Number of parameters, each counted once, including biases and frozen ones; a multi-scale network
+            counts those of all its scales. None if the model does not exist at the scale.
+        deployed: Those needed at this one scale.
+        architecture: Its declared architecture; None if not declared.
         absent: Why it does not exist at the scale, or `""`.
     """
 
@@ -37,9 +37,9 @@ class ModelRow:
 
 
 def model_rows(names: Iterable[str], scale: int) -> list[ModelRow]:
-    """Make models, without their weights, and return a row for each.
+    """Create models, without loading weights, and return a row for each.
 
-    A model that does not do the scale, or whose method finds nothing to share, has a row that says so.
+    The row of a model that does not support the scale, or whose method finds nothing to share, says so.
     """
     return [_row(name, scale) for name in names]
 

@@ -22,20 +22,20 @@ B = TypeVar("B", bound=Backbone)
 
 
 def layer_at(model: nn.Module, path: str) -> nn.Module:
-    """Return the layer that computes at a path: the module there, or the one that it is a use of."""
+    """Return the layer that computes at a path: the module there, or the shared layer that it refers to."""
     module = model.get_submodule(path)
     if isinstance(module, TiedLayer):
         shared = module.shared_module
-        assert shared is not None  # a TiedLayer always refers to a layer
+        assert shared is not None  # a TiedLayer always has a layer
         return shared
     return module
 
 
 def checked_sites(model: Backbone) -> list[SharingSite]:
-    """Return a network's sites after checking that each names an existing module once.
+    """Return a network's sites after checking that their paths exist and are unique.
 
     Raises:
-        SharingError: Two sites name one path, a path names nothing, or a bias policy is unknown.
+        SharingError: Two sites have the same path, a path does not exist, or a bias policy is unknown.
     """
     sites = list(model.sharing_sites())
     seen: set[str] = set()
@@ -45,7 +45,7 @@ def checked_sites(model: Backbone) -> list[SharingSite]:
         seen.add(site.path)
         if site.bias not in BIAS_POLICIES:
             raise SharingError(
-                f"{type(model).__name__} declares the bias policy '{site.bias}' at '{site.path}', which is none of "
+                f"{type(model).__name__} declares the bias policy '{site.bias}' at '{site.path}', which is not one of "
                 f"{', '.join(BIAS_POLICIES)}"
             )
         for path in (site.path, *site.companions):
@@ -68,12 +68,12 @@ def _key(prefix: str, name: str) -> str:
 
 
 def apply_method(model: B, method: SharingMethod) -> B:
-    """Apply a sharing method to a network, in place, and return the network.
+    """Apply a sharing method to a network in place, and return the network.
 
-    All replacements are made before the first is put in place: a method that fails leaves the network as it was.
+    All replacements are built before the first one is inserted, so a method that fails leaves the network unchanged.
 
     Raises:
-        SharingError: The network has no site that the method takes, or the sites cannot share this way.
+        SharingError: The method applies to none of the network's sites, or the sites cannot share this way.
     """
     groups = method.groups(checked_sites(model))
     method.require_sites(groups, _name_of(model))
@@ -89,7 +89,8 @@ def apply_method(model: B, method: SharingMethod) -> B:
             module = method.replace(site, modules[site.path], shared, scales)
             replacements[site.path] = TiedLayer(shared) if module is shared and shared is not None else module
             if module is not shared:
-                # What is untied with the site gets parameters of its own too (SRFBN's PReLU of each time step).
+                # Companions are untied with the site and get their own parameters too (SRFBN's PReLU of each time
+                # step).
                 replacements.update({path: copy.deepcopy(layer_at(model, path)) for path in site.companions})
     for path, module in replacements.items():
         _set_module(model, path, module)
@@ -102,7 +103,7 @@ def apply_method(model: B, method: SharingMethod) -> B:
 
 
 def tie(model: Backbone, sites: Iterable[SharingSite]) -> None:
-    """Tie sites natively, as the published network has them; for the constructors of backbones.
+    """Tie sites as in the published network; called by constructors of backbones.
 
     Raises:
         SharingError: Sites of one tie class differ in shape.
@@ -114,7 +115,7 @@ def tie(model: Backbone, sites: Iterable[SharingSite]) -> None:
         shared = method.build(group, {site.path: layer_at(model, site.path) for site in group.sites}, model.scales)
         assert shared is not None
         for key in [key for key, module in model.shared.items() if module is shared]:
-            del model.shared[key]  # a layer is registered once, also one that the constructor registered itself
+            del model.shared[key]  # register each layer once, even if the constructor has already registered it
         model.shared[_key("native", group.name)] = shared
         for site in group.sites:
             _set_module(model, site.path, TiedLayer(shared))
@@ -122,17 +123,17 @@ def tie(model: Backbone, sites: Iterable[SharingSite]) -> None:
 
 def _forget_unused(model: Backbone, replaced_by: Iterable[nn.Module] = ()) -> None:
     used = {id(module.shared_module) for module in model.modules() if isinstance(module, SharedModuleRef)}
-    # A natively tied layer that a method ties again is registered once, under the method's key.
+    # A natively tied layer that a method ties again is registered only under the method's key.
     used -= {id(module) for module in replaced_by}
     for key in [key for key, module in model.shared.items() if id(module) not in used]:
         del model.shared[key]
 
 
 def fold(model: B, scale: int | None = None) -> B:
-    """Return a copy for inference, in which every shared layer that can is a plain one.
+    """Return a copy for inference, with plain layers in place of shared ones wherever possible.
 
-    The copy computes the same as the network and costs what its dense form costs. A method may decline for a site
-    where folding would cost more work; such a site stays as it is.
+    The copy computes the same function as the network and costs as much as its dense form. A method may leave a site
+    unfolded where folding would be slower.
 
     Raises:
         ConfigError: The network has several scales and none was named, or lacks the one named.
@@ -142,7 +143,7 @@ def fold(model: B, scale: int | None = None) -> B:
     method = folded.method
     if method is None:
         return folded
-    for site in filter(method.takes, folded.sharing_sites()):  # others may be inside what the method has replaced
+    for site in filter(method.takes, folded.sharing_sites()):  # others may lie in replaced modules
         module = folded.get_submodule(site.path)
         plain = method.fold(site, layer_at(folded, site.path), scale)
         if plain is not None:
@@ -154,7 +155,7 @@ def fold(model: B, scale: int | None = None) -> B:
 
 
 def deployed(model: B, scale: int) -> B:
-    """Return what is measured of a network at a scale: its view, folded where the method says so, or itself.
+    """Return the network to measure at a scale: restricted to the scale, and folded if the method says so.
 
     Raises:
         ConfigError: The network lacks the scale.

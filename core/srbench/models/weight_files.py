@@ -1,7 +1,7 @@
-"""Files of weights: how they are read, checked against a model, and written.
+"""Weight files: reading, checking against a model, and writing.
 
-Importing this module needs no torch. Pickles are read under torch's allow-list, which runs no code; our own files are
-safetensors that hold each tensor once.
+Importing this module needs no torch. Pickles are read with torch's allow-list, which runs no code. Our own files are
+safetensors with each tensor stored once.
 """
 
 from __future__ import annotations
@@ -30,18 +30,18 @@ _NESTED_KEYS = ("params_ema", "params", "state_dict", "model", "net")
 
 
 def listed(scales: tuple[int, ...]) -> str:
-    """Return scales as messages list them."""
+    """Format scales for messages."""
     return ", ".join(str(scale) for scale in scales)
 
 
 def load_state(path: Path | str, key: str | None = None) -> StateDict:
     """Read the tensors of a checkpoint: safetensors, or a torch file under the allow-list.
 
-    A state dict nested under `params_ema`, `params`, `state_dict`, `model` or `net` is found there.
+    The state dict may be nested under `params_ema`, `params`, `state_dict`, `model` or `net`.
 
     Args:
         path: The file.
-        key: Which of several state dicts in a torch file to read; None, the first found of those above.
+        key: Key of the state dict to read from a torch file; None takes the first of those above.
 
     Raises:
         WeightsError: The file is missing, damaged, holds no tensors, or would run code when read.
@@ -70,7 +70,7 @@ def load_state(path: Path | str, key: str | None = None) -> StateDict:
         raise WeightsError(f"'{path}' cannot be read: {error.strerror}") from None
     except pickle.UnpicklingError as error:
         raise _refusal(path, str(error)) from None
-    except Exception as error:  # an unpickler that meets other bytes than a checkpoint's raises anything at all
+    except Exception as error:  # on bytes that are not a checkpoint an unpickler can raise any exception
         raise _refusal(path, "") from error
     return _tensors(obj, path, key)
 
@@ -86,7 +86,7 @@ def _existing(path: Path | str) -> Path:
 
 
 def _refusal(path: Path, reason: str) -> WeightsError:
-    """Return the error for a file that torch's reader of plain checkpoints does not accept."""
+    """Return the error for a file that torch's weights-only reader rejects."""
     called = re.search(r"GLOBAL (\S+)", reason)
     if called is not None or "Can only build" in reason or "Trying to call" in reason:
         what = f"call '{called[1]}'" if called is not None else "build Python objects"
@@ -108,11 +108,11 @@ def _refusal(path: Path, reason: str) -> WeightsError:
 
 
 def _allowed_globals() -> list[Any]:
-    # Training scripts store a validation score beside the weights as a numpy scalar: data, not code.
+    # Training scripts store validation scores with the weights as NumPy scalars, which are data, not code.
     import numpy as np
 
     numbers = [type(np.dtype(kind)) for kind in ("f8", "f4", "i8", "i4", "b1")]
-    # NumPy's own function also makes scalars that hold any object; ours makes numbers. It has two names in NumPy.
+    # NumPy's own function can also create scalars of arbitrary objects; ours only creates numbers. It has two names.
     scalars = [(_number, f"numpy.{core}.multiarray.scalar") for core in ("core", "_core")]
     return [np.dtype, *numbers, *scalars]
 
@@ -136,10 +136,10 @@ def _is_safetensors(path: Path) -> bool:
 
 
 def _checked(tensors: StateDict, path: Path) -> StateDict:
-    """Refuse tensors that hold no plain values of their own.
+    """Refuse tensors that are not plain arrays of values.
 
     Raises:
-        WeightsError: A tensor is quantised, sparse or on the meta device, or claims more values than it stores.
+        WeightsError: A tensor is quantized, sparse or on the meta device, or claims more values than it stores.
     """
     import torch
 
@@ -163,7 +163,7 @@ def _tensors(obj: Any, path: Path, key: str | None) -> StateDict:
 
     if key is not None:
         if not isinstance(obj, Mapping) or not isinstance(obj.get(key), Mapping):
-            raise WeightsError(f"'{path}' holds no state dict under the key '{key}'; name one that it holds, or none")
+            raise WeightsError(f"'{path}' has no state dict under the key '{key}'; give another key, or none")
         obj = obj[key]
     for _ in range(3):
         if not isinstance(obj, Mapping):
@@ -178,7 +178,7 @@ def _tensors(obj: Any, path: Path, key: str | None) -> StateDict:
 
 @dataclass(frozen=True)
 class SavedFor:
-    """Say which model a file of `save_state` holds the weights of.
+    """Model that a file written by `save_state` belongs to.
 
     Attributes:
         model: The model's canonical name, without a tag.
@@ -193,12 +193,12 @@ class SavedFor:
 
 
 def saved_for(path: Path | str) -> SavedFor | None:
-    """Read for which model a file was saved; None where it does not say, as files from elsewhere.
+    """Read which model a file was saved for; None if it does not say, like files from elsewhere.
 
     Needs no torch.
 
     Raises:
-        WeightsError: There is no file, or it cannot be read.
+        WeightsError: The file does not exist or cannot be read.
     """
     path = _existing(path)
     if not _is_safetensors(path):
@@ -207,7 +207,7 @@ def saved_for(path: Path | str) -> SavedFor | None:
         with path.open("rb") as file:
             length = int.from_bytes(file.read(8), "little")
             if length > TEXT_LIMIT:
-                return None  # longer than any header of ours; the reader of the tensors says what is wrong
+                return None  # longer than any header of ours; `load_state` reports what is wrong
             header = parse_json(file.read(length))
         about = parse_json(header["__metadata__"]["srbench"])
         if about["model"] is None:
@@ -220,29 +220,27 @@ def saved_for(path: Path | str) -> SavedFor | None:
 
 
 def load_into(model: Backbone, path: Path | str) -> None:
-    """Load a checkpoint into a model; every key and shape must agree.
+    """Load a checkpoint into a model; every key and shape must match.
 
-    A file that `save_state` wrote for another model, or for other scales, is refused even where its keys agree.
+    A file that `save_state` wrote for another model or other scales is refused even if its keys match.
 
     Raises:
-        WeightsError: The file is of another model; or keys are missing or unexpected, or shapes differ (the first of
-            them are listed).
+        WeightsError: The file is for another model, keys are missing or unexpected, or shapes differ (the first few
+            are listed).
     """
     origin, there, here = f"'{path}'", saved_for(path), _describe(model)
     state = load_state(path)
     same = there is None or here is None or (there.model, set(there.scales)) == (here.model, set(here.scales))
     if not same:
         faults = _misfits(model, state)
-        raise WeightsError(
-            f"the weights {origin} are those of {there}, not of {here}" + (f"; {faults}" if faults else "")
-        )
+        raise WeightsError(f"the weights {origin} are for {there}, not for {here}" + (f"; {faults}" if faults else ""))
     load_checked(model, state, origin)
 
 
 def _describe(model: Backbone) -> SavedFor | None:
     if model.model_name is None:
         return None
-    # The tag and the initialization do not matter once there are weights.
+    # Tag and initialization do not matter for given weights.
     initial = frozenset() if model.method is None else model.method.initial
     args = tuple((key, value) for key, value in model.model_name.args if key not in initial)
     return SavedFor(str(replace(model.model_name, tag=None, args=args)), tuple(model.scales))
@@ -252,7 +250,7 @@ _LISTED = 6
 
 
 def _misfits(model: Backbone, state: StateDict) -> str:
-    """Return what of a state dict does not fit a model, in words; "" if all of it fits."""
+    """Describe how a state dict does not fit a model; "" if it fits."""
     own = model.state_dict()
     missing = [key for key in own if key not in state]
     unexpected = sorted(key for key in state if key not in own)
@@ -288,7 +286,7 @@ def unique_state(model: Backbone) -> StateDict:
     """Return the model's tensors, each once, contiguous and on the CPU.
 
     Raises:
-        WeightsError: Two keys hold one tensor: the backbone registered a shared layer twice.
+        WeightsError: Two keys share one tensor: the backbone registered a shared layer twice.
     """
     seen: dict[tuple[int, int, tuple[int, ...]], str] = {}
     state: StateDict = {}
@@ -322,7 +320,7 @@ def save_state(model: Backbone, path: Path | str) -> str:
         "model": described.model if described is not None else None,
         "scales": list(model.scales),
     }
-    # One entry: safetensors writes several in an order that changes from call to call, and equal weights are to be
+    # One entry: safetensors writes several in an order that varies from call to call, but equal weights must give
     # equal files.
     metadata = {"srbench": json.dumps(about, sort_keys=True)}
     data = save(unique_state(model), metadata=metadata)

@@ -1,4 +1,4 @@
-"""Where published weights come from: repository, commit, file, hash and licence of each tag. Needs no torch."""
+"""Sources of published weights: repository, commit, file, hash and licence of each tag. Needs no torch."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ __all__ = ["PerScaleWeights", "WeightSource", "all_sources"]
 
 @dataclass(frozen=True)
 class WeightSource:
-    """Say where published weights are and how they are read.
+    """Location of published weights, and how to read them.
 
     Attributes:
         model: Canonical name of the model, its tag included.
@@ -28,11 +28,11 @@ class WeightSource:
         sha256: Hash of the file.
         size: Its size in bytes.
         licence: The licence that the repository states, or "none stated".
-        paper: The paper, as authors would cite it in a table.
+        paper: The paper, in the short form used in tables.
         scales: The scales that the weights are for.
-        key: Which of several state dicts in the file it is, such as `params`; None, the one that `load_state` takes.
-        convert: Maps the file's state dict to that of our model; None where the keys agree.
-        read: Reads the file; `load_state` where it is not given, for files that are neither safetensors nor torch's.
+        key: Key of the state dict in the file, such as `params`; None takes the default of `load_state`.
+        convert: Maps the file's state dict to our model's; None if the keys match.
+        read: Reads files that are neither safetensors nor torch checkpoints; `load_state` by default.
     """
 
     model: str
@@ -50,14 +50,14 @@ class WeightSource:
 
     @property
     def sources(self) -> tuple[WeightSource, ...]:
-        """The files: this one."""
+        """The files: only this one."""
         return (self,)
 
     def serving(self, scale: int) -> WeightSource:
-        """Return the source that serves a scale: this one.
+        """Return the source for a scale: this one.
 
         Raises:
-            ConfigError: It does not.
+            ConfigError: This source does not support the scale.
         """
         if scale not in self.scales:
             raise _not_served(self.model, self.scales, scale)
@@ -74,7 +74,7 @@ class WeightSource:
         return f"https://raw.githubusercontent.com/{self.repository}/{self.commit}/{self.path}"
 
     def file(self) -> Path:
-        """Return the file from the cache, downloading it when it is not there.
+        """Return the cached file, downloading it first if necessary.
 
         Raises:
             NetworkError: It is not in the cache and cannot be downloaded.
@@ -98,10 +98,10 @@ class WeightSource:
 
 @dataclass(frozen=True)
 class PerScaleWeights:
-    """Weights that were published in a file for each scale, under one tag.
+    """Weights published as one file per scale, under one tag.
 
     Attributes:
-        sources: The files; one model name, and no scale in two of them.
+        sources: The files, all for one model and with distinct scales.
     """
 
     sources: tuple[WeightSource, ...]
@@ -120,14 +120,14 @@ class PerScaleWeights:
 
     @property
     def scales(self) -> tuple[int, ...]:
-        """All the scales that there is a file for."""
+        """All scales with a file."""
         return tuple(scale for source in self.sources for scale in source.scales)
 
     def serving(self, scale: int) -> WeightSource:
-        """Return the source that serves a scale.
+        """Return the source for a scale.
 
         Raises:
-            ConfigError: None does.
+            ConfigError: There is none.
         """
         for source in self.sources:
             if scale in source.scales:
@@ -149,5 +149,5 @@ def all_sources() -> list[WeightSource]:
         try:
             sources.extend(WEIGHTS.get(name).sources)
         except SRBenchError:
-            continue  # a broken plugin is reported by `srbench plugins doctor`, and hides no other
+            continue  # a broken plugin must not hide the others; `srbench plugins doctor` reports it
     return sources

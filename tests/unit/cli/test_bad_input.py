@@ -191,7 +191,7 @@ CASES = [
     (WEIGHTS + "images", "'images' is a folder"),
     (
         WEIGHTS + "baseline.safetensors",
-        "those of 'edsr_baseline' (x2), not of 'edsr_tiny' (x2); 48 unexpected: body.10.",
+        "for 'edsr_baseline' (x2), not for 'edsr_tiny' (x2); 48 unexpected: body.10.",
     ),
     (WEIGHTS.replace("edsr_tiny", "edsr_baseline") + "tiny.pth", "48 missing: body.4.conv1.weight"),
     (WEIGHTS.replace("--scale 2", "--scale 3") + "tiny.safetensors", "upsample.0.weight is 64x16x3x3 instead of"),

@@ -144,7 +144,7 @@ def test_without_the_extra_the_command_says_what_to_install(tmp_path: Path, monk
 @pytest.mark.parametrize(
     ("line", "words"),
     [
-        ("export edsr_tiny --scale 2 -o a.onnx", "names no weights"),
+        ("export edsr_tiny --scale 2 -o a.onnx", "has no weights"),
         ("export edsr_tin --scale 2 -o a.onnx", "did you mean 'edsr_tiny'?"),
         ("export edsr_tiny --weights none.pth --scale 2 -o a.onnx", "none.pth"),
         ("export edsr_tiny --weights tiny.safetensors --scale 2 -o a.onnx", "not of 'edsr_tiny' (x2)"),

@@ -73,7 +73,7 @@ def test_only_models_have_the_table(kind: str) -> None:
 
 @pytest.mark.parametrize(
     ("wrong", "said"),
-    [({"upsampling": "both"}, "upsampling='both' is not one of pre, post"), ({"depth": 0}, "at least 1 layer")],
+    [({"upsampling": "both"}, "upsampling='both' is not one of pre, post"), ({"depth": 0}, "must be at least 1")],
 )
 def test_a_wrong_description_is_refused(wrong: dict[str, object], said: str) -> None:
     with pytest.raises(ConfigError, match=said):

@@ -38,10 +38,10 @@ def test_what_a_list_names_must_be_there(folders: Path) -> None:
     with pytest.raises(DataError, match=r"names 'three' \(line 2\), 'four/x.png' \(line 3\), which are neither in"):
         open_dataset("some.txt")
     (folders / "some.txt").write_text("# nothing\n", encoding="utf-8")
-    with pytest.raises(DataError, match="names no image"):
+    with pytest.raises(DataError, match="contains no images"):
         open_dataset("some.txt")
     (folders / "some.txt").write_text("one\none/a.png\n", encoding="utf-8")
-    with pytest.raises(DataError, match="would be the same image"):
+    with pytest.raises(DataError, match="have the same image name"):
         open_dataset("some.txt")
     (folders / "some.txt").write_bytes(b"\xff\xfe\x00")
     with pytest.raises(DataError, match="not a text file in UTF-8"):

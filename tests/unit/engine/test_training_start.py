@@ -62,7 +62,7 @@ def test_weights_that_do_not_fit_are_refused_before_anything_is_written(
     toy, image_folder: Path, tmp_path: Path
 ) -> None:
     save_state(create_model("engine_toy", scales=(2,), seed=1), tmp_path / "single.safetensors")
-    for path, said in ((tmp_path / "single.safetensors", "are those of"), (tmp_path / "none.pth", "no weights file")):
+    for path, said in ((tmp_path / "single.safetensors", "are for"), (tmp_path / "none.pth", "no weights file")):
         with pytest.raises(WeightsError, match=said):
             _train(toy, image_folder, tmp_path / "run", weights=path)
         assert not (tmp_path / "run").exists()

@@ -382,7 +382,7 @@ def test_each_option_changes_key_digest_and_name_and_the_default_none() -> None:
     [
         ({"tile": 8}, "'tile' is 8: input should be greater than or equal to 16"),
         ({"tile": 60}, "'tile' is 60: input should be a multiple of 8"),
-        ({"tile_overlap": 3}, "there is no tile"),
+        ({"tile_overlap": 3}, "needs tile"),
         ({"tile": 16, "tile_overlap": -1}, "'tile_overlap' is -1: input should be greater than or equal to 0"),
         ({"dtype": "fp8"}, "'dtype' is 'fp8': input should be 'fp32', 'fp16' or 'bf16'"),
         ({"self_ensemble": "yes"}, "'self_ensemble' is 'yes': input should be a valid boolean"),

@@ -210,7 +210,7 @@ def test_images_of_two_sizes_are_refused(name: str, seed: int) -> None:
 def test_metrics_of_colour_have_no_use_for_luma_alone(name: str, seed: int) -> None:
     sr, hr = (image[..., 0] for image in random_pair(seed, 192, 96))
     comparison = Comparison.under(get_protocol("y-only"), sr, hr, 2)
-    with pytest.raises(DataError, match=rf"^{name} compares RGB images, and the protocol 'y-only' holds luma alone"):
+    with pytest.raises(DataError, match=rf"^{name} compares RGB images, and the protocol 'y-only' compares only luma"):
         get_metric(name)(comparison)
 
 
@@ -264,7 +264,7 @@ def test_other_convolutions_than_alexnets_are_refused(shared: Path, tmp_path: Pa
     state = torch.load(shared / "weights" / "lpips" / FEATURES.name, weights_only=True)
     state["features.3.bias"][5] += 1e-6
     torch.save(state, tmp_path / "changed.pth")
-    with pytest.raises(WeightsError, match="not torchvision's AlexNet"):
+    with pytest.raises(WeightsError, match="not those of torchvision's AlexNet"):
         _alexnet_state(tmp_path / "changed.pth")
     del state["features.3.bias"]
     torch.save(state, tmp_path / "short.pth")

@@ -17,7 +17,7 @@ from srbench.models.weight_files import save_state
     [
         ({}, "give either scale=2 or scales=(2, 3, 4) to create 'edsr_tiny'"),
         ({"scale": 2, "scales": (2, 3)}, "give either scale=2 or scales=(2, 3, 4)"),
-        ({"scales": ()}, "scales are distinct whole numbers from 1 to 16, such as 2, 3 or 4; got ()"),
+        ({"scales": ()}, "scales must be distinct whole numbers from 1 to 16, such as 2, 3 or 4; got ()"),
         ({"scales": (2, 2)}, "got (2, 2)"),
         ({"scale": 0}, "got (0,)"),
         ({"scale": -1}, "got (-1,)"),
@@ -28,7 +28,7 @@ from srbench.models.weight_files import save_state
         ({"scale": 1}, "EDSR is a network for one scale of 2, 3, 4; got 1"),
         ({"scale": 5}, "EDSR is a network for one scale of 2, 3, 4; got 5"),
         ({"scales": (2, 3)}, "EDSR is a network for one scale of 2, 3, 4; got 2, 3"),
-        ({"scale": 2, "pretrained": True}, "pretrained=True needs a tag that says which weights"),
+        ({"scale": 2, "pretrained": True}, "pretrained=True needs a tag to choose the weights"),
     ],
 )
 def test_wrong_arguments_are_sentences(arguments: dict[str, Any], said: str) -> None:

@@ -128,9 +128,9 @@ def test_protocols_for_luma_need_a_network_for_luma(dataset: FolderDataset) -> N
         def forward(self, lr: Tensor, scale: int | None = None) -> Tensor:
             return matlab_bicubic(lr, 2)
 
-    with pytest.raises(ConfigError, match=r"'y-only' shows a network nothing but luma, and 'Colours' takes RGB"):
+    with pytest.raises(ConfigError, match=r"'y-only' gives a network only luma, and 'Colours' takes only RGB"):
         evaluate(Colours((2,)), dataset, 2, get_protocol("y-only"), METRICS)
-    with pytest.raises(ConfigError, match="no image file can hold"):
+    with pytest.raises(ConfigError, match="that are not 8-bit RGB"):
         evaluate(Bicubic((2,)), dataset, 2, get_protocol("lapsrn-double"), METRICS, lr="shipped")
 
 

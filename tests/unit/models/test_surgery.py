@@ -261,16 +261,16 @@ def test_the_deployed_view_is_a_copy_without_other_scales(multi: Backbone) -> No
     ours = {tensor.data_ptr() for tensor in multi.state_dict().values() if tensor.numel()}
     assert ours.isdisjoint(tensor.data_ptr() for tensor in view.state_dict().values() if tensor.numel())
     for other in (2, 4):
-        with pytest.raises(ConfigError, match=rf"scale {other} was asked of a network for scale 3"):
+        with pytest.raises(ConfigError, match=rf"supports scale 3, not {other}"):
             view(_image(), other)
 
 
 def test_a_multi_scale_network_wants_to_know_the_scale(multi: Backbone) -> None:
     for call in (lambda: multi(_image()), lambda: fold(multi)):
-        with pytest.raises(ConfigError, match=r"has the scales 2, 3, 4; say which: model\(lr, scale=2\)"):
+        with pytest.raises(ConfigError, match=r"has the scales 2, 3, 4; choose one: model\(lr, scale=2\)"):
             call()
     for wrong in (lambda: multi(_image(), 5), lambda: fold(multi, 5), lambda: multi.at_scale(5)):
-        with pytest.raises(ConfigError, match="scale 5 was asked of a network for scale 2, 3, 4"):
+        with pytest.raises(ConfigError, match="supports scale 2, 3, 4, not 5"):
             wrong()
 
 

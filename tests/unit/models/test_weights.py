@@ -117,7 +117,7 @@ def test_weights_of_another_model_are_refused_by_name_with_the_keys(tmp_path: Pa
     with pytest.raises(WeightsError) as caught:
         load_into(other, tmp_path / "w.safetensors")
     said = str(caught.value)
-    assert "those of 'edsr_tiny' (x2), not of 'edsr_tiny+recursive' (x2)" in said
+    assert "for 'edsr_tiny' (x2), not for 'edsr_tiny+recursive' (x2)" in said
     assert "4 missing: shared.recursive_conv1.weight" in said
     assert "16 unexpected: body.0.conv1.bias" in said
     assert "and 10 more" in said
@@ -126,7 +126,7 @@ def test_weights_of_another_model_are_refused_by_name_with_the_keys(tmp_path: Pa
 
 def test_weights_of_another_scale_are_refused_even_where_keys_agree(tmp_path: Path) -> None:
     save_state(srbench.create_model("drrn_b1u9", scale=2), tmp_path / "w.safetensors")
-    with pytest.raises(WeightsError, match=r"those of 'drrn_b1u9' \(x2\), not of 'drrn_b1u9' \(x3\)$"):
+    with pytest.raises(WeightsError, match=r"for 'drrn_b1u9' \(x2\), not for 'drrn_b1u9' \(x3\)$"):
         load_into(srbench.create_model("drrn_b1u9", scale=3), tmp_path / "w.safetensors")
 
 

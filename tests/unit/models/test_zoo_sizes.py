@@ -111,10 +111,10 @@ def test_a_named_state_dict_is_read_and_a_missing_one_is_a_sentence(tmp_path: Pa
     torch.save({"params": {"a": torch.zeros(1)}, "params_ema": {"a": torch.ones(1)}}, path)
     assert load_state(path)["a"].item() == load_state(path, "params_ema")["a"].item() == 1
     assert load_state(path, "params")["a"].item() == 0
-    with pytest.raises(WeightsError, match="holds no state dict under the key 'state_dict'"):
+    with pytest.raises(WeightsError, match="has no state dict under the key 'state_dict'"):
         load_state(path, "state_dict")
     torch.save({"a": torch.zeros(1)}, path)
-    with pytest.raises(WeightsError, match="holds no state dict under the key 'params'"):
+    with pytest.raises(WeightsError, match="has no state dict under the key 'params'"):
         load_state(path, "params")
 
 

@@ -143,7 +143,7 @@ def test_training_and_evaluation_take_the_compressed_weights(trained: Path, tmp_
     [
         (["edsr_tiny", "-o", "x.safetensors"], "say how far to compress"),
         (["edsr_tiny", "-o", "x.safetensors", "--ratio", "1/2", "--num-filters", "3"], "say how far to compress"),
-        (["edsr_tiny", "-o", "x.safetensors", "--ratio", "1/2"], "names no weights"),
+        (["edsr_tiny", "-o", "x.safetensors", "--ratio", "1/2"], "has no weights"),
         (["edsr_tiny", "-o", "x.pth", "--ratio", "1/2", "--weights", "W"], "written as .safetensors"),
         (["edsr_tiny", "-o", "x.safetensors", "--ratio", "2", "--weights", "W"], "not in (0, 1]"),
         (["edsr_tiny", "-o", "x.safetensors", "--ratio", "half", "--weights", "W"], "not in (0, 1]"),
@@ -153,7 +153,7 @@ def test_training_and_evaluation_take_the_compressed_weights(trained: Path, tmp_
         (["edsr_tiny+recursive", "-o", "x.safetensors", "--ratio", "1/2", "--weights", "R"], "shares weights by"),
         (
             ["edsr_baseline", "-o", "x.safetensors", "--ratio", "1/2", "--weights", "W"],
-            "are those of 'edsr_tiny' (x2), not of 'edsr_baseline' (x2)",
+            "are for 'edsr_tiny' (x2), not for 'edsr_baseline' (x2)",
         ),
         (["drrn_b1u9+ps.author", "-o", "x.safetensors", "--ratio", "1/2"], "shares weights by 'ps' already"),
     ],

@@ -40,7 +40,7 @@ def suite_with(folder: Path, text: str) -> Path:
         ("inference: {tiel: 64}\n", "line 6: unknown key 'tiel'; did you mean 'tile'?"),
         ("inference: {tile: 60}\n", "s.yaml, line 6"),
         ("inference: {dtype: fp8}\n", "s.yaml, line 6"),
-        ("inference: {tile_overlap: 8}\n", "there is no tile"),
+        ("inference: {tile_overlap: 8}\n", "needs tile"),
         ("inference: [tile]\n", "s.yaml, line 6"),
     ],
 )

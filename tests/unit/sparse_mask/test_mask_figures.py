@@ -166,7 +166,7 @@ def test_a_figure_says_that_a_training_is_our_own(tmp_path: Path) -> None:
     ("arguments", "message"),
     [
         (["masks", MODEL, "-o", "x.jpg"], ".png or .svg; got 'x.jpg'"),
-        (["masks", MODEL, "-o", "x.png"], "names no weights"),
+        (["masks", MODEL, "-o", "x.png"], "has no weights"),
         (["masks", MODEL, "-o", "x.png", "--beside-weights", "y"], "--beside-weights needs --beside"),
         (["masks", "srresnet_tiny", "--weights", "plain.safetensors", "-o", "x.png"], "no sparse masks"),
         (["module-sparsity", "srresnet_tiny", "--weights", "plain.safetensors", "-o", "x.png"], "no sparse masks"),

@@ -1,4 +1,4 @@
-"""The file with AlexNet's weights, on which LPIPS is based."""
+"""The file with AlexNet's weights, which LPIPS uses."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ ALEXNET = MetricFile(
 )
 
 
-# The same convolutions without the classifier that LPIPS does not use: a twenty-fifth of the size.
+# The same convolutions without the classifier, which LPIPS does not use: a twenty-fifth of the size.
 FEATURES = MetricFile(
     name="alexnet_features_f32.pth",
     sha256="f810992f182a6c82ed87e42a6ca76ed47a1a728c3d932925b3a9d5464582bb99",
@@ -31,10 +31,10 @@ FEATURES = MetricFile(
 
 
 def alexnet_file(cache: Cache | None = None) -> Path:
-    """Return a file with AlexNet's convolutions: one of the two that are known, from the cache, or a download.
+    """Return a file with AlexNet's convolutions: either known file from the cache, else torchvision's, downloaded.
 
     Raises:
-        NetworkError: Neither is in the cache, and torchvision's cannot be downloaded.
+        NetworkError: Neither file is in the cache, and torchvision's cannot be downloaded.
     """
     from srbench.cache import Cache
 

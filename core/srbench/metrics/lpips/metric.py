@@ -14,14 +14,14 @@ from srbench.metrics.lpips.alexnet import ALEXNET, FEATURES
 
 __all__ = ["LEAST", "LPIPS", "lpips_distance"]
 
-LEAST = 31  # pixels each way: with fewer, nothing is left after AlexNet's second pooling
+LEAST = 31  # pixels per side: with fewer, nothing is left after AlexNet's second pooling
 
 
 def lpips_distance(a: npt.NDArray[Any], b: npt.NDArray[Any]) -> float:
     """Return the LPIPS distance (AlexNet, version 0.1) of two RGB images: 0 for equal ones.
 
     Args:
-        a: `(H, W, 3)`, uint8 or float in 0..1, at least 31 pixels each way.
+        a: `(H, W, 3)`, uint8 or float in 0..1, at least 31 pixels per side.
         b: The same shape.
 
     Raises:
@@ -52,7 +52,7 @@ class LPIPS:
     files = (ALEXNET, FEATURES)
 
     def prepare(self) -> None:
-        """Load the network, so that what is missing is missed before the first image.
+        """Load the network, so that missing files are reported before the first image.
 
         Raises:
             NetworkError: AlexNet's weights are not in the cache and cannot be downloaded.
@@ -63,10 +63,10 @@ class LPIPS:
         network()
 
     def __call__(self, comparison: Comparison) -> float:
-        """Return the distance of the RGB images without their borders.
+        """Return the distance between the cropped RGB images.
 
         Raises:
-            DataError: If the protocol compares luma alone, or the images are smaller than 31 pixels each way.
+            DataError: If the protocol compares only luma, or the images have fewer than 31 pixels per side.
         """
         sr, hr = comparison.rgb(self.name)
         comparison.check_size(LEAST)

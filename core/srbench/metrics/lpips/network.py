@@ -1,4 +1,4 @@
-"""The network behind LPIPS: the `lpips` package's own, with AlexNet's weights from the cache."""
+"""The LPIPS network: the `lpips` package's own, with AlexNet's weights from the cache."""
 
 from __future__ import annotations
 
@@ -21,22 +21,22 @@ from srbench.models.weight_files import load_state
 
 __all__ = ["distance", "network"]
 
-# AlexNet's layers that LPIPS uses -> the slice of the package's network that holds each, under the same number.
+# AlexNet layers that LPIPS uses -> the slice of the package's network with each, under the same number.
 _SLICES = {0: 1, 3: 2, 6: 3, 8: 4, 10: 5}
-# SHA-256 of their tensors' float32 bytes, weight before bias: whichever file they come from, they are the same.
+# SHA-256 of their tensors' float32 bytes, weight before bias; the same for either file.
 _TENSORS_SHA256 = "2b566cc3a4d6f0a7343701af22f461f1ac3dcd03a3ac28cce10968a1d3c85fdc"
 _building = threading.Lock()
 
 
 def network() -> Any:
-    """Return the network, on the CPU in evaluation mode; it is made once per process.
+    """Return the network, on the CPU in evaluation mode; it is created once per process.
 
     Raises:
         NetworkError: AlexNet's weights are not in the cache and cannot be downloaded.
         PluginError: The `lpips` package or torchvision cannot be imported.
-        WeightsError: The file of weights is not what it should be.
+        WeightsError: The weights file is not AlexNet's.
     """
-    with _building:  # two threads may score at once
+    with _building:  # two threads may compute scores at once
         return _network()
 
 
@@ -52,16 +52,16 @@ def _network() -> Any:
             "`pip install lpips`"
         ) from error
     state = _alexnet_state(path)
-    # On the meta device nothing is drawn at random, and no classifier of 58 million weights is made to be thrown away.
+    # On the meta device nothing is drawn at random, and the classifier's 58 million weights are not allocated.
     with warnings.catch_warnings(), torch.device("meta"):
-        warnings.simplefilter("ignore")  # torchvision's, of how the package calls it
+        warnings.simplefilter("ignore")  # torchvision's warnings about how the package calls it
         net = lpips.LPIPS(net="alex", pnet_rand=True, verbose=False)
     linear = Path(lpips.__file__).parent / "weights" / "v0.1" / "alex.pth"
     net.load_state_dict(state | load_state(linear), strict=False, assign=True)
     left = [name for name, tensor in net.state_dict().items() if tensor.is_meta]
     if left:
         raise PluginError(
-            f"the installed lpips has layers that lpips 0.1.4 has not ({', '.join(left)}): pip install lpips==0.1.4"
+            f"the installed lpips has layers unknown to lpips 0.1.4 ({', '.join(left)}): pip install lpips==0.1.4"
         )
     return net.requires_grad_(False).eval()
 
@@ -79,7 +79,7 @@ def _alexnet_state(path: Path) -> dict[str, Tensor]:
             state[f"net.slice{place}.{layer}.{kind}"] = tensor.float()
             digest.update(np.ascontiguousarray(tensor.float().numpy()).tobytes())
     if digest.hexdigest() != _TENSORS_SHA256:
-        raise WeightsError(f"the convolutions in '{path}' are not torchvision's AlexNet, which LPIPS is based on")
+        raise WeightsError(f"the convolutions in '{path}' are not those of torchvision's AlexNet, which LPIPS needs")
     return state
 
 

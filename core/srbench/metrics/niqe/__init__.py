@@ -1,1 +1,1 @@
-"""NIQE, which judges an image without its original."""
+"""NIQE, a no-reference metric."""

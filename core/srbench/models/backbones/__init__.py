@@ -1,1 +1,1 @@
-"""The backbones and baselines that need no plugin."""
+"""Built-in backbones and baselines."""

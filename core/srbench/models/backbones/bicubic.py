@@ -13,21 +13,22 @@ __all__ = ["Bicubic", "bicubic"]
 
 
 class Bicubic(Backbone):
-    """Enlarge images as Matlab's `imresize(..., 'bicubic')` does; it has no parameters.
+    """Upsample images as Matlab's `imresize(..., 'bicubic')` does; it has no parameters.
 
-    Images of whole levels (multiples of 1/255) are taken for uint8 ones: the result is rounded to uint8 after each
-    pass, and divided by 255. Any others are enlarged in float64, and nothing is rounded.
+    Images whose values are all multiples of 1/255 are treated as uint8: the result is rounded to uint8 after each
+    pass and divided by 255. All others are upsampled in float64 without rounding.
     """
 
     receptive_field = 2
     accepts_luma = True
 
     def forward(self, lr: Tensor, scale: int | None = None) -> Tensor:
-        """Return the enlarged images `(N, C, s*h, s*w)` of LR images `(N, C, h, w)` in 0..1, RGB or luma."""
+        """Upsample LR images `(N, C, h, w)` in 0..1, RGB or luma, to `(N, C, s*h, s*w)`."""
         factor = self.select_scale(scale)
         levels = lr.detach().permute(0, 2, 3, 1).cpu().double().mul(255).numpy()
         whole = np.rint(levels)
-        # In float32 a level is off by 1e-5 at most; an image that was not rounded is not whole everywhere by chance.
+        # In float32 a level is off by at most 1e-5; an unrounded image does not have whole levels everywhere by
+        # chance.
         if np.abs(levels - whole).max(initial=0.0) < 1e-4 and whole.min() >= 0 and whole.max() <= 255:
             enlarged = np.stack([imresize(image, factor) for image in whole.astype(np.uint8)]).astype(np.float64)
         else:

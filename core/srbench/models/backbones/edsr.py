@@ -1,4 +1,4 @@
-"""EDSR-baseline (Lim et al., CVPRW 2017) on basicsr's own class, and a tiny one for quick runs."""
+"""EDSR-baseline (Lim et al., CVPRW 2017) based on basicsr's class, and a tiny version for quick runs."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ class EDSR(archs.EDSR, Backbone):  # type: ignore[misc]  # basicsr has no types
 
     Args:
         scales: One scale of 2, 3, 4; EDSR is a single-scale network.
-        num_feat: Features.
+        num_feat: Number of feature channels.
         num_block: Residual blocks.
 
     Raises:
-        ConfigError: Several scales, or one that the up-sampler does not have.
+        ConfigError: Several scales, or one that the upsampler does not support.
     """
 
     float32_layers = ("conv_last",)
@@ -34,13 +34,13 @@ class EDSR(archs.EDSR, Backbone):  # type: ignore[misc]  # basicsr has no types
         archs.EDSR.__init__(self, 3, 3, num_feat=num_feat, num_block=num_block, upscale=scales[0])
         self.scales = scales
         self.num_block = num_block
-        # The first convolution, two in each block, the one after them, and two for what follows: the upsampler and
-        # the last convolution, which work on ever finer grids.
+        # The first convolution, two in each block, the one after the blocks, and two for the upsampler and the last
+        # convolution, which work on finer grids.
         self.receptive_field = 1 + 2 * num_block + 1 + 2
         # The first and the last convolution, the one after the blocks, and the up-sampler's.
         depth = 2 * num_block + 3 + (2 if scales[0] == 4 else 1)
         self.architecture = Architecture(depth=depth, filters=num_feat, local_skips=True)
-        # basicsr keeps the mean as a plain attribute, which `to(device)` and `deepcopy` to the meta device would miss.
+        # basicsr stores the mean as a plain attribute, which `to(device)` and copying to the meta device would miss.
         mean: Tensor = self.mean  # type: ignore[assignment]  # a plain attribute until here
         del self.mean
         self.register_buffer("mean", mean, persistent=False)

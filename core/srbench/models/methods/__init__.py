@@ -1,4 +1,4 @@
-"""Sharing methods: the base class and the two that need no plugin."""
+"""Sharing methods: the base class and the two built-in ones."""
 
 from srbench.models.methods.sharing_method import SharingMethod, SiteGroup
 

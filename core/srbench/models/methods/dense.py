@@ -1,4 +1,4 @@
-"""Method `dense`: every use of a layer has weights of its own."""
+"""Method `dense`: every use of a layer has its own weights."""
 
 from __future__ import annotations
 
@@ -19,24 +19,24 @@ __all__ = ["Dense"]
 
 @register_method
 class Dense(SharingMethod):
-    """Untie all sites: the network as if no layer were ever used twice."""
+    """Untie all sites, as if no layer were used twice."""
 
     kinds = frozenset({"conv", "tconv"})
 
     def takes(self, site: SharingSite) -> bool:
-        """Take every layer, in a bank or not; blocks hold layers that are sites of their own."""
+        """Take every layer, in a bank or not; the layers inside blocks are sites themselves."""
         return site.kind in self.kinds
 
     def groups(self, sites: Sequence[SharingSite]) -> list[SiteGroup]:
-        """Take every site by itself."""
+        """Put every site in its own group."""
         return [SiteGroup(site.path, (site,)) for site in sites if self.takes(site)]
 
     def replace(
         self, site: SharingSite, module: nn.Module, shared: nn.Module | None, scales: tuple[int, ...]
     ) -> nn.Module:
-        """Return a copy of the module, with parameters that no other site holds."""
+        """Return a copy of the module, with parameters of its own."""
         return copy.deepcopy(module)
 
     def fold(self, site: SharingSite, module: nn.Module, scale: int | None) -> nn.Module | None:
-        """Return the module: it is a plain layer already."""
+        """Return the module, which is already a plain layer."""
         return module

@@ -1,4 +1,4 @@
-"""Method `recursive`: the uses that are one layer in the recursive network hold the same weights."""
+"""Method `recursive`: sites that are one layer in the recursive network share weights."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ __all__ = ["Recursive"]
 
 @register_method
 class Recursive(SharingMethod):
-    """Tie the sites of each tie class: weight and bias of the first use serve all of them."""
+    """Tie the sites of each tie class: all use the first one's weight and bias."""
 
     kinds = frozenset({"conv", "tconv"})
 
     def takes(self, site: SharingSite) -> bool:
-        """Take every layer, in a bank or not; blocks hold layers that are sites of their own."""
+        """Take every layer, in a bank or not; the layers inside blocks are sites themselves."""
         return site.kind in self.kinds
 
     def groups(self, sites: Sequence[SharingSite]) -> list[SiteGroup]:
-        """Group the sites by tie class, and companions in the same way: all first ones together, all second ones..."""
+        """Group the sites by tie class; companions likewise: all first ones together, all second ones, ..."""
         by_tie: dict[str, list[SharingSite]] = {}
         for site in filter(self.takes, sites):
             by_tie.setdefault(site.tie, []).append(site)
@@ -39,10 +39,10 @@ class Recursive(SharingMethod):
         return [SiteGroup(tie, tuple(members)) for tie, members in by_tie.items()]
 
     def build(self, group: SiteGroup, modules: Mapping[str, nn.Module], scales: tuple[int, ...]) -> nn.Module | None:
-        """Take the module of the first use as the one layer of the class.
+        """Return the first use's module as the layer of the class.
 
         Raises:
-            SharingError: The uses differ in shape.
+            SharingError: The uses have different shapes.
         """
         first = group.sites[0].path
         shapes = {path: {k: tuple(p.shape) for k, p in module.named_parameters()} for path, module in modules.items()}
@@ -57,10 +57,10 @@ class Recursive(SharingMethod):
     def replace(
         self, site: SharingSite, module: nn.Module, shared: nn.Module | None, scales: tuple[int, ...]
     ) -> nn.Module:
-        """Return the one layer of the class."""
-        assert shared is not None  # `build` always returns one
+        """Return the layer of the class."""
+        assert shared is not None  # `build` never returns None
         return shared
 
     def fold(self, site: SharingSite, module: nn.Module, scale: int | None) -> nn.Module | None:
-        """Return the module: it is a plain layer already."""
+        """Return the module, which is already a plain layer."""
         return module

@@ -1,4 +1,4 @@
-"""What a sharing method is. Torch is imported only for type checking: names and arguments need none."""
+"""Base class of sharing methods. Torch is imported only for type checking: names and arguments do not need it."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ __all__ = ["SharingMethod", "SiteGroup"]
 
 @dataclass(frozen=True)
 class SiteGroup:
-    """Sites that a method treats together: those of one bank, or of one tied layer.
+    """Sites that a method handles together: those of one bank, or of one tied layer.
 
     Attributes:
         name: A key for the shared module, unique within the network.
         sites: The sites, in the network's order.
-        sources: Sites whose layers the shared module uses and that stay as they are.
+        sources: Sites whose layers the shared module uses and that are not replaced.
     """
 
     name: str
@@ -43,15 +43,17 @@ class SiteGroup:
 class SharingMethod:
     """Replace the modules at a network's sharing sites so that they share weights.
 
-    A subclass takes its arguments as keyword parameters of its constructor, keeps each under the parameter's name,
-    checks them there (raising `ConfigError`), and overrides `groups`, `build` and `replace`; the rest has defaults. A
-    method's module imports torch only inside its functions, so that model names can be checked without it.
+    A subclass takes its arguments as keyword parameters of its constructor, checks them there (raising `ConfigError`)
+    and stores each in an attribute of the same name. It overrides `groups`, `build` and `replace`; the rest has
+    defaults. A method's module imports torch only inside its functions, so that model names can be checked without
+    it.
 
     Attributes:
-        kinds: The kinds of sites that the method takes: of `conv`, `tconv`, `block`.
-        initial: Arguments that decide initial weights only: weights of one initialisation load into another's model.
-        measured_folded: Whether what the method adds is for training alone, and evaluations and runs measure the folded
-            network.
+        kinds: The kinds of sites that the method applies to: any of `conv`, `tconv`, `block`.
+        initial: Names of arguments that only affect initial weights: models that differ only in these can load each
+            other's weights.
+        measured_folded: Whether the method's additions are only for training, so that evaluations and runs measure
+            the folded network.
     """
 
     kinds: frozenset[str] = frozenset({"conv"})
@@ -59,16 +61,16 @@ class SharingMethod:
     measured_folded: bool = False
 
     def config(self) -> dict[str, Value]:
-        """Return the arguments that make this instance, defaults filled in, None left out."""
+        """Return this instance's arguments, including defaults and without those that are None."""
         names = inspect.signature(type(self)).parameters
         return {name: value_from_object(getattr(self, name)) for name in names if getattr(self, name) is not None}
 
     def takes(self, site: SharingSite) -> bool:
-        """Say whether the method acts on a site (default: one of its kinds that belongs to a bank)."""
+        """Return whether the method applies to a site (default: it has one of `kinds` and belongs to a bank)."""
         return site.kind in self.kinds and site.bank is not None
 
     def groups(self, sites: Sequence[SharingSite]) -> list[SiteGroup]:
-        """Choose which sites the method takes and which of them share (default: one group per bank)."""
+        """Choose the sites that the method replaces, grouped by what they share (default: one group per bank)."""
         by_bank: dict[str, list[SharingSite]] = {}
         for site in sites:
             if site.bank is not None and self.takes(site):
@@ -76,12 +78,12 @@ class SharingMethod:
         return [SiteGroup(bank, tuple(members)) for bank, members in by_bank.items()]
 
     def build(self, group: SiteGroup, modules: Mapping[str, nn.Module], scales: tuple[int, ...]) -> nn.Module | None:
-        """Make what the group's layers share; None where they share nothing.
+        """Build the module that the group's layers share; None if they share nothing.
 
         Args:
             group: The sites.
-            modules: Path -> the module there now, of sites and sources, whose shape, weights and bias may be used.
-            scales: The scales of a multi-scale network, each with coefficients of its own.
+            modules: Path -> current module, for sites and sources; their shapes, weights and biases may be used.
+            scales: The scales of a multi-scale network, each of which gets its own coefficients.
 
         Raises:
             SharingError: The sites cannot share this way; the message names layer and dimension.
@@ -91,14 +93,14 @@ class SharingMethod:
     def replace(
         self, site: SharingSite, module: nn.Module, shared: nn.Module | None, scales: tuple[int, ...]
     ) -> nn.Module:
-        """Return the module that takes the place of `module` at a site; `scales` are the scales that use the site."""
+        """Return the replacement for `module` at a site; `scales` are the scales that use the site."""
         raise NotImplementedError
 
     def applied(self, model: Backbone) -> None:
-        """Do what needs the whole network, after the modules at its sites have been replaced."""
+        """Finish the network after the modules at its sites have been replaced."""
 
     def fold(self, site: SharingSite, module: nn.Module, scale: int | None) -> nn.Module | None:
-        """Return a plain layer that computes the same for one scale, or None where folding would cost more work."""
+        """Return a plain layer that computes the same for one scale, or None if folding would be slower."""
         return None
 
     def auxiliary_loss(self, model: Backbone) -> Tensor | None:
@@ -106,28 +108,28 @@ class SharingMethod:
         return None
 
     def on_step(self, model: Backbone, iteration: int, total: int) -> None:
-        """Do what a schedule asks at the start of an iteration, counted from 1."""
+        """Update a schedule at the start of an iteration, counted from 1."""
 
     def kernels_at_once(
         self, model: Backbone, scale: int, dtype: torch.dtype, layout: torch.memory_format
     ) -> AbstractContextManager[None]:
-        """Return a context in which layers that make their kernels from shared parts find them made.
+        """Return a context in which layers find their kernels precomputed.
 
-        A training on a GPU enters it for each forward pass. A method whose layers multiply small matrices may do it for
-        all of them in one product; gradients must flow as they do without. Default: each layer makes its own.
+        Training on a GPU enters it for each forward pass. A method whose layers multiply small matrices may compute
+        all kernels in one product here; gradients must be the same as without. Default: each layer computes its own.
 
         Args:
-            model: The network; the scale is selected.
-            scale: The scale of the forward pass; layers that it leaves out need no kernel.
-            dtype: What the convolutions compute in.
-            layout: The memory layout that they prefer for kernels.
+            model: The network, with the scale already selected.
+            scale: The scale of the forward pass; layers not used at this scale need no kernel.
+            dtype: Dtype of the convolutions.
+            layout: Preferred memory layout of the kernels.
         """
         return nullcontext()
 
     def executed_macs(self, model: Backbone, lr: Tensor, scale: int | None) -> list[int] | None:
-        """Return what inference executes for each image of a batch, where the method's masks skip some of the work.
+        """Return the multiply-accumulates that inference executes for each image, if the method's masks skip some.
 
-        `Backbone.executed_macs` says what counts. Default: None, nothing is skipped.
+        See `Backbone.executed_macs`. Default: None, nothing is skipped.
         """
         return None
 
@@ -145,15 +147,15 @@ class SharingMethod:
         return {}
 
     def require_sites(self, groups: Sequence[SiteGroup], backbone: str) -> None:
-        """Refuse a network without a site that the method takes.
+        """Refuse a network that has no sites for the method.
 
         Raises:
-            SharingError: There is no group.
+            SharingError: There are no groups.
         """
         if not groups:
             kinds = " or ".join(sorted(self.kinds))
             raise SharingError(
-                f"method '{type(self).__name__.lower()}' acts on sites of kind {kinds}, and '{backbone}' declares "
+                f"method '{type(self).__name__.lower()}' applies to sites of kind {kinds}, and '{backbone}' declares "
                 "none; "
                 "choose another backbone or method"
             )
