@@ -10,8 +10,8 @@ import typer
 from srbench.cli import cache, data, figure, leaderboard, plugins, run
 from srbench.cli import list as list_command
 from srbench.cli.audit import audit
-from srbench.cli.check_board import check_board_command
 from srbench.cli.check import check
+from srbench.cli.check_board import check_board_command
 from srbench.cli.compare import compare
 from srbench.cli.contributed import CommandGroup
 from srbench.cli.cost import cost
@@ -19,9 +19,9 @@ from srbench.cli.eval import evaluate_command
 from srbench.cli.explain import explain
 from srbench.cli.export import export
 from srbench.cli.gate import gate
-from srbench.cli.submit import submit
-from srbench.cli.replay import replay_command
 from srbench.cli.new import new
+from srbench.cli.replay import replay_command
+from srbench.cli.submit import submit
 from srbench.cli.train import train
 from srbench.errors import ConfigError
 
