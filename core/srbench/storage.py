@@ -140,10 +140,15 @@ def _alive(process: int) -> bool:
 
 
 @contextmanager
-def exclusive(path: Path, *, owner: str) -> Iterator[None]:
+def exclusive(path: Path, *, owner: str, wait: float = 0.0) -> Iterator[None]:
     """Hold a lock file while the block runs; the system releases it when the process ends, however it ends.
 
     The holder's process id is in a file of its own beside the lock: Windows lets nobody read a locked file.
+
+    Args:
+        path: The lock file.
+        owner: What is locked, for messages.
+        wait: Seconds to wait for another process to release it.
 
     Raises:
         StoreError: Another process holds the lock.
@@ -157,7 +162,7 @@ def exclusive(path: Path, *, owner: str) -> Iterator[None]:
     with disk_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
-            lock.acquire(blocking=False)
+            lock.acquire(timeout=wait)
         except Timeout:
             raise StoreError(
                 f"{owner} is in use by another run (process {_holder(holder)}); wait until it ends, or give another "

@@ -7,11 +7,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from srbench.cli import leaderboard_store
+
 if TYPE_CHECKING:
     from srbench.leaderboard.boards import Results
     from srbench.leaderboard.publish import Build
 
 app = typer.Typer(name="leaderboard", help="Rank the results of a run and publish them.", no_args_is_help=True)
+leaderboard_store.add_to(app)
 
 JSON_HELP = "Also write the ranking as JSON to this file, or to standard output ('-'); see docs/leaderboards.md."
 CHECK_HELP = "Write nothing; exit with status 1 if the files in --out are not what the results give."

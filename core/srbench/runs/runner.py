@@ -136,6 +136,7 @@ def run(
         _preflight(todo, observer, device, fetch=not dry_run)
     if dry_run:
         return RunReport(plan, store.path, _finished_before(plan, todo), tuple(todo), dry=True)
+    store.measured_data = plan.data_hashes
     with store.lock():
         store.begin(_info(suite, store))
         todo = pending(plan, store)
@@ -157,6 +158,7 @@ def _info(suite: Suite, store: RunStore) -> RunInfo:
         title=suite.title,
         description=suite.description,
         budget=suite.chosen_budget,
+        images=suite.images,
         definition=suite.definition(),
         explanations={
             suite.inference.digest(protocol.digest): _explanation(protocol, suite.inference)
@@ -187,7 +189,6 @@ def _preflight(todo: Sequence[ModelPlan], observer: Observer, device: str, *, fe
     Raises:
         SRBenchError: What is wrong, with the line of the suite's file.
     """
-    from srbench.data.datasets import open_dataset
     from srbench.metrics.base import prepare
     from srbench.models.factory import create_model
     from srbench.models.weight_files import load_into
@@ -209,10 +210,9 @@ def _preflight(todo: Sequence[ModelPlan], observer: Observer, device: str, *, fe
         return
     for name in sorted({metric for model in todo for cell in model.cells for metric in cell.metrics}):
         prepare(get_metric(name))
-    sources = {cell.data.source for model in todo for cell in model.cells}
-    sources.update(model.training.data.source for model in todo if model.training is not None)
-    for source in sorted(sources):
-        dataset = open_dataset(source)
+    sources = {(data.source, data.pattern): data for model in todo for data in model.data}
+    for _, data in sorted(sources.items()):
+        dataset = data.open()
         for image in dataset.missing():
             observer.note(f"fetching {dataset.name}: {image}")
             dataset.hr(image)
@@ -220,14 +220,13 @@ def _preflight(todo: Sequence[ModelPlan], observer: Observer, device: str, *, fe
 
 def _check_memory(model: ModelPlan, network: Backbone, scale: int, device: str) -> None:
     from srbench.cost.fits import check_fits
-    from srbench.data.datasets import open_dataset
     from srbench.evaluation.execution import overlap_of
 
-    for source, inference in {(cell.data.source, cell.inference): None for cell in model.cells if cell.scale == scale}:
+    for data, inference in {(cell.data, cell.inference): None for cell in model.cells if cell.scale == scale}:
         check_fits(
             network,
             scale,
-            open_dataset(source),
+            data.open(),
             device=device,
             tile=inference.tile,
             overlap=overlap_of(network, inference),
@@ -252,20 +251,20 @@ def _do(
         )
         for model in todo
     ]
-    reported: set[str] = set()
+    reported: set[str] = set()  # directories: of two data sets with the same images cells have the same key
 
     def handle(index: int, event: Any) -> None:
         model = todo[index]
         if isinstance(event, Progress):
             observer.progressed(model, event)
         elif isinstance(event, Finished):
-            reported.add(event.record.key)
+            reported.add(event.record.directory_name)
             _store(report, store, observer, model, event)
         elif isinstance(event, DiskFull):
             raise StoreError(event.message)
         elif isinstance(event, Crash):
             for cell in model.cells:
-                if cell.key not in reported:
+                if cell.directory not in reported:
                     _store(report, store, observer, model, Finished(failed_record(model, cell, event.reason)))
 
     executor: Executor = InProcess() if workers == 1 else Workers(workers)
