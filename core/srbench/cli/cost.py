@@ -177,8 +177,8 @@ def _executed(network: Backbone, data: str, scale: int) -> dict[str, float] | No
 
 
 def _time(networks: Sequence[Backbone], conditions: _Conditions, seconds: float) -> Latencies:
-    from srbench.cost.images import photograph
     from srbench.cli.steps import steps
+    from srbench.cost.images import photograph
     from srbench.cost.latency import measure
 
     # A network named twice is built twice: an A/A comparison compares two of them.

@@ -41,7 +41,10 @@ __all__ = [
 
 @dataclass(frozen=True)
 class Failure:
-    """A cell that has no figures, and why in one line; `damaged` where its files are, and not its measurement."""
+    """A cell that has no figures, and why in one line; `damaged` where its files are, and not its measurement.
+
+    `planned` cells were not tried yet.
+    """
 
     cell: str
     reason: str
@@ -49,6 +52,10 @@ class Failure:
     scale: int | None = None
     protocol: str = ""
     damaged: bool = False
+    planned: bool = False
+
+
+NOT_YET = "planned, and not measured yet"
 
 
 @dataclass(frozen=True)
@@ -106,7 +113,24 @@ def read_results(run_dir: str | Path) -> Results:
     info = store.info()
     order = _suite_datasets(info)
     boards = [_board(*key, good[key], failures, order) for key in sorted(good)]
+    failures += _not_measured(info, [cell for several in good.values() for cell in several], failures)
     return Results(info, boards, sorted(failures, key=lambda failure: (failure.cell, failure.dataset)))
+
+
+def _not_measured(info: RunInfo | None, cells: Iterable[Cell], failures: Iterable[Failure]) -> list[Failure]:
+    """Return the cells that the suite asks for and that neither have figures nor say why not."""
+    if info is None or info.planned is None:
+        return []
+    known = {(r.model, r.scale, r.dataset_hash, r.protocol) for r in (cell.record for cell in cells)}
+    said = {(one.cell, one.scale, one.dataset, one.protocol) for one in failures}
+    return [
+        Failure(model, NOT_YET, data.name, scale, protocol, planned=True)
+        for model, scales in info.planned.models.items()
+        for scale in scales
+        for data in info.planned.datasets
+        for protocol in info.planned.protocols
+        if (model, scale, data.sha256, protocol) not in known and (model, scale, data.name, protocol) not in said
+    ]
 
 
 def _suite_datasets(info: RunInfo | None) -> list[str]:
@@ -120,8 +144,8 @@ def _damaged(store: RunStore) -> list[Failure]:
     return [
         Failure(
             name,
-            f"its files are damaged or incomplete ({reason.replace(str(store.cells_path / name), name)}); run the suite "
-            "again to measure it anew",
+            "its files are damaged or incomplete "
+            f"({reason.replace(str(store.cells_path / name), name)}); run the suite again to measure it anew",
             damaged=True,
         )
         for name, reason in sorted(store.damaged().items())
@@ -259,4 +283,7 @@ def _styles(cells: list[Cell]) -> dict[str, Style]:
 
 def _over_seeds(table: pd.DataFrame) -> pd.DataFrame:
     """Return one row per image, sorted by name; trainings with several seeds are averaged image by image."""
+    if "seed" not in table and table["image"].is_unique:
+        numbers = table.set_index("image").select_dtypes("number")
+        return numbers.sort_index()
     return table.drop(columns="seed", errors="ignore").groupby("image", sort=True).mean(numeric_only=True)

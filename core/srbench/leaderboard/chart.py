@@ -15,6 +15,7 @@ __all__ = ["SIZE", "WORK", "Axis", "Chart", "chart", "worth_drawing"]
 CHARACTER = 6.7  # width of a character of a label in units of the picture, on the generous side
 LINE = 14.0  # height of a label
 LEAST_SPAN = 10  # of the axis, in units of the last decimal shown
+MOST_LABELS = 60
 RADIUS = 6.0
 # A line of a model without parameters is drawn if it is within so many times the models' own range of quality.
 # Farther off, it would press them all together.
@@ -213,7 +214,10 @@ def chart(board: Board, group: Group, label: str, *, width: int, height: int, ax
         ((left, line.y - LINE - 2, left + len(line.name) * CHARACTER + 8, line.y + 2), OVER_TEXT) for line in lines
     ]
     names = _brief([entry for entry, _, _ in shown])
-    labels = _place(names, places, taken, (left, top, right, bottom))
+    # Placing a label looks at all others; where there are very many, only the first ones of the table have room.
+    names = names[:MOST_LABELS] + [""] * (len(names) - MOST_LABELS)
+    labels = _place(names[:MOST_LABELS], places, taken, (left, top, right, bottom))
+    labels += [Label(round(x, 2), round(y, 2), "start", leader=False) for x, y in places[MOST_LABELS:]]
     points = [
         Point(
             x=round(x, 2),
@@ -280,7 +284,7 @@ def _place(
     """Put each label where it covers least, near its point if it can; later rounds mend what earlier ones spoiled."""
     labels: dict[int, tuple[Label, Box]] = {}
     for _ in range(4):
-        for index, (name, (x, y)) in enumerate(zip(names, places, strict=True)):
+        for index, (name, (x, y)) in enumerate(zip(names, places, strict=False)):
             others = [(box, OVER_TEXT) for other, (_, box) in labels.items() if other != index]
             labels[index] = _best_place(name, x, y, taken + others, frame)
     return [labels[index][0] for index in range(len(names))]

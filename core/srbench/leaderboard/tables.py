@@ -20,7 +20,8 @@ __all__ = ["csv_text", "figures", "markdown_text", "ranking_table"]
 def figures(results: Results) -> pd.DataFrame:
     """Return everything that is known, one row per model, data set and protocol.
 
-    After what was measured come the papers' figures (tier `reported`), then the failed cells.
+    After what was measured come the papers' figures (tier `reported`, in columns of their own), then the cells that
+    failed or were not measured yet.
     """
     rows = [
         _figure_row(board, tier, entry, label)
@@ -35,7 +36,8 @@ def figures(results: Results) -> pd.DataFrame:
             rows += [_reported_row(figure) for figure in row.figures.values()]
     for failure in results.failures:
         where = {"scale": failure.scale, "dataset": failure.dataset, "protocol": failure.protocol}
-        rows.append({"status": "failed", "model": failure.cell, **where, "error": failure.reason})
+        status = "not measured" if failure.planned else "failed"
+        rows.append({"status": status, "model": failure.cell, **where, "error": failure.reason})
     everything = pd.DataFrame(rows)
     if "error" not in everything:
         everything["error"] = None
@@ -67,8 +69,8 @@ def _reported_row(figure: ReportedFigure) -> dict[str, object]:
         "tier": "reported",
         "model": figure.model or figure.label,
         "dataset": figure.dataset,
-        "psnr_y": figure.value("psnr"),
-        "ssim_y": figure.value("ssim"),
+        "reported_psnr": figure.value("psnr"),
+        "reported_ssim": figure.value("ssim"),
         "reported_as": figure.label,
         "reported_in": f"{figure.paper}, {figure.table}",
         "reported_params": figure.params,
@@ -96,7 +98,7 @@ def _figure_row(board: Board, section: str, entry: Entry, label: str) -> dict[st
         "backbone": record.backbone,
         "method": record.method,
         "tag": record.tag,
-        "dataset": record.dataset,
+        "dataset": label,
         "images": record.images,
     }
     for metric in board.metrics:
@@ -123,6 +125,10 @@ def _figure_row(board: Board, section: str, entry: Entry, label: str) -> dict[st
         "seeds": " ".join(map(str, training.seeds)) if training else None,
         "training_data": training.data if training else None,
         "weights_sha256": record.weights_sha256,
+        "weights_url": record.weights.url if record.weights else None,
+        "weights_licence": record.weights.licence if record.weights else None,
+        "weights_third_party": entry.third_party or None,
+        "subset_sha256": record.subset.sha256 if record.subset else None,
         "dataset_hash": record.dataset_hash,
         "protocol_digest": record.protocol_digest,
         "code_digest": record.code_digest,
@@ -131,6 +137,7 @@ def _figure_row(board: Board, section: str, entry: Entry, label: str) -> dict[st
         "versions": " ".join(f"{name}=={version}" for name, version in sorted(record.versions.items())),
         "created": record.created,
         "key": record.key,
+        "commit": f"{record.checkout.commit}{'-dirty' if record.checkout.dirty else ''}" if record.checkout else None,
     }
     if (cost := record.cost) is not None and cost.macs is not None:
         row |= {
@@ -278,7 +285,8 @@ def _markdown_table(board: Board, entries: list[Entry]) -> list[str]:
     ]
     for entry in entries:
         cells = ["–" if entry.rank is None else str(entry.rank)]
-        cells += ["–" if entry.standing is None else entry.standing.interval, _cell(entry.label)]
+        cells += ["–" if entry.standing is None else entry.standing.interval]
+        cells.append(_cell(f"{entry.label} (trained by a third party)" if entry.third_party else entry.label))
         if means:
             cells.append("–" if math.isnan(entry.overall) else f"{entry.overall:.{first.fine}f}")
         unique, deployed = entry.record.params_unique, entry.record.params_deployed
@@ -290,7 +298,8 @@ def _markdown_table(board: Board, entries: list[Entry]) -> list[str]:
         for dataset in board.datasets:
             for metric in board.metrics:
                 value = entry.values.get((dataset.label, metric))
-                cells.append("–" if value is None else f"{value.interval.mean:.{board.style(metric).decimals}f}")
+                missing = "–" if dataset.label in entry.records else "not measured"
+                cells.append(missing if value is None else f"{value.interval.mean:.{board.style(metric).decimals}f}")
         cells.append(_to_best(entry, first.fine))
         passed, run = entry.checks
         cells.append(f"{passed}/{run}" if run else "–")

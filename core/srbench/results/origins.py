@@ -8,7 +8,7 @@ from pydantic import Field
 
 from srbench.results.schema import Stored
 
-__all__ = ["Checkout", "PlanReference", "Subset", "WeightsOrigin"]
+__all__ = ["Checkout", "PlanReference", "Planned", "PlannedData", "Subset", "WeightsOrigin"]
 
 
 class Checkout(Stored):
@@ -37,6 +37,32 @@ class WeightsOrigin(Stored):
     licence: str = ""
     paper: str = ""
     third_party: str = ""
+
+
+class PlannedData(Stored):
+    """Name a data set of a plan.
+
+    Attributes:
+        name: As records have it.
+        sha256: The hash of its images.
+    """
+
+    name: str
+    sha256: str
+
+
+class Planned(Stored):
+    """Say which cells a suite asks for: every model at its scales, on every data set, under every protocol.
+
+    Attributes:
+        models: Canonical name -> scales.
+        datasets: The data sets.
+        protocols: The protocols, as records have them.
+    """
+
+    models: dict[str, list[int]]
+    datasets: list[PlannedData]
+    protocols: list[str]
 
 
 class PlanReference(Stored):

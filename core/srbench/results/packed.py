@@ -31,7 +31,7 @@ from srbench.untrusted import IMAGE_LIMIT, check_regular, parse_json
 
 if TYPE_CHECKING:
     import pandas as pd
-    import pyarrow
+    import pyarrow as pa
 
 __all__ = ["IMAGES", "RECORDS", "VALUES", "PackedCell", "PackedStore", "Values", "is_packed"]
 
@@ -177,17 +177,17 @@ def _state(folder: Path) -> list[tuple[int, int]]:
     return states
 
 
-def _table(path: Path) -> pyarrow.Table:
-    import pyarrow
-    import pyarrow.parquet
+def _table(path: Path) -> pa.Table:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
 
     try:
         check_regular(path, _LIMIT, "table of a packed board", StoreError)
-        about = pyarrow.parquet.read_metadata(path)
+        about = pq.read_metadata(path)
         if about.num_rows > _MOST_ROWS or about.num_columns > _MOST_COLUMNS:
             raise ValueError(f"it has {about.num_rows:,} rows and {about.num_columns:,} columns")
-        return pyarrow.parquet.read_table(path)
-    except (OSError, ValueError, pyarrow.ArrowException) as error:
+        return pq.read_table(path)
+    except (OSError, ValueError, pa.ArrowException) as error:
         raise StoreError(f"'{path}' cannot be read ({error}); take the packed board anew.") from error
 
 
@@ -201,16 +201,16 @@ def _rows(path: Path) -> list[dict[str, Any]]:
 
 def _values(path: Path) -> dict[str, tuple[Sequence[str], dict[str, NDArray[np.float64]], int, int]]:
     """Return for each cell all names and columns, and which rows are its own; a cell's rows are side by side."""
-    import pyarrow
+    import pyarrow as pa
 
     table = _table(path).combine_chunks()
-    floats = [name for name in table.column_names if table.schema.field(name).type == pyarrow.float64()]
+    floats = [name for name in table.column_names if table.schema.field(name).type == pa.float64()]
     if not {"cell", "image"} <= set(table.column_names):
         raise StoreError(f"'{path}' is no table of values: it needs the columns 'cell' and 'image'.")
     try:
-        cells = np.asarray(table["cell"].cast(pyarrow.string()).to_numpy(zero_copy_only=False), dtype=object)
-        images: list[str] = table["image"].cast(pyarrow.string()).to_pylist()
-    except pyarrow.ArrowException as error:
+        cells = np.asarray(table["cell"].cast(pa.string()).to_numpy(zero_copy_only=False), dtype=object)
+        images: list[str] = table["image"].cast(pa.string()).to_pylist()
+    except pa.ArrowException as error:
         raise StoreError(f"'{path}' is no table of values: {error}.") from error
     columns = {name: table[name].to_numpy(zero_copy_only=False) for name in floats}
     starts = np.concatenate([[0], np.flatnonzero(cells[1:] != cells[:-1]) + 1]) if len(cells) else np.empty(0, int)

@@ -22,7 +22,7 @@ from srbench.untrusted import IMAGE_LIMIT, parse_json, read_bytes, read_text
 
 if TYPE_CHECKING:
     import pandas as pd
-    import pyarrow
+    import pyarrow as pa
 
 __all__ = ["Packed", "add", "open_results", "pack", "unpack"]
 
@@ -288,26 +288,26 @@ def _copy(source: Path, target: Path, digest: str) -> None:
 
 
 def _records_file(rows: Sequence[_Row]) -> bytes:
-    import pyarrow
+    import pyarrow as pa
 
     records = [row.cell.record for row in rows]
-    whole = pyarrow.int64()
+    whole = pa.int64()
 
     def text(name: str) -> Any:
-        return pyarrow.array([row.row[name] for row in rows], pyarrow.string())
+        return pa.array([row.row[name] for row in rows], pa.string())
 
     def shown(name: str) -> Any:
-        return pyarrow.array([getattr(record, name) for record in records], pyarrow.string())
+        return pa.array([getattr(record, name) for record in records], pa.string())
 
     return _file(
-        pyarrow.table(
+        pa.table(
             {
                 "cell": text("cell"),
                 **{name: shown(name) for name in ("key", "status", "model", "backbone", "method", "tag", "tier")},
-                "scale": pyarrow.array([record.scale for record in records], whole),
-                "seed": pyarrow.array([record.place[2] for record in records], whole),
+                "scale": pa.array([record.scale for record in records], whole),
+                "seed": pa.array([record.place[2] for record in records], whole),
                 **{name: shown(name) for name in ("dataset", "dataset_hash", "protocol", "protocol_digest", "created")},
-                "images": pyarrow.array([record.images for record in records], whole),
+                "images": pa.array([record.images for record in records], whole),
                 **{name: text(name) for name in ("record", "record_sha256", "values_sha256", "columns", "files")},
                 "speed": text("speed"),
             }
@@ -317,32 +317,32 @@ def _records_file(rows: Sequence[_Row]) -> bytes:
 
 def _values_file(rows: Sequence[_Row]) -> bytes:
     """Return the per-image values of all cells, in the order of the rows; a metric that a cell has not is missing."""
-    import pyarrow
+    import pyarrow as pa
 
     metrics = sorted({name for row in rows for name in row.values.columns})
     sizes = [len(row.values.images) for row in rows]
     cells = np.repeat(np.arange(len(rows)), sizes)
     images = [image for row in rows for image in row.values.images]
     columns: dict[str, Any] = {
-        "cell": pyarrow.DictionaryArray.from_arrays(
-            pyarrow.array(cells, pyarrow.int32()), pyarrow.array([row.name for row in rows], pyarrow.string())
+        "cell": pa.DictionaryArray.from_arrays(
+            pa.array(cells, pa.int32()), pa.array([row.name for row in rows], pa.string())
         ),
-        "image": pyarrow.array(images, pyarrow.string()).dictionary_encode(),
+        "image": pa.array(images, pa.string()).dictionary_encode(),
     }
     for metric in metrics:
         parts: Iterable[Any] = (row.values.columns.get(metric) for row in rows)
         known = [np.full(size, part is None) for part, size in zip(parts, sizes, strict=True)]
         values = [row.values.columns.get(metric, np.zeros(size)) for row, size in zip(rows, sizes, strict=True)]
-        columns[metric] = pyarrow.array(
-            np.concatenate([np.empty(0), *values]), pyarrow.float64(), mask=np.concatenate([np.empty(0, bool), *known])
+        columns[metric] = pa.array(
+            np.concatenate([np.empty(0), *values]), pa.float64(), mask=np.concatenate([np.empty(0, bool), *known])
         )
-    return _file(pyarrow.table(columns))
+    return _file(pa.table(columns))
 
 
-def _file(table: pyarrow.Table) -> bytes:
-    import pyarrow.parquet
+def _file(table: pa.Table) -> bytes:
+    import pyarrow.parquet as pq
 
     stream = io.BytesIO()
     # Values of floats repeat little, and texts of records much: a good compressor is worth its time once.
-    pyarrow.parquet.write_table(table, stream, compression="zstd", compression_level=19, store_schema=True)
+    pq.write_table(table, stream, compression="zstd", compression_level=19, store_schema=True)
     return stream.getvalue()

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 
 from srbench.results.cost_figures import CostFigures
-from srbench.results.origins import Checkout, PlanReference, Subset, WeightsOrigin
+from srbench.results.origins import Checkout, Planned, PlanReference, Subset, WeightsOrigin
 from srbench.results.reported import ReportedFigure
 from srbench.results.schema import Figure, Stored
 
@@ -32,7 +32,7 @@ __all__ = [
 # 2 adds `adopted` and `training.trace`; 3 adds `checkout`, `weights`, `plan`, `subset`, `dataset_source` and
 # `primary_metric`. Records of earlier versions are read as they are.
 SCHEMA_VERSION = 3
-RUN_SCHEMA_VERSION = 2  # 2 adds `images`
+RUN_SCHEMA_VERSION = 2  # 2 adds `images` and `planned`
 
 
 KEY_LENGTH = 12  # hexadecimal digits of a cell's key in its directory's name
@@ -242,6 +242,7 @@ class RunInfo(Stored):
         suite: Name of the suite.
         budget: Name of the suite's budget that it is run with; empty for the whole suite.
         images: Which images of each data set are measured, as names and globs; empty for all.
+        planned: The cells that the suite asks for, measured or not; None before schema version 2.
         definition: The suite, as validated; with a budget, as that has it.
         explanations: Digest of each protocol -> what it does, in words; for readers that have no code to ask.
         reported: Figures of papers that the suite wants to be shown beside what is measured.
@@ -255,6 +256,7 @@ class RunInfo(Stored):
     description: str = ""
     budget: str = ""
     images: str = ""
+    planned: Planned | None = None
     definition: dict[str, Any] = Field({})
     explanations: dict[str, str] = Field({})
     reported: list[ReportedFigure] = Field([])

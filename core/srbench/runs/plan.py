@@ -11,7 +11,7 @@ from srbench.errors import StoreError
 from srbench.evaluation.options import DEFAULT, InferenceOptions
 from srbench.protocols import Protocol
 from srbench.registry.names import ModelName
-from srbench.results.origins import PlanReference, Subset, WeightsOrigin
+from srbench.results.origins import Planned, PlannedData, PlanReference, Subset, WeightsOrigin
 from srbench.results.records import Tier
 from srbench.results.store import RunStore
 from srbench.storage import sha256_file
@@ -191,6 +191,20 @@ class Plan:
         """Yield every cell."""
         for model in self.models:
             yield from model.cells
+
+    @property
+    def described(self) -> Planned:
+        """Return the cells as a run's description has them."""
+        models: dict[str, list[int]] = {}
+        for model in self.models:
+            scales = models.setdefault(str(model.name), [])
+            scales += [scale for scale in model.measured if scale not in scales]
+        data = {(cell.data.name, cell.data.content_hash): None for cell in self.cells}
+        return Planned(
+            models=models,
+            datasets=[PlannedData(name=name, sha256=digest) for name, digest in data],
+            protocols=list(dict.fromkeys(cell.shown_protocol for cell in self.cells)),
+        )
 
     @property
     def data_hashes(self) -> frozenset[str]:

@@ -138,7 +138,7 @@ def run(
         return RunReport(plan, store.path, _finished_before(plan, todo), tuple(todo), dry=True)
     store.measured_data = plan.data_hashes
     with store.lock():
-        store.begin(_info(suite, store))
+        store.begin(_info(plan, store, whole=models_glob is None and datasets is None))
         todo = pending(plan, store)
         report = RunReport(plan, store.path, _finished_before(plan, todo), tuple(todo))
         _forget_superseded(plan, store)
@@ -151,14 +151,15 @@ def _finished_before(plan: Plan, todo: Sequence[ModelPlan]) -> int:
     return sum(1 for _ in plan.cells) - sum(len(model.cells) for model in todo)
 
 
-def _info(suite: Suite, store: RunStore) -> RunInfo:
-    known = store.info()
+def _info(plan: Plan, store: RunStore, *, whole: bool) -> RunInfo:
+    suite, known = plan.suite, store.info()
     return RunInfo(
         suite=suite.name,
         title=suite.title,
         description=suite.description,
         budget=suite.chosen_budget,
         images=suite.images,
+        planned=plan.described if whole or known is None else known.planned,
         definition=suite.definition(),
         explanations={
             suite.inference.digest(protocol.digest): _explanation(protocol, suite.inference)
