@@ -197,7 +197,7 @@ def _exchanged(one: Path, other: Path) -> bool:
 
 
 @contextmanager
-def exclusive(path: Path, *, owner: str, remove: bool = False) -> Iterator[None]:
+def exclusive(path: Path, *, owner: str, wait: float = 0.0, remove: bool = False) -> Iterator[None]:
     """Hold a lock file while the block runs; the system releases it when the process ends, however it ends.
 
     The holder's process id is in a file of its own beside the lock: Windows lets nobody read a locked file.
@@ -205,6 +205,7 @@ def exclusive(path: Path, *, owner: str, remove: bool = False) -> Iterator[None]
     Args:
         path: The lock file; its folder is made where there is none.
         owner: What is locked, for the message.
+        wait: Seconds to wait for another process to release it.
         remove: Remove the lock file afterwards, where it would lie among files that are committed. A process that
             opened it before sees that its lock has no name any more, and starts over.
 
@@ -220,7 +221,7 @@ def exclusive(path: Path, *, owner: str, remove: bool = False) -> Iterator[None]
     with disk_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
-            lock.acquire(blocking=False)
+            lock.acquire(timeout=wait)
         except Timeout:
             raise StoreError(
                 f"{owner} is in use by another run (process {_holder(holder)}); wait until it ends, or give another "

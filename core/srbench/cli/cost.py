@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from srbench.cli.cost_report import ModelCost
     from srbench.cost.latency import Latencies
     from srbench.models.backbone import Backbone
@@ -168,23 +165,25 @@ def _counted(given: str, subject: _Subject) -> ModelCost:
 
 
 def _executed(network: Backbone, data: str, scale: int) -> dict[str, float] | None:
+    from srbench.cli.steps import steps
     from srbench.cost.executed import executed_on
     from srbench.data.datasets import open_dataset
     from srbench.protocols import get_protocol
 
-    with _progress(f"masks of {network.model_name}") as tell:
+    with steps(f"masks of {network.model_name}", 1.0) as tell:
         return executed_on(
             network, open_dataset(data), scale, get_protocol("matlab-y"), lambda done, total: tell(done / total, "")
         )
 
 
 def _time(networks: Sequence[Backbone], conditions: _Conditions, seconds: float) -> Latencies:
+    from srbench.cli.steps import steps
     from srbench.cost.images import photograph
     from srbench.cost.latency import measure
 
     # A network named twice is built twice: an A/A comparison compares two of them.
     lr = photograph(conditions.scale, *conditions.size, conditions.device)
-    with _progress("timing") as tell:
+    with steps("timing", 1.0) as tell:
         return measure(
             [network.to(conditions.device) for network in networks],
             lr,
@@ -207,17 +206,3 @@ def _peak(subject: _Subject, conditions: _Conditions) -> int:
     return peak_on_cpu(
         str(subject.name), scale, *size, threads=threads, folded=conditions.fold, pretrained=subject.pretrained
     )
-
-
-@contextmanager
-def _progress(what: str) -> Iterator[Callable[[float, str], None]]:
-    """Show how much is done, on a terminal."""
-    import sys
-
-    from rich.console import Console
-    from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
-
-    columns = (TextColumn("{task.description}"), BarColumn(), TimeRemainingColumn(), TextColumn("{task.fields[at]}"))
-    with Progress(*columns, console=Console(stderr=True), transient=True, disable=not sys.stderr.isatty()) as bar:
-        task = bar.add_task(what, total=1.0, at="")
-        yield lambda share, at: bar.update(task, completed=share, at=at)

@@ -53,13 +53,9 @@ def download(
 
     Example: `srbench data download Set5 Urban100`
     """
-    import sys
-
-    from rich.console import Console
-    from rich.progress import track
-
     from srbench.cache import Cache
     from srbench.cli.output import check_json_target, write_json
+    from srbench.cli.steps import steps
     from srbench.registry import get_dataset
 
     if json is not None:
@@ -68,10 +64,10 @@ def download(
     fetched = {}
     for dataset in datasets:
         missing = dataset.missing()
-        for image in track(
-            missing, description=dataset.name, console=Console(stderr=True), disable=not sys.stderr.isatty()
-        ):
-            dataset.hr(image)
+        with steps(dataset.name, len(missing)) as tell:
+            for done, image in enumerate(missing, 1):
+                dataset.hr(image)
+                tell(done, image)
         fetched[dataset.name] = len(missing)
     if json is not None:
         write_json({"cache": str(Cache().root), "downloaded": fetched}, json)

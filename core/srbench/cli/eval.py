@@ -26,6 +26,10 @@ def evaluate_command(
     scale: Annotated[int, typer.Option(help="How many times larger the SR image is.", min=1, max=16)],
     data: Annotated[str, typer.Option(help="A data set's name, or a folder of HR images.", metavar="NAME|DIR")],
     protocol: Annotated[str, typer.Option(help="How images are compared (`srbench list protocols`).")],
+    images: Annotated[
+        str | None,
+        typer.Option(help="Only these images: names and globs, separated by commas.", metavar="NAMES"),
+    ] = None,
     weights: Annotated[
         Path | None, typer.Option(help="A checkpoint to load instead of a tag's weights.", metavar="FILE")
     ] = None,
@@ -69,16 +73,15 @@ def evaluate_command(
 
     Example: `srbench eval carn_m.author --scale 4 --data Set14 --protocol matlab-y --tile 64 --self-ensemble`
 
+    Example: `srbench eval bicubic --scale 2 --data Set5 --images "baby,b*" --protocol matlab-y`
+
     Example: `srbench eval checkpoint.pth --scale 4 --data folder/of/images --protocol matlab-y`
     """
     import dataclasses
-    import sys
-
-    from rich.console import Console
-    from rich.progress import Progress
 
     from srbench.cli.output import check_json_target, output_folder, print_table, write_json
-    from srbench.data.datasets import open_dataset
+    from srbench.cli.steps import steps
+    from srbench.data.subsets import SubsetDataset, open_images
     from srbench.errors import ConfigError
     from srbench.evaluation.options import TilingWarning, options_from
     from srbench.interop.spandrel import checkpoint_named, load_checkpoint
@@ -104,7 +107,7 @@ def evaluate_command(
         check_json_target(json, weights, save_images, data, model)
     if save_images is not None and save_images.exists() and not save_images.is_dir():
         raise ConfigError(f"--save-images takes a folder; '{save_images}' is a file")
-    dataset = open_dataset(data)
+    dataset = open_images(data, "" if images is None else images or ",")
     if json is not None and save_images is not None:
         check_json_target(json, *(save_images / f"{image}.png" for image in dataset.image_names()))
     if lr not in ("generated", "shipped"):
@@ -161,10 +164,9 @@ def evaluate_command(
         bytes_per_number=4 if inference.dtype == "fp32" else 2,
     )
 
-    progress = Progress(console=Console(stderr=True), transient=True, disable=not sys.stderr.isatty())
-    with warnings.catch_warnings(), progress as bar:
+    what = f"{model} x{scale} on {dataset.name}"
+    with warnings.catch_warnings(), steps(what, len(dataset.image_names())) as tell:
         warnings.simplefilter("ignore", TilingWarning)  # what it says is said below
-        task = bar.add_task(f"{model} x{scale} on {dataset.name}", total=len(dataset.image_names()))
         evaluation = evaluate(
             network,
             dataset,
@@ -173,7 +175,7 @@ def evaluate_command(
             found_metrics,
             device=device,
             threads=threads,
-            progress=lambda _image, done, total: bar.update(task, completed=done, total=total),
+            progress=lambda image, done, _total: tell(done, image),
             save_images=save_images,
             lr="shipped" if lr == "shipped" else "generated",
             inference=inference,
@@ -190,6 +192,7 @@ def evaluate_command(
             "scale": scale,
             "dataset": dataset.name,
             "dataset_hash": dataset.content_hash(),
+            "subset": dataset.description() if isinstance(dataset, SubsetDataset) else None,
             "protocol": inference.label(found_protocol.name),
             "protocol_digest": inference.digest(found_protocol.digest),
             "inference": inference.model_dump(),

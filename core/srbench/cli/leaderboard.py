@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from srbench.cli import leaderboard_store
 from srbench.cli.protocol_matrix import protocols
 
 if TYPE_CHECKING:
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     from srbench.leaderboard.publish import Build
 
 app = typer.Typer(name="leaderboard", help="Rank the results of a run and publish them.", no_args_is_help=True)
+leaderboard_store.add_to(app)
 
 app.command("protocols")(protocols)
 

@@ -37,7 +37,7 @@ def list_(
         str | None, typer.Option(metavar="FILE|-", help="Write the result as JSON to a file, or to standard output: -.")
     ] = None,
 ) -> None:
-    """List models, backbones, methods, data sets, suites, protocols or metrics.
+    """List models, backbones, methods, data sets, suites, protocols (with the metric that ranks) or metrics.
 
     Example: `srbench list models "*ps*"`
 
@@ -50,10 +50,16 @@ def list_(
     if json is not None:
         from srbench.cli.output import write_json
 
-        write_json({"kind": kind.value, "pattern": pattern, "names": names}, json)
+        metrics = {"primary_metrics": _primary_metrics(names)} if kind is Kind.PROTOCOLS else {}
+        write_json({"kind": kind.value, "pattern": pattern, "names": names, **metrics}, json)
         return
-    for name in names:
-        typer.echo(name)
+    if kind is Kind.PROTOCOLS:
+        width = max(map(len, names), default=0)
+        for name, metric in _primary_metrics(names).items():
+            typer.echo(f"{name:<{width}}  {metric or ''}".rstrip())
+    else:
+        for name in names:
+            typer.echo(name)
     if not names:
         typer.echo(f"no {kind.value} match '{pattern}'" if pattern else f"no {kind.value} are installed", err=True)
 
@@ -71,6 +77,20 @@ def _names(kind: Kind, pattern: str) -> list[str]:
         Kind.PROTOCOLS: registry.list_protocols,
     }
     return listing[kind](pattern)
+
+
+def _primary_metrics(names: list[str]) -> dict[str, str | None]:
+    """Return the metric that each protocol ranks by, None for one whose plugin cannot be used."""
+    from srbench.errors import SRBenchError
+    from srbench.protocols import get_protocol
+
+    found: dict[str, str | None] = {}
+    for name in names:
+        try:
+            found[name] = get_protocol(name).primary_metric
+        except SRBenchError:
+            found[name] = None
+    return found
 
 
 def _print_models(kind: Kind, pattern: str, scale: int, json: str | None) -> None:

@@ -9,6 +9,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from srbench.cli.steps import LineRate
+
 if TYPE_CHECKING:
     from types import TracebackType
 
@@ -52,6 +54,7 @@ class RunProgress:
         self.total = self.count = 0
         self.started_at = time.monotonic()
         self.said: dict[str, _Said] = {}
+        self.notes = LineRate()
 
     def __enter__(self) -> RunProgress:
         from rich.progress import (
@@ -86,8 +89,10 @@ class RunProgress:
         sys.stderr.flush()
 
     def note(self, text: str) -> None:
-        """Show what is being prepared; only on a terminal, and gone once there is more to show."""
+        """Show what is being prepared: on a terminal until there is more to show, elsewhere a line now and then."""
         if self.bars is None:
+            if self.notes.due():
+                self.console.print(f"  {text}", markup=False)
             return
         if self.cells is None:
             self.cells = self.bars.add_task(text, total=None, detail="")
@@ -150,5 +155,10 @@ class RunProgress:
         else:
             figures = "failed: " + (record.error or "").strip().splitlines()[-1]
         self.console.print(
-            f"[{self.count}/{self.total}] {model.label}, {record.dataset}, {record.protocol}: {figures}", markup=False
+            f"[{self.count}/{self.total}] {model.label}, {self._dataset(model, record)}, {record.protocol}: {figures}",
+            markup=False,
         )
+
+    def _dataset(self, model: ModelPlan, record: Record) -> str:
+        labels = (cell.data.label for cell in model.cells if cell.directory == record.directory_name)
+        return next(labels, record.dataset)

@@ -47,6 +47,13 @@ def run(
     datasets: Annotated[
         str | None, typer.Option(help="Only these of the suite's data sets, e.g. Set5,Set14.", metavar="A,B")
     ] = None,
+    images: Annotated[
+        str | None,
+        typer.Option(
+            help='Only these images of each data set: names and globs, separated by commas, e.g. "baby,b*".',
+            metavar="NAMES",
+        ),
+    ] = None,
     out: Annotated[
         Path | None, typer.Option(help="Where the results go; runs/SUITE[-BUDGET] if not given.", metavar="DIR")
     ] = None,
@@ -119,6 +126,8 @@ def run(
         loaded = loaded.trained_on(train_data)
     if add:
         loaded = loaded.with_models(add)
+    if images is not None:
+        loaded = loaded.on_images(images)
     chosen = [name.strip() for name in datasets.split(",") if name.strip()] if datasets is not None else None
     if retrain and not adopt:
         raise ConfigError("--retrain compares repeated trainings with those of a run; give --adopt too")
@@ -200,12 +209,12 @@ def _build_page(report: RunReport | AdoptionReport) -> Path | None:
 
 
 def _wanted(report: RunReport) -> dict[str, Cell]:
-    """Return the finished cells that the plan names: key -> cell."""
+    """Return the finished cells that the plan names: directory -> cell."""
     from srbench.results.store import RunStore
 
     store = RunStore(report.run_dir)
-    found = ((cell.key, store.find(cell.directory, cell.key)) for cell in report.plan.cells)
-    return {key: cell for key, cell in found if cell is not None}
+    found = ((cell.directory, store.find(cell.directory, cell.key)) for cell in report.plan.cells)
+    return {name: cell for name, cell in found if cell is not None}
 
 
 def _show(report: RunReport, pages: Path | None) -> None:
@@ -248,16 +257,16 @@ def _show_plan(console: Any, report: RunReport) -> None:
     from srbench.results.store import RunStore
 
     store = RunStore(report.run_dir)
-    open_cells = {cell.key: cell for model in report.todo for cell in model.cells}
+    open_cells = {cell.directory: cell for model in report.todo for cell in model.cells}
     table = Table(title=f"{report.plan.suite.label}: what a run into {report.run_dir} would do")
     for column in ("model", "scale", "data set", "images", "protocol", "training", "state"):
         table.add_column(column, overflow="fold")
     for model in report.plan.models:
         for cell in model.cells:
-            if cell.key not in open_cells:
+            if cell.directory not in open_cells:
                 state = "done"
             else:
-                state = "failed before, try again" if open_cells[cell.key].failed else "to do"
+                state = "failed before, try again" if open_cells[cell.directory].failed else "to do"
             training = ""
             if model.training is not None:
                 trained = model.training.finished(store)
@@ -266,7 +275,7 @@ def _show_plan(console: Any, report: RunReport) -> None:
                 )
             if model.training is not None and model.several_seeds:
                 training += f", seed {model.training.seed}"
-            columns = (cell.data.name, str(cell.data.images), cell.shown_protocol, training, state)
+            columns = (cell.data.label, str(cell.data.images), cell.shown_protocol, training, state)
             table.add_row(str(model.name), f"x{cell.scale}", *columns)
     console.print(table)
     suite = report.plan.suite
@@ -282,8 +291,8 @@ def _write_json(target: str, report: RunReport) -> None:
     """Write the outcome: what was run, counts, and one object per cell, with its record if it is finished."""
     from srbench.cli.output import write_json
 
-    finished = {} if report.dry else {key: cell.record.model_dump() for key, cell in _wanted(report).items()}
-    open_keys = {cell.key for model in report.todo for cell in model.cells}
+    finished = {} if report.dry else {name: cell.record.model_dump() for name, cell in _wanted(report).items()}
+    open_cells = {cell.directory for model in report.todo for cell in model.cells}
     value = {
         "suite": report.plan.suite.name,
         "budget": report.plan.suite.chosen_budget or None,
@@ -299,9 +308,10 @@ def _write_json(target: str, report: RunReport) -> None:
                 "scale": cell.scale,
                 "seed": None if model.training is None else model.training.seed,
                 "dataset": cell.data.name,
+                "dataset_hash": cell.data.content_hash,
                 "protocol": cell.shown_protocol,
-                "state": _state(cell.key, finished, open_keys, report.dry),
-                "record": finished.get(cell.key),
+                "state": _state(cell.directory, finished, open_cells, report.dry),
+                "record": finished.get(cell.directory),
             }
             for model in report.plan.models
             for cell in model.cells
@@ -310,7 +320,7 @@ def _write_json(target: str, report: RunReport) -> None:
     write_json(value, target)
 
 
-def _state(key: str, finished: dict[str, Any], open_keys: set[str], dry: bool) -> str:
+def _state(name: str, finished: dict[str, Any], open_cells: set[str], dry: bool) -> str:
     if dry:
-        return "to do" if key in open_keys else "ok"
-    return str(finished[key]["status"]) if key in finished else "to do"
+        return "to do" if name in open_cells else "ok"
+    return str(finished[name]["status"]) if name in finished else "to do"

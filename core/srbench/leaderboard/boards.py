@@ -19,12 +19,12 @@ from srbench.errors import SRBenchError, StoreError
 from srbench.leaderboard.entries import TIERS, Board, DatasetInfo, Entry, Group, Resolution, Value
 from srbench.leaderboard.replicas import joined_record, replicas_by_model
 from srbench.leaderboard.reported_rows import ReportedTable, reported_tables
-from srbench.leaderboard.short_names import STYLES, Style, short_names, style
+from srbench.leaderboard.short_names import Style, in_order, short_names, style
 from srbench.leaderboard.statistics import Interval, mean_intervals
 from srbench.leaderboard.tiers import by_mean, ranked_group
 from srbench.results.leak_records import LeakRecord, read_leaks
 from srbench.results.records import Record, RunInfo
-from srbench.results.store import Cell, RunStore, examine
+from srbench.results.store import Cell, RunStore
 
 __all__ = [
     "TIERS",
@@ -42,7 +42,10 @@ __all__ = [
 
 @dataclass(frozen=True)
 class Failure:
-    """A cell that has no figures, and why in one line; `damaged` where its files are, and not its measurement."""
+    """A cell that has no figures, and why in one line; `damaged` where its files are, and not its measurement.
+
+    `planned` cells were not tried yet.
+    """
 
     cell: str
     reason: str
@@ -50,6 +53,10 @@ class Failure:
     scale: int | None = None
     protocol: str = ""
     damaged: bool = False
+    planned: bool = False
+
+
+NOT_YET = "planned, and not measured yet"
 
 
 @dataclass(frozen=True)
@@ -62,11 +69,13 @@ class Results:
 
     @property
     def title(self) -> str:
-        """Return what tables and pages are called: the suite's title, or its name, with its budget."""
+        """Return what tables and pages are called: the suite's title, or its name, with its budget and images."""
         if self.info is None:
             return "Results"
         title = self.info.title or self.info.suite
-        return f"{title} (budget {self.info.budget})" if self.info.budget else title
+        limits = [f"budget {self.info.budget}"] if self.info.budget else []
+        limits += [f"only the images {self.info.images}"] if self.info.images else []
+        return f"{title} ({', '.join(limits)})" if limits else title
 
     @property
     def reported(self) -> list[ReportedTable]:
@@ -89,7 +98,7 @@ def read_results(run_dir: str | Path) -> Results:
     """
     store = RunStore(run_dir)
     cells = store.cells()
-    failures = _damaged(store, cells)
+    failures = _damaged(store)
     if not cells and not failures:
         raise StoreError(
             f"'{run_dir}' holds no finished results; `srbench run --suite NAME --out {run_dir}` makes some."
@@ -106,7 +115,24 @@ def read_results(run_dir: str | Path) -> Results:
     order = _suite_datasets(info)
     boards = [_board(*key, good[key], failures, order) for key in sorted(good)]
     _mark_leaks(boards, read_leaks(run_dir))
+    failures += _not_measured(info, [cell for several in good.values() for cell in several], failures)
     return Results(info, boards, sorted(failures, key=lambda failure: (failure.cell, failure.dataset)))
+
+
+def _not_measured(info: RunInfo | None, cells: Iterable[Cell], failures: Iterable[Failure]) -> list[Failure]:
+    """Return the cells that the suite asks for and that neither have figures nor say why not."""
+    if info is None or info.planned is None:
+        return []
+    known = {(r.model, r.scale, r.dataset_hash, r.protocol) for r in (cell.record for cell in cells)}
+    said = {(one.cell, one.scale, one.dataset, one.protocol) for one in failures}
+    return [
+        Failure(model, NOT_YET, data.name, scale, protocol, planned=True)
+        for model, scales in info.planned.models.items()
+        for scale in scales
+        for data in info.planned.datasets
+        for protocol in info.planned.protocols
+        if (model, scale, data.sha256, protocol) not in known and (model, scale, data.name, protocol) not in said
+    ]
 
 
 def _mark_leaks(boards: Iterable[Board], leaks: Mapping[tuple[str, str], LeakRecord]) -> None:
@@ -126,25 +152,15 @@ def _suite_datasets(info: RunInfo | None) -> list[str]:
     return [Path(name).stem if name.endswith(".txt") else Path(name).name for name in names]
 
 
-def _damaged(store: RunStore, cells: Iterable[Cell]) -> list[Failure]:
-    if not store.cells_path.is_dir():
-        return []
-    known = {cell.directory for cell in cells}
-    left = [
-        path
-        for path in sorted(store.cells_path.iterdir())
-        if path.is_dir() and not path.name.startswith(".") and path not in known
-    ]
-    reasons = ((path, examine(path)) for path in left)
+def _damaged(store: RunStore) -> list[Failure]:
     return [
         Failure(
-            path.name,
-            f"its files are damaged or incomplete ({reason.replace(str(path), path.name)}); run the suite again to "
-            "measure it anew",
+            name,
+            "its files are damaged or incomplete "
+            f"({reason.replace(str(store.cells_path / name), name)}); run the suite again to measure it anew",
             damaged=True,
         )
-        for path, reason in reasons
-        if isinstance(reason, str)
+        for name, reason in sorted(store.damaged().items())
     ]
 
 
@@ -271,13 +287,15 @@ def _datasets(cells: Iterable[Cell], order: list[str]) -> list[DatasetInfo]:
     ]
 
 
-def _styles(cells: Iterable[Cell]) -> dict[str, Style]:
-    """Return how each metric is written, the usual ones first."""
+def _styles(cells: list[Cell]) -> dict[str, Style]:
+    """Return how each metric is written, first the one that decides the ranks."""
     kinds = {name: cell.record.metric_kinds.get(name) for cell in cells for name in cell.record.metrics}
-    names = [name for name in STYLES if name in kinds] + sorted(set(kinds).difference(STYLES))
-    return {name: style(name, kinds[name]) for name in names}
+    return {name: style(name, kinds[name]) for name in in_order(kinds, (cell.record for cell in cells))}
 
 
 def _over_seeds(table: pd.DataFrame) -> pd.DataFrame:
     """Return one row per image, sorted by name; trainings with several seeds are averaged image by image."""
+    if "seed" not in table and table["image"].is_unique:
+        numbers = table.set_index("image").select_dtypes("number")
+        return numbers.sort_index()
     return table.drop(columns="seed", errors="ignore").groupby("image", sort=True).mean(numeric_only=True)

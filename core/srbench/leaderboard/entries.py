@@ -77,6 +77,11 @@ class Entry:
         return self.standing is not None and self.standing.first
 
     @property
+    def third_party(self) -> str:
+        """Return who trained published weights, where it was not the authors of the paper; else an empty text."""
+        return "" if self.record.weights is None else self.record.weights.third_party
+
+    @property
     def seeds(self) -> list[int]:
         """Return the seeds that the network was trained with."""
         return [] if self.record.training is None else list(self.record.training.seeds)

@@ -14,8 +14,9 @@ LEAK_MARK = "\N{DAGGER}"
 
 
 def marked_label(entry: Entry) -> str:
-    """Return a model's name, with a mark where it was trained on images that it is measured on."""
-    return f"{entry.label} {LEAK_MARK}" if entry.leaks else entry.label
+    """Return a model's name, with marks: trained by a third party, or on images that it is measured on."""
+    label = f"{entry.label} (third party)" if entry.third_party else entry.label
+    return f"{label} {LEAK_MARK}" if entry.leaks else label
 
 
 def leak_note(entries: Iterable[Entry]) -> str:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from srbench.results.records import MetricKind, Record
 
-__all__ = ["Style", "short_names", "style"]
+__all__ = ["Style", "in_order", "short_names", "style"]
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ class Style:
         return 1 if self.higher_is_better else -1
 
 
-# In the order in which metrics are shown; the first that a board has decides its ranks.
+# In the order in which metrics are shown.
 STYLES = {
     "psnr": Style("PSNR", "dB", 2, 3),
     "ssim": Style("SSIM", "", 4, 4),
@@ -51,6 +51,26 @@ def style(metric: str, kind: MetricKind | None = None) -> Style:
         return STYLES[metric]
     kind = kind or MetricKind()
     return Style(metric, kind.unit, 2 if kind.unit == "dB" else 4, 3 if kind.unit == "dB" else 4, kind.higher_is_better)
+
+
+# Protocols by whose color records of before schema version 3 are ranked: they do not name their primary metric.
+_EARLIER = {"ntire": "psnr_rgb"}
+
+
+def in_order(metrics: Iterable[str], records: Iterable[Record]) -> list[str]:
+    """Return the metrics of a board as they are shown: the one that decides its ranks, then the usual ones.
+
+    The protocol decides it, as the records say; where it was not measured, it is the first of the usual ones.
+    """
+    there = set(metrics)
+    order = [name for name in STYLES if name in there] + sorted(there.difference(STYLES))
+    named = Counter(
+        metric
+        for record in records
+        if (metric := record.primary_metric or _EARLIER.get(record.protocol.partition("+")[0], "")) in there
+    )
+    first = [name for name, _ in sorted(named.items(), key=lambda item: (-item[1], item[0]))][:1]
+    return first + [name for name in order if name not in first]
 
 
 def short_names(records: Sequence[Record]) -> dict[str, str]:

@@ -164,8 +164,7 @@ def mean_intervals(samples: Sequence[Array]) -> list[Interval]:
     for start in range(0, rows, ROWS):
         several = [sample[start : start + ROWS] for sample in samples]
         resampled = np.mean([sample @ share for sample, share in zip(several, shares, strict=True)], axis=0)
-        tails = [_tail([sample[row] for sample in several]) for row in range(len(resampled))]
-        for row, tail in enumerate(tails):
+        for row, tail in enumerate(_tails(several).tolist()):
             at = start + row
             low, high = np.quantile(resampled[row], [tail, 1 - tail]) if finite[at] else (np.nan, np.nan)
             intervals.append(Interval(float(mean[at]), float(low - below[at]), float(high + above[at])))
@@ -189,17 +188,23 @@ def _resamples(sizes: tuple[int, ...], count: int) -> list[Array]:
     return shares
 
 
-def _tail(parts: Sequence[Array]) -> float:
-    """Return the probability to cut off at each end, smaller than 2.5% to make up for few images."""
-    sizes = np.array([part.size for part in parts])
-    variances = np.array([part.var(ddof=1) for part in parts]) / sizes
-    total = variances.sum()
-    if not total > 0:
-        return (1 - LEVEL) / 2
-    freedom = total**2 / (variances**2 / (sizes - 1)).sum()
+def _tails(parts: Sequence[Array]) -> Array:
+    """Return for each row the probability to cut off at each end, smaller than 2.5% to make up for few images.
+
+    Args:
+        parts: Per data set, values of shape (rows, images).
+    """
+    sizes = np.array([[part.shape[1]] for part in parts])
+    variances = np.array([part.var(axis=1, ddof=1) for part in parts]) / sizes
+    total = variances.sum(axis=0)
+    tails = np.full(len(total), (1 - LEVEL) / 2)
+    spread = total > 0
+    some = variances[:, spread]
+    freedom = total[spread] ** 2 / (some**2 / (sizes - 1)).sum(axis=0)
     # The bootstrap divides by n where the unbiased variance divides by n - 1.
-    stretch = np.sqrt(total / (variances * (sizes - 1) / sizes).sum())
-    return float(stats.norm.cdf(-stretch * stats.t.ppf((1 + LEVEL) / 2, freedom)))
+    stretch = np.sqrt(total[spread] / (some * (sizes - 1) / sizes).sum(axis=0))
+    tails[spread] = stats.norm.cdf(-stretch * stats.t.ppf((1 + LEVEL) / 2, freedom))
+    return tails
 
 
 def paired_intervals(

@@ -20,7 +20,8 @@ __all__ = ["csv_text", "figures", "markdown_text", "ranking_table"]
 def figures(results: Results) -> pd.DataFrame:
     """Return everything that is known, one row per model, data set and protocol.
 
-    After what was measured come the papers' figures (tier `reported`), then the failed cells.
+    After what was measured come the papers' figures (tier `reported`, in columns of their own), then the cells that
+    failed or were not measured yet.
     """
     rows = [
         _figure_row(board, tier, entry, label)
@@ -35,7 +36,8 @@ def figures(results: Results) -> pd.DataFrame:
             rows += [_reported_row(figure) for figure in row.figures.values()]
     for failure in results.failures:
         where = {"scale": failure.scale, "dataset": failure.dataset, "protocol": failure.protocol}
-        rows.append({"status": "failed", "model": failure.cell, **where, "error": failure.reason})
+        status = "not measured" if failure.planned else "failed"
+        rows.append({"status": status, "model": failure.cell, **where, "error": failure.reason})
     everything = pd.DataFrame(rows)
     if "error" not in everything:
         everything["error"] = None
@@ -68,8 +70,8 @@ def _reported_row(figure: ReportedFigure) -> dict[str, object]:
         "tier": "reported",
         "model": figure.model or figure.label,
         "dataset": figure.dataset,
-        "psnr_y": figure.value("psnr"),
-        "ssim_y": figure.value("ssim"),
+        "reported_psnr": figure.value("psnr"),
+        "reported_ssim": figure.value("ssim"),
         "reported_as": figure.label,
         "reported_in": f"{figure.paper}, {figure.table}",
         "reported_params": figure.params,
@@ -97,7 +99,7 @@ def _figure_row(board: Board, section: str, entry: Entry, label: str) -> dict[st
         "backbone": record.backbone,
         "method": record.method,
         "tag": record.tag,
-        "dataset": record.dataset,
+        "dataset": label,
         "images": record.images,
     }
     for metric in board.metrics:
@@ -125,6 +127,10 @@ def _figure_row(board: Board, section: str, entry: Entry, label: str) -> dict[st
         "training_data": training.data if training else None,
         **({"test_images_in_training": entry.leaks[label].images} if label in entry.leaks else {}),
         "weights_sha256": record.weights_sha256,
+        "weights_url": record.weights.url if record.weights else None,
+        "weights_licence": record.weights.licence if record.weights else None,
+        "weights_third_party": entry.third_party or None,
+        "subset_sha256": record.subset.sha256 if record.subset else None,
         "dataset_hash": record.dataset_hash,
         "protocol_digest": record.protocol_digest,
         "code_digest": record.code_digest,
@@ -133,6 +139,7 @@ def _figure_row(board: Board, section: str, entry: Entry, label: str) -> dict[st
         "versions": " ".join(f"{name}=={version}" for name, version in sorted(record.versions.items())),
         "created": record.created,
         "key": record.key,
+        "commit": f"{record.checkout.commit}{'-dirty' if record.checkout.dirty else ''}" if record.checkout else None,
     }
     if (cost := record.cost) is not None and cost.macs is not None:
         row |= {
@@ -297,7 +304,8 @@ def _markdown_table(board: Board, entries: list[Entry]) -> list[str]:
         for dataset in board.datasets:
             for metric in board.metrics:
                 value = entry.values.get((dataset.label, metric))
-                cells.append("–" if value is None else f"{value.interval.mean:.{board.style(metric).decimals}f}")
+                missing = "–" if dataset.label in entry.records else "not measured"
+                cells.append(missing if value is None else f"{value.interval.mean:.{board.style(metric).decimals}f}")
         cells.append(_to_best(entry, first.fine))
         passed, run = entry.checks
         cells.append(f"{passed}/{run}" if run else "–")

@@ -42,7 +42,8 @@ def print_results(results: Results, console: Console | None = None) -> None:
             console.print(_text(f"x{reported.scale}: {count} reported figures on the page; {paper}.", style="dim"))
     for failure in results.failures:
         where = f" on {failure.dataset} (x{failure.scale}, {failure.protocol})" if failure.dataset else ""
-        console.print(_text(f"failed: {failure.cell}{where}: {failure.reason}", style="red"))
+        state = "not measured" if failure.planned else "failed"
+        console.print(_text(f"{state}: {failure.cell}{where}: {failure.reason}", style="red"))
 
 
 def _text(text: str, style: str = "") -> Text:
@@ -88,7 +89,8 @@ def _cells(board: Board, entry: Entry, *, wide: bool) -> list[str]:
         for dataset in board.datasets:
             for metric in board.metrics:
                 value = entry.values.get((dataset.label, metric))
-                cells.append("–" if value is None else f"{value.interval.mean:.{board.style(metric).decimals}f}")
+                missing = "–" if dataset.label in entry.records else "not\nmeasured"
+                cells.append(missing if value is None else f"{value.interval.mean:.{board.style(metric).decimals}f}")
     else:
         cells.append("–" if math.isnan(entry.overall) else f"{entry.overall:.{first.decimals}f}")
     if entry.standing is None:

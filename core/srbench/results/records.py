@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-import json
 import re
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from srbench.results.cost_figures import CostFigures
+from srbench.results.origins import Checkout, Planned, PlanReference, Subset, WeightsOrigin
 from srbench.results.reported import ReportedFigure
-
-if TYPE_CHECKING:
-    pass
+from srbench.results.schema import Figure, Stored
 
 __all__ = [
     "KEY_LENGTH",
+    "RUN_SCHEMA_VERSION",
     "SCHEMA_VERSION",
     "Adoption",
     "MetricKind",
@@ -30,7 +29,10 @@ __all__ = [
     "slugify",
 ]
 
-SCHEMA_VERSION = 2  # 2 adds `adopted` and `training.trace`; records of 1 are read as they are
+# 2 adds `adopted` and `training.trace`; 3 adds `checkout`, `weights`, `plan`, `subset`, `dataset_source` and
+# `primary_metric`. Records of earlier versions are read as they are.
+SCHEMA_VERSION = 3
+RUN_SCHEMA_VERSION = 2  # 2 adds `images` and `planned`
 
 
 KEY_LENGTH = 12  # hexadecimal digits of a cell's key in its directory's name
@@ -64,16 +66,7 @@ def slugify(text: str, *, length: int = 120) -> str:
     return re.sub(r"[^A-Za-z0-9._]+", "-", text).strip("-.")[:length].rstrip("-.") or "x"
 
 
-class _Schema(BaseModel):
-    # JSON has no infinity, and the PSNR of equal images is infinite: it is written as a text, and read back.
-    model_config = ConfigDict(extra="forbid", frozen=True, ser_json_inf_nan="strings")
-
-    def to_json(self) -> str:
-        """Return the object as indented JSON with sorted keys, ending with a line break."""
-        return json.dumps(json.loads(self.model_dump_json()), indent=2, sort_keys=True, allow_nan=False) + "\n"
-
-
-class TrainingTrace(_Schema):
+class TrainingTrace(Stored):
     """Hold what a replay of a training's first iterations must repeat.
 
     Attributes:
@@ -81,11 +74,11 @@ class TrainingTrace(_Schema):
         weights_sha256: Hash of the weights after the last.
     """
 
-    losses: list[float]
+    losses: list[Figure]
     weights_sha256: str
 
 
-class Adoption(_Schema):
+class Adoption(Stored):
     """Say that a result made by other code was checked and taken over.
 
     Attributes:
@@ -106,12 +99,12 @@ class Adoption(_Schema):
     srbench: str = ""
     training: str = ""
     evaluation: str
-    largest_difference: dict[str, float] = {}
+    largest_difference: dict[str, Figure] = Field({})
     platform: str
     date: str
 
 
-class Training(_Schema):
+class Training(Stored):
     """Say how a model of tier `trained` came to be.
 
     Attributes:
@@ -135,14 +128,14 @@ class Training(_Schema):
     trace: TrainingTrace | None = None
 
 
-class MetricKind(_Schema):
+class MetricKind(Stored):
     """Say how a metric's figures are read: its unit, and which way is better."""
 
     unit: str = ""
     higher_is_better: bool = True
 
 
-class Record(_Schema):
+class Record(Stored):
     """Hold what was measured for one model on one data set at one scale under one protocol.
 
     Attributes:
@@ -168,9 +161,17 @@ class Record(_Schema):
         redistributable: Whether crops of the images may be shown; `licence` says under what.
         adopted: How a result of other code was checked before it was taken over; None where this code made it.
         crops: Paths in the cell's directory, two per image: `images/<image>.sr.png` and `images/<image>.hr.png`.
+        checkout: Commit of the sr-bench that measured it; None for an installed one, and before schema version 3.
+        weights: Where published weights come from; None for others, and before schema version 3.
+        plan: The suite that it was measured for; None before schema version 3.
+        subset: The part of the data set that was measured; None for the whole set.
+        dataset_source: Hash of the folder's or list's path, which tells apart two of one name; empty for a registered
+            data set, and before schema version 3.
+        primary_metric: The metric that figures under the protocol are ranked by; empty where it was not measured, and
+            before schema version 3.
     """
 
-    schema_version: Literal[1, 2] = 2
+    schema_version: Literal[1, 2, 3] = 3
     key: str = Field(min_length=KEY_LENGTH)
     status: Literal["ok", "failed"]
     error: str | None = None
@@ -178,9 +179,9 @@ class Record(_Schema):
     backbone: str
     method: str | None = None
     tag: str | None = None
-    args: dict[str, str] = {}
+    args: dict[str, str] = Field({})
     scale: Scale
-    scales: list[Scale] = []
+    scales: list[Scale] = Field([])
     seed: int | None = None
     dataset: str
     dataset_hash: str
@@ -188,33 +189,44 @@ class Record(_Schema):
     protocol: str
     protocol_digest: str
     tier: Tier
-    metrics: dict[str, float] = {}
-    metric_kinds: dict[str, MetricKind] = {}
+    metrics: dict[str, Figure] = Field({})
+    metric_kinds: dict[str, MetricKind] = Field({})
     params_unique: Count | None = None
     params_deployed: Count | None = None
     params_stored: Count | None = None
     cost: CostFigures | None = None
     weights_sha256: str | None = None
     training: Training | None = None
-    checks: dict[str, str] = {}
-    plugins: dict[str, str] = {}
+    checks: dict[str, str] = Field({})
+    plugins: dict[str, str] = Field({})
     code_digest: str = ""
     dtype: str = "float32"
-    numerics: dict[str, str | bool | int] = {}
+    numerics: dict[str, str | bool | int] = Field({})
     tile_error: dict[str, Any] | None = None
-    versions: dict[str, str] = {}
+    versions: dict[str, str] = Field({})
     created: str
     redistributable: bool = False
     licence: str | None = None
-    crops: list[str] = []
+    crops: list[str] = Field([])
     adopted: Adoption | None = None
+    checkout: Checkout | None = None
+    weights: WeightsOrigin | None = None
+    plan: PlanReference | None = None
+    subset: Subset | None = None
+    dataset_source: str = ""
+    primary_metric: str = ""
 
     @property
-    def identity(self) -> tuple[str, int, int | None, str, str]:
-        """Say which cell of the suite this is: model, scale, seed, data set, protocol."""
+    def place(self) -> tuple[str, int, int | None, str, str]:
+        """Say which cell of a suite this is by names: model, scale, seed, data set, protocol."""
         seeds = self.training.seeds if self.training is not None else []
         seed = seeds[0] if self.seed is None and len(seeds) == 1 else self.seed
         return (self.model, self.scale, seed, self.dataset, self.protocol)
+
+    @property
+    def identity(self) -> tuple[str, int, int | None, str, str, str]:
+        """Say which cell this is: its place, and the hash of the images, since two data sets may have one name."""
+        return (*self.place, self.dataset_hash)
 
     @property
     def directory_name(self) -> str:
@@ -223,12 +235,14 @@ class Record(_Schema):
         return f"{slug}-{self.key[:KEY_LENGTH]}"
 
 
-class RunInfo(_Schema):
+class RunInfo(Stored):
     """Say what a run directory is a run of.
 
     Attributes:
         suite: Name of the suite.
         budget: Name of the suite's budget that it is run with; empty for the whole suite.
+        images: Which images of each data set are measured, as names and globs; empty for all.
+        planned: The cells that the suite asks for, measured or not; None before schema version 2.
         definition: The suite, as validated; with a budget, as that has it.
         explanations: Digest of each protocol -> what it does, in words; for readers that have no code to ask.
         reported: Figures of papers that the suite wants to be shown beside what is measured.
@@ -236,13 +250,21 @@ class RunInfo(_Schema):
         created: ISO 8601, UTC.
     """
 
-    schema_version: Literal[1] = 1
+    schema_version: Literal[1, 2] = 2
     suite: str
     title: str = ""
     description: str = ""
     budget: str = ""
-    definition: dict[str, Any] = {}
-    explanations: dict[str, str] = {}
-    reported: list[ReportedFigure] = []
+    images: str = ""
+    planned: Planned | None = None
+    definition: dict[str, Any] = Field({})
+    explanations: dict[str, str] = Field({})
+    reported: list[ReportedFigure] = Field([])
     srbench: str
     created: str
+
+    @property
+    def asked(self) -> str:
+        """Return what the run was asked for, in words."""
+        text = f"'{self.suite}'" + (f" with budget '{self.budget}'" if self.budget else "")
+        return text + (f" on the images '{self.images}'" if self.images else "")

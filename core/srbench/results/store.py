@@ -1,5 +1,7 @@
 """What a run leaves behind: one record per cell, and where it is kept.
 
+Either a directory per cell, as described here, or packed (`packed`), which is read through the same methods.
+
     RUN_DIR/run.json                         which suite this is (RunInfo)
     RUN_DIR/cells/<slug>/record.json         what was measured (Record)
                         /per_image.parquet   columns: image, one per metric
@@ -22,16 +24,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pydantic import ValidationError
-
 from srbench.errors import StoreError
-from srbench.storage import (
-    disk_errors,
-    exclusive,
-    fsync_directory,
-    sha256_file,
-    write_atomic,
-)
+from srbench.storage import disk_errors, exclusive, fsync_directory, write_atomic
 
 if TYPE_CHECKING:
     import numpy as np
@@ -39,65 +33,15 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 from srbench.results.cell_files import fill, parquet, png
-from srbench.results.records import (
-    KEY_LENGTH,
-    SCHEMA_VERSION,
-    Record,
-    RunInfo,
-    second_after,
-)
-from srbench.untrusted import IMAGE_LIMIT, TEXT_LIMIT, check_regular, parse_json, read_text
-from srbench.validation import problems_in
+from srbench.results.cells import Cell, examine, latest_of, read_finished
+from srbench.results.packed import PackedStore, is_packed
+from srbench.results.records import KEY_LENGTH, Record, RunInfo, second_after
+from srbench.results.run_info import read_info
+from srbench.untrusted import parse_json, read_text
 
-__all__ = ["Cell", "RunStore"]
+__all__ = ["Cell", "RunStore", "examine", "read_finished"]
 
 _TEMPORARY = ".tmp-"
-# Of a table of values: more images than any data set, more metrics than any suite.
-_MOST_ROWS, _MOST_COLUMNS = 10**6, 1000
-
-
-class Cell:
-    """One finished cell: its record, its directory, and its per-image values when asked for."""
-
-    def __init__(self, record: Record, directory: Path) -> None:
-        """Join a record and the directory that it was read from."""
-        self.record = record
-        self.directory = directory
-
-    def __repr__(self) -> str:
-        return f"Cell({self.record.model!r}, {self.record.dataset!r}, status={self.record.status!r})"
-
-    @cached_property
-    def per_image(self) -> pd.DataFrame:
-        """Return one row per image: `image` and one column per metric; no rows for a failed cell.
-
-        Raises:
-            StoreError: The table cannot be read.
-        """
-        import pandas as pd
-        import pyarrow.parquet
-
-        path = self.directory / "per_image.parquet"
-        try:
-            check_regular(path, TEXT_LIMIT, "table of values", StoreError)
-            about = pyarrow.parquet.read_metadata(path)
-            # A column that holds one value many times takes no room in the file, and all of it in memory.
-            if about.num_rows > _MOST_ROWS or about.num_columns > _MOST_COLUMNS:
-                raise ValueError(f"it has {about.num_rows:,} rows and {about.num_columns:,} columns")
-            return pd.read_parquet(path)
-        except (OSError, ValueError) as error:
-            raise StoreError(
-                f"'{path}' cannot be read ({error}); remove its folder and run the suite again."
-            ) from error
-
-    @property
-    def speed(self) -> dict[str, Any] | None:
-        """Return what `speed.json` holds: forward times in seconds and the hardware; None where it was not timed."""
-        try:
-            value = parse_json(read_text(self.directory / "speed.json", error=StoreError))
-        except (StoreError, ValueError):
-            return None
-        return value if isinstance(value, dict) else None
 
 
 class RunStore:
@@ -111,6 +55,11 @@ class RunStore:
         self.path = Path(path)
         self.cells_path = self.path / "cells"
         self.models_path = self.path / "models"
+        # Directories by what their names have before the key, and the state of the folder that they were listed in.
+        self._names: dict[str, set[str]] = {}
+        self._listed: tuple[int, int] | None = None
+        # Hashes of the data sets that are measured now: what is known of them is kept, whatever has the same name.
+        self.measured_data: frozenset[str] = frozenset()
 
     # Reading
 
@@ -120,21 +69,17 @@ class RunStore:
         Raises:
             StoreError: The file is damaged or was written by a later version.
         """
-        path = self.path / "run.json"
-        if not path.exists():
-            return None
-        text = read_text(path, what="run's description", error=StoreError)
-        _check_version(path, text)
-        try:
-            parse_json(text)  # bounds the depth
-            return RunInfo.model_validate_json(text)
-        except ValueError as error:
-            raise StoreError(f"'{path}' is not a run's description; remove it and run the suite again.") from error
+        return read_info(self.path)
+
+    @property
+    def packed(self) -> PackedStore | None:
+        """Return the reader of the packed board that is here instead of cells, if one is."""
+        return PackedStore(self.path) if is_packed(self.path) else None
 
     def cells(self) -> list[Cell]:
         """Return every finished cell, failed ones included, sorted by directory.
 
-        Of two for the same model, scale, seed, data set and protocol it is the later one.
+        Of two for the same model, scale, seed, data set and protocol it is the later one (`cells.latest_of`).
 
         Raises:
             StoreError: There is no run in this directory, or a record was written by a later version of sr-bench.
@@ -143,20 +88,32 @@ class RunStore:
             raise StoreError(
                 f"there is no run in '{self.path}'; `srbench run --suite NAME --out {self.path}` makes one."
             )
-        latest: dict[tuple[str, int, int | None, str, str], Cell] = {}
+        if (packed := self.packed) is not None:
+            return packed.cells()
+        found = ((read_finished(directory), directory) for directory in self._directories())
+        return latest_of(Cell(record, directory) for record, directory in found if record is not None)
+
+    def all_cells(self) -> tuple[list[Cell], dict[str, str]]:
+        """Return every finished cell, later ones of the same thing or not, then of the others: directory -> why.
+
+        Raises:
+            StoreError: A record was written by a later version of sr-bench.
+        """
+        if (packed := self.packed) is not None:
+            readable, damaged = packed.all_cells()
+            return list[Cell](readable), damaged
+        cells, damaged = [], {}
         for directory in self._directories():
-            record = read_finished(directory)
-            if record is None:
-                continue
-            other = latest.get(record.identity)
-            if other is None or other.record.created <= record.created:
-                latest[record.identity] = Cell(record, directory)
-        return sorted(latest.values(), key=lambda cell: cell.directory.name)
+            found = examine(directory)
+            if isinstance(found, str):
+                damaged[directory.name] = found
+            else:
+                cells.append(Cell(found, directory))
+        return cells, damaged
 
     def damaged(self) -> dict[str, str]:
         """Return the cells that cannot be used: directory -> why; readers leave them out."""
-        found = {directory.name: examine(directory) for directory in self._directories()}
-        return {name: reason for name, reason in found.items() if isinstance(reason, str)}
+        return self.all_cells()[1]
 
     def find(self, directory_name: str, key: str) -> Cell | None:
         """Return the finished cell of this name and key, or None; the cell may be a failed one.
@@ -164,8 +121,14 @@ class RunStore:
         Raises:
             StoreError: The record was written by a later version of sr-bench.
         """
+        if (packed := self._packed_for_finding) is not None:
+            return packed.find(directory_name, key)
         record = read_finished(self.cells_path / directory_name)
         return None if record is None or record.key != key else Cell(record, self.cells_path / directory_name)
+
+    @cached_property
+    def _packed_for_finding(self) -> PackedStore | None:
+        return self.packed  # read once: a run looks for every cell of its plan
 
     def results_named(self, directory_name: str) -> Iterator[Cell | str]:
         """Yield the finished cells of a name, whatever code made them, the latest first; of damaged ones, why.
@@ -173,15 +136,13 @@ class RunStore:
         Args:
             directory_name: As of `find`; its key does not count.
         """
-        prefix = directory_name[:-KEY_LENGTH]
         found, damaged = [], []
-        for directory in self.cells_path.glob(f"{prefix}*"):
-            if len(directory.name) == len(directory_name):
-                record = examine(directory)
-                if isinstance(record, str):
-                    damaged.append(f"'{directory.name}' is damaged: {record}")
-                else:
-                    found.append(Cell(record, directory))
+        for directory in self._alike(directory_name):
+            record = examine(directory)
+            if isinstance(record, str):
+                damaged.append(f"'{directory.name}' is damaged: {record}")
+            else:
+                found.append(Cell(record, directory))
         yield from sorted(found, key=lambda cell: cell.record.created, reverse=True)
         yield from sorted(damaged)
 
@@ -191,6 +152,34 @@ class RunStore:
         for directory in sorted(self.cells_path.iterdir()):
             if directory.is_dir() and not directory.name.startswith(_TEMPORARY):
                 yield directory
+
+    def _alike(self, directory_name: str) -> list[Path]:
+        """Return the directories whose names differ from this one in the key only, or not at all."""
+        state = self._state()
+        if state is None:
+            return []
+        if state != self._listed:
+            self._names = {}
+            for name in os.listdir(self.cells_path):
+                if not name.startswith(_TEMPORARY):
+                    self._names.setdefault(name[:-KEY_LENGTH], set()).add(name)
+            self._listed = state
+        return [self.cells_path / name for name in sorted(self._names.get(directory_name[:-KEY_LENGTH], ()))]
+
+    def _state(self) -> tuple[int, int] | None:
+        """Return what changes with every entry of the folder of cells, None where there is none."""
+        try:
+            status = self.cells_path.stat()
+        except OSError:
+            return None
+        return status.st_mtime_ns, status.st_nlink
+
+    def _changed(self, *, added: str = "", removed: str = "") -> None:
+        """Keep the list of directories up to date with what this process, which holds the lock, has changed."""
+        self._names.get(removed[:-KEY_LENGTH], set()).discard(removed)
+        if added:
+            self._names.setdefault(added[:-KEY_LENGTH], set()).add(added)
+        self._listed = self._state()
 
     # Writing
 
@@ -210,9 +199,14 @@ class RunStore:
         Raises:
             StoreError: The directory cannot be written to, or holds a run of another suite.
         """
+        if is_packed(self.path):
+            raise StoreError(
+                f"'{self.path}' holds a packed board, to which no run can write; make a run directory of it: "
+                f"srbench leaderboard unpack {self.path} --out DIR"
+            )
         known = self.info()
-        if known is not None and (known.suite, known.budget) != (info.suite, info.budget):
-            held, asked = (f"'{i.suite}'" + (f" with budget '{i.budget}'" if i.budget else "") for i in (known, info))
+        if known is not None and known.asked != info.asked:
+            held, asked = (i.asked for i in (known, info))
             raise StoreError(f"'{self.path}' holds a run of suite {held}, not of {asked}; give another --out.")
         with disk_errors(self.path):
             self.sweep()
@@ -300,9 +294,9 @@ class RunStore:
     def _not_before(self, record: Record) -> str:
         """Return when a record was made, or a second after the one that it follows: a clock may have been set back."""
         created = record.created
-        for directory in self.cells_path.glob(f"{record.directory_name[:-KEY_LENGTH]}*"):
-            other = read_finished(directory) if len(directory.name) == len(record.directory_name) else None
-            if other is not None and other.identity == record.identity and other.created >= created:
+        for directory in self._alike(record.directory_name):
+            other = read_finished(directory)
+            if other is not None and self._replaces(record, other) and other.created >= created:
                 created = second_after(other.created)
         return created
 
@@ -316,74 +310,34 @@ class RunStore:
         fsync_directory(self.cells_path)
         if aside is not None:
             shutil.rmtree(aside, ignore_errors=True)
+        self._changed(added=final.name)
 
     def supersede(self, record: Record) -> None:
         """Remove results of the same model, scale, seed, data set and protocol that other code, weights or data gave.
 
         A failed cell removes earlier failures only: a result that was once right stays until there is a new one.
         """
-        prefix = record.directory_name[:-KEY_LENGTH]
-        for directory in self.cells_path.glob(f"{prefix}*"):
-            if len(directory.name) != len(record.directory_name) or directory.name == record.directory_name:
+        for directory in self._alike(record.directory_name):
+            if directory.name == record.directory_name:
                 continue
             other = read_finished(directory)
             if other is not None and (
-                other.identity != record.identity or (record.status, other.status) == ("failed", "ok")
+                not self._replaces(record, other) or (record.status, other.status) == ("failed", "ok")
             ):
                 continue
             aside = self.cells_path / f"{_TEMPORARY}old-{directory.name}-{os.getpid()}"
             with disk_errors(directory):
                 os.rename(directory, aside)
             shutil.rmtree(aside, ignore_errors=True)
+            self._changed(removed=directory.name)
 
+    def _replaces(self, record: Record, other: Record) -> bool:
+        """Say whether two records are of one cell: same names, and the same images or the same folder, since changed.
 
-def read_finished(directory: Path) -> Record | None:
-    """Return a cell's record if its marker is there and agrees with every file; else None.
-
-    Raises:
-        StoreError: The record was written by a later version of sr-bench.
-    """
-    found = examine(directory)
-    return found if isinstance(found, Record) else None
-
-
-def examine(directory: Path) -> Record | str:
-    """Return a cell's record if its marker is there and agrees with every file; else what is wrong with the cell.
-
-    Raises:
-        StoreError: The record was written by a later version of sr-bench.
-    """
-    try:
-        marker = parse_json(read_text(directory / "DONE", what="marker", error=StoreError))
-        files: dict[str, str] = marker["files"]
-        if not {"record.json", "per_image.parquet"} <= files.keys():
-            return "its marker names no record or no table of values"
-        for name, digest in files.items():
-            # A marker may come from anywhere, and must not have other files read.
-            if Path(name).is_absolute() or ".." in Path(name).parts:
-                return "its marker names a file outside of its folder"
-            check_regular(directory / name, IMAGE_LIMIT, "file of a cell", StoreError)
-            if sha256_file(directory / name) != digest:
-                return f"'{name}' is not the file that was written"
-        text = read_text(directory / "record.json", what="record", error=StoreError)
-        parse_json(text)  # bounds the depth
-    except StoreError as error:
-        return str(error)
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
-        return "its marker is damaged"
-    _check_version(directory / "record.json", text)
-    try:
-        return Record.model_validate_json(text)
-    except ValidationError as error:
-        return f"its record is not one: {problems_in(error)[0].sentence()}"
-
-
-def _check_version(path: Path, text: str) -> None:
-    try:
-        version = parse_json(text).get("schema_version")
-    except (ValueError, AttributeError):
-        return
-    if isinstance(version, int) and version > SCHEMA_VERSION:
-        raise StoreError(
-            f"'{path}' has schema version {version}; this sr-bench reads up to {SCHEMA_VERSION}: install a later one."
-        )
+        Records of schema versions 1 and 2 do not say which folder they are of, and there was one of each name only.
+        """
+        if record.place != other.place:
+            return False
+        if record.dataset_hash == other.dataset_hash:
+            return True
+        return other.dataset_source in ("", record.dataset_source) and other.dataset_hash not in self.measured_data

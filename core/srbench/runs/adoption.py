@@ -102,6 +102,7 @@ def adopt(
     todo = pending(plan, store)
     waiting = sum(len(model.cells) for model in todo)
     report = AdoptionReport(plan, store.path, sum(1 for _ in plan.cells) - waiting)
+    store.measured_data = plan.data_hashes
     with store.lock():
         store.sweep()
         observer.started(plan, [replace(model, training=None) for model in todo], 1)  # nothing is trained anew
@@ -117,10 +118,10 @@ def _adopt_model(
     for cell in model.cells:
         found = _stored(model, cell, store, report)
         if found is not None:
-            old[cell.key] = found
+            old[cell.directory] = found
     if not old:
         return
-    wanted = replace(model, cells=tuple(cell for cell in model.cells if cell.key in old))
+    wanted = replace(model, cells=tuple(cell for cell in model.cells if cell.directory in old))
     work = store.path / f".tmp-adoption-{wanted.cells[0].key[:12]}"
     try:
         models_path, how = work / "models", ""
@@ -134,8 +135,8 @@ def _adopt_model(
         for threads, cells in _by_threads(wanted.cells, old).items():
             job = Job(replace(wanted, cells=cells), models_path, device=device, threads=threads)
             for finished in _measured(job, observer):
-                _judge(model, old[finished.record.key], finished, how, store, report, observer)
-        taken = {record.key for record in report.adopted}
+                _judge(model, old[finished.record.directory_name], finished, how, store, report, observer)
+        taken = {record.directory_name for record in report.adopted}
         if model.training is not None and models_path == work / "models" and taken & old.keys():
             _keep(models_path / model.training.directory, store.models_path / model.training.directory)
     except Disagreement as reason:
@@ -171,14 +172,14 @@ def _stored(model: ModelPlan, cell: CellPlan, store: RunStore, report: AdoptionR
 
 def _said(model: ModelPlan, cell: CellPlan) -> str:
     label = model.label if len(model.measured) == 1 else f"{model.label} at x{cell.scale}"
-    return f"{label} on {cell.data.name}, {cell.shown_protocol}"
+    return f"{label} on {cell.data.label}, {cell.shown_protocol}"
 
 
 def _by_threads(cells: Sequence[CellPlan], old: dict[str, Cell]) -> dict[int, tuple[CellPlan, ...]]:
     """Group cells by the number of threads that they were measured with: sums depend on it in their last bits."""
     found: dict[int, tuple[CellPlan, ...]] = {}
     for cell in cells:
-        hardware = (old[cell.key].speed or {}).get("hardware", {})
+        hardware = (old[cell.directory].speed or {}).get("hardware", {})
         threads = max(1, int(hardware.get("threads", 1)))
         found[threads] = (*found.get(threads, ()), cell)
     return found
@@ -211,7 +212,7 @@ def _judge(
 ) -> None:
     """Store one result under its new key if it agrees with what was measured now."""
     record = new.record
-    cell = next(cell for cell in model.cells if cell.key == record.key)
+    cell = next(cell for cell in model.cells if cell.directory == record.directory_name)
     try:
         adopted = agreement(old, new, training)
         replaced = adopted.metrics is record.metrics

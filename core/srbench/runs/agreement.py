@@ -47,6 +47,8 @@ _PLANNED = ("dataset_hash", "protocol_digest", "scales", "dtype", "numerics")
 _COUNTED = (
     "params_unique", "params_deployed", "params_stored", "images", "metric_kinds", "redistributable", "licence", "cost",
 )  # fmt: skip
+# What describes a result and says nothing of its value: as the run that adopts it has it. Its checkout stays its own.
+_DESCRIBED = ("weights", "plan", "subset", "dataset_source", "primary_metric")
 
 
 class Disagreement(Exception):  # noqa: N818 - an outcome, shown to the user as a refusal
@@ -197,6 +199,7 @@ def agreement(old: Cell, new: Finished, training: str) -> Record:
             "plugins": after.plugins,
             "checks": after.checks,
             "adopted": adopted,
+            **{name: getattr(after, name) for name in _DESCRIBED},
         }
     )
 

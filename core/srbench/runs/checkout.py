@@ -1,40 +1,56 @@
-"""Which code is running: the commit of the checkout that sr-bench is installed from."""
+"""The git checkout that sr-bench runs from, where it does."""
 
 from __future__ import annotations
 
+import os
 import subprocess
+from functools import lru_cache
 from pathlib import Path
-from typing import NamedTuple
 
-__all__ = ["Checkout", "checkout"]
+from pydantic import ValidationError
 
+import srbench
+from srbench.results.origins import Checkout
 
-class Checkout(NamedTuple):
-    """A state of the code.
-
-    Attributes:
-        commit: The commit, 40 hexadecimal digits.
-        dirty: Whether a Python file was changed since.
-    """
-
-    commit: str
-    dirty: bool
+__all__ = ["checkout", "checkout_of"]
 
 
+@lru_cache(maxsize=1)
 def checkout() -> Checkout | None:
-    """Return the state of the running code; None where it is not known."""
-    package = Path(__file__).resolve().parent.parent
+    """Return the commit that this sr-bench is, and whether its code was changed since; None for an installed one."""
+    return checkout_of(Path(srbench.__file__).resolve())
+
+
+def checkout_of(file: Path) -> Checkout | None:
+    """Return the state of the checkout that tracks a file, None where none does or git cannot tell.
+
+    A wheel in an environment inside somebody's repository is in no checkout: the repository does not track it.
+    """
+    if _git(file.parent, "ls-files", "--error-unmatch", "--", file.name) is None:
+        return None
+    commit = _git(file.parent, "rev-parse", "--verify", "HEAD")
+    changed = _git(file.parent, "status", "--porcelain", "--untracked-files=all", "--", ":(top,glob)**/*.py")
+    if commit is None or changed is None:
+        return None
     try:
-        if not _git(package, "ls-files", "--error-unmatch", "__init__.py"):
-            return None
-        changed = _git(package, "status", "--porcelain", "--untracked-files=no", "--", ":(top)*.py")
-        return Checkout(_git(package, "rev-parse", "HEAD"), bool(changed))
-    except (OSError, subprocess.SubprocessError):
-        return None  # installed from a wheel, or there is no git
+        return Checkout(commit=commit, dirty=bool(changed))
+    except ValidationError:
+        return None
 
 
-def _git(folder: Path, *arguments: str) -> str:
-    ended = subprocess.run(
-        ["git", "-C", str(folder), *arguments], capture_output=True, text=True, timeout=30, check=True
-    )
-    return ended.stdout.strip()
+def _git(folder: Path, *arguments: str) -> str | None:
+    """Return what a git command says, None where it fails; a hook's variables must not point it elsewhere."""
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
+    try:
+        done = subprocess.run(
+            ["git", "--no-optional-locks", *arguments],
+            cwd=folder,
+            env=environment,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+    except (OSError, subprocess.SubprocessError, UnicodeError):
+        return None
+    return done.stdout.strip() if done.returncode == 0 else None

@@ -106,7 +106,8 @@ def is_current(record: Record) -> bool:
     name = ModelName(record.backbone, record.method, (), record.tag)
     try:
         protocol = get_protocol(record.protocol.partition("+")[0])
-        dataset = class_of(open_dataset(record.dataset)) if record.dataset in list_datasets() else FOLDER
+        whole = record.dataset if record.subset is None else record.subset.of
+        dataset = class_of(open_dataset(whole)) if whole in list_datasets() else FOLDER
     except SRBenchError:
         return False
     if record.training is not None and record.training.code_digest != training_code(name):

@@ -253,16 +253,15 @@ def _collector(cells: Sequence[CellPlan], crops: PageCrops | None, images_path: 
 
 def _evaluate(job: Job, cells: Sequence[CellPlan], state: _State, emit: Emit) -> list[Finished]:
     """Measure cells that differ in the protocol only, with one pass of the network."""
-    from srbench.data.datasets import open_dataset
     from srbench.evaluation.evaluate import evaluate_protocols
     from srbench.registry import get_metric
 
     data, scale = cells[0].data, cells[0].scale
     network = _deploy(job, scale, state)
-    dataset = open_dataset(data.source)
+    dataset = data.open()
     protocols = [cell.protocol for cell in cells]
     metrics = [get_metric(name) for name in cells[0].metrics]
-    label = f"{data.name}, {' + '.join(cell.shown_protocol for cell in cells)}"
+    label = f"{data.label}, {' + '.join(cell.shown_protocol for cell in cells)}"
     if len(job.model.measured) > 1:
         label = f"x{scale}, {label}"
     emit(Progress("evaluate", 0, data.images, label))

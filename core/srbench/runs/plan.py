@@ -5,17 +5,22 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from srbench.errors import StoreError
 from srbench.evaluation.options import DEFAULT, InferenceOptions
 from srbench.protocols import Protocol
 from srbench.registry.names import ModelName
+from srbench.results.origins import Planned, PlannedData, PlanReference, Subset, WeightsOrigin
 from srbench.results.records import Tier
 from srbench.results.store import RunStore
 from srbench.storage import sha256_file
 from srbench.suite.definition import Suite
 from srbench.training.recipe import Recipe
 from srbench.untrusted import CHECKPOINT_LIMIT, check_regular, parse_json, read_text
+
+if TYPE_CHECKING:
+    from srbench.data.datasets import Dataset
 
 __all__ = ["CellPlan", "DataPlan", "ModelPlan", "Plan", "TrainingPlan", "pending", "run_directory"]
 
@@ -29,7 +34,10 @@ class DataPlan:
         source: What opens it: the name, or the folder.
         content_hash: Hash of the decoded pixels.
         images: How many there are.
-        opened_as: `module:class` of the data set.
+        opened_as: `module:class` of the data set, of a part that of the whole.
+        pattern: Which of its images are measured; empty for all.
+        subset: The same as records describe it; None for all.
+        path_hash: Hash of the path of a folder or list; empty for a registered data set.
     """
 
     name: str
@@ -37,6 +45,21 @@ class DataPlan:
     content_hash: str
     images: int
     opened_as: str = ""
+    pattern: str = ""
+    subset: Subset | None = None
+    path_hash: str = ""
+    shown: str = ""
+
+    @property
+    def label(self) -> str:
+        """Return the name, with the beginning of the hash where another data set of the plan has the same name."""
+        return self.shown or self.name
+
+    def open(self) -> Dataset:
+        """Return the data set."""
+        from srbench.data.subsets import open_images
+
+        return open_images(self.source, self.pattern)
 
 
 @dataclass(frozen=True)
@@ -125,6 +148,8 @@ class ModelPlan:
         plugins: Distributions that the model and the metrics come from -> version.
         place: Where the suite's file names the model, for messages.
         several_seeds: Whether there are others that differ in the seed only.
+        origin: Where published weights come from.
+        plan: The suite that it is measured for.
     """
 
     name: ModelName
@@ -138,6 +163,14 @@ class ModelPlan:
     cells: tuple[CellPlan, ...] = field(default=())
     weights: Path | None = None
     several_seeds: bool = False
+    origin: WeightsOrigin | None = None
+    plan: PlanReference | None = None
+
+    @property
+    def data(self) -> list[DataPlan]:
+        """Return the data sets that it is measured and trained on."""
+        measured = [cell.data for cell in self.cells]
+        return measured if self.training is None else [*measured, self.training.data]
 
     @property
     def label(self) -> str:
@@ -158,6 +191,25 @@ class Plan:
         """Yield every cell."""
         for model in self.models:
             yield from model.cells
+
+    @property
+    def described(self) -> Planned:
+        """Return the cells as a run's description has them."""
+        models: dict[str, list[int]] = {}
+        for model in self.models:
+            scales = models.setdefault(str(model.name), [])
+            scales += [scale for scale in model.measured if scale not in scales]
+        data = {(cell.data.name, cell.data.content_hash): None for cell in self.cells}
+        return Planned(
+            models=models,
+            datasets=[PlannedData(name=name, sha256=digest) for name, digest in data],
+            protocols=list(dict.fromkeys(cell.shown_protocol for cell in self.cells)),
+        )
+
+    @property
+    def data_hashes(self) -> frozenset[str]:
+        """Return the hashes of the data sets that are measured."""
+        return frozenset(cell.data.content_hash for cell in self.cells)
 
 
 def pending(plan: Plan, store: RunStore) -> list[ModelPlan]:

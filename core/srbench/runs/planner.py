@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 import fnmatch
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from srbench.errors import ConfigError, DataError, SRBenchError, suggest
-from srbench.evaluation.options import InferenceOptions
 from srbench.protocols import Protocol, get_protocol
 from srbench.registry import canonical_name, get_metric, tagged_source
 from srbench.registry.names import ModelName
 from srbench.registry.registries import BASELINES
+from srbench.results.origins import PlanReference, Subset
 from srbench.results.records import KEY_LENGTH, slugify
 from srbench.runs import fingerprint
 from srbench.runs.plan import CellPlan, DataPlan, ModelPlan, Plan, TrainingPlan
-from srbench.storage import sha256_file
+from srbench.runs.weight_origins import origin_of
+from srbench.storage import canonical_json, sha256_bytes, sha256_file
 from srbench.suite.definition import ModelEntry, Suite
 from srbench.training.recipe import Recipe
 
@@ -39,22 +41,25 @@ def make_plan(suite: Suite, *, models_glob: str | None = None, datasets: Sequenc
         SRBenchError: A model, method, argument, data set, protocol or metric is not right, or data is missing; the
             message names the line of the suite's file.
     """
-    opened: dict[str, DataPlan] = {}
+    opened: dict[tuple[str, str], DataPlan] = {}
     chosen = _chosen_models(suite, models_glob)
     data, protocols, models = [], [], []
     for index, source in _chosen_datasets(suite, datasets):
         with suite.locate_errors("datasets", index):
-            data.append(_open(suite.resolve(source), opened))
+            data.append(_open(suite.resolve(source), opened, suite.images))
+    data = _told_apart(data)
     for index, text in enumerate(suite.protocols):
         with suite.locate_errors("protocol", index):
             protocols.append(get_protocol(text))
-    for index, text in enumerate(suite.metrics):
+    for index, text in enumerate(suite.metrics or ()):
         with suite.locate_errors("metrics", index):
             get_metric(text)
     for index, entry, name in chosen:
         with suite.locate_errors("models", index):
             models += _plan_model(suite, entry, name, data, protocols, opened, suite.where("models", index))
-    return Plan(suite, tuple(models))
+    plan = Plan(suite, tuple(models))
+    _check_distinct(plan)
+    return plan
 
 
 def _chosen_datasets(suite: Suite, wanted: Sequence[str] | None) -> list[tuple[int, str]]:
@@ -99,18 +104,60 @@ def _canonical(suite: Suite, text: str) -> ModelName:
         raise
 
 
-def _open(source: str, opened: dict[str, DataPlan]) -> DataPlan:
-    if source not in opened:
-        from srbench.data.datasets import open_dataset
+def _open(source: str, opened: dict[tuple[str, str], DataPlan], pattern: str = "") -> DataPlan:
+    if (source, pattern) not in opened:
+        from srbench.data.folders import FolderDataset
+        from srbench.data.subsets import SubsetDataset, open_images
 
-        dataset: Dataset = open_dataset(source)
+        dataset: Dataset = open_images(source, pattern)
         names = dataset.image_names()
         if not names:
             raise DataError(f"the data set '{source}' has no images")
-        opened[source] = DataPlan(
-            dataset.name, source, dataset.content_hash(), len(names), fingerprint.class_of(dataset)
+        whole, subset = dataset, None
+        if isinstance(dataset, SubsetDataset):
+            whole = dataset.whole
+            subset = Subset(**dataset.description())
+        opened[source, pattern] = DataPlan(
+            dataset.name,
+            source,
+            dataset.content_hash(),
+            len(names),
+            fingerprint.class_of(whole),
+            pattern,
+            subset,
+            sha256_bytes(str(whole.path.resolve()).encode())[:16] if isinstance(whole, FolderDataset) else "",
         )
-    return opened[source]
+    return opened[source, pattern]
+
+
+def _told_apart(data: list[DataPlan]) -> list[DataPlan]:
+    """Return data sets with what they are shown as: of those that have one name, the beginning of their hash too."""
+    count = Counter(name for name, _ in {(item.name, item.content_hash) for item in data})
+    return [
+        replace(item, shown=f"{item.name} [{item.content_hash[:6]}]") if count[item.name] > 1 else item for item in data
+    ]
+
+
+def _check_distinct(plan: Plan) -> None:
+    """Refuse a plan of which two cells would be one, so that one result would take the place of the other.
+
+    Raises:
+        ConfigError: Two cells would be one; both are named.
+    """
+    seen: dict[str, CellPlan] = {}
+    for cell in plan.cells:
+        other = seen.setdefault(cell.directory, cell)
+        if other is cell:
+            continue
+        if other.data.source != cell.data.source:
+            raise ConfigError(
+                f"'{other.data.source}' and '{cell.data.source}' hold the same images under one name, "
+                f"'{cell.data.name}'; name the data set once"
+            )
+        raise ConfigError(
+            f"{other.model} x{other.scale} on {other.data.name} under '{other.shown_protocol}' and under "
+            f"'{cell.shown_protocol}' would be one result; give the protocols names that differ in letters or digits"
+        )
 
 
 def _plan_model(
@@ -119,11 +166,13 @@ def _plan_model(
     name: ModelName,
     data: Sequence[DataPlan],
     protocols: Sequence[Protocol],
-    opened: dict[str, DataPlan],
+    opened: dict[tuple[str, str], DataPlan],
     place: str,
 ) -> list[ModelPlan]:
     """Return what is measured of one model: a network for each scale, or one for all, and for each seed."""
-    plugins = fingerprint.distributions(name, suite.metrics)
+    plugins = fingerprint.distributions(
+        name, [metric for protocol in protocols for metric in suite.metrics_under(protocol)]
+    )
     measured = suite.scales_of(entry)
     # The scales that networks are built for, each with those of them that are measured.
     networks: list[tuple[tuple[int, ...], tuple[int, ...]]] = [((scale,), (scale,)) for scale in measured]
@@ -149,6 +198,11 @@ def _plan_model(
             return sha256_file(file)
         return None if tagged is None else str(tagged.serving(scale).sha256)
 
+    reference = PlanReference(
+        suite=suite.name,
+        budget=suite.chosen_budget,
+        definition_sha256=sha256_bytes(canonical_json(suite.definition()).encode()),
+    )
     seeds: tuple[int | None, ...] = suite.seeds if trains and suite.seeds is not None else (None,)
     models = []
     for scales, wanted in networks:
@@ -165,8 +219,10 @@ def _plan_model(
                 place,
                 weights=file,
                 several_seeds=len(seeds) > 1,
+                origin=None if tagged is None else origin_of(name, tagged.serving(wanted[0])),
+                plan=reference,
             )
-            cells = _plan_cells(model, data, protocols, suite.metrics, suite.inference)
+            cells = _plan_cells(model, data, protocols, suite)
             models.append(replace(model, cells=tuple(cells)))
     return models
 
@@ -198,13 +254,13 @@ def _plan_cells(
     model: ModelPlan,
     data: Sequence[DataPlan],
     protocols: Sequence[Protocol],
-    metrics: tuple[str, ...],
-    inference: InferenceOptions,
+    suite: Suite,
 ) -> Iterator[CellPlan]:
-    name = str(model.name)
+    name, inference = str(model.name), suite.inference
     for scale in model.measured:
         for item in data:
             for protocol in protocols:
+                metrics = suite.metrics_under(protocol)
                 code = fingerprint.cell_code(model.name, metrics=metrics, protocol=protocol, dataset=item.opened_as)
                 key = fingerprint.cell_key(
                     model=name,
@@ -229,7 +285,7 @@ def _plan_training(
     name: ModelName,
     scales: tuple[int, ...],
     seed: int | None,
-    opened: dict[str, DataPlan],
+    opened: dict[tuple[str, str], DataPlan],
 ) -> TrainingPlan:
 
     spec = suite.training(entry)

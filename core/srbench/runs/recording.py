@@ -11,6 +11,7 @@ from srbench.errors import CostError
 from srbench.registry.names import format_value
 from srbench.results.cost_figures import CostFigures
 from srbench.results.records import Record, Training, now
+from srbench.runs.checkout import checkout
 from srbench.runs.fingerprint import NUMERICS
 from srbench.runs.plan import CellPlan, ModelPlan
 
@@ -63,6 +64,12 @@ def cell_record(model: ModelPlan, cell: CellPlan, **values: Any) -> Record:
         numerics={**NUMERICS, **cell.inference.chosen},
         versions=versions(),
         created=now(),
+        primary_metric=cell.protocol.primary_metric if cell.protocol.primary_metric in cell.metrics else "",
+        checkout=checkout(),
+        weights=model.origin,
+        plan=model.plan,
+        subset=cell.data.subset,
+        dataset_source=cell.data.path_hash,
         **values,
     )
 

@@ -139,8 +139,9 @@ def run(
         _preflight(todo, observer, device, fetch=not dry_run)
     if dry_run:
         return RunReport(plan, store.path, _finished_before(plan, todo), tuple(todo), dry=True)
+    store.measured_data = plan.data_hashes
     with store.lock():
-        store.begin(_info(suite, store))
+        store.begin(_info(plan, store, whole=models_glob is None and datasets is None))
         todo = pending(plan, store)
         report = RunReport(plan, store.path, _finished_before(plan, todo), tuple(todo))
         _forget_superseded(plan, store)
@@ -153,13 +154,15 @@ def _finished_before(plan: Plan, todo: Sequence[ModelPlan]) -> int:
     return sum(1 for _ in plan.cells) - sum(len(model.cells) for model in todo)
 
 
-def _info(suite: Suite, store: RunStore) -> RunInfo:
-    known = store.info()
+def _info(plan: Plan, store: RunStore, *, whole: bool) -> RunInfo:
+    suite, known = plan.suite, store.info()
     return RunInfo(
         suite=suite.name,
         title=suite.title,
         description=suite.description,
         budget=suite.chosen_budget,
+        images=suite.images,
+        planned=plan.described if whole or known is None else known.planned,
         definition=suite.definition(),
         explanations={
             suite.inference.digest(protocol.digest): _explanation(protocol, suite.inference)
@@ -190,7 +193,6 @@ def _preflight(todo: Sequence[ModelPlan], observer: Observer, device: str, *, fe
     Raises:
         SRBenchError: What is wrong, with the line of the suite's file.
     """
-    from srbench.data.datasets import open_dataset
     from srbench.metrics.base import prepare
     from srbench.models.factory import create_model
     from srbench.models.weight_files import load_into
@@ -212,10 +214,9 @@ def _preflight(todo: Sequence[ModelPlan], observer: Observer, device: str, *, fe
         return
     for name in sorted({metric for model in todo for cell in model.cells for metric in cell.metrics}):
         prepare(get_metric(name))
-    sources = {cell.data.source for model in todo for cell in model.cells}
-    sources.update(model.training.data.source for model in todo if model.training is not None)
-    for source in sorted(sources):
-        dataset = open_dataset(source)
+    sources = {(data.source, data.pattern): data for model in todo for data in model.data}
+    for _, data in sorted(sources.items()):
+        dataset = data.open()
         for image in dataset.missing():
             observer.note(f"fetching {dataset.name}: {image}")
             dataset.hr(image)
@@ -223,14 +224,13 @@ def _preflight(todo: Sequence[ModelPlan], observer: Observer, device: str, *, fe
 
 def _check_memory(model: ModelPlan, network: Backbone, scale: int, device: str) -> None:
     from srbench.cost.fits import check_fits
-    from srbench.data.datasets import open_dataset
     from srbench.evaluation.execution import overlap_of
 
-    for source, inference in {(cell.data.source, cell.inference): None for cell in model.cells if cell.scale == scale}:
+    for data, inference in {(cell.data, cell.inference): None for cell in model.cells if cell.scale == scale}:
         check_fits(
             network,
             scale,
-            open_dataset(source),
+            data.open(),
             device=device,
             tile=inference.tile,
             overlap=overlap_of(network, inference),
@@ -262,20 +262,20 @@ def _do(
         )
         for model in todo
     ]
-    reported: set[str] = set()
+    reported: set[str] = set()  # directories: of two data sets with the same images cells have the same key
 
     def handle(index: int, event: Any) -> None:
         model = todo[index]
         if isinstance(event, Progress):
             observer.progressed(model, event)
         elif isinstance(event, Finished):
-            reported.add(event.record.key)
+            reported.add(event.record.directory_name)
             _store(report, store, observer, model, event)
         elif isinstance(event, DiskFull):
             raise StoreError(event.message)
         elif isinstance(event, Crash):
             for cell in model.cells:
-                if cell.key not in reported:
+                if cell.directory not in reported:
                     _store(report, store, observer, model, Finished(failed_record(model, cell, event.reason)))
 
     executor: Executor = InProcess() if workers == 1 else Workers(workers)

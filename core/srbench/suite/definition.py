@@ -32,6 +32,8 @@ from pydantic import Field, PrivateAttr, StrictBool, StrictStr, ValidationError
 
 from srbench.errors import ConfigError, SRBenchError, UnknownNameError, suggest
 from srbench.evaluation.options import DEFAULT, InferenceOptions
+from srbench.protocols import Protocol
+from srbench.results.records import slugify
 from srbench.results.reported import ReportedFigure, read_reported
 from srbench.suite import yaml_lines
 from srbench.suite.parts import (
@@ -74,7 +76,7 @@ class Suite(Schema):
         models: What is measured.
         datasets: Names of data sets, or folders of HR images.
         protocols: Names of protocols; in YAML `protocol: NAME` or a list.
-        metrics: Names of metrics.
+        metrics: Names of metrics; PSNR and SSIM of what each protocol compares where not given.
         inference: How networks are run, as a mapping of options; whole images in float32 where not given.
         train: How models without weights are trained; needed if there are any.
         seeds: Every model without weights is trained once with each; the recipe's own seed where not given.
@@ -92,7 +94,7 @@ class Suite(Schema):
     models: Models
     datasets: Annotated[tuple[Name, ...], Field(min_length=1)]
     protocols: Annotated[Names, Field(alias="protocol")] = ("matlab-y",)
-    metrics: Annotated[tuple[Name, ...], Field(min_length=1)] = ("psnr_y", "ssim_y")
+    metrics: Annotated[tuple[Name, ...], Field(min_length=1)] | None = None
     inference: InferenceOptions = DEFAULT
     train: TrainSpec | None = None
     seeds: Seeds | None = None
@@ -105,6 +107,8 @@ class Suite(Schema):
     _document: yaml_lines.Document | None = PrivateAttr(default=None)
     _base: Path | None = PrivateAttr(default=None)
     _chosen_budget: str = PrivateAttr(default="")
+    # Which images of each data set are measured; empty for all.
+    _images: str = PrivateAttr(default="")
     # How many models were added to those of the file, at the end.
     _added: int = PrivateAttr(default=0)
     # Keys whose value is given by the chosen budget.
@@ -116,9 +120,19 @@ class Suite(Schema):
         return self._chosen_budget
 
     @property
+    def images(self) -> str:
+        """Return which images of each data set are measured, as names and globs; empty for all."""
+        return self._images
+
+    @property
     def label(self) -> str:
-        """Return the suite's name, with that of the chosen budget."""
-        return f"{self.name}-{self._chosen_budget}" if self._chosen_budget else self.name
+        """Return the suite's name, with that of the chosen budget and the images."""
+        label = f"{self.name}-{self._chosen_budget}" if self._chosen_budget else self.name
+        return f"{label}-images-{slugify(self._images, length=40)}" if self._images else label
+
+    def metrics_under(self, protocol: Protocol) -> tuple[str, ...]:
+        """Return the metrics that are computed under a protocol: those of the suite, or of what it compares."""
+        return self.metrics or protocol.metrics
 
     def place(self, *place: str | int) -> tuple[str | int, ...]:
         """Return the place of a key or item in the file: in the chosen budget, if that sets it."""
@@ -265,6 +279,19 @@ class Suite(Schema):
         larger._added = self._added + len(added)
         return larger
 
+    def on_images(self, pattern: str) -> Suite:
+        """Return the suite on a part of each data set: the images that match one of some names and globs.
+
+        Raises:
+            ConfigError: There is none.
+        """
+        parts = [part.strip() for part in pattern.split(",") if part.strip()]
+        if not parts:
+            raise ConfigError("give at least one image's name or glob, e.g. --images 'baby,b*'")
+        smaller = self.model_copy()
+        smaller._images = ",".join(parts)
+        return smaller
+
     def scales_of(self, entry: ModelEntry) -> tuple[int, ...]:
         """Return the scales at which a model is measured.
 
@@ -284,7 +311,7 @@ class Suite(Schema):
     def definition(self) -> dict[str, Any]:
         """Return the suite as plain values, in the form that its file has; of absolute paths, the last part only."""
         values: dict[str, Any] = _without_paths(self.model_dump(mode="json", by_alias=True, exclude_defaults=True))
-        return values
+        return {**values, "images": self._images} if self._images else values
 
 
 def _without_paths(value: Any) -> Any:

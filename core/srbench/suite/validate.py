@@ -22,7 +22,7 @@ def check_duplicates(suite: Suite) -> None:
     Raises:
         ConfigError: Two are the same; both lines are named.
     """
-    for key, names in (("datasets", suite.datasets), ("protocol", suite.protocols), ("metrics", suite.metrics)):
+    for key, names in (("datasets", suite.datasets), ("protocol", suite.protocols), ("metrics", suite.metrics or ())):
         seen: dict[str, int] = {}
         for index, name in enumerate(names):
             same = suite.resolve(name) if key == "datasets" else name

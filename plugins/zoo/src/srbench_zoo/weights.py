@@ -6,7 +6,10 @@ import re
 
 from srbench_zoo.weight_files import from_zero, weight_files
 
-__all__ = ["bsrn_author", "fsrcnn_author", "imdn_author", "pan_author", "rlfn_author"]
+__all__ = ["THIRD_PARTY", "bsrn_author", "fsrcnn_author", "imdn_author", "pan_author", "rlfn_author"]
+
+# Weights that others than the authors of the paper trained: tagged name -> who.
+THIRD_PARTY = {"fsrcnn.author": "the owner of the repository yjn870/FSRCNN-pytorch"}
 
 
 def _from_mid_part(match: re.Match[str]) -> str:

@@ -1,0 +1,160 @@
+"""One finished cell, read from its directory and checked against its marker."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pydantic import ValidationError
+
+from srbench.errors import StoreError
+from srbench.results.records import SCHEMA_VERSION, Record
+from srbench.storage import sha256_file
+from srbench.untrusted import IMAGE_LIMIT, TEXT_LIMIT, check_regular, parse_json, read_text
+from srbench.validation import problems_in
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = ["Cell", "check_version", "examine", "latest_of", "parsed_record", "read_finished"]
+
+# Of a table of values: more images than any data set, more metrics than any suite.
+_MOST_ROWS, _MOST_COLUMNS = 10**6, 1000
+
+
+class Cell:
+    """One finished cell: its record, its directory, and its per-image values when asked for."""
+
+    def __init__(self, record: Record, directory: Path) -> None:
+        """Join a record and the directory that it was read from."""
+        self.record = record
+        self.directory = directory
+
+    def __repr__(self) -> str:
+        return f"Cell({self.record.model!r}, {self.record.dataset!r}, status={self.record.status!r})"
+
+    @property
+    def name(self) -> str:
+        """Return the name of the cell's directory."""
+        return self.directory.name
+
+    @cached_property
+    def per_image(self) -> pd.DataFrame:
+        """Return one row per image: `image` and one column per metric; no rows for a failed cell.
+
+        Raises:
+            StoreError: The table cannot be read.
+        """
+        import pandas as pd
+        import pyarrow.parquet
+
+        path = self.directory / "per_image.parquet"
+        try:
+            check_regular(path, TEXT_LIMIT, "table of values", StoreError)
+            about = pyarrow.parquet.read_metadata(path)
+            # A column that holds one value many times takes no room in the file, and all of it in memory.
+            if about.num_rows > _MOST_ROWS or about.num_columns > _MOST_COLUMNS:
+                raise ValueError(f"it has {about.num_rows:,} rows and {about.num_columns:,} columns")
+            return pd.read_parquet(path)
+        except (OSError, ValueError) as error:
+            raise StoreError(
+                f"'{path}' cannot be read ({error}); remove its folder and run the suite again."
+            ) from error
+
+    @property
+    def speed(self) -> dict[str, Any] | None:
+        """Return what `speed.json` holds: forward times in seconds and the hardware; None where it was not timed."""
+        try:
+            value = parse_json(read_text(self.directory / "speed.json", error=StoreError))
+        except (StoreError, ValueError):
+            return None
+        return value if isinstance(value, dict) else None
+
+
+def latest_of(cells: Iterable[Cell]) -> list[Cell]:
+    """Return the cells that count, sorted by name: of two for the same thing, the later one.
+
+    The same are model, scale, seed, data set and protocol. A data set is the same if its images are, or if it was read
+    from the same folder, whose images were changed since.
+    """
+    by_images: dict[tuple[object, ...], Cell] = {}
+    by_source: dict[tuple[object, ...], Cell] = {}
+    for cell in cells:
+        _keep_later(by_images, cell.record.identity, cell)
+    for cell in by_images.values():
+        _keep_later(by_source, (*cell.record.place, cell.record.dataset_source), cell)
+    return sorted(by_source.values(), key=lambda cell: cell.name)
+
+
+def _keep_later(found: dict[tuple[object, ...], Cell], key: tuple[object, ...], cell: Cell) -> None:
+    other = found.get(key)
+    if other is None or other.record.created <= cell.record.created:
+        found[key] = cell
+
+
+def read_finished(directory: Path) -> Record | None:
+    """Return a cell's record if its marker is there and agrees with every file; else None.
+
+    Raises:
+        StoreError: The record was written by a later version of sr-bench.
+    """
+    found = examine(directory)
+    return found if isinstance(found, Record) else None
+
+
+def examine(directory: Path) -> Record | str:
+    """Return a cell's record if its marker is there and agrees with every file; else what is wrong with the cell.
+
+    Raises:
+        StoreError: The record was written by a later version of sr-bench.
+    """
+    try:
+        marker = parse_json(read_text(directory / "DONE", what="marker", error=StoreError))
+        files: dict[str, str] = marker["files"]
+        if not {"record.json", "per_image.parquet"} <= files.keys():
+            return "its marker names no record or no table of values"
+        for name, digest in files.items():
+            # A marker may come from anywhere, and must not have other files read.
+            if Path(name).is_absolute() or ".." in Path(name).parts:
+                return "its marker names a file outside of its folder"
+            check_regular(directory / name, IMAGE_LIMIT, "file of a cell", StoreError)
+            if sha256_file(directory / name) != digest:
+                return f"'{name}' is not the file that was written"
+        text = read_text(directory / "record.json", what="record", error=StoreError)
+        parse_json(text)  # bounds the depth
+    except StoreError as error:
+        return str(error)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return "its marker is damaged"
+    return parsed_record(text, directory / "record.json")
+
+
+def parsed_record(text: str, path: Path) -> Record | str:
+    """Return the record that a text is, or what is wrong with it.
+
+    Raises:
+        StoreError: The record was written by a later version of sr-bench; the message names `path`.
+    """
+    check_version(path, text, SCHEMA_VERSION)
+    try:
+        return Record.model_validate_json(text)
+    except ValidationError as error:
+        return f"its record is not one: {problems_in(error)[0].sentence()}"
+
+
+def check_version(path: Path, text: str, known: int) -> None:
+    """Refuse a description of a later schema version than is known.
+
+    Raises:
+        StoreError: It is of a later one.
+    """
+    try:
+        version = parse_json(text).get("schema_version")
+    except (ValueError, AttributeError):
+        return
+    if isinstance(version, int) and version > known:
+        raise StoreError(
+            f"'{path}' has schema version {version}; this sr-bench reads up to {known}: install a later one."
+        )

@@ -1,0 +1,288 @@
+"""A packed board, read: the results of a run in two tables instead of a directory for each cell.
+
+    RESULTS/run.json                           as in a run directory (RunInfo)
+    RESULTS/records.parquet                    a row per cell: its record as text, hashes, and columns to search by
+    RESULTS/per_image.parquet                  a row per image of each cell, a column per metric
+    RESULTS/images/<cell>/images/*.png         crops, as a run directory has them
+
+A row counts only if the hashes in it agree with its record, its values and its crops, as with the marker of a run
+directory (docs/adr/0025-packed-boards.md).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from srbench.errors import StoreError
+from srbench.results.cells import Cell, latest_of, parsed_record
+from srbench.results.records import Record, RunInfo
+from srbench.results.run_info import read_info
+from srbench.storage import canonical_json, sha256_bytes, sha256_file
+from srbench.untrusted import IMAGE_LIMIT, check_regular, parse_json
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import pyarrow as pa
+
+__all__ = ["IMAGES", "RECORDS", "VALUES", "PackedCell", "PackedStore", "Values", "is_packed"]
+
+RECORDS, VALUES, IMAGES = "records.parquet", "per_image.parquet", "images"
+# Of a table: more than any board has, and little enough to be held in memory.
+_MOST_ROWS, _MOST_COLUMNS, _LIMIT = 10**7, 1000, 4 * 1024**3
+_TEXTS = ("cell", "record", "record_sha256", "values_sha256", "columns", "files", "speed")
+_ATTEMPTS = 3
+
+
+def is_packed(folder: str | Path) -> bool:
+    """Say whether a folder holds a packed board."""
+    return (Path(folder) / RECORDS).exists()
+
+
+@dataclass(frozen=True)
+class Values:
+    """The per-image values of one cell.
+
+    Attributes:
+        images: Names of the images.
+        columns: Metric -> one float64 per image, in the order of the cell's table.
+    """
+
+    images: Sequence[str]
+    columns: Mapping[str, NDArray[np.float64]]
+
+    @property
+    def sha256(self) -> str:
+        """Return the hash of names and values; it does not depend on how they are stored."""
+        found = hashlib.sha256(canonical_json([list(self.columns), list(self.images)]).encode())
+        for column in self.columns.values():
+            found.update(np.ascontiguousarray(column, dtype="<f8").tobytes())
+        return found.hexdigest()
+
+    @property
+    def table(self) -> pd.DataFrame:
+        """Return them as the table of a run directory."""
+        import pandas as pd
+
+        return pd.DataFrame({"image": list(self.images), **{name: np.array(v) for name, v in self.columns.items()}})
+
+
+class PackedCell(Cell):
+    """A cell of a packed board.
+
+    Args:
+        record: Its record.
+        folder: The board's folder of crops for it, in which the record's `crops` are paths.
+        row: Its row in the table of records.
+        values: Its per-image values.
+    """
+
+    def __init__(self, record: Record, folder: Path, row: Mapping[str, Any], values: Values) -> None:
+        super().__init__(record, folder)
+        self.row = row
+        self.values = values
+
+    @cached_property
+    def per_image(self) -> pd.DataFrame:
+        """Return one row per image: `image` and one column per metric; no rows for a failed cell."""
+        return self.values.table
+
+    @property
+    def speed(self) -> dict[str, Any] | None:
+        """Return timing and hardware; None where it was not timed."""
+        try:
+            value = parse_json(self.row["speed"]) if self.row["speed"] else None
+        except ValueError:
+            return None
+        return value if isinstance(value, dict) else None
+
+
+class PackedStore:
+    """Read a packed board through the same methods as a run directory; writing it is `packing`'s.
+
+    Args:
+        path: The folder that holds the tables.
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = Path(path)
+
+    def info(self) -> RunInfo | None:
+        """Return what `run.json` says, or None where there is none.
+
+        Raises:
+            StoreError: The file is damaged or was written by a later version.
+        """
+        return read_info(self.path)
+
+    def cells(self) -> list[Cell]:
+        """Return every cell that can be used, failed ones included; of two for the same thing the later one.
+
+        Raises:
+            StoreError: The tables cannot be read, or a record was written by a later version of sr-bench.
+        """
+        return latest_of(self._read[0])
+
+    def damaged(self) -> dict[str, str]:
+        """Return the cells that cannot be used: name -> why; readers leave them out."""
+        return dict(self._read[1])
+
+    def all_cells(self) -> tuple[list[PackedCell], dict[str, str]]:
+        """Return every cell that can be used, later ones of the same thing or not, then of the others: name -> why."""
+        return list(self._read[0]), dict(self._read[1])
+
+    def find(self, directory_name: str, key: str) -> Cell | None:
+        """Return the cell of this name and key, or None; the cell may be a failed one."""
+        cell = self._by_name.get(directory_name)
+        return None if cell is None or cell.record.key != key else cell
+
+    @cached_property
+    def _by_name(self) -> dict[str, PackedCell]:
+        return {cell.name: cell for cell in self._read[0]}
+
+    @cached_property
+    def _read(self) -> tuple[list[PackedCell], dict[str, str]]:
+        for _ in range(_ATTEMPTS):
+            before = _state(self.path)
+            rows = _rows(self.path / RECORDS)
+            values = _values(self.path / VALUES)
+            if _state(self.path) == before:  # else it was written meanwhile, and the two may not belong together
+                break
+        cells, damaged = [], {}
+        for row in rows:
+            found = _cell(self.path, row, values)
+            if isinstance(found, str):
+                damaged[str(row["cell"])] = found
+            else:
+                cells.append(found)
+        return cells, damaged
+
+
+def _state(folder: Path) -> list[tuple[int, int]]:
+    states = []
+    for name in (RECORDS, VALUES):
+        try:
+            status = (folder / name).stat()
+        except OSError:
+            continue
+        states.append((status.st_ino, status.st_mtime_ns))
+    return states
+
+
+def _table(path: Path) -> pa.Table:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        check_regular(path, _LIMIT, "table of a packed board", StoreError)
+        about = pq.read_metadata(path)
+        if about.num_rows > _MOST_ROWS or about.num_columns > _MOST_COLUMNS:
+            raise ValueError(f"it has {about.num_rows:,} rows and {about.num_columns:,} columns")
+        return pq.read_table(path)
+    except (OSError, ValueError, pa.ArrowException) as error:
+        raise StoreError(f"'{path}' cannot be read ({error}); take the packed board anew.") from error
+
+
+def _rows(path: Path) -> list[dict[str, Any]]:
+    table = _table(path)
+    if missing := [name for name in _TEXTS if name not in table.column_names]:
+        raise StoreError(f"'{path}' is no table of records: it has no column {', '.join(missing)}.")
+    columns = {name: table[name].to_pylist() for name in _TEXTS}
+    return [dict(zip(_TEXTS, row, strict=True)) for row in zip(*columns.values(), strict=True)]
+
+
+def _values(path: Path) -> dict[str, tuple[Sequence[str], dict[str, NDArray[np.float64]], int, int]]:
+    """Return for each cell all names and columns, and which rows are its own; a cell's rows are side by side."""
+    import pyarrow as pa
+
+    table = _table(path).combine_chunks()
+    floats = [name for name in table.column_names if table.schema.field(name).type == pa.float64()]
+    if not {"cell", "image"} <= set(table.column_names):
+        raise StoreError(f"'{path}' is no table of values: it needs the columns 'cell' and 'image'.")
+    try:
+        cells = np.asarray(table["cell"].cast(pa.string()).to_numpy(zero_copy_only=False), dtype=object)
+        images: list[str] = table["image"].cast(pa.string()).to_pylist()
+    except pa.ArrowException as error:
+        raise StoreError(f"'{path}' is no table of values: {error}.") from error
+    columns = {name: table[name].to_numpy(zero_copy_only=False) for name in floats}
+    starts = np.concatenate([[0], np.flatnonzero(cells[1:] != cells[:-1]) + 1]) if len(cells) else np.empty(0, int)
+    ends = np.append(starts[1:], len(cells)) if len(cells) else starts
+    found: dict[str, tuple[Sequence[str], dict[str, NDArray[np.float64]], int, int]] = {}
+    for start, end in zip(starts.tolist(), ends.tolist(), strict=True):
+        name = str(cells[start])
+        # Rows of one cell in two places: an interrupted addition left both, and neither is sure to be whole.
+        found[name] = (images, columns, start, end if name not in found else start)
+    return found
+
+
+def _cell(
+    folder: Path,
+    row: dict[str, Any],
+    values: Mapping[str, tuple[Sequence[str], dict[str, NDArray[np.float64]], int, int]],
+) -> PackedCell | str:
+    """Return the cell of a row, or what is wrong with it.
+
+    Raises:
+        StoreError: The record was written by a later version of sr-bench.
+    """
+    name = row["cell"]
+    try:
+        if sha256_bytes(row["record"].encode()) != row["record_sha256"]:
+            return "its record is not the one that was written"
+        names: list[str] = parse_json(row["columns"])
+        files: dict[str, str] = parse_json(row["files"])
+        parse_json(row["record"])  # bounds the depth
+        images, columns, start, end = values.get(name, ([], {}, 0, 0))
+        own = Values(
+            images[start:end],
+            {column: columns[column][start:end] if start < end else np.empty(0) for column in names},
+        )
+        if own.sha256 != row["values_sha256"]:
+            return "its values are not those that were written"
+        place = folder / IMAGES / name
+        if not place.resolve().is_relative_to(folder.resolve()) or name != Path(name).name:
+            return "its name is no name of a folder"
+        for file, digest in files.items():
+            # A table may come from anywhere, and must not have other files read.
+            if Path(file).is_absolute() or ".." in Path(file).parts:
+                return "it names a file outside of its folder"
+            check_regular(place / file, IMAGE_LIMIT, "file of a cell", StoreError)
+            if sha256_file(place / file) != digest:
+                return f"'{file}' is not the file that was written"
+    except StoreError as error:
+        return str(error)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return "its row is damaged"
+    record = parsed_record(row["record"], folder / RECORDS)
+    if isinstance(record, str):
+        return record
+    return PackedCell(record, place, row, own)
+
+
+def row_of(name: str, record: str, values: Values, files: Mapping[str, str], speed: str | None) -> dict[str, Any]:
+    """Return the row of a cell in the table of records.
+
+    Args:
+        name: The name of its directory.
+        record: The text of its record.
+        values: Its per-image values.
+        files: Path of each crop -> hash.
+        speed: The text of `speed.json`, if there is one.
+    """
+    return {
+        "cell": name,
+        "record": record,
+        "record_sha256": sha256_bytes(record.encode()),
+        "values_sha256": values.sha256,
+        "columns": json.dumps(list(values.columns)),
+        "files": canonical_json(dict(files)),
+        "speed": speed,
+    }

@@ -1,0 +1,348 @@
+"""Packed boards, written: from run directories, back to them, and with the rows of another run added."""
+
+from __future__ import annotations
+
+import io
+import os
+import shutil
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from srbench.errors import StoreError
+from srbench.results.cell_files import fill, parquet
+from srbench.results.cells import Cell, latest_of
+from srbench.results.packed import IMAGES, RECORDS, VALUES, PackedCell, PackedStore, Values, is_packed, row_of
+from srbench.results.store import RunStore
+from srbench.storage import disk_errors, exclusive, fsync_directory, remove_leftovers, sha256_bytes, write_synced
+from srbench.untrusted import IMAGE_LIMIT, parse_json, read_bytes, read_text
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import pyarrow as pa
+
+__all__ = ["Packed", "add", "open_results", "pack", "unpack"]
+
+WAIT = 120.0  # seconds that an addition waits for another one
+
+
+@dataclass(frozen=True)
+class Packed:
+    """What was written.
+
+    Attributes:
+        path: Where.
+        cells: How many cells there are.
+        damaged: Cells that could not be used and were left out: name -> why.
+    """
+
+    path: Path
+    cells: int
+    damaged: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class _Row:
+    """A cell on its way into a board: its row, its values, and where its crops are."""
+
+    row: dict[str, Any]
+    values: Values
+    cell: Cell
+
+    @property
+    def name(self) -> str:
+        return str(self.row["cell"])
+
+    @property
+    def files(self) -> dict[str, str]:
+        found: dict[str, str] = parse_json(self.row["files"])
+        return found
+
+
+def open_results(path: str | Path) -> RunStore | PackedStore:
+    """Return what reads the results in a folder: a run directory, or a packed board."""
+    return PackedStore(path) if is_packed(path) else RunStore(path)
+
+
+def pack(run_dir: str | Path, out: str | Path) -> Packed:
+    """Write the results of a run directory as a packed board; the same results give the same bytes.
+
+    Args:
+        run_dir: A directory that `srbench run` wrote, or a packed board.
+        out: The folder for the board; a board that is there is replaced.
+
+    Raises:
+        StoreError: There are no results in `run_dir`, it holds something that a board has no place for, or `out` cannot
+            be written to; what was there stays as it was.
+    """
+    return _write(run_dir, out, replace=True)
+
+
+def add(run_dir: str | Path, board: str | Path) -> Packed:
+    """Add the results of a run directory to a packed board; of two for the same thing the later one is kept.
+
+    Several may be added at once: each waits for the one before.
+
+    Raises:
+        StoreError: There are no results in `run_dir`, it is a run of another suite, or the board cannot be written.
+    """
+    return _write(run_dir, board, replace=False)
+
+
+def unpack(board: str | Path, out: str | Path) -> Packed:
+    """Write a packed board as a run directory, which `srbench run` continues.
+
+    Args:
+        board: A packed board.
+        out: The directory, which must be empty or not there.
+
+    Raises:
+        StoreError: There is no board, or `out` is not empty or cannot be written to.
+    """
+    board, out = Path(board), Path(out)
+    if not is_packed(board):
+        raise StoreError(f"'{board}' holds no packed board: there is no {RECORDS} in it.")
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise StoreError(f"'{out}' is there and is not an empty folder; give another one to unpack into.")
+    cells, damaged = PackedStore(board).all_cells()
+    temporary = out.parent / f".tmp-{out.name}-{os.getpid()}"
+    with disk_errors(out):
+        out.parent.mkdir(parents=True, exist_ok=True)
+        remove_leftovers(out.parent, f".tmp-{out.name}-")
+        try:
+            (temporary / "cells").mkdir(parents=True)
+            if (board / "run.json").exists():
+                write_synced(temporary / "run.json", read_bytes(board / "run.json", error=StoreError))
+            for cell in cells:
+                contents = {
+                    name: read_bytes(cell.directory / name, limit=IMAGE_LIMIT, error=StoreError)
+                    for name in sorted(parse_json(cell.row["files"]))
+                }
+                contents["per_image.parquet"] = parquet(cell.per_image)
+                contents["record.json"] = cell.row["record"].encode()
+                fill(temporary / "cells" / cell.name, contents, None)
+                if cell.row["speed"]:
+                    write_synced(temporary / "cells" / cell.name / "speed.json", cell.row["speed"].encode())
+            fsync_directory(temporary / "cells")
+            if out.exists():
+                out.rmdir()
+            os.rename(temporary, out)
+            fsync_directory(out.parent)
+        finally:
+            shutil.rmtree(temporary, ignore_errors=True)
+    return Packed(out, len(cells), damaged)
+
+
+def _write(run_dir: str | Path, out: str | Path, *, replace: bool) -> Packed:
+    source, out = open_results(run_dir), Path(out)
+    if source.path.resolve() == out.resolve():
+        raise StoreError(f"'{out}' cannot be packed into itself; give another --out.")
+    if isinstance(source, RunStore) and not source.cells_path.is_dir():
+        raise StoreError(f"there are no results in '{source.path}'; give a directory that `srbench run` wrote.")
+    if (out / "cells").exists():
+        raise StoreError(f"'{out}' is a run directory; give another --out for the packed board.")
+    cells, damaged = source.all_cells()
+    rows = [_row(cell) for cell in cells]
+    with exclusive(out / ".lock", owner=f"'{out}'", wait=WAIT), disk_errors(out):
+        text = read_text(source.path / "run.json", error=StoreError) if source.info() is not None else None
+        old: list[_Row] = []
+        if is_packed(out):
+            there = PackedStore(out)
+            found, broken = there.all_cells()
+            if not replace and broken:
+                name, why = next(iter(broken.items()))
+                raise StoreError(f"the board '{out}' is damaged: {name}: {why}; restore it first.")
+            old = [_row(cell) for cell in found]
+            mine, its = source.info(), there.info()
+            if not replace and mine is not None and its is not None:
+                if mine.asked != its.asked:
+                    raise StoreError(f"'{out}' holds results of suite {its.asked}, not of {mine.asked}.")
+                text = read_text(out / "run.json", error=StoreError)
+        _publish(out, old, rows if replace else _joined(old, rows), text)
+    return Packed(out, len(rows if replace else _joined(old, rows)), damaged)
+
+
+def _joined(old: Sequence[_Row], new: Sequence[_Row]) -> list[_Row]:
+    """Return the rows that count of two boards: the later one of two for the same thing."""
+    by_name: dict[str, _Row] = {}
+    for row in (*old, *new):
+        other = by_name.get(row.name)
+        if other is None or other.cell.record.created <= row.cell.record.created:
+            by_name[row.name] = row
+    # A failure does not take the place of a result.
+    finished = {row.cell.record.identity for row in by_name.values() if row.cell.record.status == "ok"}
+    cells = [
+        _Named(row.cell.record, row.cell.directory, row.name)
+        for row in by_name.values()
+        if row.cell.record.status == "ok" or row.cell.record.identity not in finished
+    ]
+    return [by_name[cell.name] for cell in latest_of(cells)]
+
+
+class _Named(Cell):
+    def __init__(self, record: Any, directory: Path, name: str) -> None:
+        super().__init__(record, directory)
+        self._name = name
+
+    @property
+    def name(self) -> str:
+        return self._name
+
+
+def _row(cell: Cell) -> _Row:
+    """Return a cell as a row.
+
+    Raises:
+        StoreError: It holds something that a board has no place for.
+    """
+    if isinstance(cell, PackedCell):
+        return _Row(dict(cell.row), cell.values, cell)
+    marker = parse_json(read_text(cell.directory / "DONE", what="marker", error=StoreError))
+    files = {name: digest for name, digest in marker["files"].items() if name.startswith("images/")}
+    other = sorted(set(marker["files"]) - set(files) - {"record.json", "per_image.parquet"})
+    if other:
+        raise StoreError(f"'{cell.directory}' holds '{other[0]}', which a packed board has no place for.")
+    speed = cell.directory / "speed.json"
+    return _Row(
+        row_of(
+            cell.name,
+            read_text(cell.directory / "record.json", what="record", error=StoreError),
+            values := _values_of(cell),
+            files,
+            read_text(speed, error=StoreError) if speed.exists() else None,
+        ),
+        values,
+        cell,
+    )
+
+
+def _values_of(cell: Cell) -> Values:
+    table: pd.DataFrame = cell.per_image
+    columns = [str(name) for name in table.columns]
+    if "image" not in columns or "cell" in columns or len(set(columns)) != len(columns):
+        raise StoreError(f"the table of values of '{cell.directory}' has the columns {', '.join(columns)}; it needs "
+                         "'image' and a column per metric.")  # fmt: skip
+    found = {}
+    for name in columns:
+        if name == "image":
+            continue
+        if table[name].dtype != np.float64:
+            raise StoreError(
+                f"'{name}' in the table of values of '{cell.directory}' is of type {table[name].dtype}; a packed board "
+                "holds 64-bit floating-point numbers."
+            )
+        found[name] = table[name].to_numpy()
+    return Values([str(image) for image in table["image"]], found)
+
+
+def _publish(out: Path, old: Sequence[_Row], rows: Sequence[_Row], info: str | None) -> None:
+    """Write a board over the one that is there, so that at any moment each row that is seen is whole.
+
+    Crops come first, then values of old and new rows together, then the new records, which is the moment when the
+    board changes; then what only old rows needed is removed.
+    """
+    rows = sorted(rows, key=lambda row: row.name)
+    names = {row.name for row in rows}
+    for row in rows:
+        for file, digest in row.files.items():
+            _copy(row.cell.directory / file, out / IMAGES / row.name / file, digest)
+    if info is not None:
+        _replace(out / "run.json", info.encode())
+    leaving = [row for row in old if row.name not in names]
+    if leaving:
+        _replace(out / VALUES, _values_file([*rows, *leaving]))
+        _replace(out / RECORDS, _records_file(rows))
+        _replace(out / VALUES, _values_file(rows))
+    else:
+        _replace(out / VALUES, _values_file(rows))
+        _replace(out / RECORDS, _records_file(rows))
+    images = out / IMAGES
+    for folder in sorted(images.iterdir()) if images.is_dir() else []:
+        if folder.name not in {row.name for row in rows if row.files}:
+            shutil.rmtree(folder, ignore_errors=True)
+    if images.is_dir() and not any(images.iterdir()):
+        images.rmdir()
+
+
+def _replace(path: Path, data: bytes) -> None:
+    if path.exists() and read_bytes(path, limit=4 * 1024**3, error=StoreError) == data:
+        return
+    temporary = path.with_name(f".tmp-{path.name}-{os.getpid()}")
+    try:
+        write_synced(temporary, data)
+        os.replace(temporary, path)
+        fsync_directory(path.parent)
+        remove_leftovers(path.parent, f".tmp-{path.name}-")
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _copy(source: Path, target: Path, digest: str) -> None:
+    if target.exists() and sha256_bytes(read_bytes(target, limit=IMAGE_LIMIT, error=StoreError)) == digest:
+        return
+    target.parent.mkdir(parents=True, exist_ok=True)
+    _replace(target, read_bytes(source, limit=IMAGE_LIMIT, error=StoreError))
+
+
+def _records_file(rows: Sequence[_Row]) -> bytes:
+    import pyarrow as pa
+
+    records = [row.cell.record for row in rows]
+    whole = pa.int64()
+
+    def text(name: str) -> Any:
+        return pa.array([row.row[name] for row in rows], pa.string())
+
+    def shown(name: str) -> Any:
+        return pa.array([getattr(record, name) for record in records], pa.string())
+
+    return _file(
+        pa.table(
+            {
+                "cell": text("cell"),
+                **{name: shown(name) for name in ("key", "status", "model", "backbone", "method", "tag", "tier")},
+                "scale": pa.array([record.scale for record in records], whole),
+                "seed": pa.array([record.place[2] for record in records], whole),
+                **{name: shown(name) for name in ("dataset", "dataset_hash", "protocol", "protocol_digest", "created")},
+                "images": pa.array([record.images for record in records], whole),
+                **{name: text(name) for name in ("record", "record_sha256", "values_sha256", "columns", "files")},
+                "speed": text("speed"),
+            }
+        )
+    )
+
+
+def _values_file(rows: Sequence[_Row]) -> bytes:
+    """Return the per-image values of all cells, in the order of the rows; a metric that a cell has not is missing."""
+    import pyarrow as pa
+
+    metrics = sorted({name for row in rows for name in row.values.columns})
+    sizes = [len(row.values.images) for row in rows]
+    cells = np.repeat(np.arange(len(rows)), sizes)
+    images = [image for row in rows for image in row.values.images]
+    columns: dict[str, Any] = {
+        "cell": pa.DictionaryArray.from_arrays(
+            pa.array(cells, pa.int32()), pa.array([row.name for row in rows], pa.string())
+        ),
+        "image": pa.array(images, pa.string()).dictionary_encode(),
+    }
+    for metric in metrics:
+        parts: Iterable[Any] = (row.values.columns.get(metric) for row in rows)
+        known = [np.full(size, part is None) for part, size in zip(parts, sizes, strict=True)]
+        values = [row.values.columns.get(metric, np.zeros(size)) for row, size in zip(rows, sizes, strict=True)]
+        columns[metric] = pa.array(
+            np.concatenate([np.empty(0), *values]), pa.float64(), mask=np.concatenate([np.empty(0, bool), *known])
+        )
+    return _file(pa.table(columns))
+
+
+def _file(table: pa.Table) -> bytes:
+    import pyarrow.parquet as pq
+
+    stream = io.BytesIO()
+    # Values of floats repeat little, and texts of records much: a good compressor is worth its time once.
+    pq.write_table(table, stream, compression="zstd", compression_level=19, store_schema=True)
+    return stream.getvalue()
