@@ -102,7 +102,8 @@ def replay(
         except (Disagreement, SRBenchError) as reason:
             yield Replayed(cell, "differs" if isinstance(reason, Disagreement) else "failed", reasons=[str(reason)])
             continue
-        network = (model.name, model.scales, model.weights_sha256, model.training, _threads(cell))
+        training = None if model.training is None else model.training.key
+        network = (model.name, model.scales, model.weights_sha256, training, _threads(cell))
         groups.setdefault(network, []).append((cell, model))
     for group in groups.values():
         yield from _replay_network(group, device, note)

@@ -177,13 +177,14 @@ def _cells(store: RunStore) -> Iterator[StoredCell]:
             yield StoredCell(directory.name, Cell(found, directory))
             continue
         # Its marker does not agree: what it says is checked all the same.
+        damage = "" if found.startswith("its record is not one") else found
         try:
             text = read_text(directory / "record.json", what="record", error=StoreError)
             parse_json(text)
             cell = Cell(Record.model_validate_json(text), directory)
         except ValidationError as error:
-            yield StoredCell(directory.name, None, "", problems_in(error)[0].sentence())
+            yield StoredCell(directory.name, None, damage, problems_in(error)[0].sentence())
         except (StoreError, ValueError) as error:
-            yield StoredCell(directory.name, None, "", str(error))
+            yield StoredCell(directory.name, None, damage, str(error))
         else:
             yield StoredCell(directory.name, cell, found)
