@@ -176,11 +176,14 @@ def _judged(old: Cell, new: Finished, code: str, model: ModelPlan) -> Replayed:
 
 
 def _changed_checks(before: dict[str, str], after: dict[str, str]) -> list[str]:
-    """Return a sentence for each conformance check that both know and that ended otherwise."""
-    verdicts = {
-        name: [said.partition(":")[0] for said in (before[name], after[name])] for name in before if name in after
+    """Return a sentence for each conformance check that failed only then, or only now; what is skipped may change."""
+    failed = {
+        name: [said.startswith("failed") for said in (before[name], after[name])] for name in before if name in after
     }
-    return [f"its check {name} {one}, and now {other}" for name, (one, other) in verdicts.items() if one != other]
+    verdict = {True: "failed", False: "did not fail"}
+    return [
+        f"its check {name} {verdict[one]}, and now {verdict[two]}" for name, (one, two) in failed.items() if one != two
+    ]
 
 
 def _training_code(model: ModelPlan) -> str:
