@@ -102,7 +102,8 @@ def replay(
         except (Disagreement, SRBenchError) as reason:
             yield Replayed(cell, "differs" if isinstance(reason, Disagreement) else "failed", reasons=[str(reason)])
             continue
-        network = (model.name, model.scales, model.weights_sha256, model.training, _threads(cell))
+        training = None if model.training is None else model.training.key
+        network = (model.name, model.scales, model.weights_sha256, training, _threads(cell))
         groups.setdefault(network, []).append((cell, model))
     for group in groups.values():
         yield from _replay_network(group, device, note)
@@ -175,11 +176,14 @@ def _judged(old: Cell, new: Finished, code: str, model: ModelPlan) -> Replayed:
 
 
 def _changed_checks(before: dict[str, str], after: dict[str, str]) -> list[str]:
-    """Return a sentence for each conformance check that both know and that ended otherwise."""
-    verdicts = {
-        name: [said.partition(":")[0] for said in (before[name], after[name])] for name in before if name in after
+    """Return a sentence for each conformance check that failed only then, or only now; what is skipped may change."""
+    failed = {
+        name: [said.startswith("failed") for said in (before[name], after[name])] for name in before if name in after
     }
-    return [f"its check {name} {one}, and now {other}" for name, (one, other) in verdicts.items() if one != other]
+    verdict = {True: "failed", False: "did not fail"}
+    return [
+        f"its check {name} {verdict[one]}, and now {verdict[two]}" for name, (one, two) in failed.items() if one != two
+    ]
 
 
 def _training_code(model: ModelPlan) -> str:

@@ -47,8 +47,12 @@ class Sources:
     _opened: dict[str, Dataset] = field(default_factory=dict)
     _hashes: dict[str, Path] | None = None
 
-    def dataset(self, name: str) -> tuple[str, Dataset]:
-        """Return a data set, by the name that it has in records, and what opens it.
+    def dataset(self, name: str, digest: str | None = None) -> tuple[str, Dataset]:
+        """Return a data set and what opens it.
+
+        Args:
+            name: The name that it has in records.
+            digest: Hash of its pixels, which decides where the run's suite has several of the name.
 
         Raises:
             SRBenchError: There is none of this name, here or in the folders of SRBENCH_DATA.
@@ -56,6 +60,7 @@ class Sources:
         from srbench.data.datasets import open_dataset
 
         problem: SRBenchError | None = None
+        alike: list[tuple[str, Dataset]] = []
         for source in dict.fromkeys((name, *self._named())):
             if source != name and Path(source).name.partition(".")[0] != name and f"{Path(source).name}-folder" != name:
                 continue
@@ -66,7 +71,11 @@ class Sources:
                 continue
             self._opened[source] = found
             if found.name == name:
-                return source, found
+                alike.append((source, found))
+        if len(alike) > 1:
+            alike.sort(key=lambda one: one[1].content_hash() != digest)
+        if alike:
+            return alike[0]
         raise problem or SRBenchError(f"no data set of the run's suite is called '{name}'")
 
     def weights_named(self, digest: str | None) -> Path | None:
@@ -113,7 +122,7 @@ def replay_plan(record: Record, sources: Sources, place: str, *, train: bool) ->
     metrics = tuple(record.metrics)
     for metric in metrics:
         get_metric(metric)
-    source, dataset = sources.dataset(record.dataset)
+    source, dataset = sources.dataset(record.dataset, record.dataset_hash)
     data = _data(source, dataset)
     weights, digest, training = _weights(record, name, sources, train)
     code = fingerprint.cell_code(name, metrics=metrics, protocol=protocol, dataset=data.opened_as)
@@ -202,7 +211,7 @@ def _training(record: Record, name: ModelName, sources: Sources) -> TrainingPlan
         recipe = Recipe.model_validate(stored.recipe)
     except ValidationError:
         raise Disagreement("the recipe of its training is none") from None
-    data = _data(*sources.dataset(stored.data))
+    data = _data(*sources.dataset(stored.data, stored.data_hash))
     code = fingerprint.training_code(name)
     key = fingerprint.training_key(
         model=str(name), scales=record.scales, recipe_digest=recipe.digest, data_hash=data.content_hash, code=code

@@ -168,6 +168,7 @@ def _pages_of(folder: Path) -> Path | None:
 def _cells(store: RunStore) -> Iterator[StoredCell]:
     if not store.cells_path.is_dir():
         yield from (StoredCell(cell.directory.name, cell) for cell in store.cells())
+        yield from (StoredCell(name, None, why) for name, why in store.damaged().items())
         return
     for directory in sorted(store.cells_path.iterdir()):
         if not directory.is_dir() or directory.name.startswith(".tmp-"):
@@ -177,13 +178,14 @@ def _cells(store: RunStore) -> Iterator[StoredCell]:
             yield StoredCell(directory.name, Cell(found, directory))
             continue
         # Its marker does not agree: what it says is checked all the same.
+        damage = "" if found.startswith("its record is not one") else found
         try:
             text = read_text(directory / "record.json", what="record", error=StoreError)
             parse_json(text)
             cell = Cell(Record.model_validate_json(text), directory)
         except ValidationError as error:
-            yield StoredCell(directory.name, None, "", problems_in(error)[0].sentence())
+            yield StoredCell(directory.name, None, damage, problems_in(error)[0].sentence())
         except (StoreError, ValueError) as error:
-            yield StoredCell(directory.name, None, "", str(error))
+            yield StoredCell(directory.name, None, damage, str(error))
         else:
             yield StoredCell(directory.name, cell, found)

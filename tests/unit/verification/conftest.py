@@ -120,7 +120,7 @@ def suite(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def original(tmp_path_factory: pytest.TempPathFactory, suite: Path) -> Path:
     """Return the folder of a board: `results`, with the trained weights in `results/models`, and its page."""
     board = tmp_path_factory.mktemp("original") / "board"
-    assert run(load_suite(suite), board / "results", threads=1).exit_status == 0
+    assert run(load_suite(suite), board / "results", threads=1, jobs=1).exit_status == 0
     publish(board)
     return board
 
