@@ -125,14 +125,16 @@ WORDS = st.one_of(TRICKY, st.text(max_size=30).filter(lambda text: "\0" not in t
 COMMANDS = [
     ["audit"], ["cost"], ["data", "list"], ["data", "verify"], ["eval"], ["explain"], ["export"], ["leaderboard",
     "build"],
-    ["leaderboard", "show"], ["list"], ["list", "models"], ["plugins"], ["run", "--dry-run"], ["train"], ["cache",
-    "add"],
+    ["leaderboard", "show"], ["leaderboard", "submit"], ["leaderboard", "gate"],
+    ["leaderboard", "gate", "--max-drop", "0", "--against", "images"], ["list"],
+    ["list", "models"], ["plugins"], ["run", "--dry-run"], ["train"], ["cache", "add"],
 ]  # fmt: skip
 OPTIONS = [
     "--scale", "--data", "--protocol", "--metrics", "--weights", "--threads", "--seconds", "--lr-size", "--json",
     "--suite",
     "--budget", "--datasets", "--models", "--add", "--out", "--iterations", "--gt-size", "--recipe", "--scales",
     "--device",
+    "--board", "--into", "--against", "--max-drop", "--metric",
     "--tile", "--tile-overlap", "--dtype", "-o", "--images", "--seed", "--lr", "--batch-size", "--val",
 ]  # fmt: skip
 
@@ -257,6 +259,8 @@ def test_records(file: str, changes: dict[str, Any], cut: int, rehash: bool, pla
         (cell / "DONE").write_text(json.dumps(done))
     call(["leaderboard", "show", "run"], place)
     call(["leaderboard", "build", "run", "--out", "page"], place, written=True)
+    call(["leaderboard", "submit", "run", "--out", "page/submission"], place, written=True)
+    call(["leaderboard", "gate", "run", "--against", "run", "--max-drop", "0"], place)
     shutil.rmtree(run)
     shutil.rmtree(place / "page", ignore_errors=True)
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from srbench.errors import StoreError
 from srbench.storage import disk_errors
-from srbench.untrusted import escaped
+from srbench.untrusted import escaped, user_path
 
 __all__ = ["Earlier", "earlier_results"]
 
@@ -69,19 +69,16 @@ def earlier_results(folder: Path, reference: str) -> Iterator[Earlier]:
 
 def _commit(folder: Path, reference: str) -> str | None:
     """Return the hash of a commit, None where the text names none."""
-    if not reference or "\0" in reference:
+    if not reference.strip():
         raise StoreError("--against takes a commit, branch or tag, or a folder; nothing of these was given")
+    user_path(reference, "commit or folder", StoreError)  # no text for a file system is none for git either
     found = _asked(folder, "rev-parse", "--verify", "--quiet", "--end-of-options", f"{reference}^{{commit}}")
     return None if found is None else found.strip()
 
 
 def _other_folder(folder: Path, reference: str) -> Path:
-    path = Path(reference).expanduser() if reference.startswith("~/") else Path(reference)
-    try:
-        is_folder = path.is_dir()
-    except (OSError, ValueError):
-        is_folder = False
-    if not is_folder:
+    path = user_path(reference, "folder", StoreError)
+    if not path.is_dir():
         raise StoreError(
             f"'{escaped(reference, 200)}' is neither a commit of the repository that holds '{folder}' nor a folder; "
             "in a workflow, check out with fetch-depth: 0, which brings other branches"
