@@ -125,7 +125,12 @@ def test_values_of_images_are_in_one_script_and_in_no_page(
 
 def test_planned_and_missing_is_not_measured(make_store: MakeStore, add_cell: AddCell, tmp_path: Path) -> None:
     definition = {
-        "models": [{"model": "net"}, {"model": "net+ps(ratio=1/4)"}, {"model": "gone.author"}, {"model": "x4", "scale": 4}],
+        "models": [
+            {"model": "net"},
+            {"model": "net+ps(ratio=1/4)"},
+            {"model": "gone.author"},
+            {"model": "x4", "scale": 4},
+        ],
         "datasets": ["A", "B", "lists/C.txt"],
     }
     store = make_store(definition=definition)
@@ -157,7 +162,15 @@ def test_cards_name_all_that_share_the_first_place(make_store: MakeStore, add_ce
 
 def test_published_figures_are_beside_measured_ones(make_store: MakeStore, add_cell: AddCell, tmp_path: Path) -> None:
     figure = ReportedFigure(
-        paper="P", table="Table 1", row="Net", model="net", scale=2, dataset="A", protocol="Y", psnr="30.10", ssim="0.9100"
+        paper="P",
+        table="Table 1",
+        row="Net",
+        model="net",
+        scale=2,
+        dataset="A",
+        protocol="Y",
+        psnr="30.10",
+        ssim="0.9100",
     )
     other = figure.model_copy(update={"scale": 4, "psnr": "12.34"})
     store = make_store(reported=[figure, other])
@@ -184,7 +197,7 @@ def test_a_suite_that_cannot_be_read_is_named_and_the_rest_is_shown(demo: RunSto
 @pytest.mark.parametrize("place", ["missing", "empty"])
 def test_no_results_are_one_sentence_and_nothing_is_written(place: str, tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
-    with pytest.raises(StoreError, match="folder per suite|one per suite"):
+    with pytest.raises(StoreError, match=r"folder per suite|one per suite"):
         build_site(tmp_path / place, tmp_path / "site")
     assert not (tmp_path / "site").exists()
 
