@@ -71,7 +71,8 @@ def site(make_store: Callable[..., RunStore], add_cell: Callable[..., Path], tmp
             tier = "reproduced" if model.endswith(".author") else "trained"
             values = list(BASE - 0.5 * index + 0.01 * np.arange(8) * (index + 1) * (1 if name == "A" else -1))
             add_cell(
-                store, model, values, dataset=name, dataset_hash=hashed(name), tier=tier, params_unique=1000 * (index + 1),
+                store, model, values, dataset=name, dataset_hash=hashed(name), tier=tier,
+                params_unique=1000 * (index + 1),
                 crops=crops, redistributable=True, licence="CC0", names=[f"im{i:03d}" for i in range(8)],
             )  # fmt: skip
     add_cell(store, "bad", None, error="ValueError: no")
