@@ -124,7 +124,8 @@ def main() -> int:
             missed |= median >= BOUND
             verdict = "ok" if median < BOUND else "MISSED"
             print(
-                f"  {name:8} {ROWS} rows: {median:6.1f} ms ({min(taken):.1f} to {max(taken):.1f}), bound {BOUND:.0f}: {verdict}"
+                f"  {name:8} {ROWS} rows: {median:6.1f} ms ({min(taken):.1f} to {max(taken):.1f}), "
+                f"bound {BOUND:.0f}: {verdict}"
             )
     return int(missed)
 
