@@ -145,7 +145,7 @@ def chromium() -> Iterator[Page]:
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
         close_fds=False,
-        preexec_fn=place,
+        preexec_fn=place,  # noqa: PLW1509 - no threads yet
         start_new_session=True,
     )
     os.close(to_browser)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from srbench.leaderboard.entries import Board, Entry
 from srbench.leaderboard.site.marks import Mark
 from srbench.leaderboard.site.places import BoardPlace
-from srbench.leaderboard.site.replay import replay_command
+from srbench.leaderboard.site.replay_line import replay_command
 from srbench.leaderboard.site.states import State
 from srbench.leaderboard.site.table import Row, Section
 from srbench.leaderboard.statistics import Interval

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from srbench.leaderboard.chart import MEAN, SIZE, WORK, Axis, Chart, chart, worth_drawing
 from srbench.leaderboard.entries import Board, Group
-from srbench.leaderboard.site.latency import latency_axis
+from srbench.leaderboard.site.time_axis import latency_axis
 
 __all__ = ["Plot", "plots"]
 

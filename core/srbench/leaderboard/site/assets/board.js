@@ -42,6 +42,7 @@ const boxes = [...document.querySelectorAll("[data-column]")];
 const sheet = new CSSStyleSheet();
 document.adoptedStyleSheets = [...document.adoptedStyleSheets, sheet];
 function applyColumns() {
+  thaw(table);
   const hidden = boxes.filter((box) => !box.checked).map((box) => `#table tr:not(.details) > :nth-child(${Number(box.dataset.column) + 1})`);
   sheet.replaceSync(hidden.length ? `${hidden.join(",")} { display: none }` : "");
 }

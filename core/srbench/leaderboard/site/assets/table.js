@@ -15,7 +15,23 @@ function readTable(table) {
   }));
 }
 
+// Columns keep their widths while rows move: a browser then need not look at every cell again.
+function freeze(table) {
+  if (table.style.tableLayout === "fixed") return;
+  const headings = [...table.tHead.rows[0].cells];
+  const widths = headings.map((heading) => heading.getBoundingClientRect().width);
+  const whole = table.getBoundingClientRect().width;
+  headings.forEach((heading, index) => { heading.style.width = `${widths[index]}px`; });
+  table.style.width = `${whole}px`;
+  table.style.tableLayout = "fixed";
+}
+function thaw(table) {
+  table.style.tableLayout = table.style.width = "";
+  for (const heading of table.tHead.rows[0].cells) heading.style.width = "";
+}
+
 function sortTable(table, sections, button) {
+  freeze(table);
   const heading = button.closest("th");
   const before = heading.getAttribute("aria-sort");
   const first = !before && "down" in button.dataset;
@@ -62,6 +78,7 @@ const tables = new Map();
 for (const table of document.querySelectorAll("table[data-table]")) {
   const sections = readTable(table);
   tables.set(table, sections);
+  addEventListener("resize", () => thaw(table));
   for (const button of table.querySelectorAll("thead button")) {
     button.addEventListener("click", () => sortTable(table, sections, button));
   }

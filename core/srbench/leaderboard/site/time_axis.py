@@ -29,9 +29,9 @@ def latency_axis(board: Board) -> Axis | None:
                 machines.add(machine)
     if len(seconds) < 2 or len(machines) != 1:
         return None
-    machine = dict(next(iter(machines)))
-    where = machine.get("device", "one machine")
-    threads = machine.get("threads")
+    about = dict(next(iter(machines)))
+    where = about.get("device", "one machine")
+    threads = about.get("threads")
     return Axis(
         "latency",
         "Time against quality",
