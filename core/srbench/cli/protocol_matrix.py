@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -127,7 +128,7 @@ def protocols(
         return
     models = sorted(
         {model for column in columns for model in column.standings},
-        key=lambda model: [(one.rank if (one := column.standings.get(model)) else 10**6) for column in columns],
+        key=lambda model: [_place(column, model) for column in columns],
     )
     titles = [f"{column.protocol}, {column.metric}" for column in columns]
     if len(titles) <= 4:
@@ -341,6 +342,11 @@ def _as_csv(rows: Sequence[Mapping[str, Any]]) -> str:
 
     table = pd.DataFrame(rows).astype({"rank": "Int64", "rank_best": "Int64", "rank_worst": "Int64"})
     return table.to_csv(index=False, lineterminator="\n")
+
+
+def _place(column: Column, model: str) -> float:
+    standing = column.standings.get(model)
+    return math.inf if standing is None else standing.rank
 
 
 def _cell(column: Column, model: str) -> str:
