@@ -133,7 +133,8 @@ def test_a_bank_of_mixed_shapes_is_split_and_biases_follow_their_policy() -> Non
     assert len(shared.banks) == 3
     assert model.b.bank is model.c.bank
     assert model.b.active_bias() is model.c.active_bias()
-    assert model.a.bias is not None and list(model.d.biases) == ["x2", "x4"]
+    assert model.a.bias is not None
+    assert list(model.d.biases) == ["x2", "x4"]
     lr = torch.rand(1, 3, 5, 4)
     for scale in (2, 4):
         assert torch.allclose(folded(model, scale)(lr), model(lr, scale), atol=1e-6)

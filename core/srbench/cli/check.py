@@ -50,9 +50,10 @@ def check(
         check_json_target(json)
     wanted = parse_scales(scales) or (2,)
     distribution = distribution_named(target)
+    left_out: dict[str, str] = {}
     if distribution is None:
         canonical_name(target)
-        found, left_out = [target], {}
+        found = [target]
     else:
         found, left_out = contributed_by(distribution, wanted)
         if not found:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -46,9 +47,7 @@ class SharedBanks(nn.Module):
 
     def bias_of(self, tie: str) -> SharedBias | None:
         """Return the bias that a tie class shares; None where it shares none."""
-        found = self.biases[_key(tie)] if _key(tie) in self.biases else None
-        assert found is None or isinstance(found, SharedBias)
-        return found
+        return cast(SharedBias | None, dict(self.biases.items()).get(_key(tie)))
 
 
 class GeneratedConv(MultiScaleModule):
@@ -135,7 +134,7 @@ class GeneratedConv(MultiScaleModule):
 
     def active(self, parameters: nn.ParameterDict) -> Tensor:
         """Return the active scale's parameter among those of `per_scale`."""
-        return parameters[f"x{self.active_scale}"]
+        return cast(Tensor, parameters[f"x{self.active_scale}"])
 
     def active_bias(self) -> Tensor | None:
         """Return the bias that the layer adds at the active scale, or None."""

@@ -130,7 +130,7 @@ def preserved_state() -> Iterator[None]:
 
 
 class _Audit:
-    """Python's audit hooks cannot be removed: one is added at the first use, and looks away while nothing is watched."""
+    """Python's audit hooks cannot be removed: one is added at the first use, and ignores what is not watched."""
 
     installed = False
     watching: dict[int, list[str]] = {}  # noqa: RUF012 - thread -> what it did

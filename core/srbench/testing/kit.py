@@ -112,7 +112,9 @@ def subject_of(model_name: str, scales: tuple[int, ...]) -> Subject:
 def conformance_test(
     *models: Model, examples: int = 1, expected_failures: Mapping[str, str] | None = None
 ) -> Callable[..., None]:
-    """Return a pytest test of each check on each model: `test_conformance = conformance_test("edsr_tiny+mine")`.
+    """Make a pytest test of models, in one line of a test module.
+
+    Example: `test_conformance = conformance_test("edsr_tiny+my_sharing")`
 
     Args:
         models: Model names, created at x2, or pairs of a name and its scales.

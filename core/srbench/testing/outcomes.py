@@ -68,7 +68,8 @@ def checks_of(subject: Subject, *, slow: bool) -> dict[str, Check]:
 def _identity(name: str, subject: Subject, example: Example) -> None:
     """Two networks that a method declares to be the same compute the same."""
     method = subject.make(example.seed).method
-    assert method is not None and subject.name is not None  # `checks_of` saw to it
+    assert method is not None  # `checks_of` saw to both
+    assert subject.name is not None
     pair = method.identities()[name](subject.name.backbone, subject.scales, example.seed)
     if pair is None:
         raise CheckSkipped("it says nothing of this network")

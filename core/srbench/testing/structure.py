@@ -59,7 +59,7 @@ def check_replacement_shapes(subject: Subject, example: Example) -> None:
             for shape in after[path] if before[path] else []:
                 require(
                     shape in before[path],
-                    f"x{scale}: the layer '{path}' gives {shape}, and the layer that it replaces gave {before[path][0]}",
+                    f"x{scale}: the layer '{path}' gives {shape}, and what it replaces gave {before[path][0]}",
                     path,
                 )
         if error is not None:

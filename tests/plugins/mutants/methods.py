@@ -8,9 +8,9 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
-from mutants.sound import Mixed, SoundMethod
 from torch import Tensor, nn
 
+from mutants.sound import Mixed, SoundMethod
 from srbench.models.backbone import Backbone
 from srbench.models.sites import SharingSite
 from srbench.plugin import GeneratedConv, SharedModuleRef, plain_conv

@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 import torch
 import torch.nn.functional as F
-from mutants.sound import Sound
 from torch import Tensor, nn
 
+from mutants.sound import Sound
 from srbench.errors import ConfigError
 from srbench.models.sites import BlockSpec, SharingSite
 

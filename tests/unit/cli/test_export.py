@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 import srbench
@@ -116,6 +117,8 @@ class Strange(Backbone):
 
     def forward(self, lr: Tensor, scale: int | None = None) -> Tensor:
         image = self.layer(lr).repeat_interleave(2, -1).repeat_interleave(2, -2)
+        if self.kind == "pooling":
+            return image + F.max_pool2d(lr, (lr.shape[-2] // 4, lr.shape[-1] // 4)).mean()
         if self.kind == "values":
             return image if float(lr.mean()) > 0.5 else image * 2
         return image + torch.rand_like(image)
@@ -125,6 +128,7 @@ class Strange(Backbone):
     ("kind", "words"),
     [
         ("values", r"^'Strange' cannot be exported to ONNX by torch"),
+        ("pooling", r"^'Strange' (was exported, and onnxruntime .* cannot run the file|cannot be exported)"),
         ("chance", r"^onnxruntime differs from torch by .* nothing was written"),
     ],
 )
@@ -133,6 +137,17 @@ def test_what_an_export_does_not_keep_is_a_sentence_and_leaves_no_file(tmp_path:
         export_onnx(Strange(kind), 2, tmp_path / "a.onnx")
     assert "\n" not in str(caught.value)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_an_untrained_network_is_exported_only_if_asked_for_and_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert command("export edsr_tiny --untrained --weights a.pth --scale 2 -o a.onnx") == 2
+    assert "--untrained asks for random weights, and --weights a.pth for others" in capsys.readouterr().err
+    assert command("export edsr_tiny --untrained --scale 2 -o a.onnx --json a.json") == 0
+    assert "its weights are random" in capsys.readouterr().out
+    assert json.loads((tmp_path / "a.json").read_text())["untrained"] is True
 
 
 def test_without_the_extra_the_command_says_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

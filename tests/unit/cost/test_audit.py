@@ -12,7 +12,10 @@ from srbench.cost.counts import cost_of
 from srbench.models.backbone import Backbone
 from srbench.models.counting import count_parameters
 from srbench.models.factory import create_model
-from srbench.models.surgery import fold
+from srbench.models.methods.sharing_method import SharingMethod
+from srbench.models.shared_modules import SharedModuleRef
+from srbench.models.sites import SharingSite
+from srbench.models.surgery import apply_method, fold
 
 
 def used(name: str, scales: tuple[int, ...] = (2,)) -> dict[str, TensorUse]:
@@ -151,3 +154,53 @@ def test_nothing_shared_and_nothing_repeated_weighs_what_it_weighs(name: str) ->
 )
 def test_paths_in_short(paths: list[str], short: str) -> None:
     assert compact_paths(paths) == short
+
+
+class OwnLatents(Backbone):
+    def __init__(self) -> None:
+        super().__init__((2,))
+        self.shared["hyper"] = nn.Linear(5, 9)
+        self.layers = nn.ModuleList(HyperLayer(self.shared["hyper"]) for _ in range(3))
+
+    def forward(self, lr: Tensor, scale: int | None = None) -> Tensor:
+        for layer in self.layers:
+            lr = layer(lr)
+        return lr.repeat_interleave(2, -1).repeat_interleave(2, -2)
+
+
+class HyperLayer(SharedModuleRef):
+    """A layer with a latent of its own, of which, transformed, a shared module makes the kernel."""
+
+    def __init__(self, shared: nn.Module) -> None:
+        super().__init__(shared)
+        self.latent = nn.Parameter(torch.ones(5))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.conv2d(x, self.shared_module(self.latent.tanh()).view(3, 3, 1, 1))
+
+
+def test_layers_with_latents_of_their_own_are_no_recursion() -> None:
+    found = audit(OwnLatents())
+    assert found.depth == 1
+    hyper = {tensor.name: tensor for tensor in found.tensors}["shared.hyper.weight"]
+    assert hyper.layers == ("layers.0", "layers.1", "layers.2")
+    assert hyper.executions == {2: 3}
+
+
+class NaiveFold(SharingMethod):
+    """Fold as a first attempt would: a new layer on the CPU in float32, copied into."""
+
+    def replace(self, site: SharingSite, module: nn.Module, shared: object, scales: tuple[int, ...]) -> nn.Module:
+        return nn.Sequential(module)
+
+    def fold(self, site: SharingSite, module: nn.Module, scale: int | None) -> nn.Module:
+        plain = nn.Conv2d(16, 16, 3, padding=1)
+        with torch.no_grad():
+            plain.weight.copy_(module[0].weight)
+            plain.bias.fill_(float(module[0].bias[0]))  # reads a value
+        return plain
+
+
+def test_cost_and_audit_fold_with_values() -> None:
+    model = apply_method(create_model("edsr_tiny", scale=2), NaiveFold())
+    assert cost_of(model).folded == audit(model).unshared[2] == count_parameters(create_model("edsr_tiny", scale=2))

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 
-from srbench.leaderboard import build, ranking
+from srbench.leaderboard import build, ranking, show
 from srbench.leaderboard.costs import in_units
 from srbench.results.cost_figures import CostFigures, joined_cost
 from srbench.results.store import RunStore
@@ -42,6 +44,15 @@ def test_macs_stand_beside_parameters(demo: RunStore, add_cell: Callable[..., Pa
     assert any("222831000000,,71700000,5,7,8" in row for row in rows)
     table = ranking(demo.path).set_index("model")
     assert table.loc["net+masked", "macs_executed"] == 111_800_000_000
+
+
+def test_the_terminal_shows_kernels_beside_what_is_executed(demo: RunStore, add_cell: Callable[..., Path]) -> None:
+    both = SPARSE.model_copy(update={"synthesis": 71_700_000})
+    add_cell(demo, "net+both", [20.0, 24, 28, 32, 36, 30, 26, 22], cost=both)
+    stream = io.StringIO()
+    show(demo.path, Console(file=stream, width=160))
+    assert "111.8 G executed" in stream.getvalue()
+    assert "+ 71.7 M for kernels" in stream.getvalue()
 
 
 def test_the_table_has_as_many_headings_as_cells(demo: RunStore, add_cell: Callable[..., Path]) -> None:

@@ -206,3 +206,27 @@ def test_grouped_layers_with_equal_groups_are_tied() -> None:
     made: Tensor = layer(x)
     assert made.shape == (1, 4, 6, 6)
     assert torch.equal(made, plain(x))
+
+
+def test_a_mixture_of_kernels_costs_no_product_and_the_transposed_convolution_what_it_always_does() -> None:
+    """By hand: scaling and adding kernels is per element, no MACs; each layer takes in*out*k*k for each LR position."""
+    from srbench.plugin import create_model, work_at
+    from srbench.plugin import on_meta as shapes_of
+
+    height, width = 6, 5
+    macs = {}
+    for name in ("ms_lapsrn_tiny", "ms_lapsrn_tiny+tied_tconv(conv=mix)", "ms_lapsrn_tiny+tied_tconv(conv=1)"):
+        work = work_at(shapes_of(create_model(name, scale=2, seed=0)), 2, height, width)
+        assert work.synthesis == 0
+        macs[name] = work.macs
+    assert len(set(macs.values())) == 1
+    model = create_model("ms_lapsrn_tiny+tied_tconv(conv=mix)", scale=2, seed=0)
+    (site,) = [site for site in model.sharing_sites() if site.adjoint is not None and site.kind == "tconv"][:1]
+    layer = model.get_submodule(site.path).shared_module
+    by_hand = layer.weight.numel() * height * width
+    from srbench.cost.operators import run
+    from srbench.cost.rules import CONVOLUTION
+
+    calls = run(shapes_of(model), 2, height, width).calls
+    found = [call.count for call in calls if call.kind == CONVOLUTION and site.path in call.modules]
+    assert found == [by_hand]

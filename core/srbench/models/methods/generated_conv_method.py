@@ -70,7 +70,8 @@ class GeneratedConvMethod(SharingMethod):
             members.setdefault(self.part(site, layer), {})[site.path] = layer
             if self.bias_policy(site) == "tied" and layer.bias is not None:
                 tied.setdefault(site.tie, []).append(layer.bias.detach())
-        banks, parts = [], {}
+        banks: list[nn.Module] = []
+        parts: dict[str, int] = {}
         for layers in members.values():
             bank = self.bank(layers, scales)
             if bank is not None:

@@ -10,12 +10,15 @@ from srbench.plugin import BIAS_POLICIES, ConfigError, SharingError, SharingMeth
 from srbench_ps.shape import PartialShape
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from contextlib import AbstractContextManager
 
     import torch
     from torch import nn
 
     from srbench.plugin import Backbone, SharingSite
+
+    Identity = Callable[[str, tuple[int, ...], int], tuple[Backbone, Backbone] | None]
 
 __all__ = ["PS"]
 
@@ -106,6 +109,18 @@ class PS(SharingMethod):
         from srbench_ps.batched import kernels_at_once
 
         return kernels_at_once(model, scale, dtype, layout)
+
+    def identities(self) -> dict[str, Identity]:
+        """Return the pairs of docs/ps.md: ratio 1 is dense, and identity coefficients are recursive."""
+        from srbench_ps import identities
+
+        def of(pair: Callable[..., tuple[Backbone, Backbone] | None]) -> Identity:
+            return lambda backbone, scales, seed: pair(backbone, self.shape, scales, seed)
+
+        return {
+            "ratio_1_equals_dense": of(identities.ratio_1_equals_dense),
+            "identity_coefficients_equal_recursive": of(identities.identity_coefficients_equal_recursive),
+        }
 
     def bias_policy(self, site: SharingSite) -> str:
         """Return which bias the layer at a site keeps: the argument, or else what the site declares."""
