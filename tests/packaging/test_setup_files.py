@@ -131,3 +131,46 @@ def test_ci_script_runs_the_command_of_the_readme() -> None:
     readme = (ROOT / "README.md").read_text()
     assert re.search(rf"^\s*{command}(?: .*)?$", readme, re.MULTILINE)
     assert "pip install tox && tox run -e quickstart" in readme
+
+
+WORKFLOWS = sorted(
+    [
+        *ROOT.glob(".github/workflows/*.yml"),
+        *ROOT.glob("core/srbench/cli/templates/*/project/{{dot}}github/workflows/*.jinja"),
+    ]
+)
+
+
+@pytest.mark.parametrize("file", WORKFLOWS, ids=lambda path: path.name)
+def test_actions_are_pinned_by_commit_and_one_commit_each(file: Path) -> None:
+    used = re.findall(r"uses: (\S+)@(\S+)( # v[\d.]+)?$", file.read_text(), re.MULTILINE)
+    assert len(used) == file.read_text().count("uses: ")
+    for action, commit, version in used:
+        assert re.fullmatch(r"[0-9a-f]{40}", commit), f"{action}@{commit}"
+        assert version, f"{action} does not say which version {commit} is"
+
+
+def test_every_pin_of_an_action_is_the_same_in_all_workflows() -> None:
+    text = "\n".join(file.read_text() for file in WORKFLOWS)
+    pinned = set(re.findall(r"uses: (\S+)@(\S+)", text))
+    assert len(pinned) == len({action for action, _ in pinned})
+
+
+def test_publishing_stores_no_token() -> None:
+    text = (ROOT / ".github" / "workflows" / "publish.yml").read_text()
+    assert "secrets." not in text
+    jobs = yaml.safe_load(text)["jobs"]
+    assert jobs["publish"]["permissions"] == {"id-token": "write"}
+    assert "id-token" not in str(jobs["build"])
+
+
+def test_the_platforms_of_ci_are_those_promised() -> None:
+    matrix = workflow()["jobs"]["platforms"]["strategy"]["matrix"]
+    assert matrix["python"] == ["3.11", "3.12", "3.13"]
+    assert {name.partition("-")[0] for name in matrix["os"]} == {"ubuntu", "macos", "windows"}
+
+
+def test_the_citation_names_the_version_and_the_licence() -> None:
+    citation = yaml.safe_load((ROOT / "CITATION.cff").read_text())
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    assert (citation["version"], citation["license"]) == (project["version"], project["license"])
