@@ -145,9 +145,9 @@ WORKFLOWS = sorted(
 def test_actions_are_pinned_by_commit_and_one_commit_each(file: Path) -> None:
     used = re.findall(r"uses: (\S+)@(\S+)( # v[\d.]+)?$", file.read_text(), re.MULTILINE)
     assert len(used) == file.read_text().count("uses: ")
-    for action, commit, version in used:
+    for action, commit, tag in used:
         assert re.fullmatch(r"[0-9a-f]{40}", commit), f"{action}@{commit}"
-        assert version, f"{action} does not say which version {commit} is"
+        assert tag, f"{action} does not say which version {commit} is"
 
 
 def test_every_pin_of_an_action_is_the_same_in_all_workflows() -> None:
