@@ -131,3 +131,52 @@ def test_ci_script_runs_the_command_of_the_readme() -> None:
     readme = (ROOT / "README.md").read_text()
     assert re.search(rf"^\s*{command}(?: .*)?$", readme, re.MULTILINE)
     assert "pip install tox && tox run -e quickstart" in readme
+
+
+WORKFLOWS = sorted(
+    [
+        *ROOT.glob(".github/workflows/*.yml"),
+        *ROOT.glob("core/srbench/cli/templates/*/project/{{dot}}github/workflows/*.jinja"),
+    ]
+)
+
+
+def used_actions(file: Path) -> list[tuple[str, str, str]]:
+    """Return action, commit and version of every step; workflows of this repository are called by their path."""
+    found = []
+    for line in file.read_text().splitlines():
+        if re.match(r"\s*(- )?uses: (?!\./)", line):
+            step = re.search(r"uses: ([^@\s]+)@(\S+)\s+# (v[\d.]+)$", line)
+            assert step is not None, f"{file.name}: '{line.strip()}' is not pinned, or does not say to which version"
+            found.append((step[1], step[2], step[3]))
+    return found
+
+
+@pytest.mark.parametrize("file", WORKFLOWS, ids=lambda path: path.name)
+def test_actions_are_pinned_by_commit(file: Path) -> None:
+    assert [commit for _, commit, _ in used_actions(file) if not re.fullmatch(r"[0-9a-f]{40}", commit)] == []
+
+
+def test_every_action_has_the_same_commit_in_all_workflows() -> None:
+    pinned = {step for file in WORKFLOWS for step in used_actions(file)}
+    assert len(pinned) == len({action for action, _, _ in pinned})
+
+
+def test_publishing_stores_no_token() -> None:
+    text = (ROOT / ".github" / "workflows" / "publish.yml").read_text()
+    assert "secrets." not in text
+    jobs = yaml.safe_load(text)["jobs"]
+    assert jobs["publish"]["permissions"] == {"id-token": "write"}
+    assert "id-token" not in str(jobs["build"])
+
+
+def test_the_platforms_of_ci_are_those_promised() -> None:
+    matrix = workflow()["jobs"]["platforms"]["strategy"]["matrix"]
+    assert matrix["python"] == ["3.11", "3.12", "3.13"]
+    assert {name.partition("-")[0] for name in matrix["os"]} == {"ubuntu", "macos", "windows"}
+
+
+def test_the_citation_names_the_version_and_the_licence() -> None:
+    citation = yaml.safe_load((ROOT / "CITATION.cff").read_text())
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    assert (citation["version"], citation["license"]) == (project["version"], project["license"])

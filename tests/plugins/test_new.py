@@ -64,6 +64,8 @@ def from_nothing_to_the_page(tmp_path: Path, suite: str) -> None:
     begun = time.perf_counter()
     assert srbench("new", "method", "foo", env=dict(os.environ), cwd=tmp_path).returncode == 0
     env = install(tmp_path / "foo", tmp_path / "site")
+    checked = srbench("check", "foo", "--fast", env=env, cwd=tmp_path)
+    assert checked.returncode == 0, checked.stdout + checked.stderr
     words = ("run", "--suite", suite, "--add", "edsr_tiny+foo", "--out", "run")
     ran = srbench(*words, env=env, cwd=tmp_path)
     assert ran.returncode == 0, ran.stderr

@@ -17,7 +17,7 @@ _SMALL = ("edsr_tiny", "srresnet_tiny", "ms_lapsrn_tiny", "smsr_tiny", "ecbsr_m4
 
 
 def distribution_named(text: str) -> str | None:
-    """Return the distribution of that name that contributes something to srbench, or None."""
+    """Return the distribution of that name, or `srbench-` and that name, that contributes something, or None."""
     names = {
         item.entry.dist.name
         for entries in contributions().values()
@@ -25,7 +25,9 @@ def distribution_named(text: str) -> str | None:
         for item in items
         if item.entry.dist is not None
     }
-    return next((name for name in sorted(names) if _normal(name) == _normal(text)), None)
+    # `srbench new method foo` makes the distribution `srbench-foo`.
+    wanted = (_normal(text), f"srbench-{_normal(text)}")
+    return next((name for one in wanted for name in sorted(names) if _normal(name) == one), None)
 
 
 def contributed_by(distribution: str, scales: Sequence[int]) -> tuple[list[str], dict[str, str]]:
