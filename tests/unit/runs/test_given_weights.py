@@ -102,7 +102,7 @@ def test_a_file_from_elsewhere_is_taken_for_the_only_scale(suite_file: SuiteFile
     [
         ("edsr_tiny=missing.safetensors", "added model 'edsr_tiny'.*missing.safetensors"),
         ("edsr_tiny=x3.safetensors", "for x3, and the suite asks for x2"),
-        ("edsr_tiny+recursive=mine.safetensors", "the weights .*mine.safetensors' are those of 'edsr_tiny'"),
+        ("edsr_tiny+recursive=mine.safetensors", "the weights .*mine.safetensors' are for 'edsr_tiny'"),
         ("edsr_tinny=mine.safetensors", "added model 'edsr_tinny'.*did you mean 'edsr_tiny'"),
         ("edsr_tiny=damaged.safetensors", "damaged.safetensors"),
         ("carn_m.author=mine.safetensors", "by a tag, and '.*mine.safetensors' is another file"),
