@@ -18,7 +18,7 @@ _DATASET, _IMAGE, _PROTOCOL = "embedded-test", "astronaut", "matlab-y"
 
 
 def photograph(scale: int, height: int, width: int, device: str = "cpu") -> Tensor:
-    """Return the center of a photograph's LR image, `(1, 3, height, width)` in 0..1, mirrored at the edges if too small.
+    """Return the center of a photograph's LR image, `(1, 3, height, width)` in 0..1, extended by mirroring if needed.
 
     Args:
         scale: Factor by which the photograph is downscaled, as test images are.
