@@ -107,9 +107,9 @@ def test_a_file_from_elsewhere_is_taken_for_the_only_scale(suite_file: SuiteFile
         ("edsr_tiny=damaged.safetensors", "damaged.safetensors"),
         ("carn_m.author=mine.safetensors", "by a tag, and '.*mine.safetensors' is another file"),
         ("bicubic", "the model 'bicubic', which .*small.yaml, line 4 names already"),
-        ("=mine.safetensors", "no model to add; give MODEL, or MODEL=FILE"),
-        ("edsr_tiny+ps(ratio=1/4", "no model to add"),
-        ("edsr_tiny=", "no model to add"),
+        ("=mine.safetensors", "cannot be added; give MODEL, or MODEL=FILE"),
+        ("edsr_tiny+ps(ratio=1/4", "cannot be added"),
+        ("edsr_tiny=", "cannot be added"),
     ],
 )
 def test_what_cannot_be_added_is_said_before_anything_is_written(
