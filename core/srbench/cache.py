@@ -1,4 +1,4 @@
-"""The cache: images and weights by the hash of their content, LR images by what they are made of."""
+"""The cache: images and weights by content hash, LR images by the hash of their inputs."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def default_root() -> Path:
 
 
 class Cache:
-    """Keep files under the SHA-256 of their content, and find images by the hash of their pixels.
+    """Store files by the SHA-256 of their content, and find images by the hash of their pixels.
 
     Below the root:
 
@@ -37,23 +37,23 @@ class Cache:
         decoded/9a/9abc…     the pixel hash of an image file that was decoded before (see `srbench.data.folders`)
         lr/56/5678….png      an LR image, named by the hash of what it was made from (see `srbench.data.datasets`)
 
-    Every file is written under another name and moved into place whole.
+    Every file is written under a temporary name and then moved into place.
     """
 
     def __init__(self, root: Path | str | None = None) -> None:
-        """Open a cache, which need not exist yet; without a root, the user's own (see `default_root`)."""
+        """Open a cache, which need not exist yet; by default the user's cache (see `default_root`)."""
         self.root = Path(root) if root is not None else default_root()
 
     def path_for(self, sha256: str) -> Path:
-        """Return the path of the file with that content, whether it exists or not."""
+        """Return the path of the file with that hash, whether or not it exists."""
         return self.root / "objects" / sha256[:2] / sha256
 
     def has(self, sha256: str) -> bool:
-        """Say whether a file of that content is there; it is verified when it is used, not here."""
+        """Return whether a file with that hash exists; it is verified only when used."""
         return self.path_for(sha256).is_file()
 
     def verified(self, sha256: str) -> Path | None:
-        """Return a file's path after hashing it, or None where it is missing; a damaged file is removed.
+        """Return a file's path after checking its hash, or None if it is missing; a damaged file is removed.
 
         Raises:
             StoreError: If the file cannot be read.
@@ -79,16 +79,16 @@ class Cache:
         return digest
 
     def fetch(self, url: str | Sequence[str], sha256: str, name: str, size: int | None = None) -> Path:
-        """Return a file from the cache, downloading it first where it is missing.
+        """Return a file from the cache, downloading it first if it is missing.
 
         Args:
-            url: Where it is published; of several places, each is tried in turn.
-            sha256: What its content must hash to.
-            name: What to call it in messages.
-            size: Its size in bytes: a server that sends more is not listened to further.
+            url: Its URL, or several to try in turn.
+            sha256: The expected hash of its content.
+            name: Its name in messages.
+            size: Its size in bytes; the download is aborted if a server sends more.
 
         Raises:
-            NetworkError: If it could not be downloaded, or another file came; the message names the file, its hash, its
+            NetworkError: If it cannot be downloaded or the hash differs; the message names the file, its hash, its
                 URL and how to add it by hand.
             StoreError: If the cache cannot be written.
         """
@@ -105,7 +105,7 @@ class Cache:
         return self.path_for(sha256)
 
     def index_pixels(self, pixels_sha256: str, sha256: str) -> None:
-        """Note which file holds the image with that pixel hash.
+        """Record which file contains the image with that pixel hash.
 
         Raises:
             StoreError: If the cache cannot be written.
@@ -115,19 +115,19 @@ class Cache:
             write_atomic(path, sha256.encode())
 
     def image_path(self, pixels_sha256: str) -> Path | None:
-        """Return the file that holds the image with that pixel hash, or None; its pixels are verified by the reader."""
+        """Return the file with the image of that pixel hash, or None; the caller must verify the pixels."""
         note = self.root / "pixels" / pixels_sha256[:2] / pixels_sha256
         sha256 = _note(note)
         path = self.path_for(sha256.strip()) if sha256 else None
         return path if path is not None and path.is_file() else None
 
     def decoded_hash(self, key: str) -> str | None:
-        """Return the pixel hash that was remembered under a key, or None; a damaged note counts as none."""
+        """Return the pixel hash stored under a key, or None if it is missing or damaged."""
         found, _, check = _note(self._decoded_path(key)).partition(" ")
         return found if check == sha256_bytes(f"{key} {found}".encode()) else None
 
     def remember_decoded(self, key: str, pixels_sha256: str) -> None:
-        """Remember a pixel hash under the hash of what it was decoded from and how.
+        """Store a pixel hash under the hash of the encoded file and the decoder.
 
         Raises:
             StoreError: If the cache cannot be written.
@@ -139,7 +139,7 @@ class Cache:
         return self.root / "decoded" / key[:2] / key
 
     def lr_path(self, key: str) -> Path:
-        """Return the path of the LR image of that key, whether it exists or not; a pipe there is removed."""
+        """Return the path of the LR image with that key, whether or not it exists; a pipe there is removed."""
         path = self.root / "lr" / key[:2] / f"{key}.png"
         if path.exists() and not path.is_file():
             with contextlib.suppress(OSError):  # a folder stays, and is no image
@@ -147,7 +147,7 @@ class Cache:
         return path
 
     def usage(self) -> dict[str, tuple[int, int]]:
-        """Return, for each kind of content, how many files there are and their bytes."""
+        """Return the number of files and their total bytes for each kind of content."""
         report = {}
         for kind in ("objects", "lr"):
             sizes = [path.stat().st_size for path in (self.root / kind).glob("*/*") if not path.name.startswith(".")]
@@ -156,7 +156,7 @@ class Cache:
 
 
 def _note(path: Path) -> str:
-    """Return what a small file of the cache says; "" where it is missing, damaged or no file at all."""
+    """Return the content of a small cache file; "" if it is missing, damaged or not a file."""
     try:
         return read_text(path, limit=_NOTE_LIMIT, error=StoreError)
     except StoreError:

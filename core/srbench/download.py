@@ -1,4 +1,4 @@
-"""Download one file: by its hash, within a size and a time, from one of several places."""
+"""Download a file from one of several URLs, with checks of hash, size and time."""
 
 from __future__ import annotations
 
@@ -13,29 +13,29 @@ from srbench.untrusted import CHECKPOINT_LIMIT
 
 __all__ = ["LEAST_SPEED", "download"]
 
-_TIMEOUT_S = 30  # without an answer, or without a byte
+_TIMEOUT_S = 30  # seconds without a response or data
 _CHUNK = 2**16
 
 LEAST_SPEED = 10_000
-"""Bytes a second below which, over the whole file, a download is ended."""
+"""Downloads with a lower average rate, in bytes per second, are aborted."""
 
 
 class _TooMuchError(Exception):
-    """A server sent more than the file has, or took too long; the message says which."""
+    """A server sent too much data or was too slow; the message says which."""
 
 
 def download(urls: Sequence[str], sha256: str, name: str, size: int | None, folder: Path) -> Path:
-    """Download a file, checking its hash, and return where it is in the folder.
+    """Download a file to a folder, check its hash, and return its path.
 
     Args:
-        urls: Where it is published; each is tried in turn.
-        sha256: What its content must hash to.
-        name: What to call it in messages.
-        size: Its size in bytes, where it is known: a server that sends more is not listened to further.
-        folder: Where it is put; the caller removes it.
+        urls: The file's URLs, tried in turn.
+        sha256: The expected hash of its content.
+        name: Its name in messages.
+        size: Its size in bytes, if known; the download is aborted if a server sends more.
+        folder: The target folder; the caller removes it.
 
     Raises:
-        NetworkError: No place gave the file; the message names each place with the reason, and how to add it by hand.
+        NetworkError: No URL worked; the message gives the reason for each, and how to add the file by hand.
         StoreError: The folder cannot be written to.
     """
     import logging
@@ -43,7 +43,7 @@ def download(urls: Sequence[str], sha256: str, name: str, size: int | None, fold
     import pooch
     import requests
 
-    # pooch announces each download on the terminal; the caller has a progress bar for that.
+    # pooch logs each download to the terminal; the caller has a progress bar for that.
     pooch.get_logger().setLevel(logging.ERROR)
     reasons = []
     for number, url in enumerate(urls):
@@ -59,7 +59,7 @@ def download(urls: Sequence[str], sha256: str, name: str, size: int | None, fold
         except requests.RequestException as error:
             reasons.append((url, _reason(error)))
         except ValueError:
-            reasons.append((url, "what came has another hash, and was thrown away"))
+            reasons.append((url, "the received file has another hash and was discarded"))
         except OSError as error:
             with disk_errors(folder):
                 raise error
@@ -72,7 +72,7 @@ def download(urls: Sequence[str], sha256: str, name: str, size: int | None, fold
 
 
 class _Downloader:
-    """Write what a server sends to a file, as pooch asks for it, and stop at a size or a time."""
+    """A downloader for pooch with limits on size and time."""
 
     def __init__(self, size: int | None) -> None:
         self.limit = CHECKPOINT_LIMIT if size is None else size
@@ -97,7 +97,7 @@ class _Downloader:
 
 
 def _reason(error: Exception) -> str:
-    """Say in a few words why a download failed."""
+    """Describe briefly why a download failed."""
     import requests
 
     if isinstance(error, requests.HTTPError) and error.response is not None:

@@ -1,4 +1,4 @@
-"""What all figures have in common: style, colours, and files that are the same each time they are drawn."""
+"""Common parts of all figures: style, colors, and reproducible files."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ __all__ = [
 
 # Okabe and Ito's palette without its yellow, which is hard to see on white: distinct for every common colour blindness.
 FIGURE_COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
-# Signed values, zero in the middle and white: blue and red are told apart by the colour-blind.
+# For signed values, with zero white in the middle; the color-blind can distinguish blue and red.
 FIGURE_DIVERGING = "RdBu_r"
 # Of PNG files, in pixels per inch: a power of two, so that crops can be laid out in whole pixels.
 FIGURE_DPI = 128
@@ -51,7 +51,7 @@ _STYLE: dict[str, Any] = {
 
 
 def check_figure_path(path: Path) -> None:
-    """Refuse, before any work is done, a figure that could not be written.
+    """Refuse a figure that cannot be written, before any work is done.
 
     Raises:
         ConfigError: The file's ending is neither .png nor .svg, or matplotlib is not installed.
@@ -64,7 +64,7 @@ def check_figure_path(path: Path) -> None:
 
 @contextmanager
 def figure_style() -> Iterator[None]:
-    """Draw in sr-bench's style, whatever the user's own settings are; they are restored afterwards."""
+    """Draw in sr-bench's style; the user's settings are ignored and restored afterwards."""
     import matplotlib as mpl
 
     with mpl.rc_context():
@@ -90,12 +90,12 @@ def save_figure(figure: Figure, path: Path) -> None:
 
 
 class FigureSheet:
-    """A figure laid out in inches from its upper left corner, so that cells keep their size however many there are.
+    """A figure with a layout in inches from its upper left corner, so that cells have a fixed size.
 
     Args:
         width: In inches.
         height: In inches.
-        title: Stands at the upper left.
+        title: Text at the upper left.
     """
 
     def __init__(self, width: float, height: float, title: str) -> None:
@@ -108,13 +108,13 @@ class FigureSheet:
         self.text(0.12, 0.12, title, size=size, weight="bold", va="top")
 
     def axes(self, left: float, top: float, width: float, height: float) -> Axes:
-        """Add axes at a place, all in inches."""
+        """Add axes at a position, in inches."""
         return self.figure.add_axes(
             (left / self.width, 1 - (top + height) / self.height, width / self.width, height / self.height)
         )
 
     def picture(self, left: float, top: float, width: float, height: float, values: Any, **options: Any) -> Any:
-        """Show an array without ticks, in a thin frame, and return what a colour bar needs."""
+        """Show an array without ticks, in a thin frame, and return its mappable for a color bar."""
         axes = self.axes(left, top, width, height)
         axes.set(xticks=[], yticks=[])
         for spine in axes.spines.values():
@@ -122,11 +122,11 @@ class FigureSheet:
         return axes.imshow(values, aspect="auto", **options)
 
     def text(self, left: float, top: float, text: str, **options: Any) -> None:
-        """Write at a place, in inches."""
+        """Write text at a position, in inches."""
         self.figure.text(left / self.width, 1 - top / self.height, text, **{"va": "center", **options})
 
     def colorbar(self, image: Any, left: float, top: float, height: float, label: str) -> None:
-        """Add a colour bar, 0.12 inches wide."""
+        """Add a color bar, 0.12 inches wide."""
         bar = self.figure.colorbar(image, cax=self.axes(left, top, 0.12, height))
         bar.set_label(label)
         bar.outline.set_linewidth(0.4)

@@ -1,4 +1,4 @@
-"""The machine: checks of devices and threads, what a time was taken on, and the state of the clocks as far as known."""
+"""The machine: checks of devices and threads, and a description of hardware and clocks for timings."""
 
 from __future__ import annotations
 
@@ -29,14 +29,14 @@ __all__ = [
 
 _CPU = Path("/sys/devices/system/cpu")
 _UNKNOWN = "not reported by the system"
-MOST_THREADS = 1024  # with far more, a process dies while starting them, without an error message
+MOST_THREADS = 1024  # with many more, the process dies without an error message
 
 
 def check_threads(threads: int) -> None:
     """Check a number of CPU threads.
 
     Raises:
-        ConfigError: It is no whole number from 1 to 1,024.
+        ConfigError: It is not a whole number from 1 to 1,024.
     """
     if not isinstance(threads, int) or isinstance(threads, bool) or not 1 <= threads <= MOST_THREADS:
         raise ConfigError(f"threads={threads} is not a whole number of at least 1 and at most {MOST_THREADS:,}")
@@ -48,7 +48,7 @@ def usable_cores() -> int:
 
 
 def check_device(name: str) -> None:
-    """Refuse a device that torch does not have here; `cpu` is always there, and asking for it imports no torch.
+    """Refuse a device that torch does not support here; checking `cpu` imports no torch.
 
     Args:
         name: `cpu`, `cuda` or `cuda:N`.
@@ -71,7 +71,7 @@ def check_device(name: str) -> None:
 
 
 def pick_device(name: str) -> torch.device:
-    """Return the torch device of a name: `cpu`, `cuda` or `cuda:N`.
+    """Return a torch device by name: `cpu`, `cuda` or `cuda:N`.
 
     Raises:
         ConfigError: The name is none of them, or there is no such GPU.
@@ -83,7 +83,7 @@ def pick_device(name: str) -> torch.device:
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Say whether an error is a lack of memory: torch has one of its own on GPUs, and none on the CPU."""
+    """Return whether an error means out of memory; torch has a special class for it on GPUs only."""
     if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
         return True
     said = str(error)
@@ -91,7 +91,7 @@ def is_out_of_memory(error: BaseException) -> bool:
 
 
 def available_memory(device: str = "cpu") -> int | None:
-    """Return the bytes that a process may still take, by the system, its container and its own limits; None: unknown.
+    """Return the available memory in bytes, within the limits of system, container and process; None if unknown.
 
     Args:
         device: `cpu`, `cuda` or `cuda:N`.
@@ -126,7 +126,7 @@ def processor_name() -> str:
 
 
 def describe(device: str) -> dict[str, Any]:
-    """Return the device, its clocks now, and what else may move a time; what cannot be read says so.
+    """Describe the device, its current clocks, and whatever else affects timings; unknown values are marked as such.
 
     Args:
         device: `cpu`, `cuda` or `cuda:N`.
@@ -180,14 +180,14 @@ def _turbo() -> str:
 
 
 def _gpu(index: int) -> dict[str, str]:
-    """Return the clocks of a GPU as `nvidia-smi` tells them."""
+    """Return a GPU's clocks as reported by `nvidia-smi`."""
     import torch
 
     wanted = ("clocks.sm", "clocks.max.sm", "clocks.mem", "temperature.gpu", "power.draw", "persistence_mode")
     command = shutil.which("nvidia-smi")
     if command is None:
         return {"clocks": _UNKNOWN}
-    # nvidia-smi counts all cards, torch the visible ones: the identifier is the same for both.
+    # nvidia-smi numbers all GPUs, torch only visible ones, so identify the GPU by its UUID.
     uuid = getattr(torch.cuda.get_device_properties(index), "uuid", None)
     card = f"GPU-{uuid}" if uuid is not None else str(index)
     query = [command, f"--query-gpu={','.join(wanted)}", "--format=csv,noheader", f"--id={card}"]

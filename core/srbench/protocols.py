@@ -1,4 +1,4 @@
-"""Protocols: how an SR image is made comparable. Named, frozen, hashed; stored with every number."""
+"""Evaluation protocols: named, immutable and hashed; stored with every result."""
 
 from __future__ import annotations
 
@@ -41,34 +41,34 @@ _CHOICES: dict[str, tuple[str, ...]] = {
 
 @dataclass(frozen=True)
 class Protocol:
-    """Fix every choice between an HR image and a number.
+    """All choices that lead from an HR image to a score.
 
     Attributes:
-        name: What it is called; not part of the digest.
-        lr_channels: What is downsampled: `rgb`; or `y`, luma rounded to uint8, and the network sees nothing else.
+        name: Its name; not part of the digest.
+        lr_channels: What is downsampled: `rgb`; or `y`, luma rounded to uint8, which is then the network's only input.
         lr_kernel: `matlab-bicubic`, Keys' cubic with a = -0.5, antialiased; `pillow-bicubic`, the same kernel cut off
             at the border, in Pillow's fixed-point arithmetic; `nearest`, every n-th pixel.
-        lr_padding: What Matlab's kernel sees beyond the border; `none` for the other kernels.
-        lr_rounding: When the LR image is rounded to uint8: with `none` the network is given its float values. Kernels
-            other than Matlab's take `per_pass`.
-        hr_crop: What HR sizes are cut to multiples of, at the right and the bottom: the `scale`, or a number that the
-            scale divides.
-        quantisation: How an SR image in 0..1 becomes uint8: `round` to the nearest, or `truncate`.
+        lr_padding: Padding for Matlab's kernel; `none` for the other kernels.
+        lr_rounding: When the LR image is rounded to uint8; with `none` the network gets float values. Kernels other
+            than Matlab's take `per_pass`.
+        hr_crop: HR images are cropped at the right and the bottom to a multiple of this: the `scale`, or a number
+            that the scale divides.
+        quantisation: How an SR image in 0..1 is converted to uint8: `round` to the nearest, or `truncate`.
         color: What is compared: `y-bt601`, luma in 16..235 of the uint8 RGB images, not rounded; `y-bt601-rounded`,
             uint8 luma; `y-full-range`, luma in 0..255 as in JPEG files, not rounded; `rgb`, the three channels. Metrics
             without a suffix follow it; those with `_y` and `_rgb` state their own, and `_y` is BT.601, not rounded,
             where RGB is compared.
-        crop_border: Pixels left out on each side: as many as the `scale`, or a number.
+        crop_border: Pixels cropped from each side: `scale`, or a number.
         data_range: Peak of PSNR and L of SSIM.
         ssim_window: Taps of SSIM's Gaussian window, an odd number of 3 or more.
         ssim_sigma: Its standard deviation in pixels.
         ssim_region: `valid`: only pixels whose whole window is inside the image; `padded`: all, with the border
             repeated outwards.
-        sr_size: What becomes of an SR image of another size than the HR image: it is an error (`exact`), or resized by
-            Matlab's bicubic where no more than a LR pixel is missing or too much (`resized`).
+        sr_size: Treatment of an SR image whose size differs from the HR image: an error (`exact`), or resized by
+            Matlab's bicubic if the difference is at most one LR pixel (`resized`).
 
     Raises:
-        ConfigError: A value is unknown or out of range, or two of them contradict each other.
+        ConfigError: A value is unknown or out of range, or two values contradict each other.
     """
 
     name: str
@@ -117,19 +117,19 @@ class Protocol:
 
     @property
     def metrics(self) -> tuple[str, str]:
-        """Return the names of the metrics that are computed where nobody names any: PSNR and SSIM of its color."""
+        """Names of the default metrics: PSNR and SSIM of the protocol's color."""
         return ("psnr_rgb", "ssim_rgb") if self.color == "rgb" else ("psnr_y", "ssim_y")
 
     @property
     def primary_metric(self) -> str:
-        """Return the name of the metric that figures under this protocol are compared by."""
+        """Name of the metric that leaderboards under this protocol rank by."""
         return self.metrics[0]
 
     @property
     def settings(self) -> dict[str, Any]:
         """Return all choices, without the name.
 
-        Choices that were added later are left out at their defaults: what was stored before keeps its digest.
+        Choices added in later versions are omitted at their defaults, so that stored results keep their digests.
         """
         settings = dataclasses.asdict(self)
         del settings["name"]
@@ -139,20 +139,20 @@ class Protocol:
 
     @property
     def digest(self) -> str:
-        """Return the SHA-256 of the settings as canonical JSON: equal choices, equal digest, whatever the name."""
+        """SHA-256 of the settings as canonical JSON; independent of the name."""
         return _digest(self.settings)
 
     @property
     def lr_digest(self) -> str:
-        """Return the SHA-256 of those settings that an LR image depends on."""
+        """SHA-256 of the settings that affect LR images."""
         return _digest({key: value for key, value in self.settings.items() if key.startswith(("lr_", "hr_"))})
 
     def crop(self, scale: int) -> int:
-        """Return the number of pixels left out on each side at a scale."""
+        """Return the number of pixels cropped from each side at a scale."""
         return scale if self.crop_border == "scale" else self.crop_border
 
     def mod_crop(self, hr: Image, scale: int) -> Image:
-        """Return the HR image `(H, W, 3)` cut to multiples of `hr_crop`, at the right and the bottom.
+        """Crop an HR image `(H, W, 3)` to a multiple of `hr_crop`, at the right and the bottom.
 
         Raises:
             ConfigError: If the scale does not divide `hr_crop`.
@@ -169,12 +169,12 @@ class Protocol:
         return cropped
 
     def reference(self, hr: Image, scale: int, *, grey: bool = False) -> Image:
-        """Return what SR images are compared with: the cut HR image, uint8 RGB `(H, W, 3)`, or its luma `(H, W)`.
+        """Return the reference of SR images: the cropped HR image, uint8 RGB `(H, W, 3)`, or its luma `(H, W)`.
 
         Args:
             hr: RGB `(H, W, 3)`.
             scale: The scale.
-            grey: Whether the image's file holds grey levels; they are not converted to luma.
+            grey: Whether the image's file is grayscale; its values are not converted to luma.
 
         Raises:
             DataError: If the image is smaller than the scale.
@@ -204,10 +204,10 @@ class Protocol:
         return downsample(reference, scale, self.lr_kernel, self.lr_padding, self.lr_rounding)
 
     def fitted(self, sr: npt.NDArray[Any], shape: tuple[int, ...], scale: int) -> npt.NDArray[Any]:
-        """Return an SR image `(H, W)` or `(H, W, 3)` in the size of the HR image, resized where the protocol allows it.
+        """Return an SR image `(H, W)` or `(H, W, 3)` in the size of the HR image, resized if the protocol allows it.
 
         Raises:
-            DataError: If the size is another, and this protocol does not resize, or not that far.
+            DataError: If the size differs and the protocol does not resize, or not by that much.
         """
         if sr.shape[:2] == shape[:2]:
             return sr
@@ -220,9 +220,9 @@ class Protocol:
         return imresize(sr.astype(np.float64), output_shape=(shape[0], shape[1]), padding=padding, rounding="none")
 
     def quantise(self, sr: npt.NDArray[Any]) -> Image:
-        """Turn an SR image into uint8 as this protocol saves it.
+        """Convert an SR image to uint8.
 
-        The product with 255 is taken in float32, as in the authors' programs: truncation sees its last bit.
+        The product with 255 is computed in float32, as in the authors' programs: truncation depends on its last bit.
 
         Args:
             sr: `(H, W, 3)` or `(H, W)`, 0..1; values outside are clamped.
@@ -231,7 +231,7 @@ class Protocol:
             uint8 of the same shape, in C order whatever the order of `sr`.
 
         Raises:
-            DataError: If the image holds NaN, which no rounding makes a pixel of.
+            DataError: If the image contains NaN.
         """
         levels: npt.NDArray[np.float32] = np.multiply(sr, np.float32(255), dtype=np.float32)
         if np.isnan(levels).any():
@@ -242,14 +242,14 @@ class Protocol:
         image: Image = levels.astype(np.uint8)
         if image.flags.c_contiguous:
             return image
-        # A network's output has a plane per channel; metrics and files go through pixels, three times as slowly there.
-        # Channel by channel is how numpy transposes fastest.
+        # Network outputs are planar, but metrics and files process pixels, which is three times slower on planar
+        # memory. NumPy transposes fastest channel by channel.
         if image.ndim == 3:
             return np.stack([image[..., channel] for channel in range(image.shape[2])], axis=-1)
         return np.ascontiguousarray(image)
 
     def meaning(self) -> dict[str, str]:
-        """Return one sentence per choice, keyed by the setting's name."""
+        """Return a sentence for each choice, keyed by the setting's name."""
         rounding = {
             "per_pass": "rounded to uint8 after each of the two passes, rows first",
             "once": "rounded to uint8 once, at the end",
@@ -309,7 +309,7 @@ class Protocol:
         return sentences
 
     def explain(self) -> str:
-        """Return the protocol in words, one choice a line, ending with its digest."""
+        """Describe the protocol, one choice per line, with its digest at the end."""
         lines = [f"{self.name}", ""]
         lines += [f"- {sentence}" for sentence in self.meaning().values()]
         return "\n".join([*lines, "", f"digest {self.digest}"])
@@ -333,8 +333,8 @@ def get_protocol(name: str) -> Protocol:
     """Return a protocol by name.
 
     Raises:
-        UnknownNameError: If there is none of that name; the message suggests the nearest.
-        DuplicateNameError: If two distributions claim the name.
+        UnknownNameError: If there is none of that name; the message suggests the nearest. DuplicateNameError: If two
+            distributions claim the name.
         PluginError: If its plugin cannot be used, or registered something else than a protocol of that name.
     """
     found = PROTOCOLS.get(name)

@@ -1,4 +1,4 @@
-"""Files that are either wholly there or not there at all, and a lock on a directory."""
+"""Atomic writing of files, and a lock on a directory."""
 
 from __future__ import annotations
 
@@ -46,10 +46,10 @@ def sha256_file(path: Path) -> str:
 
 @contextmanager
 def disk_errors(what: Path) -> Iterator[None]:
-    """Turn an operating system's refusal to write into a sentence.
+    """Convert an operating system's write error to a message.
 
     Raises:
-        StoreError: The disk is full, a limit is reached, or the place may not be written to.
+        StoreError: The disk is full, a limit is reached, or the location is not writable.
     """
     try:
         yield
@@ -66,7 +66,7 @@ def disk_errors(what: Path) -> Iterator[None]:
 
 
 def write_synced(path: Path, data: bytes) -> None:
-    """Write a new file and wait until the disk has it.
+    """Write a new file and sync it to disk.
 
     Raises:
         OSError: The file cannot be written.
@@ -78,7 +78,7 @@ def write_synced(path: Path, data: bytes) -> None:
 
 
 def fsync_directory(path: Path) -> None:
-    """Wait until the disk has a directory's entries, where the system can do that.
+    """Sync a directory's entries to disk, if the system supports it.
 
     Raises:
         OSError: The directory cannot be opened.
@@ -93,10 +93,10 @@ def fsync_directory(path: Path) -> None:
 
 
 def write_atomic(path: Path, data: bytes) -> None:
-    """Replace a file's content in one step: a reader sees the old content or the new, never a part.
+    """Replace a file's content atomically: readers see the old or the new content, never a part.
 
     Raises:
-        StoreError: The file cannot be written; what was there before is untouched.
+        StoreError: The file cannot be written; an existing file is unchanged.
     """
     temporary = path.with_name(f".tmp-{path.name}-{os.getpid()}")
     with disk_errors(path):
@@ -112,14 +112,14 @@ def write_atomic(path: Path, data: bytes) -> None:
 
 
 def remove_leftovers(folder: Path, beginning: str) -> None:
-    """Remove temporary files and folders of processes that were killed: names that end with the number of none alive.
+    """Remove temporary files and folders of killed processes: those whose names end in the id of no running process.
 
     Args:
         folder: Where they are.
-        beginning: What their names have before the process's number.
+        beginning: Prefix of their names before the process id.
 
     Raises:
-        OSError: The folder cannot be listed, or a leftover not removed.
+        OSError: The folder cannot be listed, or a file cannot be removed.
     """
     with os.scandir(folder) as entries:
         found = [entry for entry in entries if entry.name.startswith(beginning)]
@@ -198,9 +198,9 @@ def _exchanged(one: Path, other: Path) -> bool:
 
 @contextmanager
 def exclusive(path: Path, *, owner: str, wait: float = 0.0, remove: bool = False) -> Iterator[None]:
-    """Hold a lock file while the block runs; the system releases it when the process ends, however it ends.
+    """Hold a lock file while the block runs; the system releases it however the process ends.
 
-    The holder's process id is in a file of its own beside the lock: Windows lets nobody read a locked file.
+    The holder's process id is in a separate file beside the lock, because locked files cannot be read on Windows.
 
     Args:
         path: The lock file; its folder is made where there is none.
@@ -232,7 +232,7 @@ def exclusive(path: Path, *, owner: str, wait: float = 0.0, remove: bool = False
             holder.write_text(f"{os.getpid()}\n", encoding="ascii")
         yield
     finally:
-        # While the lock is still held: the next holder's file is not ours to remove.
+        # While the lock is still held, so as not to remove the next holder's file.
         with suppress(OSError):
             holder.unlink(missing_ok=True)
             if remove:
@@ -248,10 +248,10 @@ def _holder(path: Path) -> str:
 
 
 def canonical_json(value: object) -> str:
-    """Return the one spelling of a JSON value that is hashed: keys sorted, no spaces, ASCII.
+    """Serialize a value to canonical JSON for hashing: sorted keys, no spaces, ASCII.
 
     Raises:
-        TypeError: The value holds something that JSON has no form for.
-        ValueError: The value holds a number that is not finite.
+        TypeError: The value contains something that JSON cannot represent.
+        ValueError: The value contains a number that is not finite.
     """
     return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False)

@@ -1,8 +1,8 @@
-"""Read what others made: only regular files, of a bounded size, nested to a bounded depth.
+"""Read untrusted files: only regular files, with bounded size and nesting depth.
 
 Every file that a user, a download or another program may have put in place is read through this module, so that a
-pipe, a device, a file of gigabytes or a text that unfolds without end is refused by a sentence before it costs
-anything. Importing this module needs the standard library only.
+pipe, a device, a huge file or an exponentially expanding text is refused with a message before it costs anything.
+Importing this module needs only the standard library.
 """
 
 from __future__ import annotations
@@ -32,16 +32,16 @@ __all__ = [
 
 MIB = 2**20
 TEXT_LIMIT = 16 * MIB
-"""Bytes of a text that is read whole: suites, recipes, lists, records."""
+"""Largest text file in bytes: suites, recipes, lists, records."""
 
 IMAGE_LIMIT = 512 * MIB
-"""Bytes of an image file."""
+"""Largest image file in bytes."""
 
 CHECKPOINT_LIMIT = 16 * 1024 * MIB
-"""Bytes of a file of weights or of a training's checkpoint."""
+"""Largest weights file or training checkpoint in bytes."""
 
 DEPTH_LIMIT = 64
-"""Levels of lists and mappings in a JSON or YAML text."""
+"""Deepest nesting of lists and mappings in a JSON or YAML text."""
 
 VALUES_LIMIT = 100_000
 """Values in a YAML text, with its aliases unfolded; the largest suite of ours has 600."""
@@ -62,7 +62,7 @@ _KINDS = {
 
 
 def user_path(text: str | Path, what: str = "path", error: type[SRBenchError] = ConfigError) -> Path:
-    """Return a path that a user typed, with `~` replaced by the home folder.
+    """Expand `~` in a path given by a user.
 
     Args:
         text: The path.
@@ -70,16 +70,16 @@ def user_path(text: str | Path, what: str = "path", error: type[SRBenchError] = 
         error: What is raised.
 
     Raises:
-        SRBenchError: It is no path that a file system takes: an unknown user's home folder, a name that is too long,
-            bytes that are no text, or a NUL character.
+        SRBenchError: The path is invalid: an unknown user's home folder, a name that is too long, bytes that are not
+            UTF-8, or a NUL character.
     """
     spelled = str(text)
     if "\0" in spelled:
-        raise error(f"the {what} '{escaped(spelled)}' holds a NUL character, which no file name has")
+        raise error(f"the {what} '{escaped(spelled)}' contains a NUL character, which file names cannot have")
     try:
         size = len(spelled.encode())
     except UnicodeEncodeError:
-        raise error(f"the {what} '{escaped(spelled)}' is no text in UTF-8; rename the file") from None
+        raise error(f"the {what} '{escaped(spelled)}' is not valid UTF-8; rename the file") from None
     if size > _PATH_LIMIT or any(len(part.encode()) > _NAME_LIMIT for part in Path(spelled).parts):
         raise error(
             f"the {what} '{escaped(spelled[:40])}...' is too long for a file system: a name has at most {_NAME_LIMIT} "
@@ -88,7 +88,10 @@ def user_path(text: str | Path, what: str = "path", error: type[SRBenchError] = 
     try:
         return Path(spelled).expanduser()
     except RuntimeError:
-        raise error(f"the {what} '{escaped(spelled)}' names a home folder that there is none of") from None
+        user = escaped(Path(spelled).parts[0].removeprefix("~"))
+        raise error(
+            f"the {what} '{escaped(spelled)}' is in the home folder of '{user}', and there is no such user"
+        ) from None
 
 
 def check_regular(path: Path, limit: int, what: str, error: type[SRBenchError] = DataError) -> int:
@@ -96,12 +99,12 @@ def check_regular(path: Path, limit: int, what: str, error: type[SRBenchError] =
 
     Args:
         path: The file; links are followed.
-        limit: The most bytes it may have.
-        what: What it is, for the message.
-        error: What is raised.
+        limit: Its largest allowed size in bytes.
+        what: The kind of file, for the message.
+        error: The class of the error.
 
     Raises:
-        SRBenchError: It is missing, cannot be looked at, is no regular file or is larger than the limit.
+        SRBenchError: The file is missing, inaccessible, not a regular file or larger than the limit.
     """
     try:
         status = path.stat()
@@ -121,7 +124,7 @@ def read_bytes(
         SRBenchError: As for `check_regular`, or the file cannot be read.
     """
     try:
-        # A pipe that nobody writes to would otherwise block here.
+        # A pipe without a writer would otherwise block here.
         descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0))
     except OSError as problem:
         raise _unreadable(path, what, problem, error) from None

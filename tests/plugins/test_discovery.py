@@ -128,7 +128,7 @@ def test_a_strangers_suite_is_listed_and_can_be_run(suite_site: Site) -> None:
         ("odd", "odd = 'odd.yaml'", ["is a str, not the pathlib.Path"]),
         ("odd", "even = 1", ["suite-dist", "odd"]),
         ("odd", "1 / 0", ["suite-dist", "division by zero"]),
-        ("other", SUITES["a path"].replace("odd =", "other ="), ["line 1", "'other'", "calls itself 'odd'"]),
+        ("other", SUITES["a path"].replace("odd =", "other ="), ["line 1", "'other'", "its name is 'odd'"]),
         (
             "bad",
             "from pathlib import Path\nbad = Path(__file__).with_name('bad.yaml')",

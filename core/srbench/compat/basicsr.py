@@ -1,17 +1,17 @@
-"""Make basicsr 1.4.2 importable beside today's torch, quickly, and say why where it cannot be.
+"""Make basicsr 1.4.2 importable with current versions of torch, quickly, or explain why it is not.
 
-basicsr was last released in 2022. What gets in its way, each handled below and nowhere else:
+basicsr was last released in 2022. The following problems are handled here and nowhere else:
 
 - torchvision, which it imports, may be built for another torch (see `srbench.compat.torchvision`).
 - `torchvision.transforms.functional_tensor` was removed in torchvision 0.17; basicsr's degradations import one
   function from it, which lives on in `torchvision.transforms.functional`.
-- `basicsr/__init__.py` and `basicsr/models/__init__.py` import every network, data set and model there is, 0.7 s for
-  the one class that is wanted. They are run when something that they define is first asked for, such as
+- `basicsr/__init__.py` and `basicsr/models/__init__.py` import every network, data set and model there is, which
+takes 0.7 s. They are run when one of their names is first accessed, such as
   `basicsr.train_pipeline` or `basicsr.models.build_model`; until then `import basicsr.archs.edsr_arch` runs that module
   and what it needs, and nothing else.
-- `distutils`, which basicsr's networks import, left Python in 3.12; setuptools still brings it.
-- opencv-python links libGL, which a bare server does not have.
-- basicsr has no wheel, and its source cannot be built on Python 3.13 or later.
+- `distutils`, which basicsr's networks import, was removed in Python 3.12; setuptools still provides it. -
+opencv-python links libGL, which is missing on minimal servers. - basicsr has no wheel, and its source cannot be built
+on Python 3.13 or later.
 """
 
 from __future__ import annotations
@@ -103,7 +103,7 @@ def _add_lazy_package(name: str) -> None:
 
 
 class _LazyPackage(types.ModuleType):
-    """A package whose `__init__` is run when a name that is neither a submodule nor special is first asked for."""
+    """A package whose `__init__` runs on first access to a name that is neither a submodule nor special."""
 
     def __getattr__(self, name: str) -> Any:
         spec = self.__spec__
@@ -113,7 +113,7 @@ class _LazyPackage(types.ModuleType):
             raise missing
         if importlib.util.find_spec(f"{self.__name__}.{name}") is not None:
             return importlib.import_module(f"{self.__name__}.{name}")
-        # From here on a plain module: what the package's own code asks of it meanwhile must not begin anew.
+        # From here on a plain module, so that accesses by the package's own code do not run it again.
         self.__class__ = types.ModuleType  # type: ignore[assignment]
         try:
             spec.loader.exec_module(self)

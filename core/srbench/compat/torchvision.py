@@ -1,4 +1,4 @@
-"""Make torchvision importable beside a CPU-only torch.
+"""Make torchvision importable with a CPU-only torch.
 
 torchvision's default wheel is built for CUDA. Beside a CPU-only torch its C++ operators cannot be loaded, and then
 `import torchvision` itself fails, because it registers the meta functions of `torchvision::nms` and
@@ -20,7 +20,7 @@ _schemas: list[object] = []
 
 
 def load_torchvision(purpose: str) -> None:
-    """Import torchvision, beside a CPU-only torch too.
+    """Import torchvision, even with a CPU-only torch.
 
     Args:
         purpose: What needs it, for the message.

@@ -1,1 +1,1 @@
-"""What networks cost: multiply-accumulates, activations, memory and time; docs/cost.md says how each is counted."""
+"""The cost of networks: multiply-accumulates, activations, memory and time; see docs/cost.md."""

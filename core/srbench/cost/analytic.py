@@ -1,4 +1,4 @@
-"""Count layers a second way: from what a layer is and the shapes that go in and out, not from its operators."""
+"""A second way of counting: from a layer's attributes and its input and output shapes, not from its operators."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ _DESCRIPTION = ("in_channels", "out_channels", "kernel_size", "groups")
 
 
 def layer_macs(layer: nn.Module, inputs: tuple[int, ...], outputs: tuple[int, ...]) -> int | None:
-    """Return the multiply-accumulates of a layer by its formula; None for a module that it does not fit.
+    """Return the multiply-accumulates of a layer by its formula; None for modules without a formula.
 
     A convolution of `k_h * k_w` kernels from `i` to `o` channels in `g` groups takes `i * o * k_h * k_w / g` for each
-    position of its output, a transposed one for each position of its input; a linear layer `i * o` for each row. Layers
-    that take their weights from elsewhere, such as those of a sharing method, count by the same attributes. A kernel of
-    one number is a square one.
+    position of its output, a transposed one for each position of its input; a linear layer `i * o` for each row.
+    Layers that take their weights from elsewhere, such as those of a sharing method, are counted by the same
+    attributes. A kernel size given as one number is square.
 
     Args:
         layer: The module.
@@ -54,14 +54,14 @@ def check(execution: Execution) -> int:
             counted[call.number] = counted.get(call.number, 0) + call.count
     covered = 0
     for path, number, layer, inputs, outputs in execution.layers:
-        # A module that hands its work to others of its own is counted through these, whatever its attributes say.
+        # A module that delegates its work to submodules is counted through these, whatever its attributes are.
         expected = layer_macs(layer, inputs, outputs) if number in counted else None
         if expected is None:
             continue
         if counted[number] != expected:
             raise CostError(
                 f"the layer '{path}' executes {counted[number]:,} multiply-accumulates, and by its attributes it "
-                f"should be {expected:,}; its in_channels, out_channels, kernel_size or groups say another thing"
+                f"should be {expected:,}; check its in_channels, out_channels, kernel_size and groups"
             )
         covered += expected
     return covered

@@ -1,4 +1,4 @@
-"""Who shares what: which layers use which tensors, how often, and what the network would weigh without sharing."""
+"""Sharing audit: which layers use which tensors, how often, and the size of the network without sharing."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from srbench.models.surgery import fold
 
 __all__ = ["Audit", "TensorUse", "audit", "compact_paths"]
 
-_SIDE = 48  # of the LR image: enough for any pooling or window, and how often a layer runs does not depend on it
+_SIDE = 48  # side of the LR image: enough for any pooling or window; how often a layer runs does not depend on it
 
 
 @dataclass(frozen=True)
@@ -25,9 +25,9 @@ class TensorUse:
     """One parameter and the layers that use it.
 
     Attributes:
-        name: In the state dict.
+        name: Its name in the state dict.
         shape: Its shape.
-        numbers: How many numbers it holds.
+        numbers: Its number of elements.
         layers: Paths of the layers that read it, in the order of their first execution.
         executions: Scale -> how many executions of layers read it in one forward pass.
     """
@@ -40,12 +40,12 @@ class TensorUse:
 
     @property
     def repeated(self) -> bool:
-        """Return whether it serves more than one layer, or more than one execution in a forward pass."""
+        """Whether more than one layer, or more than one execution in a forward pass, uses it."""
         return len(self.layers) > 1 or max(self.executions.values(), default=0) > 1
 
     @property
     def shared(self) -> bool:
-        """Return whether it serves more than one layer, execution or scale."""
+        """Whether more than one layer, execution or scale uses it."""
         return self.repeated or sum(count > 0 for count in self.executions.values()) > 1
 
 
@@ -55,14 +55,14 @@ class Audit:
 
     Attributes:
         model: Its name.
-        scales: Those that it is built for.
-        tensors: Every parameter, those that nothing reads included.
-        unique: Numbers in its parameters, each tensor once.
-        stored: Numbers that its state dict holds.
-        executed: Scale -> numbers of weights and biases that one forward pass applies, each execution counted.
-        unshared: Scale -> parameters where each execution of a layer has its own; those that nothing reads count once.
-        depth: The most that one layer, with all its weights the same, is executed in one forward pass.
-        deepest: The layers that are that one.
+        scales: Its scales.
+        tensors: Every parameter, including unused ones.
+        unique: Number of parameters, each tensor counted once.
+        stored: Number of values in its state dict.
+        executed: Scale -> number of weights and biases applied in one forward pass, counting every execution.
+        unshared: Scale -> number of parameters if each execution of a layer had its own; unused ones count once.
+        depth: The largest number of executions of one layer, with identical weights, in one forward pass.
+        deepest: The layers that are executed that often.
     """
 
     model: str
@@ -77,10 +77,10 @@ class Audit:
 
 
 def audit(model: Backbone) -> Audit:
-    """Find out what a network shares, by watching a forward pass at each of its scales.
+    """Determine what a network shares, by observing a forward pass at each of its scales.
 
     Raises:
-        CostError: It executes an operator that has no rule, or cannot run without values.
+        CostError: It executes an operator without a rule, or cannot run on the meta device.
     """
     shapes = on_meta(model)
     users = {path for path, module in shapes.named_modules() if isinstance(module, SharedModuleRef)}
@@ -125,9 +125,9 @@ def audit(model: Backbone) -> Audit:
 
 
 def _unshared(model: Backbone, shapes: Backbone, scale: int) -> int:
-    """Count the parameters of the folded network, each as often as executions of layers read it, and at least once.
+    """Count the parameters of the folded network, each as often as it is used by executions of layers, at least once.
 
-    Folded, a layer whose kernel is made holds the kernel itself, so that it counts and not the bank it is made from.
+    A folded layer contains its generated kernel, so the kernel is counted and not the bank that it is made from.
     """
     # Folded with its weights: a method's `fold` need not work without values.
     folded = fold(shapes, scale) if model.method is None else on_meta(fold(model, scale))
@@ -140,9 +140,9 @@ Reader = tuple[tuple[str, ...], str, bool]
 
 
 def _readers(execution: Execution, users: set[str]) -> list[Reader]:
-    """Return for each execution of a layer the parameters that it reads, its path, and whether it convolves.
+    """Return for each execution of a layer its parameters, its path, and whether it is a convolution.
 
-    A module that applies one weight several times in one execution, by functions, is as many layers as it does so.
+    A module that applies one weight several times in one execution counts as that many layers.
     """
     by_execution: dict[tuple[str, int], list[Call]] = {}
     for call in execution.calls:
@@ -159,17 +159,17 @@ def _readers(execution: Execution, users: set[str]) -> list[Reader]:
 
 
 def _applied_again(calls: Sequence[Call]) -> list[Call]:
-    """Return the calls of one execution whose weights others of its convolutions and products apply too."""
+    """Return the calls of one execution whose weights are also used by other convolutions and products in it."""
     applied = [call for call in calls if call.kind in (CONVOLUTION, PRODUCT) and not call.synthesis]
     counts = Counter(name for call in applied for name in call.parameters)
     return [call for call in applied if any(counts[name] > 1 for name in call.parameters)]
 
 
 def _layer(call: Call, users: set[str]) -> tuple[str, int]:
-    """Return the path of the layer at work and which execution of it this is.
+    """Return the path of the running layer and which execution of it this is.
 
-    That is its place in the network, not where a shared module that it uses is registered: what a shared module reads
-    belongs to the layer that called it, together with the layer's own parameters.
+    The path is the layer's place in the network, not where a shared module that it uses is registered: what a shared
+    module reads belongs to the layer that called it, together with the layer's own parameters.
     """
     for index in range(len(call.modules) - 2, -1, -1):
         if call.modules[index] in users and not call.modules[index + 1].startswith(f"{call.modules[index]}."):
@@ -193,7 +193,7 @@ def _most_repeated(readers: Iterable[Reader]) -> tuple[int, tuple[str, ...]]:
 
 
 def compact_paths(paths: Iterable[str]) -> str:
-    """Return paths in short: numbers that run through a range are written once.
+    """Abbreviate paths: ranges of numbers are written once.
 
     Example:
         >>> compact_paths(["units.0.conv1", "units.0.conv2", "units.1.conv1", "units.1.conv2"])
@@ -211,7 +211,7 @@ def _compact(form: tuple[str, ...], numbers: list[tuple[int, ...]]) -> str:
     if set(product(*choices)) == set(numbers):
         shown = [*map(_range, choices), ""]
         return "".join(text + number for text, number in zip(form, shown, strict=True))
-    # Not all combinations are there: one group for each first number.
+    # Not all combinations exist: make one group for each first number.
     first = dict.fromkeys(row[0] for row in numbers)
     if len(first) == 1:
         rest = _compact(form[1:], [row[1:] for row in numbers])

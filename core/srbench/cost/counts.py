@@ -1,4 +1,4 @@
-"""What a network costs by its shapes: multiply-accumulates, activations, memory, at two sizes."""
+"""A network's cost computed from shapes: multiply-accumulates, activations and memory, at two sizes."""
 
 from __future__ import annotations
 
@@ -23,21 +23,21 @@ NTIRE_SIDE = 256
 
 @dataclass(frozen=True)
 class Work:
-    """What one image of a size takes. Where the LR size is fractional, so are the counts; they are rounded at the end.
+    """The work for one image of a given size. For a fractional LR size counts are fractional, and rounded at the end.
 
     Attributes:
-        height: Of the LR image, in pixels.
-        width: Of the LR image.
+        height: Height of the LR image in pixels.
+        width: Width of the LR image.
         convolution: Multiply-accumulates of convolutions.
-        product: Those of matrix products: linear layers, attention, colour transforms.
-        other: Per-element work that fvcore adds to these (normalisation, adaptive averages, interpolation), by its
-            estimates; no part of `macs`.
-        synthesis: Multiply-accumulates that make weights, once for a forward pass and whatever its batch; no part of
+        product: Multiply-accumulates of matrix products: linear layers, attention, color transforms.
+        other: Per-element work that fvcore also counts (normalization, adaptive pooling, interpolation), by its
+            estimates; not part of `macs`.
+        synthesis: Multiply-accumulates that generate weights, once per forward pass for any batch size; not part of
             `macs`.
-        analytic: How many of `macs` were found the same by the layers' formulas.
+        analytic: How many of `macs` are confirmed by the layers' formulas.
         activations: Elements of all convolutions' outputs.
-        peak_bytes: The most that image, features and results take at one moment in float32, weights left out, and what
-            a library needs inside an operator left out too.
+        peak_bytes: Peak size of image, features and results in float32, without weights and without what libraries
+            need inside an operator.
     """
 
     height: Fraction
@@ -52,17 +52,17 @@ class Work:
 
     @property
     def macs(self) -> int:
-        """Return the multiply-accumulates of the forward pass."""
+        """Multiply-accumulates of the forward pass."""
         return round(self.convolution + self.product)
 
 
 @dataclass(frozen=True)
 class Cost:
-    """What a network costs at one scale.
+    """A network's cost at one scale.
 
     Attributes:
-        params: Parameters, each tensor once.
-        stored: Numbers that its state dict holds.
+        params: Number of parameters, each tensor counted once.
+        stored: Number of values in its state dict.
         folded: Parameters after `srbench.fold`.
         hd: For a 1280x720 SR image.
         ntire: For a 256x256 LR image.
@@ -78,16 +78,16 @@ class Cost:
 
 
 def lr_size(scale: int, output: tuple[int, int] = HD) -> tuple[Fraction, Fraction]:
-    """Return height and width of the LR image of an SR image, exactly: 240 and 426 2/3 for 1280x720 at x3."""
+    """Return the exact height and width of an SR image's LR image: 240 and 426 2/3 for 1280x720 at x3."""
     return Fraction(output[0], scale), Fraction(output[1], scale)
 
 
 def cost_of(model: Backbone, scale: int | None = None) -> Cost:
-    """Count what a network costs at a scale; nothing is computed, and the network stays as it is.
+    """Count a network's cost at a scale, without computing anything or changing the network.
 
     Raises:
         ConfigError: The network lacks the scale, or has several and none was named.
-        CostError: It executes an operator whose cost is not known, or cannot run without values.
+        CostError: It executes an operator without a rule, or cannot run on the meta device.
     """
     scale = model.select_scale(scale)
     view = model if model.scales == (scale,) else model.at_scale(scale)
@@ -108,11 +108,12 @@ def cost_of(model: Backbone, scale: int | None = None) -> Cost:
 
 
 def work_at(shapes: Backbone, scale: int, height: Fraction | int, width: Fraction | int) -> Work:
-    """Return what one LR image of a size takes.
+    """Return the work for one LR image of a given size.
 
-    No image has 426 2/3 columns. What it would take is read off the straight line between 426 and 427 columns (and so
-    for rows): exact for a network whose work grows with the area, and a mean of the two for one that pads, pools or
-    strides. What sees no image counts as synthesis here, though it grow with the size: one size does not tell.
+    No image has 426 2/3 columns, so the work is interpolated linearly between 426 and 427 columns (and likewise for
+    rows). This is exact if the work is proportional to the area, and a weighted mean if the network pads, pools or
+    strides. Operators that do not depend on the image count as synthesis here even if their work grows with the size,
+    which cannot be seen at a single size.
 
     Args:
         shapes: A network of `operators.on_meta`.
@@ -126,7 +127,7 @@ def work_at(shapes: Backbone, scale: int, height: Fraction | int, width: Fractio
     return _work(shapes, scale, Fraction(height), Fraction(width))[0]
 
 
-# What made weights: the module at work and the kind of operator -> multiply-accumulates, and elements of the outputs.
+# Weight synthesis: the running module and the kind of operator -> multiply-accumulates, and elements of the outputs.
 _Made = dict[tuple[str, str], tuple[Fraction, Fraction]]
 
 
@@ -150,9 +151,9 @@ def _work(shapes: Backbone, scale: int, height: Fraction, width: Fraction) -> tu
 
 
 def _one_account(*works: tuple[Work, _Made]) -> list[Work]:
-    """Return the same network's work at several sizes, what sees no image but grows with it as part of the MACs.
+    """Return a network's work at several sizes; image-independent work that grows with the size counts as MACs.
 
-    Weights are made once whatever the size; features of a grid of coordinates, say, are not.
+    Generating weights takes the same work at any size; features of a coordinate grid, for example, do not.
     """
     keys = {key for _, made in works for key in made}
     growing = [key for key in keys if len({made.get(key) for _, made in works}) > 1]

@@ -1,4 +1,4 @@
-"""The work that networks with masks really do, which depends on the images."""
+"""The work that networks with masks actually execute, which depends on the images."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ __all__ = ["executed_on", "skips_work"]
 
 
 def skips_work(model: Backbone) -> bool:
-    """Return whether a network says that images may take less than the shapes do (`Backbone.executed_macs`)."""
+    """Return whether a network may execute less than the dense computation (`Backbone.executed_macs`)."""
     by_method = model.method is not None and type(model.method).executed_macs is not SharingMethod.executed_macs
     return by_method or type(model).executed_macs is not Backbone.executed_macs
 
@@ -35,20 +35,20 @@ def executed_on(
     protocol: Protocol,
     progress: Callable[[int, int], None] | None = None,
 ) -> dict[str, float] | None:
-    """Return image -> multiply-accumulates that a network executes on it, brought to a 1280x720 SR image by its area.
+    """Return image -> multiply-accumulates that a network executes on it, scaled by area to a 1280x720 SR image.
 
     Args:
         model: The network, with its weights, on its device.
         dataset: The images.
         scale: The scale.
         protocol: Makes the LR images.
-        progress: Called with the number of images done and of all.
+        progress: Called with the number of finished images and the total.
 
     Returns:
-        None where the network skips nothing.
+        None if the network skips nothing.
 
     Raises:
-        CostError: The network returned something else than one count for one image.
+        CostError: The network did not return exactly one count for one image.
     """
     if not skips_work(model):
         return None

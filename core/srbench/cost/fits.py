@@ -1,4 +1,4 @@
-"""Whether an evaluation fits into memory, found out from shapes before it begins."""
+"""Check before an evaluation, from shapes, whether it fits into memory."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from srbench.models.backbone import Backbone
 __all__ = ["LARGE", "check_fits"]
 
 LARGE = 2**20
-"""LR pixels below which nothing is checked: networks of this package take far less than a machine has."""
+"""LR pixels below which nothing is checked, since networks then need far less memory than a machine has."""
 
 
 def check_fits(
@@ -24,17 +24,18 @@ def check_fits(
     overlap: int = 0,
     bytes_per_number: int = 4,
 ) -> None:
-    """Refuse an evaluation whose features alone exceed the memory that is there. Small images cost nothing to check.
+    """Refuse an evaluation whose features alone exceed the available memory. Small images are not checked.
 
-    What is counted is a lower bound (`Work.peak_bytes`): what it refuses cannot work, and what it lets pass may not.
+    The estimate is a lower bound (`Work.peak_bytes`): a refused evaluation cannot work, an accepted one may still
+    fail.
 
     Args:
         model: The network, deployed for the scale.
         scale: The scale.
-        dataset: The images; those whose size is not known without decoding them are passed over.
+        dataset: The images; those whose size is unknown without decoding are skipped.
         device: Where it will run.
-        tile: Side of tiles in LR pixels, if images are cut.
-        overlap: LR pixels that tiles see beyond themselves on each side.
+        tile: Side of tiles in LR pixels, if used.
+        overlap: LR pixels by which tiles are extended on each side.
         bytes_per_number: 4 in float32, 2 in fp16 and bf16.
 
     Raises:
@@ -53,7 +54,7 @@ def check_fits(
     try:
         needed = run(on_meta(model), scale, height, width).peak_bytes * bytes_per_number // 4
     except SRBenchError:
-        return  # its operators cannot be counted, so nothing is known
+        return  # its operators cannot be counted, so its memory is unknown
     if needed > available:
         raise ConfigError(
             f"'{name}' will not fit into memory: an LR image of {width}x{height} pixels takes at least "

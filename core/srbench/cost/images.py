@@ -1,4 +1,4 @@
-"""The image that networks are timed and measured on: a part of a photograph, because masks skip little of noise."""
+"""The image for timing and memory: part of a photograph, because on noise masks skip little."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ _DATASET, _IMAGE, _PROTOCOL = "embedded-test", "astronaut", "matlab-y"
 
 
 def photograph(scale: int, height: int, width: int, device: str = "cpu") -> Tensor:
-    """Return the middle of a photograph's LR image, `(1, 3, height, width)` in 0..1, mirrored where it is smaller.
+    """Return the center of a photograph's LR image, `(1, 3, height, width)` in 0..1, extended by mirroring if needed.
 
     Args:
-        scale: By which the photograph is downscaled, as test images are.
+        scale: Factor by which the photograph is downscaled, as test images are.
         height: LR pixels.
         width: LR pixels.
-        device: Where it shall lie.
+        device: Device of the image.
 
     Raises:
-        CostError: There is no memory for so large an image.
+        CostError: There is not enough memory for the image.
     """
     import torch
 
@@ -37,7 +37,7 @@ def photograph(scale: int, height: int, width: int, device: str = "cpu") -> Tens
 
     lr, _ = open_dataset(_DATASET).pair(_IMAGE, scale, get_protocol(_PROTOCOL))
     try:
-        torch.empty(1, 3, height, width)  # refused at once where it cannot fit, before anything is filled
+        torch.empty(1, 3, height, width)  # fail at once if it cannot fit, before filling anything
         rows, columns = _mirrored(height, lr.shape[0]), _mirrored(width, lr.shape[1])
         return image_batch(lr[rows][:, columns]).to(device)
     except (RuntimeError, MemoryError, OverflowError, TypeError, ValueError) as error:
@@ -48,6 +48,6 @@ def photograph(scale: int, height: int, width: int, device: str = "cpu") -> Tens
 
 
 def _mirrored(size: int, there: int) -> npt.NDArray[np.intp]:
-    """Return which of the existing pixels are at each of `size` positions around the middle."""
+    """Return the source pixel of each of `size` positions around the center."""
     at = (np.arange(size) + (there - size) // 2) % (2 * there)
     return np.where(at < there, at, 2 * there - 1 - at)

@@ -1,7 +1,7 @@
-"""How long networks take, measured so that two figures can be compared.
+"""Latency of networks, measured so that networks can be compared.
 
-All networks are timed in one process in turns, in an order drawn anew each round: whatever slows the machine down meets
-them alike. Rounds are pairs, so differences are judged by resampling rounds.
+All networks are timed in turns in one process, in a new random order each round, so that anything that slows down the
+machine affects all of them alike. Times of one round are paired, so differences are judged by resampling rounds.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from srbench.machine import check_threads, describe
 
 __all__ = ["TIE", "Comparison", "Latencies", "Timing", "compare", "measure"]
 
-# A difference smaller than this is a tie however sure it is: where arrays happen to lie in memory moves a time as much.
+# A smaller difference is a tie even if it is significant: the placement of arrays in memory has effects of this size.
 TIE = 0.02
 WARM_UP = 3
 LEAST_ROUNDS, MOST_ROUNDS = 7, 101
@@ -34,29 +34,29 @@ class Timing:
     """The times of one network.
 
     Attributes:
-        seconds: One forward pass for each round, in their order.
+        seconds: Time of one forward pass in each round.
     """
 
     seconds: tuple[float, ...]
 
     @property
     def median(self) -> float:
-        """Return the median in seconds."""
+        """Median in seconds."""
         return float(np.median(self.seconds))
 
     @property
     def quartiles(self) -> tuple[float, float]:
-        """Return the first and the third quartile in seconds: half of all times lie between."""
+        """First and third quartile in seconds."""
         low, high = np.quantile(self.seconds, [0.25, 0.75])
         return float(low), float(high)
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """How many times as long one network takes as another.
+    """Ratio of two networks' times.
 
     Attributes:
-        ratio: Of the medians.
+        ratio: Ratio of the medians.
         low: Lower end of its 99% interval.
         high: Upper end.
     """
@@ -67,7 +67,7 @@ class Comparison:
 
     @property
     def tie(self) -> bool:
-        """Return whether the two cannot be told apart: the interval reaches to within 2% of 1."""
+        """Whether the two cannot be distinguished: the interval reaches to within 2% of 1."""
         return self.low <= 1 + TIE and self.high >= 1 - TIE
 
     @property
@@ -78,14 +78,14 @@ class Comparison:
 
 @dataclass(frozen=True)
 class Latencies:
-    """What was measured, and on what.
+    """Times of several networks, and how they were measured.
 
     Attributes:
         timings: One for each network, in their order.
-        shape: Of the LR batch, `(N, 3, h, w)`.
+        shape: Shape of the LR batch, `(N, 3, h, w)`.
         threads: CPU threads of torch.
-        warm_up: Rounds that do not count.
-        before: The machine at the start (`machine.describe`).
+        warm_up: Number of warm-up rounds, which do not count.
+        before: The machine's state at the start (`machine.describe`).
         after: The same at the end.
     """
 
@@ -99,7 +99,7 @@ class Latencies:
 
     @property
     def rounds(self) -> int:
-        """Return how many times each network was timed."""
+        """Number of times that each network was timed."""
         return len(self.timings[0].seconds)
 
 
@@ -114,18 +114,18 @@ def measure(
 ) -> Latencies:
     """Time forward passes of several networks in turns.
 
-    Rounds are repeated until the time is used up, but there are at least 7 and at most 101.
+    Rounds are repeated until the time is used up, at least 7 and at most 101 times.
 
     Args:
         models: Networks in evaluation mode, on the device of `lr`.
         lr: LR images `(N, 3, h, w)`.
-        threads: CPU threads of torch; as they are if not given.
+        threads: CPU threads of torch; unchanged if not given.
         seconds: How long to measure, without the warm-up.
-        seed: Of the order within the rounds.
-        progress: Called with the round and the share of the work done, 0..1.
+        seed: Seed of the order within rounds.
+        progress: Called with the round and the finished fraction of the work, 0..1.
 
     Raises:
-        ConfigError: There is no network, or a number of threads or seconds makes no sense.
+        ConfigError: There is no network, or the number of threads or seconds is invalid.
         CostError: A network fails on these images.
     """
     if not models:
@@ -177,7 +177,7 @@ def _warm_up(models: Sequence[nn.Module], lr: Tensor) -> None:
 
 
 def _timed(model: nn.Module, lr: Tensor) -> float:
-    # A GPU works on after the call returns: wait before and after.
+    # GPU calls return before the work is done: synchronize before and after.
     _wait(lr)
     start = time.perf_counter()
     model(lr)
@@ -191,7 +191,7 @@ def _wait(lr: Tensor) -> None:
 
 
 def compare(one: Timing, other: Timing, *, seed: int = 0) -> Comparison:
-    """Say how many times as long `one` takes as `other`, with an interval from resampled rounds (bootstrap).
+    """Return the ratio of the times of `one` and `other`, with a bootstrap interval over rounds.
 
     Raises:
         ConfigError: They were not timed in the same rounds.

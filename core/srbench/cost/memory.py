@@ -1,8 +1,8 @@
-"""How much memory a forward pass really takes, measured.
+"""Measured peak memory of a forward pass.
 
-On a GPU torch's allocator knows. On a CPU it does not: there the pass runs in a fresh process, whose own peak of
-resident memory the kernel keeps, and what the process held just before is taken off. Both see what operators need
-inside (copied or reordered arrays), which `Work.peak_bytes`, counted from shapes, does not.
+On a GPU torch's allocator reports it. On a CPU the pass runs in a new process, whose peak resident memory the kernel
+records; the resident memory just before the pass is subtracted. Both include what operators need internally (copied
+or reordered arrays), unlike `Work.peak_bytes`, which is counted from shapes.
 """
 
 from __future__ import annotations
@@ -20,18 +20,18 @@ from srbench.machine import check_threads
 __all__ = ["peak_on_cpu", "peak_on_cuda"]
 
 _STATUS = Path("/proc/self/status")
-_SENTENCE = re.compile(r"^srbench\.errors\.\w+: ")  # an error of this package says all by itself
+_SENTENCE = re.compile(r"^srbench\.errors\.\w+: ")  # class names of this package's errors are removed from messages
 
 
 def peak_on_cuda(model: object, lr: object) -> int:
-    """Return the bytes that a forward pass on a GPU takes at its peak beyond what was allocated before it.
+    """Return the peak memory in bytes of a forward pass on a GPU, beyond what was allocated before.
 
     Args:
         model: A network in evaluation mode on the GPU.
         lr: LR images `(N, 3, h, w)` there.
 
     Raises:
-        CostError: The network fails on these images, or the GPU's memory does not hold what it needs.
+        CostError: The network fails on these images, or the GPU does not have enough memory.
     """
     import torch
 
@@ -39,14 +39,14 @@ def peak_on_cuda(model: object, lr: object) -> int:
     assert isinstance(lr, torch.Tensor)
     try:
         with torch.inference_mode():
-            model(lr)  # what libraries set up once is no part of it
+            model(lr)  # exclude what libraries allocate once
             torch.cuda.synchronize(lr.device)
             before = torch.cuda.memory_allocated(lr.device)
             torch.cuda.reset_peak_memory_stats(lr.device)
             model(lr)
             torch.cuda.synchronize(lr.device)
             return int(torch.cuda.max_memory_allocated(lr.device) - before)
-    except RuntimeError as error:  # too little memory is one
+    except RuntimeError as error:  # also raised if memory is exhausted
         shape = "x".join(map(str, lr.shape))
         first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise CostError(
@@ -65,7 +65,7 @@ def peak_on_cpu(
     folded: bool = False,
     pretrained: bool = False,
 ) -> int:
-    """Return the bytes by which a fresh process grows at its peak in a forward pass on one LR image, after a tiny one.
+    """Return the peak growth in bytes of a new process in a forward pass on one LR image, after a warm-up pass.
 
     Args:
         name: The model's name.
@@ -74,11 +74,11 @@ def peak_on_cpu(
         width: LR pixels.
         threads: CPU threads of torch.
         folded: Measure the folded network.
-        pretrained: Load the weights of the name's tag: they matter where masks decide what is computed.
+        pretrained: Load the weights of the name's tag, which matter if masks decide what is computed.
 
     Raises:
-        ConfigError: The number of threads makes no sense.
-        CostError: This system does not tell a process's peak, or the process failed (with too little memory, say).
+        ConfigError: The number of threads is invalid.
+        CostError: This system does not report a process's peak, or the process failed, e.g. for lack of memory.
     """
     if not _STATUS.exists():
         raise CostError("the peak memory of a forward pass on the CPU can be measured on Linux only")
@@ -99,7 +99,7 @@ def peak_on_cpu(
 
 
 def _resident(field: str) -> int:
-    """Return a size that the kernel keeps of this process, in bytes: `VmRSS` now, `VmHWM` at its peak."""
+    """Return this process's resident memory in bytes, as recorded by the kernel: `VmRSS` now, `VmHWM` at its peak."""
     lines = _STATUS.read_text(encoding="utf-8").splitlines()
     return next(int(line.split()[1]) * 1024 for line in lines if line.startswith(f"{field}:"))
 
@@ -118,7 +118,7 @@ def _child(task: str) -> None:
     with torch.inference_mode():
         model(photograph(scale, 16, 16))
         before = _resident("VmRSS")
-        # A peak before this one, as of loading torch, must not hide it.
+        # Reset the peak: an earlier one, e.g. from loading torch, must not hide this one.
         Path("/proc/self/clear_refs").write_text("5", encoding="utf-8")
         model(photograph(scale, height, width))
         print(_resident("VmHWM") - before)

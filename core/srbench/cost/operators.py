@@ -1,4 +1,4 @@
-"""Run a network without computing anything, and see every operator that it executes.
+"""Trace the operators that a network executes, without computing anything.
 
 The network is copied to torch's meta device, where tensors have shapes and no values: a forward pass takes milliseconds
 whatever the size of the image. Each operator is counted by its rule (`srbench.cost.rules`), so that functional
@@ -33,13 +33,13 @@ class Call:
 
     Attributes:
         operator: Its name, such as `aten::convolution`.
-        kind: Of its rule.
-        count: What it costs for all images of the batch together.
+        kind: Its rule's kind.
+        count: Its cost for the whole batch.
         modules: Paths of the modules in whose forward pass it ran, outermost first.
-        numbers: Which execution of each of them it belongs to, unique over the whole pass.
+        numbers: Number of the execution of each of them, unique over the whole pass.
         parameters: Names of the parameters that it read.
-        synthesis: Whether it saw no image, nor anything computed from one: it makes weights.
-        weights: Numbers of parameters, or made from parameters alone, that it took.
+        synthesis: Whether its inputs do not depend on the image, so that it generates weights.
+        weights: Number of input elements that are parameters or computed only from parameters.
         output: Shape of its result.
     """
 
@@ -61,13 +61,13 @@ class Call:
 
 @dataclass
 class Execution:
-    """What one forward pass did.
+    """Record of one forward pass.
 
     Attributes:
-        batch: Images in it.
+        batch: Number of images.
         calls: Operators that cost something or read a parameter, as executed.
         layers: Each execution of a module: path, its number, the module, shapes of its first input and of its output.
-        peak_bytes: The most that images, features and results took at one moment, weights left out.
+        peak_bytes: Peak size of images, features and results, without weights.
     """
 
     batch: int
@@ -76,7 +76,7 @@ class Execution:
     peak_bytes: int = 0
 
     def total(self, kind: str, *, synthesis: bool = False) -> int:
-        """Return the count of a kind for all images; `synthesis` chooses the making of weights instead."""
+        """Return the count of a kind for all images; with `synthesis`, only for generating weights."""
         return sum(call.count for call in self.calls if call.kind == kind and call.synthesis == synthesis)
 
     @property
@@ -87,8 +87,8 @@ class Execution:
 
 
 def on_meta(model: Backbone) -> Backbone:
-    """Return a copy of a network in evaluation mode whose tensors have shapes only; what modules share stays shared."""
-    # `Module.to` makes a parameter anew for each module that holds it, so the copy is made with those of shapes only.
+    """Return a copy of a network on the meta device in evaluation mode; sharing between modules is preserved."""
+    # `Module.to` would create a separate parameter for each module that shares it, so copy with meta parameters.
     memo: dict[int, Any] = {
         id(parameter): nn.Parameter(torch.empty_like(parameter, device="meta"), parameter.requires_grad)
         for parameter in model.parameters()
@@ -102,13 +102,13 @@ def run(model: Backbone, scale: int, height: int, width: int, batch: int = 1) ->
     """Execute a network of `on_meta` on LR images `(batch, 3, height, width)` and return what it did.
 
     Raises:
-        CostError: It executes an operator that has no rule, or cannot run without values.
+        CostError: It executes an operator without a rule, or cannot run on the meta device.
     """
     execution = Execution(batch)
     with torch.no_grad():
         lr = torch.empty(batch, 3, height, width, device="meta")
         watch = _Watch(execution, model, lr)
-        # What the forward pass creates itself has no values either.
+        # Tensors created in the forward pass are on the meta device too.
         with torch.device("meta"), watch.modules(), _Averaging(watch), watch:
             try:
                 model(lr, scale)
@@ -142,9 +142,9 @@ def _tensors(value: Any) -> Iterator[Tensor]:
 
 
 class _Watch(TorchDispatchMode):
-    """See every operator; know which module runs it, and what descends from the images.
+    """Observe every operator, the module that runs it, and which tensors depend on the images.
 
-    Tensors are known by their storage, which views share: writing into a part of a tensor marks the whole.
+    Tensors are identified by their storage, which views share: writing to a part of a tensor marks all of it.
     """
 
     def __init__(self, execution: Execution, model: Backbone, lr: Tensor) -> None:
@@ -168,7 +168,7 @@ class _Watch(TorchDispatchMode):
         self._allocate([lr])
 
     def _storage(self, tensor: Tensor) -> int:
-        """Return a number that stays that storage's own: the weak reference keeps its address from being used again."""
+        """Return a number unique to the storage; the weak reference prevents its address from being reused."""
         storage = tensor.untyped_storage()
         key = int(storage._cdata)
         if key not in self.seen:
@@ -224,7 +224,7 @@ class _Watch(TorchDispatchMode):
 
     @contextmanager
     def modules(self) -> Iterator[None]:
-        """Follow which modules are at work."""
+        """Track the running modules."""
         handles = []
         for path, module in self.model.named_modules():
             handles.append(module.register_forward_pre_hook(self._enter(path)))
@@ -252,7 +252,7 @@ class _Watch(TorchDispatchMode):
 
 
 def _numbers(tensor: Tensor) -> int:
-    # One that is spread over an image has no more numbers than memory.
+    # An expanded tensor has no more elements than its storage.
     return min(tensor.numel(), tensor.untyped_storage().nbytes() // tensor.element_size())
 
 
@@ -261,7 +261,7 @@ def _averaged(args: tuple[Any, ...], result: Any) -> int:
 
 
 def _written(watch: _Watch, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Iterator[int]:
-    """Yield the storages that an operator writes into."""
+    """Yield the storages that an operator writes to."""
     for index, argument in enumerate(func._schema.arguments):
         if argument.alias_info is not None and argument.alias_info.is_write:
             value = args[index] if index < len(args) else kwargs.get(argument.name)
@@ -270,7 +270,7 @@ def _written(watch: _Watch, func: Any, args: tuple[Any, ...], kwargs: dict[str, 
 
 
 class _Averaging(TorchFunctionMode):
-    """Tell the watch when a mean is an adaptive average pooling: the dispatcher sees a plain mean then."""
+    """Mark a mean as adaptive average pooling, because the dispatcher sees only a plain mean."""
 
     def __init__(self, watch: _Watch) -> None:
         super().__init__()

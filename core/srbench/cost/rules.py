@@ -1,4 +1,4 @@
-"""What each operator of torch costs. An operator without a rule is an error: it never counts as nothing unnoticed.
+"""The cost of each torch operator. An operator without a rule is an error, so no cost is silently omitted.
 
 A rule is a kind of work and a function of an operator's arguments and result. Operators are those that reach torch's
 dispatcher: `F.conv2d`, `nn.Conv2d` and `F.linear` are decomposed by then, and views, activations and sums are operators
@@ -17,7 +17,7 @@ __all__ = ["CONVOLUTION", "FREE", "OTHER", "PRODUCT", "Rule", "register_rule", "
 
 CONVOLUTION = "convolution"
 PRODUCT = "product"
-# Work per element, by the estimate of fvcore: no multiply-accumulates of weights, and no part of the MACs.
+# Per-element work, by fvcore's estimates; no multiply-accumulates with weights, so not part of the MACs.
 OTHER = "other"
 FREE = "free"
 _KINDS = (CONVOLUTION, PRODUCT, OTHER, FREE)
@@ -106,7 +106,7 @@ _RULES: dict[str, Rule] = {
     "aten::grid_sampler_2d": (OTHER, _per_output(4)),
 }
 
-# Known, and no multiply-accumulates by the convention of papers and of fvcore alike.
+# Operators without multiply-accumulates by the convention of both papers and fvcore.
 _FREE = """
     _adaptive_avg_pool3d _local_scalar_dense _log_softmax _prelu_kernel _reshape_alias _safe_softmax _softmax
     _to_copy _unsafe_index _unsafe_index_put _unsafe_view _upsample_bicubic2d_aa _upsample_bilinear2d_aa
@@ -139,20 +139,20 @@ _RULES |= {f"aten::{name}": (FREE, _nothing) for name in _FREE.split()}
 
 
 def rule_for(operator: str) -> Rule | None:
-    """Return an operator's rule, None where there is none; the name has no overload: `aten::convolution`."""
+    """Return an operator's rule, or None; the name has no overload: `aten::convolution`."""
     return _RULES.get(operator)
 
 
 def register_rule(operator: str, kind: str, count: Count | None = None) -> None:
-    """Say what an operator costs; for plugins whose networks use one that is not known here.
+    """Register the cost of an operator, for plugins whose networks use one without a rule.
 
     Args:
-        operator: Its name without overload, as the error says it: `torchvision::deform_conv2d`.
+        operator: Its name without overload, as in the error message: `torchvision::deform_conv2d`.
         kind: `convolution` or `product` (both are part of the MACs), `other` or `free`.
-        count: Multiply-accumulates of all images of the batch together, from the positional arguments and the result.
+        count: Computes the multiply-accumulates of the whole batch from the positional arguments and the result.
 
     Raises:
-        ConfigError: Another kind, no function for a kind that needs one, or the operator has another rule.
+        ConfigError: The kind is unknown, the kind needs a function, or the operator already has another rule.
     """
     if kind not in _KINDS:
         raise ConfigError(f"kind '{kind}' of the operator '{operator}' is not one of {', '.join(_KINDS)}")

@@ -1,4 +1,4 @@
-"""Luma, as super-resolution papers measure it."""
+"""Luma as used in super-resolution papers."""
 
 from __future__ import annotations
 
@@ -22,17 +22,17 @@ __all__ = [
 ]
 
 BT601_WEIGHTS = (65.481, 128.553, 24.966)
-"""What R, G and B in 0..1 add to Y (ITU-R BT.601, studio range)."""
+"""Contributions of R, G and B in 0..1 to Y (ITU-R BT.601, studio range)."""
 
 BT601_OFFSET = 16.0
 """Y of black; white is 235."""
 
 
 class LumaFormula(NamedTuple):
-    """How luma follows from RGB.
+    """A formula for luma.
 
     Attributes:
-        weights: What one level of R, G and B in 0..255 adds.
+        weights: Contribution of one level of R, G and B in 0..255.
         offset: Luma of black.
     """
 
@@ -49,8 +49,8 @@ FULL_RANGE = LumaFormula((0.299, 0.587, 0.114), 0.0)
 # Lines converted together, so that their float64 copy stays in the cache.
 _STRIP = 32
 
-# Pixels whose luma one matrix product takes. For larger ones OpenBLAS wakes a thread for each core, which costs more
-# than it saves, and a hundred times as much beside a network that keeps the cores busy.
+# Pixels per matrix product. For larger products OpenBLAS wakes a thread for each core, which costs more than it
+# saves, and a hundred times as much while a network keeps the cores busy.
 ONE_THREAD = 3072
 
 

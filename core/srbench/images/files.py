@@ -1,4 +1,4 @@
-"""Image files: what is read, what is refused and why, and how an image is identified."""
+"""Reading, writing and hashing of image files."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ IMAGE_SUFFIXES = frozenset({".bmp", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".t
 
 Image = npt.NDArray[np.uint8]
 
-# Why a mode is refused, and what to do: there is no one right way to make RGB of it, so that it is the user's choice.
+# Why a mode is refused and what to do: there are several ways to convert it to RGB, so the user must choose.
 _ADVICE = {
     "RGBA": "has an alpha channel; flatten it onto a background, or save it without transparency",
     "LA": "has an alpha channel; flatten it onto a background, or save it without transparency",
@@ -44,12 +44,12 @@ _ADVICE = {
 
 
 def is_image_file(path: Path) -> bool:
-    """Say whether a name ends like an image's and is not hidden."""
+    """Return whether a name has an image extension and is not hidden."""
     return path.suffix.lower() in IMAGE_SUFFIXES and not path.name.startswith(".")
 
 
 def is_grey_file(path: Path | str) -> bool:
-    """Say whether an image file holds grey levels, or black and white, rather than colours; read its header only.
+    """Return whether an image file is grayscale or black and white, from its header.
 
     Raises:
         DataError: If it cannot be read as an image.
@@ -67,9 +67,9 @@ def is_grey_file(path: Path | str) -> bool:
 def read_rgb(path: Path | str) -> Image:
     """Read an 8-bit image file as RGB.
 
-    Grey, black-and-white and opaque palette images become three channels, which is exact. Everything that would need a
-    decision (transparency, CMYK, more than 8 bits per channel) is refused. Pixels are taken as they are stored: notes
-    on orientation or colour profile are not applied.
+    Grayscale, black-and-white and opaque palette images are converted to three channels, which is exact. Everything
+    that would need a decision (transparency, CMYK, more than 8 bits per channel) is refused. Orientation tags and
+    color profiles are ignored.
 
     Returns:
         uint8 `(H, W, 3)`.
@@ -92,9 +92,9 @@ def decode_rgb(content: bytes, name: str) -> Image:
     except UnidentifiedImageError as error:
         raise DataError(f"'{name}' is not an image in a known format, or its beginning is damaged") from error
     except Pillow.DecompressionBombError as error:
-        raise DataError(f"'{name}' claims a size that no photograph has: {error}") from error
+        raise DataError(f"'{name}' claims an implausibly large size: {error}") from error
     except Exception as error:
-        # Decoders raise whatever they like on damaged headers; all of it means the same to the reader.
+        # Decoders can raise any exception on damaged headers.
         raise DataError(f"'{name}' cannot be opened as an image: {error}") from error
     if _bits(picture, content) > 8:
         raise DataError(f"'{name}' has more than 8 bits per channel; save it as 8-bit RGB, rounding as you see fit")

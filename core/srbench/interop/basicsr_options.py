@@ -1,4 +1,4 @@
-"""basicsr's option files as trainings: what is honoured of them, and one list of what is not."""
+"""basicsr option files as trainings, with a list of keys that are not honoured."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ _UNKNOWN = "it is not known here"
 
 @dataclass(frozen=True)
 class BasicsrOptions:
-    """Say what a training of an option file is.
+    """A training defined by an option file.
 
     Attributes:
         name: The experiment's name.
@@ -79,8 +79,8 @@ def read_options(path: Path) -> BasicsrOptions:
             directory, as in basicsr.
 
     Raises:
-        ConfigError: The file is not YAML, is for another kind of model, contradicts itself, or asks for what would make
-            another training; the message begins with the file.
+        ConfigError: The file is not YAML, is for another kind of model, contradicts itself, or has settings that
+            would change the training; the message begins with the file's name.
         UnknownNameError: The architecture is unknown.
     """
     values = load_recipe(path, noun="option file")
@@ -91,7 +91,7 @@ def read_options(path: Path) -> BasicsrOptions:
 
 
 class _Reader:
-    """Take keys out of an option file, one by one; what is left in the end is not honoured."""
+    """Reader of an option file that tracks which keys are used; the rest is not honoured."""
 
     def __init__(self, values: dict[str, Any]) -> None:
         self.values = values
@@ -222,7 +222,7 @@ class _Reader:
             raise ConfigError(f"'train.optim_g': {error}.") from None
         settings: dict[str, Any] = {"optimizer": name, "lr": options.pop("lr")}
         for key in ("betas", "weight_decay"):
-            # What the file leaves to torch is torch's default, not that of recipes.
+            # Options missing from the file have torch's defaults, not those of recipes.
             if key in options:
                 settings[key] = options.pop(key)
             elif key in parameters:

@@ -1,6 +1,6 @@
-"""ONNX files of checkpoints from elsewhere, made in a process of their own: what ends that process ends no command.
+"""ONNX export of other projects' checkpoints in a separate process, so that a crash does not end the command.
 
-torch's exporter runs the network's own code, and some networks that spandrel knows crash the interpreter in it.
+torch's exporter runs the network's own code, and some of spandrel's networks crash the interpreter there.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _MARK = "srbench-export:"
 
 
 def export_checkpoint(path: Path, scale: int, output: Path) -> Export:
-    """Write a checkpoint that spandrel knows as ONNX.
+    """Export a checkpoint supported by spandrel to ONNX.
 
     Args:
         path: The checkpoint.
@@ -35,7 +35,7 @@ def export_checkpoint(path: Path, scale: int, output: Path) -> Export:
 
     Raises:
         SRBenchError: As for `load_checkpoint` and `export_onnx`.
-        ConfigError: The process ended without a word: the message says by what.
+        ConfigError: The process crashed; the message gives the signal or status.
     """
     from srbench.interop.onnx import Export
 
@@ -44,7 +44,7 @@ def export_checkpoint(path: Path, scale: int, output: Path) -> Export:
     if said is None:
         raise ConfigError(
             f"'{path}' cannot be exported to ONNX: the process that tried {_ending(done.returncode)}; nothing was "
-            "written. The network does something that torch's exporter does not survive"
+            "written. The network crashes torch's exporter"
         )
     answer = json.loads(said.removeprefix(_MARK))
     if "error" in answer:

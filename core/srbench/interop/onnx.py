@@ -1,4 +1,4 @@
-"""Networks as ONNX files, checked against onnxruntime before they are kept."""
+"""ONNX export, verified with onnxruntime before the file is kept."""
 
 from __future__ import annotations
 
@@ -25,15 +25,15 @@ from srbench.storage import sha256_bytes, write_atomic
 
 __all__ = ["CHECKED", "TOLERANCE", "Export", "export_onnx"]
 
-# LR height and width of the images that the file is checked with: neither is that it is exported with.
+# LR sizes for verification, all different from the export size.
 CHECKED = ((24, 40), (48, 32), (13, 17))
 _EXPORTED = (32, 48)
-TOLERANCE = 1e-4  # of the range 0..1: the two runtimes sum in another order
+TOLERANCE = 1e-4  # of the range 0..1: the two runtimes sum in different orders
 
 
 @dataclass(frozen=True)
 class Export:
-    """Say what was written.
+    """Result of an export.
 
     Attributes:
         path: The file.
@@ -57,7 +57,7 @@ class Export:
 
 
 class _Image(nn.Module):
-    """A network for one scale that returns its SR image alone."""
+    """A network for one scale that returns only its SR image."""
 
     def __init__(self, model: Backbone, scale: int) -> None:
         super().__init__()
@@ -65,16 +65,16 @@ class _Image(nn.Module):
         self.scale = scale
 
     def forward(self, lr: Tensor) -> Tensor:
-        """Return the SR image `(N, 3, s*h, s*w)`, whatever else the network makes."""
+        """Return the SR image `(N, 3, s*h, s*w)`, without other outputs."""
         return self.model.image(self.model(lr, self.scale))
 
 
 def export_onnx(model: Backbone, scale: int, path: Path) -> Export:
-    """Write a network as ONNX: folded, for one scale, with free batch, height and width.
+    """Write a network as ONNX: folded, for one scale, with dynamic batch size, height and width.
 
     Input `lr` is RGB `(N, 3, h, w)` in 0..1, output `sr` is `(N, 3, s*h, s*w)`, not clamped. A network for luma
-    (`accepts_luma`) takes and gives luma, `(N, 1, h, w)` in 16/255..235/255. The file is written only if onnxruntime
-    gives what torch gives, on photographs of three other sizes than the one it was exported with.
+    (`accepts_luma`) takes and returns luma, `(N, 1, h, w)` in 16/255..235/255. The file is written only if
+    onnxruntime agrees with torch on photographs of three other sizes than the export size.
 
     Raises:
         PluginError: The extra `onnx` is not installed.
@@ -143,13 +143,13 @@ def _exported(network: _Image, model: Backbone, channels: int) -> bytes:
             )  # fmt: skip
             assert program is not None
             return bytes(program.model_proto.SerializeToString())
-    except Exception as error:  # an exporter meets the network's own code, and fails in any way at all
+    except Exception as error:  # the exporter runs the network's own code, which can raise any exception
         cause: BaseException = error
         while cause.__cause__ is not None:
             cause = cause.__cause__
         raise ConfigError(
-            f"'{_name(model)}' cannot be exported to ONNX by torch {torch.__version__}: it does something that depends "
-            f"on more than sizes ({_reason(cause)})"
+            f"'{_name(model)}' cannot be exported to ONNX by torch {torch.__version__}: it depends on more than sizes "
+            f"({_reason(cause)})"
         ) from error
 
 
@@ -164,7 +164,7 @@ def _reason(error: BaseException) -> str:
 
 @contextlib.contextmanager
 def _quietly() -> Iterator[None]:
-    """Keep the exporter's reports of its progress to itself."""
+    """Suppress the exporter's progress messages."""
     level = logging.root.manager.disable
     logging.disable(logging.WARNING)
     try:
@@ -201,7 +201,7 @@ def _compared(
 def _photograph(channels: int, height: int, width: int) -> Tensor:
     """Return a part of a photograph, `(1, channels, height, width)`: RGB in 0..1, or luma.
 
-    On noise some networks multiply the last bits of a sum until both runtimes differ visibly, and float64 from both.
+    On noise some networks amplify rounding errors so much that both runtimes differ from each other and from float64.
     """
     image = get_dataset("embedded-test").hr("astronaut")[40 : 40 + height, 180 : 180 + width]
     return image_batch(rgb_to_y(image) if channels == 1 else image)

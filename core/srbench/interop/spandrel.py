@@ -1,4 +1,4 @@
-"""Checkpoints from elsewhere as models: spandrel finds a network's architecture in its state dict.
+"""Checkpoints of other projects as models: spandrel detects the architecture from the state dict.
 
 Importing this module needs neither torch nor spandrel (extra `spandrel`).
 """
@@ -20,11 +20,11 @@ SUFFIXES = (".pth", ".pt", ".ckpt", ".safetensors")
 
 
 def checkpoint_named(model: str) -> Path | None:
-    """Return the checkpoint that a model argument names, or None where it names a model.
+    """Return the checkpoint path given as a model argument, or None if the argument is a model name.
 
     Raises:
-        WeightsError: It ends like a checkpoint's name and there is no such file, or the file is one of sr-bench's own,
-            which hold a model's name and weights, and no architecture.
+        WeightsError: It looks like a checkpoint but does not exist, or was written by sr-bench, so it has no
+            architecture.
         PluginError: spandrel is not installed.
     """
     from srbench.models.weight_files import saved_for
@@ -37,8 +37,7 @@ def checkpoint_named(model: str) -> Path | None:
         raise WeightsError(f"there is no checkpoint '{model}'; give an existing file, or a model's name")
     if (about := saved_for(path)) is not None:
         raise WeightsError(
-            f"'{model}' holds weights of '{about.model}', and which model they are for is not read from it; give the "
-            f"model, and the file as --weights {model}"
+            f"'{model}' has weights for '{about.model}'; give the model's name, and the file with --weights {model}"
         )
     if importlib.util.find_spec("spandrel") is None:
         raise PluginError(
@@ -49,9 +48,9 @@ def checkpoint_named(model: str) -> Path | None:
 
 
 def load_checkpoint(path: Path, scale: int) -> Backbone:
-    """Make a model of a checkpoint whose architecture spandrel knows, e.g. ESRGAN, SwinIR, HAT, SPAN or OmniSR.
+    """Create a model from a checkpoint with an architecture known to spandrel, e.g. ESRGAN, SwinIR, HAT or SPAN.
 
-    The file is read as all checkpoints are, under torch's allow-list, and not by spandrel.
+    The file is read with torch's allow-list, like all checkpoints, and not by spandrel.
 
     Args:
         path: The file.
@@ -80,18 +79,18 @@ def load_checkpoint(path: Path, scale: int) -> Backbone:
             found = spandrel.ModelLoader().load_from_state_dict(dict(state))
     except spandrel.UnsupportedModelError:
         raise WeightsError(
-            f"'{path}' is of no architecture that spandrel {spandrel.__version__} knows; the weights of an installed "
-            f"backbone are given by name: `srbench eval MODEL --weights {path}`"
+            f"spandrel {spandrel.__version__} does not recognize the architecture of '{path}'; for an installed "
+            f"backbone: `srbench eval MODEL --weights {path}`"
         ) from None
-    except Exception as error:  # what a network's constructor meets in weights that only resemble its own
+    except Exception as error:  # raised by constructors for weights that only resemble theirs
         raise WeightsError(
-            f"'{path}' resembles an architecture that spandrel knows, and does not fit it "
+            f"'{path}' resembles an architecture known to spandrel but does not fit it "
             f"({type(error).__name__}: {str(error).splitlines()[0] if str(error) else 'no reason given'})"
         ) from None
     what = f"'{path}' ({found.architecture.name})"
     if not isinstance(found, spandrel.ImageModelDescriptor) or (found.input_channels, found.output_channels) != (3, 3):
         raise ConfigError(
-            f"{what} is no network from RGB to RGB: it takes {found.input_channels} and returns "
+            f"{what} does not map RGB to RGB: it takes {found.input_channels} and returns "
             f"{found.output_channels} channels, for the purpose '{found.purpose}'"
         )
     if found.scale != scale:
@@ -105,7 +104,7 @@ def _adapted(found: Any) -> Backbone:
     from srbench.models.backbone import Backbone
 
     class Checkpoint(Backbone):
-        """A network that spandrel found: RGB to RGB, clamped to 0..1, of images extended to the sizes that it takes."""
+        """A network from spandrel: RGB to RGB, clamped to 0..1, with images padded to the sizes that it accepts."""
 
         def __init__(self) -> None:
             super().__init__((found.scale,))

@@ -17,18 +17,17 @@ if TYPE_CHECKING:
 
 __all__ = ["register_in_timm"]
 
-# timm files a model under the last part of its function's module: `timm.list_models(module="srbench")`.
+# timm's module name of a model is the last part of its function's module: `timm.list_models(module="srbench")`.
 _MODULE = "srbench.interop.timm.srbench"
 
-# What timm.create_model hands to every function; None unless the caller said otherwise.
+# Arguments that timm.create_model passes to every function; None unless given by the caller.
 _TIMM_OPTIONS = ("pretrained_cfg_overlay", "cache_dir")
 
 
 def register_in_timm() -> None:
     """Register every installed backbone in timm, alone and with each method, and the tags of published weights.
 
-    A model's code is imported when timm creates it. A name that timm has already, its own or an earlier registration,
-    is left alone.
+    A model's code is imported when timm creates it. Names that already exist in timm are not replaced.
     """
     from timm.models import generate_default_cfgs, is_model, register_model
 
@@ -56,7 +55,7 @@ def _tags() -> dict[str, list[str]]:
 
 
 def _pretrained_cfg(tagged: str) -> dict[str, Any]:
-    """Return what timm shows of published weights; images are RGB in 0..1, as they are."""
+    """Return timm's configuration of published weights; images are RGB in 0..1 without normalization."""
     value: dict[str, Any] = {"num_classes": 0, "mean": (0.0, 0.0, 0.0), "std": (1.0, 1.0, 1.0)}
     try:
         source = WEIGHTS.get(tagged).sources[0]
@@ -88,10 +87,10 @@ def _entry(name: ModelName, tags: list[str] | tuple[str, ...]) -> Callable[..., 
 
 
 def _default_tag(name: ModelName, tags: list[str] | tuple[str, ...]) -> str:
-    """Return the tag that `pretrained=True` means.
+    """Return the tag selected by `pretrained=True`.
 
     Raises:
-        ConfigError: There is none, or nothing chooses between several.
+        ConfigError: There is none, or there are several.
     """
     if not tags:
         raise ConfigError(

@@ -1,4 +1,4 @@
-"""Fill timm's registry when timm is imported, before or after srbench, and import timm for nobody."""
+"""Register models in timm when timm is imported, before or after srbench, without importing timm itself."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def _register() -> None:
 
 
 class _TimmFinder(MetaPathFinder):
-    """Find timm as the other finders do, and have its loader register our models once timm has been executed."""
+    """An import hook that registers our models after timm's module has been executed."""
 
     def find_spec(
         self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None

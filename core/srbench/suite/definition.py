@@ -1,4 +1,4 @@
-"""Suites: YAML files that say which models are measured on what, under which protocol, and trained how.
+"""Suites: YAML files that define models, data sets, protocols and training recipes.
 
 name: my_suite
 title: Sharing methods on a tiny EDSR
@@ -66,7 +66,7 @@ _ADDITION = re.compile(r"(?P<model>[^=()]+(?:\([^()]*\)[^=()]*)*)(?:=(?P<file>.+
 
 
 class Suite(Schema):
-    """Hold what a suite's file says.
+    """Content of a suite file.
 
     Attributes:
         name: Names the run directory; letters, digits, dot, dash and underscore.
@@ -76,15 +76,15 @@ class Suite(Schema):
         models: What is measured.
         datasets: Names of data sets, or folders of HR images.
         protocols: Names of protocols; in YAML `protocol: NAME` or a list.
-        metrics: Names of metrics; PSNR and SSIM of what each protocol compares where not given.
-        inference: How networks are run, as a mapping of options; whole images in float32 where not given.
-        train: How models without weights are trained; needed if there are any.
-        seeds: Every model without weights is trained once with each; the recipe's own seed where not given.
+        metrics: Names of metrics; if not given, PSNR and SSIM of what each protocol compares.
+        inference: Inference options; whole images in float32 if not given.
+        train: How models without weights are trained; required if there are any.
+        seeds: Every model without weights is trained once with each; the recipe's own seed if not given.
         multi_scale: Whether a model without weights is one network for all scales, trained for them together.
-        reported: Papers' figures to show beside what is measured: tables' names, or mappings with `table` and `models`.
-        budgets: Name -> how the suite is run with less.
-        requires: Method or backbone -> what to install to have it.
-        budget: What the suite costs, in words.
+        reported: Papers' figures to show next to measured ones: tables' names, or mappings with `table` and `models`.
+        budgets: Name -> a cheaper version of the suite.
+        requires: Method or backbone -> package to install for it.
+        budget: Description of the suite's cost.
     """
 
     name: Annotated[StrictStr, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=80)]
@@ -205,15 +205,15 @@ class Suite(Schema):
         return found
 
     def at_budget(self, name: str) -> Suite:
-        """Return the suite as a budget has it.
+        """Return the suite with a budget applied.
 
         Raises:
-            UnknownNameError: The suite has no such budget; the nearest is named.
-            ConfigError: The budget trains, and neither it nor the suite says on what.
+            UnknownNameError: The suite has no such budget; the message suggests the nearest.
+            ConfigError: The budget trains models, but neither it nor the suite gives training data.
         """
         if name not in self.budgets:
             if not self.budgets:
-                raise UnknownNameError(f"suite '{self.name}' has no budgets, and '{name}' was asked for")
+                raise UnknownNameError(f"suite '{self.name}' has no budgets; got '{name}'")
             raise UnknownNameError(
                 f"suite '{self.name}' has no budget '{name}'" + suggest(name, self.budgets, noun="its budgets")
             )
@@ -250,7 +250,7 @@ class Suite(Schema):
             ConfigError: Nothing is trained in this suite.
         """
         if self.train is None and not any(entry.train for entry in self.models):
-            raise ConfigError(f"suite '{self.name}' trains no model, and training data '{data}' were given")
+            raise ConfigError(f"suite '{self.name}' trains no models, but training data '{data}' were given")
         models = tuple(
             entry.model_copy(update={"train": {**entry.train, "data": data}}) if entry.train else entry
             for entry in self.models
@@ -268,7 +268,7 @@ class Suite(Schema):
         for text in additions:
             found = _ADDITION.fullmatch(text.strip())
             if found is None:
-                raise ConfigError(f"'{text}' is no model to add; give MODEL, or MODEL=FILE with a checkpoint")
+                raise ConfigError(f"'{text}' cannot be added; give MODEL, or MODEL=FILE with a checkpoint")
             try:
                 # Relative to the current folder, not to the suite's file.
                 file = None if found["file"] is None else str(user_path(found["file"], "file of weights").absolute())
@@ -301,7 +301,7 @@ class Suite(Schema):
         for scale in entry.scales or ():
             if scale not in self.scales:
                 listed = ", ".join(map(str, self.scales))
-                raise ConfigError(f"scale {scale} of '{entry.model}' is none of the suite's: {listed}")
+                raise ConfigError(f"scale {scale} of '{entry.model}' is not one of the suite's: {listed}")
         return entry.scales or self.scales
 
     def trained_together(self, entry: ModelEntry) -> bool:
@@ -350,7 +350,7 @@ def load_suite(name_or_path: str | Path) -> Suite:
     name = text.rpartition(":")[2]  # `DIST:NAME` where several distributions have a suite of the name
     if suite.name != name:
         raise ConfigError(
-            f"{suite.where('name')}: this is the file of suite '{name}', and it calls itself '{suite.name}'; "
+            f"{suite.where('name')}: this file is registered as suite '{name}' but its name is '{suite.name}'; "
             "the two must be the same."
         )
     return suite

@@ -63,7 +63,7 @@ class Schema(BaseModel):
 
 
 class TrainSpec(BaseModel):
-    """Say how models without weights are trained: `data`, and the settings of a recipe beside it.
+    """How models without weights are trained: `data` and the settings of a recipe.
 
     Attributes:
         data: A data set's name or a folder of HR images.
@@ -89,7 +89,7 @@ def merged_settings(base: TrainSpec | dict[str, Any] | None, changes: dict[str, 
 
 
 class ModelEntry(Schema):
-    """Name one model of a suite and, where it differs from the suite's, its training.
+    """One model of a suite, with its own training settings, if any.
 
     Attributes:
         model: The name: `BACKBONE[+METHOD[(key=value,...)]][.TAG]`.
@@ -149,7 +149,7 @@ def _model_entry(value: object) -> object:
 
 
 class ReportedSpec(Schema):
-    """Name figures of a paper that are shown beside the measured ones, never ranked with them.
+    """A paper's figures, which are shown next to measured ones but never ranked with them.
 
     Attributes:
         table: A packaged table's name, or a CSV file relative to the suite's.
@@ -178,7 +178,7 @@ Models = Annotated[tuple[Annotated[ModelEntry, BeforeValidator(_model_entry)], .
 
 
 class BudgetSpec(Schema):
-    """Say how a suite is run with less: what is given here takes the place of what the suite says.
+    """A cheaper version of a suite: values given here replace the suite's.
 
     Attributes:
         models: Other models, or fewer.

@@ -1,4 +1,4 @@
-"""What is checked of a suite beyond the types of its keys: recipes, seeds, duplicates, the models of budgets."""
+"""Checks of a suite beyond the types of its keys: recipes, seeds, duplicates, models of budgets."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ __all__ = ["check_duplicates", "check_models", "check_recipes", "check_seeds"]
 
 
 def check_duplicates(suite: Suite) -> None:
-    """Refuse data sets, protocols and metrics that are given twice, also a path that is spelled in two ways.
+    """Refuse data sets, protocols and metrics that are given twice, including one path spelled in two ways.
 
     Raises:
         ConfigError: Two are the same; both lines are named.
@@ -38,7 +38,7 @@ def check_duplicates(suite: Suite) -> None:
 
 
 def check_models(suite: Suite) -> None:
-    """Refuse models that no installed plugin and none of sr-bench's extras has.
+    """Refuse models that neither an installed plugin nor one of sr-bench's extras provides.
 
     Raises:
         UnknownNameError: There is one; its line and the nearest name are named.
@@ -55,7 +55,7 @@ def check_models(suite: Suite) -> None:
 
 
 def check_seeds(suite: Suite) -> None:
-    """Refuse a seed in a recipe beside those of the suite."""
+    """Refuse a seed in a recipe if the suite has `seeds`."""
     if suite.seeds is None:
         return
     settings: list[tuple[tuple[str | int, ...], dict[str, Any]]] = [
@@ -68,7 +68,7 @@ def check_seeds(suite: Suite) -> None:
 
 
 def check_recipes(suite: Suite, document: yaml_lines.Document) -> None:
-    """Refuse settings that recipes do not have; the message names the line in the file."""
+    """Refuse unknown recipe settings; the message gives the line in the file."""
     places: list[tuple[tuple[str | int, ...], dict[str, Any]]] = []
     if suite.train is not None:
         places.append((("train",), suite.train.recipe))

@@ -1,1 +1,1 @@
-"""Training on basicsr's parts, and evaluation: the only package that imports basicsr."""
+"""Training, built on basicsr's optimizers, schedulers and losses."""

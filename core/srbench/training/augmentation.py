@@ -1,4 +1,4 @@
-"""Scale augmentation: patches of images that are made smaller by a random factor first."""
+"""Scale augmentation: patches of images that are first downscaled by a random factor."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-# Its arithmetic is Matlab's to the last bit, and a window must have the very pixels of the whole.
+# Bit-exact Matlab arithmetic, so that a window has exactly the pixels of the whole image.
 from srbench.images.resize import _apply, _to_uint8, contributions
 
 __all__ = ["scaled_pair", "scaled_size", "smallest_factor"]
@@ -18,7 +18,7 @@ Taps = tuple[npt.NDArray[np.float64], npt.NDArray[np.intp]]
 
 
 def scaled_size(image: Image, factor: float) -> tuple[int, int]:
-    """Return height and width of an image `(H, W, 3)` made smaller by a factor."""
+    """Return height and width of an image `(H, W, 3)` after downscaling by a factor."""
     return math.ceil(image.shape[0] * factor), math.ceil(image.shape[1] * factor)
 
 
@@ -31,17 +31,17 @@ def smallest_factor(image: Image, side: int) -> float:
 def scaled_pair(
     image: Image, factor: float, scale: int, position: npt.NDArray[np.float64], side: int
 ) -> tuple[Image, Image]:
-    """Return an LR patch and its HR patch from an image that is made smaller first.
+    """Return an LR patch and its HR patch from an image that is first downscaled.
 
-    They are those that one would cut from files: the whole image is reduced by `factor` with Matlab's bicubic, cropped
-    to a multiple of the scale and reduced by the scale. Only the pixels that the patches need are computed.
+    They equal patches cut from files: the whole image is downscaled by `factor` with Matlab's bicubic, cropped to a
+    multiple of the scale, and downscaled by the scale. Only the pixels of the patches are computed.
 
     Args:
         image: The HR image, uint8 `(H, W, 3)`.
-        factor: 0..1; what is left must hold a patch.
+        factor: 0..1; the result must be at least as large as a patch.
         scale: Scale of the LR patch.
-        position: Where the patch begins, row and column, as fractions in [0, 1) of the possible range.
-        side: Side of the LR patch in pixels.
+        position: Row and column of the patch's corner, as fractions in [0, 1) of the possible range.
+        side: Side length of the LR patch in pixels.
 
     Returns:
         LR `(side, side, 3)` and HR `(scale * side, scale * side, 3)`, uint8.
@@ -66,14 +66,14 @@ def scaled_pair(
 
 
 def _taps(size: int, out_size: int, factor: float) -> Taps:
-    # Around the cache: random factors would only push out those that recur.
+    # Bypass the cache: random factors would only evict entries that recur.
     compute: Any = contributions.__wrapped__
     taps: Taps = compute(size, out_size, factor, "symmetric")
     return taps
 
 
 def _reduced(image: Image, taps: list[Taps]) -> Image:
-    """Filter rows, then columns, each pass rounded to uint8; pixels that no tap uses are left out first."""
+    """Filter rows, then columns, each pass rounded to uint8; unused pixels are dropped first."""
     for axis, (weights, index) in enumerate(taps):
         first = int(index.min())
         image = image.take(range(first, int(index.max()) + 1), axis)

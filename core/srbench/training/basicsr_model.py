@@ -1,4 +1,4 @@
-"""The model that is trained: basicsr's `SRModel` around a network of ours."""
+"""The training model: basicsr's `SRModel` around one of our networks."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from srbench.training.precision import (
 from srbench.training.recipe import Constant, CosineRestart, MultiStep, Recipe
 
 load_basicsr()
-# basicsr warns of every parameter that is meant to be frozen (mean shifts).
+# basicsr warns about every frozen parameter, such as mean shifts.
 logging.getLogger("basicsr").setLevel(logging.ERROR)
 
 from basicsr.models.sr_model import SRModel  # noqa: E402
@@ -39,11 +39,11 @@ __all__ = ["SRBenchModel"]
 
 
 class SRBenchModel(SRModel):  # type: ignore[misc]
-    """Train a `Backbone` with basicsr's optimiser, schedulers and losses.
+    """Train a `Backbone` with basicsr's optimizer, schedulers and losses.
 
-    Replaced are: where the network comes from (our factory, not basicsr's registry); what it is compared with (several
-    outputs have several targets, and the backbone knows which); the average of the weights, which covers buffers too;
-    and saving and resuming, which in basicsr leaves out the random state.
+    Four things differ from basicsr: the network comes from our factory, not from basicsr's registry; the backbone
+    defines the targets, since it may have several outputs; the average of the weights includes buffers; and saving
+    and resuming includes the random state.
     """
 
     def __init__(self, net: nn.Module, recipe: Recipe, device: torch.device) -> None:
@@ -51,11 +51,11 @@ class SRBenchModel(SRModel):  # type: ignore[misc]
 
         Args:
             net: A `Backbone`.
-            recipe: How it is trained.
-            device: Where.
+            recipe: The training's settings.
+            device: The device.
 
         Raises:
-            ConfigError: The recipe's arithmetic is not to be had with this network on this device.
+            ConfigError: This network or device does not support the recipe's precision or compilation.
         """
         check_arithmetic(recipe, net, device)
         super(SRModel, self).__init__(_options(recipe, device))
@@ -66,7 +66,7 @@ class SRBenchModel(SRModel):  # type: ignore[misc]
         self.net_g.train()
         self.cri_pix = make_criterion(recipe).to(device)
         self._criterion = self.cri_pix if recipe.precision == "float32" else full_precision_loss(self.cri_pix)
-        # Compiled by its first call.
+        # Compiled on its first call.
         self._forward: Any = torch.compile(self.net_g) if recipe.compile == "inductor" else self.net_g
         self.ema_decay = recipe.ema_decay
         if self.ema_decay:
@@ -82,15 +82,15 @@ class SRBenchModel(SRModel):  # type: ignore[misc]
 
     @property
     def trained(self) -> Any:
-        """Return the network that counts: the average of the weights where one is kept."""
+        """Return the network to evaluate and save: the averaged one if there is one."""
         return self.net_g_ema if self.ema_decay else self.net_g
 
     def step(self, batch: Batch | PatchTable, iteration: int) -> Tensor:
-        """Take one optimiser step and return the loss, on the device and detached: reading it would wait for it.
+        """Take one optimizer step and return the detached loss on the device; reading it would synchronize.
 
         Args:
-            batch: The patches, or where they lie on the device.
-            iteration: Number of the iteration, from 1 on.
+            batch: The patches, or their positions on the device.
+            iteration: Number of the iteration, counted from 1.
         """
         self.update_learning_rate(iteration)
         self.net_g.on_step(iteration, self.recipe.iterations)
@@ -99,10 +99,10 @@ class SRBenchModel(SRModel):  # type: ignore[misc]
         return self._compute(batch.cut() if isinstance(batch, PatchTable) else batch)
 
     def batches_of(self, patches: TrainingPatches) -> Callable[[int], Batch | PatchTable]:
-        """Return the function from an iteration to what `step` takes.
+        """Return a function that maps an iteration to the input of `step`.
 
         Raises:
-            ConfigError: The step cuts its own patches, and the images are not on the device.
+            ConfigError: The step cuts its own patches, but the images are not on the device.
         """
         if self._graphed is None:
             return patches.batch
@@ -114,7 +114,7 @@ class SRBenchModel(SRModel):  # type: ignore[misc]
         return patches.table
 
     def _compute(self, batch: Batch) -> Tensor:
-        """Compute loss and gradients, and move weights and average; nothing in it waits for the device."""
+        """Compute loss and gradients, and update weights and average, without synchronizing with the device."""
         self.optimizer_g.zero_grad(set_to_none=True)
         lr = batch.lr.contiguous(memory_format=memory_format(self.recipe))
         with self._kernels_at_once(batch.scale), autocast(self.recipe, self.device):
@@ -133,13 +133,13 @@ class SRBenchModel(SRModel):  # type: ignore[misc]
         return loss.detach()
 
     def get_optimizer(self, optim_type: str, params: list[nn.Parameter], lr: float, **options: Any) -> Any:
-        """Return an optimizer of torch; basicsr's own method knows Adam only."""
+        """Return a torch optimizer; basicsr's own method supports only Adam."""
         return optimizer_class(optim_type)(params, lr=lr, **options)  # type: ignore[call-arg]
 
     def update_learning_rate(self, current_iter: int, warmup_iter: int = -1) -> None:
-        """Set the learning rate of an iteration: the scheduler's, rising to it during the recipe's warm-up.
+        """Set an iteration's learning rate: the scheduler's, or less during warm-up.
 
-        basicsr's own warm-up leaves the rate too low for good: its schedulers multiply the current rate.
+        basicsr's own warm-up permanently lowers the rate, because its schedulers multiply the current rate.
         """
         warmup = self.recipe.warmup
         if not warmup:
@@ -153,9 +153,9 @@ class SRBenchModel(SRModel):  # type: ignore[misc]
         self._set_lr([[rate * min(1.0, current_iter / warmup) for rate in rates]])
 
     def _kernels_at_once(self, scale: int) -> AbstractContextManager[None]:
-        """Return the context in which the layers of a bank find their kernels made.
+        """Return the context in which the layers of a bank find their kernels precomputed.
 
-        On a CPU each layer makes its own: one product for all of them rounds differently, and is not faster there.
+        On a CPU each layer computes its own: one product for all of them rounds differently and is not faster there.
         """
         method = self.net_g.method
         if self.device.type == "cpu" or method is None or self.recipe.compile == "inductor":
@@ -169,7 +169,7 @@ class SRBenchModel(SRModel):  # type: ignore[misc]
 
     @torch.no_grad()
     def model_ema(self, decay: float = 0.999) -> None:
-        """Move the average towards the weights; buffers that count something are copied."""
+        """Update the moving average of the weights; integer buffers are copied."""
         if self._floating:
             means, news = map(list, zip(*self._floating, strict=True))
             self._average(means, news, 0)
@@ -177,11 +177,11 @@ class SRBenchModel(SRModel):  # type: ignore[misc]
             mean.copy_(new)
 
     def state_dict(self) -> dict[str, Any]:
-        """Return all that the following iterations depend on, as tensors and plain values."""
+        """Return everything that later iterations depend on, as tensors and plain values."""
         state: dict[str, Any] = {
             "network": self.net_g.state_dict(),
             "optimizer": self.optimizer_g.state_dict(),
-            # Only what changes: the schedulers are built from the recipe.
+            # Only what changes; the schedulers are otherwise rebuilt from the recipe.
             "schedulers": [
                 {key: scheduler.state_dict()[key] for key in ("base_lrs", "last_epoch", "_step_count", "_last_lr")}
                 for scheduler in self.schedulers
@@ -192,7 +192,7 @@ class SRBenchModel(SRModel):  # type: ignore[misc]
         return state
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go back to what `state_dict` returned."""
+        """Restore a state returned by `state_dict`."""
         self.net_g.load_state_dict(state["network"])
         self.optimizer_g.load_state_dict(state["optimizer"])
         for scheduler, values in zip(self.schedulers, state["schedulers"], strict=True):
@@ -202,12 +202,12 @@ class SRBenchModel(SRModel):  # type: ignore[misc]
 
 
 def _unique(net: nn.Module) -> list[Tensor]:
-    """Return parameters and buffers, each tensor once, in an order that two copies of a network share."""
+    """Return parameters and buffers, each tensor once, in the same order for all copies of a network."""
     return [tensor.detach() for tensor in (*net.parameters(), *net.buffers())]
 
 
 def _options(recipe: Recipe, device: torch.device) -> dict[str, Any]:
-    """Write a recipe in the words of basicsr's option files."""
+    """Convert a recipe to basicsr's options."""
     options: dict[str, Any] = {
         "num_gpu": 0 if device.type == "cpu" else 1,
         "is_train": True,

@@ -1,4 +1,4 @@
-"""Checkpoints: everything that a training needs to resume, in one file that is written whole or not at all."""
+"""Checkpoints: everything needed to resume a training, in one file that is written atomically."""
 
 from __future__ import annotations
 
@@ -22,17 +22,17 @@ _VERSION = 1
 
 
 def save_checkpoint(path: Path, identity: dict[str, Any], state: dict[str, Any]) -> None:
-    """Write a checkpoint; a tensor that is shared is stored once.
+    """Write a checkpoint; shared tensors are stored once.
 
     Args:
-        path: The file; it is replaced in one step.
-        identity: What is being trained: plain values, compared when the checkpoint is loaded.
+        path: The file; it is replaced atomically.
+        identity: What is being trained, as plain values that are compared when the checkpoint is loaded.
         state: Tensors and plain values in dicts, lists and tuples; nothing that needs code to be read.
 
     Raises:
-        StoreError: It could not be written; an older checkpoint is still there, unharmed.
+        StoreError: It could not be written; the previous checkpoint is unchanged.
     """
-    # Through memory: torch turns a full disk into errors of several kinds, and a file object does not.
+    # Serialize in memory: on a full disk torch raises various errors, a file object only OSError.
     buffer = io.BytesIO()
     with _interrupts_deferred():
         torch.save({"srbench_checkpoint": _VERSION, "identity": identity, "state": state}, buffer)
@@ -41,7 +41,7 @@ def save_checkpoint(path: Path, identity: dict[str, Any], state: dict[str, Any])
 
 @contextmanager
 def _interrupts_deferred() -> Iterator[None]:
-    """Let Ctrl-C and SIGTERM wait until the block is done: `torch.save` loses one in 300 of those that arrive in it."""
+    """Delay Ctrl-C and SIGTERM until the end of the block: `torch.save` loses one in 300 signals."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
@@ -49,7 +49,7 @@ def _interrupts_deferred() -> Iterator[None]:
     before = {}
     for number in (signal.SIGINT, signal.SIGTERM):
         handler = signal.getsignal(number)
-        # None: not Python's. SIG_DFL and SIG_IGN: nothing is raised within the block.
+        # None: not installed from Python. SIG_DFL and SIG_IGN: nothing is raised within the block.
         if callable(handler):
             before[number] = signal.signal(number, lambda number, _: arrived.append(number))
     try:
@@ -62,11 +62,11 @@ def _interrupts_deferred() -> Iterator[None]:
 
 
 def load_checkpoint(path: Path, identity: dict[str, Any]) -> dict[str, Any]:
-    """Read the state of a checkpoint of this very training. No code in the file is run.
+    """Read the state of this training's checkpoint, without running code from the file.
 
     Args:
         path: The file.
-        identity: What is being trained; it must equal what `save_checkpoint` was given.
+        identity: What is being trained; it must equal the identity given to `save_checkpoint`.
 
     Raises:
         StoreError: The file cannot be read or is not a checkpoint.
@@ -78,7 +78,7 @@ def load_checkpoint(path: Path, identity: dict[str, Any]) -> dict[str, Any]:
         content = torch.load(path, map_location="cpu", weights_only=True)
     except StoreError:
         raise
-    except Exception as error:  # an unpickler that meets other bytes than a checkpoint's raises anything at all
+    except Exception as error:  # on bytes that are not a checkpoint an unpickler can raise any exception
         raise StoreError(
             f"{path} cannot be read as a checkpoint ({type(error).__name__}); "
             "remove it, or train with --no-resume, to start again."
@@ -96,9 +96,9 @@ def load_checkpoint(path: Path, identity: dict[str, Any]) -> dict[str, Any]:
 
 
 def check_identity(path: Path, found: dict[str, Any], wanted: dict[str, Any]) -> None:
-    """Raise ConfigError where a file belongs to another training, naming what differs."""
+    """Raise ConfigError if a file belongs to another training, listing the differences."""
     there, here = _flat(found), _flat(wanted)
-    # A recipe leaves out what it does not use, so the other one's settings count too.
+    # A recipe omits settings that it does not use, so compare the other one's settings too.
     recipe = found.get("recipe")
     more = recipe if isinstance(recipe, dict) and wanted.get("recipe") else {}
     keys = dict.fromkeys([*here, *more])
@@ -115,7 +115,7 @@ def check_identity(path: Path, found: dict[str, Any], wanted: dict[str, Any]) ->
 
 
 def _flat(identity: dict[str, Any]) -> dict[str, Any]:
-    """Return the values with the recipe's fields among them."""
+    """Return the values with the recipe's fields merged in."""
     recipe = identity.get("recipe")
     values = {key: value for key, value in identity.items() if key != "recipe"}
     return {**values, **(recipe if isinstance(recipe, dict) else {})}

@@ -14,13 +14,13 @@ __all__ = ["Clip", "clip_gradients"]
 
 
 class Clip(BaseModel):
-    """Say how gradients are clipped.
+    """Settings of gradient clipping.
 
     Attributes:
         type: `norm` scales all gradients together to a norm of at most `threshold`; `value` cuts each one to
             -threshold..threshold; `adjustable` cuts each one to -threshold/lr..threshold/lr, so that no weight moves by
             more than `threshold` in a step of plain SGD, whatever the learning rate.
-        threshold: The bound; VDSR and DRRN have 0.01 (adjustable), CARN's program 10 (norm).
+        threshold: The bound; VDSR and DRRN use 0.01 (adjustable), CARN's program 10 (norm).
 
     Source: Kim et al., "Accurate image super-resolution using very deep convolutional networks", CVPR 2016, section
     3.2, for `adjustable`.
@@ -36,9 +36,9 @@ def clip_gradients(clip: Clip, parameters: Iterable[Tensor], lr: float) -> None:
     """Clip the gradients of parameters in place.
 
     Args:
-        clip: How.
-        parameters: The parameters that are optimized.
-        lr: The learning rate of this iteration.
+        clip: The settings.
+        parameters: The optimized parameters.
+        lr: This iteration's learning rate.
     """
     from torch.nn.utils import clip_grad_norm_, clip_grad_value_
 

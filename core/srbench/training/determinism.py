@@ -1,4 +1,4 @@
-"""Where a training computes, and how it computes the same bits every time."""
+"""Random states and deterministic computation of trainings."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def random_state(device: torch.device) -> dict[str, Any]:
 
 
 def restore_random_state(state: dict[str, Any], device: torch.device) -> None:
-    """Set the global generators to what `random_state` returned."""
+    """Restore the global generators from a result of `random_state`."""
     version, internal, gauss = state["python"]
     random.setstate((version, tuple(internal), gauss))
     name, keys, *rest = state["numpy"]
@@ -42,13 +42,14 @@ def restore_random_state(state: dict[str, Any], device: torch.device) -> None:
 def reproducible(
     seed: int, threads: int, device: torch.device, *, deterministic: bool = True, tf32: bool = False
 ) -> Iterator[None]:
-    """Seed everything and set torch's modes of computing; put all back afterwards.
+    """Seed everything and set torch's computation modes; restore all of it afterwards.
 
     Args:
-        seed: Of the generators of Python, NumPy and torch.
+        seed: Seed of the generators of Python, NumPy and torch.
         threads: Torch's CPU threads.
-        device: Where the training computes.
-        deterministic: Compute the same bits every time; otherwise cuDNN chooses the fastest kernels by trial.
+        device: The training's device.
+        deterministic: Give bit-identical results every time; otherwise cuDNN chooses the fastest kernels by
+            benchmarking.
         tf32: Let GPUs round factors of float32 products to 10 bits.
     """
     before = random_state(device)
@@ -61,9 +62,9 @@ def reproducible(
     # cuBLAS reads this when it starts; without it, its matrix products may differ from run to run.
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     torch.set_num_threads(threads)
-    # Only a warning where an operation has no deterministic form (on GPUs, some backward passes of interpolation).
+    # Only warn about operations without a deterministic form (on GPUs, some backward passes of interpolation).
     torch.use_deterministic_algorithms(deterministic, warn_only=True)
-    # It writes into every new tensor, for the sake of code that reads what was never written.
+    # This would fill every new tensor, which only matters to code that reads uninitialized memory.
     memory.fill_uninitialized_memory = False
     torch.backends.cudnn.benchmark, torch.backends.cudnn.deterministic = not deterministic, deterministic
     # By default torch uses TF32 in convolutions, though not in matrix products.

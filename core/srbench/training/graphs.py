@@ -15,14 +15,14 @@ from srbench.training.patches import Batch, PatchTable
 
 __all__ = ["GraphedStep", "LearningRates"]
 
-# Libraries choose algorithms and allocate workspaces in their first calls, which a recording cannot contain.
+# Libraries choose algorithms and allocate workspaces in their first calls, which cannot be captured.
 _WARM_UP = 3
 
 
 class LearningRates:
-    """Hold an optimiser's learning rates as tensors, which a recorded step reads anew at each launch.
+    """An optimizer's learning rates as tensors, which a captured step reads at each launch.
 
-    Schedulers go on writing plain numbers into the parameter groups.
+    Schedulers still write plain numbers to the parameter groups.
     """
 
     def __init__(self, optimizer: Optimizer, device: torch.device) -> None:
@@ -30,13 +30,13 @@ class LearningRates:
         self._tensors = [torch.zeros((), device=device) for _ in optimizer.param_groups]
 
     def update(self) -> None:
-        """Copy the schedulers' numbers into the tensors."""
+        """Copy the schedulers' values to the tensors."""
         for group, tensor in zip(self._optimizer.param_groups, self._tensors, strict=True):
             tensor.fill_(group["lr"])
 
     @contextmanager
     def in_place(self) -> Iterator[None]:
-        """Let the optimiser see the tensors; what it reads outside is plain numbers."""
+        """Give the optimizer the tensors inside the block; outside it sees plain numbers."""
         groups = self._optimizer.param_groups  # loading a state replaces the list
         numbers = [group["lr"] for group in groups]
         for group, tensor in zip(groups, self._tensors, strict=True):
@@ -56,19 +56,19 @@ class _Recording:
 
 
 class GraphedStep:
-    """Run the first iterations as they are, record the next, and replay it from then on.
+    """Run the first iterations normally, capture the next one, and replay it from then on.
 
-    Cutting the patches, forward and backward pass, optimiser and average are in the graph; each scale of a multi-scale
-    network has a graph of its own. The kernels are those of a plain step, so a training that was interrupted and goes
-    on with some plain steps ends with the same bits.
+    The graph contains cutting patches, forward and backward pass, optimizer and average; a multi-scale network has
+    one graph per scale. The kernels are those of a normal step, so a resumed training, which begins with some normal
+    steps, ends with the same bits.
     """
 
     def __init__(self, compute: Callable[[Batch], Tensor], optimizer: Optimizer, device: torch.device) -> None:
-        """Prepare to record.
+        """Prepare capturing.
 
         Args:
-            compute: Takes one step on a batch and returns its loss; it must not wait for the device.
-            optimizer: One whose step count is a tensor on the device.
+            compute: Takes one step on a batch and returns its loss, without synchronizing with the device.
+            optimizer: An optimizer whose step count is a tensor on the device.
             device: A CUDA device.
         """
         for group in optimizer.param_groups:
@@ -83,7 +83,7 @@ class GraphedStep:
     def __call__(self, patches: PatchTable) -> Tensor:
         """Take one step and return its loss, on the device."""
         current = torch.cuda.current_stream(self._device)
-        # Recording needs another stream than the default one; a caller that brought one keeps it.
+        # Capturing needs a stream other than the default one; keep the caller's if it has set one.
         if current != torch.cuda.default_stream(self._device):
             return self._step(patches)
         self._own_stream.wait_stream(current)

@@ -1,7 +1,7 @@
-"""Training images, decoded and with their LR images made, once for all models of a run and for later runs.
+"""Decoded training images with their LR images, prepared once for all models of a run and for later runs.
 
-What is prepared is kept in the cache as flat files of pixels, named by the hash of the pixels; later it is mapped into
-memory instead of decoded.
+They are stored in the cache as flat files of pixels, named by the pixels' hash, and memory-mapped later instead of
+decoded.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ __all__ = ["PreparedImages", "prepare_arrays", "prepare_images"]
 Image = npt.NDArray[np.uint8]
 
 _VERSION = 1
-# Of the memory that a device has free, what images may take: the rest is for the training.
+# Fraction of a device's free memory that images may take; the rest is for the training.
 _SHARE_OF_MEMORY = 0.6
 # Starting a process takes as long as decoding a few images.
 _IMAGES_WORTH_PROCESSES = 64
@@ -43,10 +43,10 @@ _IMAGES_WORTH_PROCESSES = 64
 
 @dataclass(frozen=True)
 class PreparedImages:
-    """Hold training images and their LR images as planes `(3, H, W)`, uint8.
+    """Training images and their LR images as planes `(3, H, W)`, uint8.
 
     Attributes:
-        names: The images' names, in the order of their pixel hashes: names do not decide what is drawn.
+        names: The images' names, sorted by pixel hash, so that names do not affect what is drawn.
         hr: HR images.
         lr: LR images by scale.
     """
@@ -61,11 +61,11 @@ class PreparedImages:
 
     @property
     def nbytes(self) -> int:
-        """Return the size of all images in bytes."""
+        """Total size of the images in bytes."""
         return sum(image.nbytes for images in (self.hr, *self.lr.values()) for image in images)
 
     def fits(self, device: torch.device) -> bool:
-        """Say whether all images may lie in a device's memory; other trainings may have put them there before."""
+        """Return whether all images fit in a device's memory, where another training may already have put them."""
         import torch
 
         if device.type != "cuda" or (None, str(device)) in self._buffers:
@@ -73,7 +73,7 @@ class PreparedImages:
         return self.nbytes <= _SHARE_OF_MEMORY * torch.cuda.mem_get_info(device)[0]
 
     def buffer(self, scale: int | None, device: torch.device) -> torch.Tensor:
-        """Return all pixels of the HR images (None) or of a scale's LR images, in one tensor that trainings share."""
+        """Return all pixels of the HR images (None) or of a scale's LR images, in one tensor shared by trainings."""
         import torch
 
         key = (scale, str(device))
@@ -84,7 +84,7 @@ class PreparedImages:
 
 
 def prepare_arrays(images: Mapping[str, Image], scales: Sequence[int]) -> PreparedImages:
-    """Prepare images that are there as arrays `(H, W, 3)`, in their order, without the cache."""
+    """Prepare images given as arrays `(H, W, 3)`, in their order, without the cache."""
     protocol = get_protocol("matlab-y")
     arrays = list(images.values())
     lr = {scale: [_planar(protocol.lr_image(image, scale)) for image in arrays] for scale in scales}
@@ -98,13 +98,13 @@ def prepare_images(
     workers: int | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> PreparedImages:
-    """Return a data set's images, from the cache where they were prepared before.
+    """Return a data set's images, from the cache if they were prepared before.
 
     Args:
         dataset: HR images.
         scales: Scales to make LR images for.
-        workers: Processes that decode; by default one per core, and none for a few images.
-        progress: Called with how many images are done and how many there are; not where they come from the cache.
+        workers: Number of decoding processes; by default one per core, and none for a few images.
+        progress: Called with the number of finished images and the total; not called if they come from the cache.
 
     Raises:
         DataError: An image cannot be read.
@@ -128,7 +128,7 @@ def prepare_images(
         if progress is not None:
             progress(done, len(names))
     if len(names) >= _IMAGES_WORTH_PROCESSES:
-        # The images are right whether they could be kept or not: a full disk costs time, nothing else.
+        # A full disk only costs time: the images are returned whether or not they could be cached.
         with contextlib.suppress(StoreError):
             for key, path in files.items():
                 _write(path, parts[key])
@@ -156,7 +156,7 @@ def _made(
 
 
 def _pool(count: int) -> Executor:
-    # A worker of `srbench run` may start no processes; decoding and resizing leave Python's lock, so threads help too.
+    # A worker of `srbench run` may not start processes; decoding and resizing release the GIL, so threads help too.
     if multiprocessing.current_process().daemon:
         return ThreadPoolExecutor(count)
     return ProcessPoolExecutor(count, mp_context=multiprocessing.get_context("spawn"))
@@ -166,7 +166,7 @@ def _make(dataset: Dataset, name: str, scales: tuple[int, ...]) -> dict[int | No
     hr, protocol = dataset.hr(name), get_protocol("matlab-y")
     made: dict[int | None, Image] = {None: _planar(hr)}
     for scale in scales:
-        # An image smaller than the scale has no LR pixel; the recipe's check names it with its size.
+        # An image smaller than the scale has no LR pixels; the recipe's check reports it with its size.
         small = min(hr.shape[:2]) < scale
         made[scale] = np.empty((3, 0, 0), np.uint8) if small else _planar(protocol.lr_image(hr, scale))
     return made
@@ -177,7 +177,7 @@ def _planar(image: npt.NDArray[Any]) -> Image:
 
 
 def _write(path: Path, images: Sequence[Image]) -> None:
-    """Write planes one after the other, and beside them their sizes and a checksum, which make the file valid.
+    """Write planes one after the other, then their sizes and a checksum in a second file, which marks them valid.
 
     Raises:
         StoreError: It could not be written.
@@ -187,7 +187,7 @@ def _write(path: Path, images: Sequence[Image]) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.NamedTemporaryFile(dir=path.parent, prefix=".tmp-", delete=False) as file:
             try:
-                for image in images:  # one by one: all of them may be gigabytes
+                for image in images:  # one at a time: together they may take gigabytes
                     file.write(image.data)
                     checksum = zlib.crc32(image.data, checksum)
             except BaseException:
@@ -199,7 +199,7 @@ def _write(path: Path, images: Sequence[Image]) -> None:
 
 
 def _read(path: Path, count: int) -> list[Image] | None:
-    """Map the planes of a file into memory; None where it is missing or damaged."""
+    """Memory-map the planes of a file; None if it is missing or damaged."""
     try:
         note = json.loads(path.with_name(path.name + ".json").read_text(encoding="utf-8"))
         pixels = np.memmap(path.with_name(path.name + ".u8"), dtype=np.uint8, mode="r")

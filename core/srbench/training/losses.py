@@ -1,4 +1,4 @@
-"""Losses of basicsr by name, alone or added up."""
+"""basicsr losses by name, alone or summed."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from srbench.compat.basicsr import load_basicsr
 from srbench.errors import ConfigError, suggest
 
 load_basicsr()
-# basicsr announces every loss that it builds.
+# basicsr logs every loss that it builds.
 logging.getLogger("basicsr").setLevel(logging.ERROR)
 
 from basicsr.archs.vgg_arch import VGG_PRETRAIN_PATH  # noqa: E402
@@ -28,18 +28,18 @@ if TYPE_CHECKING:
 
 __all__ = ["check_losses", "make_criterion"]
 
-# That of LapSRN, which brought this loss to super-resolution. basicsr's own, 1e-6, makes it the L1 loss.
+# The value of LapSRN, which introduced this loss to super-resolution. basicsr's default makes it an L1 loss.
 CHARBONNIER_EPSILON = 1e-3
 
-_VGG_SHA256 = "dcbb9e9d"  # how torchvision's file of VGG-19 begins, and what its name says
+_VGG_SHA256 = "dcbb9e9d"  # beginning of the hash of torchvision's VGG-19 file, which its name contains
 
 
 class SummedLoss(nn.Module):
-    """Add up a loss that compares two images and further losses; those that look at one image see the SR image.
+    """Sum of a loss between two images and additional losses; single-image losses are applied to the SR image.
 
     Args:
         main: The loss between SR and HR image.
-        extra: The further losses.
+        extra: The additional losses.
     """
 
     def __init__(self, main: nn.Module, extra: list[nn.Module]) -> None:
@@ -53,10 +53,10 @@ class SummedLoss(nn.Module):
 
 
 def make_criterion(recipe: Recipe) -> Any:
-    """Return the module that compares SR and HR images as a recipe says.
+    """Return a recipe's loss between SR and HR images.
 
     Raises:
-        ConfigError: The weights of VGG-19 are wanted and are not there.
+        ConfigError: The loss needs the weights of VGG-19, which are missing.
     """
     main = _build(recipe.loss, recipe.loss_options)
     if not recipe.extra_losses and _plain(main):
@@ -68,7 +68,7 @@ def check_losses(recipe: Recipe) -> None:
     """Refuse a recipe whose losses cannot be made, or do not compare images.
 
     Raises:
-        ValueError: A name, an option or a value is wrong; the nearest name is given.
+        ValueError: A name, an option or a value is wrong; the message suggests the nearest name.
     """
     _check(recipe.loss, recipe.loss_options, alone=True)
     for spec in recipe.extra_losses:
@@ -97,11 +97,11 @@ def _check(name: str, options: dict[str, Any], *, alone: bool) -> None:
     if cls is PerceptualLoss:
         if "layer_weights" not in options:
             raise ValueError("the loss 'PerceptualLoss' needs 'layer_weights', such as {conv5_4: 1}")
-        return  # half a gigabyte of weights: they are looked for when the training begins
-    image = torch.linspace(0, 1, 768).view(1, 3, 16, 16)  # nothing random: a check must not move the generators
+        return  # half a gigabyte of weights, which are checked when the training begins
+    image = torch.linspace(0, 1, 768).view(1, 3, 16, 16)  # no random numbers: a check must not change the generators
     try:
         value = _value(_build(name, options), image, 1 - image)
-    except Exception as error:  # each loss has its own way to refuse a value
+    except Exception as error:  # losses raise various exceptions for a wrong value
         reason = " ".join(str(error).split()) or type(error).__name__
         raise ValueError(f"the loss '{name}' cannot be used with its options: {reason}") from None
     if not isinstance(value, Tensor) or value.numel() != 1:
@@ -117,7 +117,7 @@ def _build(name: str, options: dict[str, Any]) -> Any:
 
 
 def _check_vgg_weights() -> None:
-    """Refuse to run without the weights that basicsr would otherwise download unchecked."""
+    """Refuse to run without weights that basicsr would otherwise download without checking their hash."""
     from srbench.storage import sha256_file
 
     path = Path(VGG_PRETRAIN_PATH)
@@ -129,7 +129,7 @@ def _check_vgg_weights() -> None:
 
 
 def _required(forward: Any) -> list[str]:
-    """Return the arguments that a loss must be given, `self` left out."""
+    """Return the required arguments of a loss, without `self`."""
     return [
         name
         for name, parameter in list(inspect.signature(forward).parameters.items())[1:]
@@ -145,7 +145,7 @@ def _value(loss: nn.Module, sr: Tensor, hr: Tensor) -> Any:
     if isinstance(loss, PerceptualLoss) and sr.shape[1] == 1:
         sr, hr = sr.expand(-1, 3, -1, -1), hr.expand(-1, 3, -1, -1)
     value = loss(sr) if len(_required(type(loss).forward)) < 2 else loss(sr, hr)
-    if isinstance(value, tuple):  # perceptual and style loss; None where its weight is 0
+    if isinstance(value, tuple):  # perceptual and style loss; None if its weight is 0
         given = [part for part in value if part is not None]
         value = sum(given[1:], given[0]) if given else sr.sum() * 0
     return value

@@ -1,4 +1,4 @@
-"""Optimizers of torch by name, with their options."""
+"""torch optimizers by name, with their options."""
 
 from __future__ import annotations
 
@@ -19,19 +19,19 @@ _UNSUITABLE = {
     "Muon": "updates matrices only, and the kernels of convolutions are none",
     "SparseAdam": "takes sparse gradients only, which super-resolution networks do not have",
 }
-# Settings that a recipe has under keys of its own.
+# Settings that have their own keys in a recipe.
 _OWN_KEYS = ("lr", "betas", "weight_decay")
-# Not SGD: its fused form fails where a layer's first gradient comes late, as in networks for several scales.
+# Not SGD: its fused form fails if a layer's first gradient comes late, as in multi-scale networks.
 _FUSED = ("Adam", "AdamW")
-# These say how the same step is computed, and exclude one another.
+# Mutually exclusive implementations of the same step.
 _VARIANTS = ("fused", "foreach", "capturable", "differentiable")
 
 
 def optimizer_class(name: str) -> type[Optimizer]:
-    """Return the class of `torch.optim` that has a name.
+    """Return a class of `torch.optim` by name.
 
     Raises:
-        ValueError: There is none, or it cannot train a network on patches; the nearest name is given.
+        ValueError: There is none, or it cannot train a network on patches; the message suggests the nearest name.
     """
     import torch
 
@@ -70,7 +70,7 @@ def optimizer_arguments(recipe: Recipe) -> dict[str, Any]:
         elif getattr(recipe, key) != type(recipe).model_fields[key].default:
             raise ValueError(f"the optimizer '{recipe.optimizer}' has no {key}; leave out '{key}'")
     if recipe.optimizer in _FUSED and not any(options.get(key) for key in _VARIANTS):
-        # One call for all parameters: small networks have many tensors of few numbers.
+        # One call for all parameters: small networks have many small tensors.
         arguments["fused"] = True
     return {**arguments, **options}
 
@@ -87,6 +87,6 @@ def check_optimizer(recipe: Recipe) -> None:
     kernel = torch.nn.Parameter(torch.zeros(1, 1, 3, 3))
     try:
         optimizer_class(recipe.optimizer)([kernel], **arguments)
-    except Exception as error:  # each optimizer has its own way to refuse a value
+    except Exception as error:  # optimizers raise various exceptions for a wrong value
         reason = " ".join(str(error).split()) or type(error).__name__
         raise ValueError(f"the optimizer '{recipe.optimizer}' refuses its options: {reason}") from None

@@ -1,4 +1,4 @@
-"""Training patches: batches that are a function of seed and iteration alone, cut from images that are held decoded."""
+"""Training patches: batches that depend only on seed and iteration, cut from decoded images in memory."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Batch", "Draw", "PatchTable", "TrainingPatches", "draw"]
 
-# Index tables of so many iterations go to an accelerator in one transfer.
+# Index tables of this many iterations go to an accelerator in one transfer.
 _TABLES_AT_ONCE = 64
 
 Image = npt.NDArray[np.uint8]
@@ -28,16 +28,16 @@ Image = npt.NDArray[np.uint8]
 
 @dataclass(frozen=True)
 class Draw:
-    """Say which patches make up one batch.
+    """The random choices that define one batch.
 
     Attributes:
         scale: The scale of all patches of the batch.
         image: Index of each patch's image, `(N,)`.
-        position: Where each patch begins, row and column, as fractions in [0, 1) of the possible range, `(N, 2)`.
+        position: Row and column of each patch's corner, as fractions in [0, 1) of the possible range, `(N, 2)`.
         mirror: Whether each patch is mirrored left-right, `(N,)`.
         flip: Whether each patch is mirrored top-bottom, `(N,)`.
-        transpose: Whether rows and columns are then exchanged; with the two mirrorings it gives all turns, `(N,)`.
-        factor: By how much each patch's image is made smaller first, `(N,)`; 1 without scale augmentation.
+        transpose: Whether rows and columns are then swapped, `(N,)`; with the two flips this gives all rotations.
+        factor: Factor by which each patch's image is first downscaled, `(N,)`; 1 without scale augmentation.
     """
 
     scale: int
@@ -52,14 +52,14 @@ class Draw:
 def draw(recipe: Recipe, iteration: int, *, scales: Sequence[int], images: int) -> Draw:
     """Draw the patches of one iteration.
 
-    The generator is Philox, a counter under a key, and the key is (seed, iteration). So two iterations never share a
-    sequence, there is no state that a checkpoint could lose, and any iteration can be drawn without those before it.
+    The generator is Philox, a counter-based generator, with (seed, iteration) as its key. So no two iterations share
+    a sequence, checkpoints need no random state, and any iteration can be drawn without the previous ones.
 
     Args:
-        recipe: Gives seed, batch size and augmentations.
-        iteration: Number of the iteration, from 1 on.
-        scales: The scales to draw one from, uniformly.
-        images: How many images there are; each patch's image is drawn uniformly, with replacement.
+        recipe: Defines seed, batch size and augmentations.
+        iteration: Number of the iteration, counted from 1.
+        scales: The scales, one of which is drawn uniformly.
+        images: Number of images; each patch's image is drawn uniformly, with replacement.
 
     Source: Salmon et al., "Parallel random numbers: as easy as 1, 2, 3", 2011.
     """
@@ -68,7 +68,7 @@ def draw(recipe: Recipe, iteration: int, *, scales: Sequence[int], images: int) 
     scale = scales[int(random.integers(len(scales)))]
     image = random.integers(images, size=count)
     position = random.random((count, 2))
-    # All three are drawn whether used or not: switching one augmentation off leaves the patches where they were.
+    # All three are always drawn, so that switching off one augmentation does not move the patches.
     mirror, flip, transpose = random.random((3, count)) < 0.5
     # Drawn last, for the same reason.
     smallest, largest = recipe.scale_augmentation or (1.0, 1.0)
@@ -86,12 +86,12 @@ def draw(recipe: Recipe, iteration: int, *, scales: Sequence[int], images: int) 
 
 @dataclass(frozen=True)
 class Batch:
-    """Hold one batch.
+    """One batch of patches.
 
     Attributes:
         lr: RGB patches in 0..1, `(N, 3, side, side)`.
         hr: RGB patches in 0..1, `(N, 3, scale * side, scale * side)`.
-        scale: Their scale.
+        scale: The scale.
     """
 
     lr: Tensor
@@ -100,12 +100,12 @@ class Batch:
 
 
 class TrainingPatches:
-    """Cut batches of aligned LR and HR patches from images that are held decoded.
+    """Cut batches of aligned LR and HR patches from decoded images in memory.
 
-    LR images are made once, from whole images cropped to a multiple of the scale, by Matlab's bicubic; an LR patch is a
-    crop of the LR image, as it would be if both were files. In the main memory patches are sliced; on an accelerator
-    the images lie in one buffer there, and a batch is one gather. Images that do not fit there stay in the main memory.
-    With scale augmentation each patch is of an image of its own size, and its pixels are computed when it is drawn, on
+    LR images are made once with Matlab's bicubic, from whole images cropped to a multiple of the scale. An LR patch
+    is a crop of the LR image, as it would be if both were files. In main memory patches are sliced. On an accelerator
+    the images are in one buffer, and a batch is one gather; images that do not fit there stay in main memory. With
+    scale augmentation each patch comes from an image of a different size, and its pixels are computed on demand on
     the CPU.
     """
 
@@ -120,13 +120,13 @@ class TrainingPatches:
         """Prepare the images.
 
         Args:
-            images: RGB images by name, uint8 `(H, W, 3)`; or images that are prepared, for several trainings to share.
-            recipe: Gives patch size, batch size, seed and augmentations.
+            images: RGB images by name, uint8 `(H, W, 3)`; or prepared images, which several trainings can share.
+            recipe: Defines patch size, batch size, seed and augmentations.
             scales: Scales to make LR images for.
-            device: Where batches are wanted.
+            device: Device of the batches.
 
         Raises:
-            DataError: There is no image, or one is smaller than a patch.
+            DataError: There are no images, or one is smaller than a patch.
             ConfigError: The patch size is not a multiple of a scale.
         """
         recipe.check_scales(tuple(scales))
@@ -155,7 +155,7 @@ class TrainingPatches:
         self._tables: dict[int, PatchTable] = {}
 
     def batch(self, iteration: int) -> Batch:
-        """Return the batch of an iteration (from 1 on); the same iteration always gives the same batch."""
+        """Return the batch of an iteration (counted from 1); the same iteration always gives the same batch."""
         if self.resident:
             return self.table(iteration).cut()
         drawn, corner, side = self._drawn(iteration)
@@ -169,7 +169,7 @@ class TrainingPatches:
         return Batch(lr=lr.float().div_(255), hr=hr.float().div_(255), scale=scale)
 
     def table(self, iteration: int) -> PatchTable:
-        """Return where the patches of an iteration lie in the buffers of the device; images must be `resident`."""
+        """Return the positions of an iteration's patches in the device's buffers; images must be `resident`."""
         if iteration not in self._tables:
             several = [self._host_table(number) for number in range(iteration, iteration + _TABLES_AT_ONCE)]
             on_host = torch.from_numpy(np.stack([table for _, table in several]))
@@ -182,7 +182,7 @@ class TrainingPatches:
         return self._tables[iteration]
 
     def _drawn(self, iteration: int) -> tuple[Draw, npt.NDArray[np.int64], int]:
-        """Return a draw, the corners of its LR patches, and their side."""
+        """Return a draw, the corners of its LR patches, and their side length."""
         drawn = draw(self.recipe, iteration, scales=self.scales, images=len(self.names))
         side = self.recipe.lr_side(drawn.scale)
         corner = (drawn.position * (self._sizes[drawn.scale][drawn.image] - side + 1)).astype(np.int64)
@@ -196,18 +196,18 @@ class TrainingPatches:
         return scale, np.stack([lr, hr])
 
     def gather(self, table: Tensor, scale: int) -> Batch:
-        """Return the batch that a table `(2, 4, N)` of a scale describes; see `PatchTable`."""
+        """Return the batch described by a scale's table `(2, 4, N)`; see `PatchTable`."""
         side = self.recipe.lr_side(scale)
         lr = self._flat_lr[scale].gather(table[0], side)
         hr = self._flat_hr.gather(table[1], side * scale)
         return Batch(lr=lr.float().div_(255), hr=hr.float().div_(255), scale=scale)
 
     def _scaled_batch(self, drawn: Draw, side: int) -> Batch:
-        """Return the batch of a draw whose images are made smaller first."""
+        """Return the batch of a draw whose images are first downscaled."""
         pairs: list[tuple[Image, Image]] = []
         for number, index in enumerate(drawn.image.tolist()):
             image = self._images[index]
-            # An image that is nearly as small as a patch stays large enough to hold one.
+            # An image hardly larger than a patch is downscaled only as far as it still contains one.
             factor = max(float(drawn.factor[number]), smallest_factor(image, side * drawn.scale))
             lr, hr = scaled_pair(image, factor, drawn.scale, drawn.position[number], side)
             pairs.append((_turned(_planar(lr), drawn, number), _turned(_planar(hr), drawn, number)))
@@ -217,10 +217,10 @@ class TrainingPatches:
 
 @dataclass(frozen=True)
 class PatchTable:
-    """Say where the patches of one batch lie in buffers of pixels, as numbers on the device.
+    """Positions of one batch's patches in pixel buffers, stored on the device.
 
     Attributes:
-        patches: What they are cut by.
+        patches: The object that cuts them.
         scale: The scale of all patches.
         table: For LR and for HR: first element, elements of a plane, and the strides of a step down and to the right,
             `(2, 4, N)`.
@@ -231,11 +231,11 @@ class PatchTable:
     table: Tensor
 
     def cut(self) -> Batch:
-        """Return the batch; everything happens on the device."""
+        """Return the batch; all work is done on the device."""
         return self.patches.gather(self.table, self.scale)
 
     def with_table(self, table: Tensor) -> PatchTable:
-        """Return the same with its numbers in another tensor."""
+        """Return a copy whose positions are in another tensor."""
         return PatchTable(self.patches, self.scale, table)
 
 
@@ -256,7 +256,7 @@ def _planar(image: Image) -> Image:
 
 
 def _cut(images: list[Image], drawn: Draw, corner: npt.NDArray[np.int64], side: int) -> Tensor:
-    """Return the patches as uint8 `(N, 3, side, side)`, sliced one by one."""
+    """Return the patches as uint8 `(N, 3, side, side)`, sliced individually."""
     batch = np.empty((len(corner), 3, side, side), dtype=np.uint8)
     for number, (row, column) in enumerate(corner.tolist()):
         patch = images[drawn.image[number]][:, row : row + side, column : column + side]
@@ -265,7 +265,7 @@ def _cut(images: list[Image], drawn: Draw, corner: npt.NDArray[np.int64], side: 
 
 
 def _turned(patch: Image, drawn: Draw, number: int) -> Image:
-    """Mirror and turn one patch `(3, side, side)`."""
+    """Flip and rotate one patch `(3, side, side)`."""
     if drawn.mirror[number]:
         patch = patch[:, :, ::-1]
     if drawn.flip[number]:
@@ -276,7 +276,7 @@ def _turned(patch: Image, drawn: Draw, number: int) -> Image:
 
 
 class _Flat:
-    """Images in one buffer of a device, cut by index arithmetic: mirroring and turning are strides."""
+    """Images in one buffer on a device, cut by index arithmetic; flips and rotations are strides."""
 
     def __init__(self, images: Sequence[Image], pixels: Tensor) -> None:
         sizes = np.array([image.size for image in images])
@@ -286,7 +286,7 @@ class _Flat:
         self.pixels = pixels
 
     def table(self, drawn: Draw, corner: npt.NDArray[np.int64], side: int) -> npt.NDArray[np.int64]:
-        """Return first element, size of a plane, and strides of each patch, `(4, N)`."""
+        """Return first element, plane size and strides of each patch, `(4, N)`."""
         height, width = self.height[drawn.image], self.width[drawn.image]
         start = self.start[drawn.image] + corner[:, 0] * width + corner[:, 1]
         start = start + np.where(drawn.flip, (side - 1) * width, 0) + np.where(drawn.mirror, side - 1, 0)

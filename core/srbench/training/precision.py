@@ -1,4 +1,4 @@
-"""The arithmetic of a training: number formats, memory layout, and which of a recipe's settings a device can do."""
+"""The precision of a training: number formats, memory layout, and whether a device supports a recipe."""
 
 from __future__ import annotations
 
@@ -19,29 +19,29 @@ if TYPE_CHECKING:
 
 __all__ = ["autocast", "check_arithmetic", "full_precision_loss", "in_layout", "keep_in_float32", "memory_format"]
 
-# They start from zeros and keep their step count on the device, so that a captured step can be replayed.
+# Their state starts at zero and their step count is on the device, so that a captured step can be replayed.
 _CAPTURABLE = ("Adam", "AdamW")
 
 
 def autocast(recipe: Recipe, device: torch.device) -> AbstractContextManager[object]:
-    """Return the context of a forward pass: bfloat16 where the recipe asks for it; weights stay in float32."""
+    """Return the context of a forward pass: bfloat16 if the recipe says so; weights stay in float32."""
     if recipe.precision != "bf16":
         return nullcontext()
     return torch.autocast(device.type, dtype=torch.bfloat16)
 
 
 def full_precision_loss(criterion: Callable[[Tensor, Tensor], Tensor]) -> Callable[[Tensor, Tensor], Tensor]:
-    """Return a criterion that compares in float32 whatever the outputs are in."""
+    """Return a criterion that compares in float32, whatever the outputs' dtype."""
     return lambda output, target: criterion(output.float(), target)
 
 
 def memory_format(recipe: Recipe) -> torch.memory_format:
-    """Return the layout of features and kernels."""
+    """Return the memory format of features and kernels."""
     return torch.channels_last if recipe.channels_last else torch.contiguous_format
 
 
 def keep_in_float32(net: Any, recipe: Recipe) -> None:
-    """Have the layers that a network names compute in float32 while the others compute in bfloat16."""
+    """Make a network's `float32_layers` compute in float32 while the others compute in bfloat16."""
     if recipe.precision != "bf16":
         return
     for path in net.float32_layers:
@@ -65,7 +65,7 @@ def keep_in_float32(net: Any, recipe: Recipe) -> None:
 
 
 def in_layout(net: Any, recipe: Recipe) -> Any:
-    """Return a network with its kernels in the recipe's layout."""
+    """Return a network with its kernels in the recipe's memory format."""
     return net.to(memory_format=torch.channels_last) if recipe.channels_last else net
 
 
@@ -73,7 +73,7 @@ def check_arithmetic(recipe: Recipe, net: nn.Module, device: torch.device) -> No
     """Refuse settings that cannot work for this network on this device.
 
     Raises:
-        ConfigError: The message says which setting, why, and what to take instead.
+        ConfigError: The message says which setting, why, and what to use instead.
     """
     if recipe.precision == "tf32" and device.type != "cuda":
         raise ConfigError(f"precision 'tf32' is a mode of NVIDIA GPUs, and the device is {device}; take float32.")

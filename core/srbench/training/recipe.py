@@ -1,4 +1,4 @@
-"""The recipe of a training run: everything that decides the weights, apart from model, scales and images."""
+"""Training recipes: everything that determines the weights, apart from model, scales and images."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from srbench.validation import Problem, problems_in
 
 __all__ = ["Constant", "CosineRestart", "MultiStep", "Recipe", "load_recipe", "make_recipe"]
 
-# Beyond what any training takes, and within what torch can count.
+# More than any training needs, and less than torch's largest integer.
 _MOST_ITERATIONS = 10**9
 _STRICT = ConfigDict(frozen=True, extra="forbid")
 
 
 class Constant(BaseModel):
-    """Keep the learning rate as it is."""
+    """Keep the learning rate constant."""
 
     model_config = _STRICT
 
@@ -35,10 +35,10 @@ class MultiStep(BaseModel):
     """Multiply the learning rate by `gamma` at each milestone (basicsr's `MultiStepRestartLR`).
 
     Attributes:
-        milestones: Iterations, from 1 on.
+        milestones: Iterations, counted from 1.
         gamma: Factor, 0..1.
-        restarts: Iterations after which the rate is set anew, for a training in phases; none by default.
-        restart_weights: Factor of the first learning rate at each restart.
+        restarts: Iterations after which the rate is reset, for training in phases; none by default.
+        restart_weights: Factor of the initial learning rate at each restart.
     """
 
     model_config = _STRICT
@@ -63,7 +63,7 @@ class CosineRestart(BaseModel):
 
     Attributes:
         periods: Lengths of the half cosines in iterations; none means one over the whole training.
-        restart_weights: Factor of each period's first learning rate; none means 1 for all.
+        restart_weights: Factor of each period's initial learning rate; none means 1 for all.
         eta_min: The learning rate at the end of a period.
     """
 
@@ -88,43 +88,43 @@ Scheduler = Annotated[Constant | MultiStep | CosineRestart, Field(discriminator=
 
 
 class Recipe(BaseModel):
-    """State how a network is trained.
+    """Settings of a training.
 
     Attributes:
         iterations: Optimizer steps.
         batch_size: Patches per step.
-        gt_size: Side of the HR patches in pixels, a multiple of every scale; LR patches have `gt_size / scale`. It is
-            96 where neither size is given.
+        gt_size: Side of the HR patches in pixels, a multiple of every scale; LR patches have `gt_size / scale`.
+            Default: 96 if neither size is given.
         lr_size: Side of the LR patches in pixels, instead of `gt_size`; HR patches have `lr_size * scale`.
-        optimizer: An optimizer of torch by name.
-        optimizer_options: Its further options by name, such as `{momentum: 0.9}`.
-        lr: Learning rate at the start.
-        betas: Decay rates of the two moments of Adam and its kin.
+        optimizer: Name of a torch optimizer.
+        optimizer_options: Its other options, such as `{momentum: 0.9}`.
+        lr: Initial learning rate.
+        betas: Decay rates of the two moments of Adam and similar optimizers.
         weight_decay: The optimizer's weight decay; in Adam an L2 penalty.
-        scheduler: What happens to the learning rate: `type` is `none`, `MultiStepRestartLR` or
+        scheduler: The learning rate schedule: `type` is `none`, `MultiStepRestartLR` or
             `CosineAnnealingRestartLR`.
-        warmup: Iterations in which the learning rate rises linearly to what the scheduler says.
-        clip: How gradients are clipped: `type` is `norm`, `value` or `adjustable`, `threshold` the bound; not by
-            default.
-        loss: A loss of basicsr by name; Charbonnier's is sqrt(x^2 + 1e-6) for images in 0..1, as LapSRN has it.
+        warmup: Iterations over which the learning rate rises linearly to the scheduler's value.
+        clip: How gradients are clipped: `type` is `norm`, `value` or `adjustable`, `threshold` the bound. Default: no
+            clipping.
+        loss: Name of a basicsr loss; Charbonnier is sqrt(x^2 + 1e-6) for images in 0..1, as in LapSRN.
         loss_options: Its options by name.
-        extra_losses: Losses that are added, each a mapping of `type` and its options.
-        ema_decay: Decay of the exponential moving average of the weights, which is then what is evaluated and saved;
-            0 keeps none.
-        seed: Decides the initial weights and every draw.
-        hflip: Mirror patches at random.
-        rot90: Turn patches by multiples of 90 degrees at random.
-        scale_augmentation: Range of a random factor, 0..1, by which the image is made smaller before a patch is cut; an
-            image that would no longer hold a patch is made smaller by less. None by default.
+        extra_losses: Additional losses, each a mapping of `type` and options.
+        ema_decay: Decay of the exponential moving average of the weights, which is then evaluated and saved; 0
+            disables it.
+        seed: Seed of the initial weights and of all random choices.
+        hflip: Flip patches horizontally at random.
+        rot90: Rotate patches by multiples of 90 degrees at random.
+        scale_augmentation: Range of a random factor, 0..1, by which the image is downscaled before a patch is cut.
+            Images are never made smaller than a patch. None by default.
         precision: Arithmetic of the convolutions: `float32`; `tf32`, float32 with factors of 10 bits on NVIDIA GPUs; or
             `bf16`, forward and backward pass in bfloat16 with weights, loss and optimizer in float32.
-        channels_last: Hold features and kernels with channels innermost, which GPUs prefer in `bf16`.
-        compile: `none`; `graph`, one CUDA graph of the whole step, which takes the time between kernels out; or
-            `inductor`, PyTorch's compiler on the network.
-        deterministic: Compute the same bits every time. If false, the fastest kernels are chosen by trial, and a
-            training that is repeated or resumed ends with slightly different weights.
+        channels_last: Store features and kernels with channels innermost, which is faster on GPUs in `bf16`.
+        compile: `none`; `graph`, one CUDA graph of the whole step, which removes launch overhead; or `inductor`,
+            PyTorch's compiler applied to the network.
+        deterministic: Give bit-identical results every time. If false, the fastest kernels are chosen by
+            benchmarking, and a training that is repeated or resumed ends with slightly different weights.
         checkpoint_every: Iterations between checkpoints.
-        validate_every: Iterations between validations, where a validation set is given.
+        validate_every: Iterations between validations, if there is a validation set.
     """
 
     model_config = _STRICT
@@ -180,7 +180,7 @@ class Recipe(BaseModel):
 
     @model_validator(mode="after")
     def _optimizer_and_losses_can_be_made(self) -> Recipe:
-        # torch and basicsr are asked only about what this module does not know by itself.
+        # torch and basicsr are imported only to check settings that this module cannot check itself.
         if self.optimizer != "Adam" or self.optimizer_options:
             from srbench.training.optimizers import check_optimizer
 
@@ -201,7 +201,7 @@ class Recipe(BaseModel):
 
     @property
     def settings(self) -> dict[str, Any]:
-        """Return all settings as plain values; those that recipes did not always have only where they say something."""
+        """Return all settings as plain values; newer settings only if not at their defaults."""
         values = self.model_dump(mode="json")
         for key in _NEWER:
             if values[key] == _plain(type(self).model_fields[key].default):
@@ -212,27 +212,27 @@ class Recipe(BaseModel):
 
     @property
     def hashed_settings(self) -> dict[str, Any]:
-        """Return all that decides the weights, as plain values: checkpointing and validation do not."""
+        """Return all settings that determine the weights, as plain values; checkpointing and validation do not."""
         return {key: value for key, value in self.settings.items() if key not in _NOT_HASHED}
 
     @property
     def digest(self) -> str:
-        """Return the SHA-256 (hex) of all that decides the weights."""
+        """Return the SHA-256 (hex) of all settings that determine the weights."""
         return hashlib.sha256(json.dumps(self.hashed_settings, sort_keys=True).encode()).hexdigest()
 
     @property
     def patch_size(self) -> str:
-        """Return the patches' size in words."""
+        """Return the patch size in words."""
         return (
             f"{self.gt_size}x{self.gt_size}" if self.gt_size is not None else f"{self.lr_size}x{self.lr_size} LR pixels"
         )
 
     def lr_side(self, scale: int) -> int:
-        """Return the side of the LR patches at a scale; the HR patches' is `scale` times as long."""
+        """Return the side length of LR patches at a scale; HR patches are `scale` times as large."""
         return self.gt_size // scale if self.gt_size is not None else int(self.lr_size or 0)
 
     def check_scales(self, scales: tuple[int, ...]) -> None:
-        """Raise ConfigError where `gt_size` is not a multiple of every scale."""
+        """Raise ConfigError if `gt_size` is not a multiple of every scale."""
         for scale in scales:
             if self.gt_size is not None and self.gt_size % scale:
                 lower = self.gt_size // scale * scale
@@ -243,7 +243,7 @@ class Recipe(BaseModel):
                 )
 
 
-# Left out of a recipe's settings and digest where they are at their defaults, so that older recipes keep theirs.
+# Left out of a recipe's settings and digest at their defaults, so that older recipes keep their digests.
 _NEWER = (
     "lr_size", "optimizer_options", "warmup", "clip", "loss_options", "extra_losses", "scale_augmentation",
     "precision", "channels_last", "compile", "deterministic",
@@ -261,10 +261,10 @@ def make_recipe(values: dict[str, Any], *, source: str = "recipe") -> Recipe:
 
     Args:
         values: Field names and values, as in a YAML file.
-        source: What the values came from; it begins the error message.
+        source: Origin of the values, for the beginning of error messages.
 
     Raises:
-        ConfigError: A key is unknown or a value is wrong; each is named.
+        ConfigError: A key is unknown or a value is wrong; the message lists all of them.
     """
     try:
         return Recipe.model_validate(values)
@@ -274,11 +274,11 @@ def make_recipe(values: dict[str, Any], *, source: str = "recipe") -> Recipe:
 
 
 def load_recipe(path: Path, *, noun: str = "recipe") -> dict[str, Any]:
-    """Read a recipe's values from a YAML file, without judging them.
+    """Read a recipe's values from a YAML file, without validating them.
 
     Args:
         path: The file.
-        noun: What it is, for messages.
+        noun: The kind of file, for messages.
 
     Raises:
         ConfigError: The file cannot be read, is not YAML or is not a mapping.
@@ -299,7 +299,7 @@ def load_recipe(path: Path, *, noun: str = "recipe") -> dict[str, Any]:
 
 
 def _known_keys(problem: Problem) -> Iterable[str]:
-    """Return the keys that are known where a problem is: those of a scheduler, of clipping, or of a recipe."""
+    """Return the valid keys at a problem's place: those of a scheduler, of clipping, or of a recipe."""
     schedulers: dict[str | int, type[BaseModel]] = {
         "MultiStepRestartLR": MultiStep,
         "CosineAnnealingRestartLR": CosineRestart,

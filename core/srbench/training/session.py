@@ -1,4 +1,4 @@
-"""One session of a training: the iterations that are left, with validations, checkpoints and reports on the way."""
+"""One session of a training: the remaining iterations, with validation, checkpoints and progress reports."""
 
 from __future__ import annotations
 
@@ -24,20 +24,21 @@ if TYPE_CHECKING:
 
 __all__ = ["Progress", "Session", "Validator"]
 
-# Reading the loss waits for the device, so between checkpoints it is read for the eyes only, this often (seconds).
+# Reading the loss synchronizes with the device, so between checkpoints it is read only this often, for display
+# (seconds).
 _PROGRESS_INTERVAL = 0.25
 
 
 @dataclass(frozen=True)
 class Progress:
-    """Tell how far a training is.
+    """Progress of a training.
 
     Attributes:
-        iteration: The last iteration that is done.
-        iterations: How many there are.
+        iteration: The last finished iteration.
+        iterations: Total number of iterations.
         loss: Its loss.
         lr: Its learning rate.
-        seconds_left: Expected time to the end, at this session's speed.
+        seconds_left: Estimated remaining time at this session's speed.
         validation: Means per metric of the last validation, keys such as `psnr_y x2`; empty before the first.
     """
 
@@ -50,7 +51,7 @@ class Progress:
 
 
 class Validator:
-    """Measure a network on held-out images by the protocol's own metrics, leaving no trace in the training."""
+    """Evaluate a network on validation images with the protocol's metrics, without affecting the training."""
 
     def __init__(
         self, val: str | Path | Dataset, scales: tuple[int, ...], protocol: str, device: str, threads: int
@@ -65,7 +66,7 @@ class Validator:
         self.scales, self.device, self.threads = scales, device, threads
 
     def __call__(self, net: Any) -> dict[str, float]:
-        """Return the mean of each metric at each scale, keyed like `psnr_y x2`."""
+        """Return the mean of each metric at each scale, with keys such as `psnr_y x2`."""
         from srbench.evaluation.evaluate import evaluate
 
         device = torch.device(self.device)
@@ -85,7 +86,7 @@ class Validator:
 
 
 class Session:
-    """Run the iterations that are left."""
+    """Run the remaining iterations."""
 
     def __init__(
         self,
@@ -116,12 +117,12 @@ class Session:
         self.board = _tensorboard(out_dir, self.iteration) if tensorboard else None
 
     def run(self) -> None:
-        """Iterate to the end, with a checkpoint at least there."""
+        """Iterate to the end, and write a checkpoint at least there."""
         for _ in self.iterate():
             pass
 
     def iterate(self) -> Iterator[int]:
-        """Do one iteration after the other and yield its number; on a GPU it may not have been computed by then."""
+        """Run the iterations and yield each number; on a GPU the iteration may still be computing then."""
         recipe, total, before = self.recipe, self.recipe.iterations, self.seconds
         self._mark = time.monotonic()
         for iteration in range(self.iteration + 1, total + 1):
@@ -145,12 +146,12 @@ class Session:
             self.board.close()
 
     def save(self) -> None:
-        """Write a checkpoint after the last iteration that was begun, for a caller of `iterate` that stops there."""
+        """Write a checkpoint after the last started iteration, for callers of `iterate` that stop early."""
         self._catch_up()
         self._save()
 
     def _catch_up(self) -> None:
-        """Wait for the iterations that were begun, and count them."""
+        """Wait for the started iterations, and count them."""
         if self._done is not None:
             iteration, loss = self._done
             self.iteration, self.loss, self._done = iteration, float(loss), None
@@ -197,8 +198,8 @@ class Session:
             self.iteration = self.resumed_from = int(state["iteration"])
             self.seconds, self.loss = float(state["seconds"]), float(state["loss"])
             self.validations = list(state["validations"])
-            self.trace = Trace(**state.get("trace", {}))  # checkpoints of before have none
-        except Exception as error:  # what a state that only resembles one of ours meets
+            self.trace = Trace(**state.get("trace", {}))  # older checkpoints have none
+        except Exception as error:  # raised by a state that only resembles ours
             raise StoreError(
                 f"{self.checkpoint} is a damaged checkpoint ({type(error).__name__}); remove it, or train with "
                 "--no-resume, to start again."
@@ -208,5 +209,5 @@ class Session:
 def _tensorboard(out_dir: Path, iteration: int) -> Any:
     from torch.utils.tensorboard import SummaryWriter
 
-    # What a killed session wrote after its last checkpoint is written again by this one.
+    # Discard what a killed session logged after its last checkpoint; this session logs it again.
     return SummaryWriter(str(out_dir / "tensorboard"), purge_step=iteration + 1)

@@ -1,4 +1,4 @@
-"""Several trainings at once on one device: small networks leave most of a GPU idle when they are alone."""
+"""Several trainings at once on one device: a single small network leaves most of a GPU idle."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from srbench.training.train import Training, TrainResult
 
 __all__ = ["run_side_by_side"]
 
-# Iterations of one training that may wait on the device: enough to keep it busy while another one is validated.
+# Iterations of one training that may be queued on the device: enough to keep it busy while another one validates.
 _DEPTH = 32
-# Kernels are chosen and steps recorded in the first iterations; undisturbed, they are chosen well.
+# The first iterations choose kernels and record steps; benchmarking kernels needs an otherwise idle device.
 _ALONE = 5
 
 
 @dataclass
 class _Lane:
-    """One training with a stream of its own.
+    """One training with its own stream.
 
     Attributes:
         waiting: One event for each iteration that the device may not have finished.
@@ -33,7 +33,7 @@ class _Lane:
     waiting: deque[torch.cuda.Event] = field(default_factory=deque)
 
     def full(self) -> bool:
-        """Say whether enough iterations wait on the device."""
+        """Return whether enough iterations are queued on the device."""
         while self.waiting and self.waiting[0].query():
             self.waiting.popleft()
         return len(self.waiting) >= _DEPTH
@@ -58,17 +58,17 @@ def run_side_by_side(
     finished: Callable[[Training, TrainResult | SRBenchError], None],
     stop: Callable[[], bool] = lambda: False,
 ) -> bool:
-    """Run trainings in this process, on a GPU each in a stream of its own; each goes at its own pace.
+    """Run trainings in this process, each in its own stream on a GPU and at its own pace.
 
-    The trainings' random draws are functions of seed and iteration; a network that draws from torch's generators is
-    not reproduced to the bit this way.
+    The trainings' random choices depend only on seed and iteration. A network that draws from torch's generators is
+    not bit-reproducible this way.
 
     Args:
-        trainings: What `open_training` yields, asked for when there is room; all with the same arithmetic.
-        device: Where they compute.
+        trainings: Results of `open_training`, requested when there is room; all with the same precision settings.
+        device: The device.
         jobs: How many run at a time.
-        finished: Called with a training and its result when it is complete, or with what ended it.
-        stop: Asked before each round; if true, every training that is not complete writes a checkpoint and stops.
+        finished: Called with a training and its result when it is complete, or with the exception that ended it.
+        stop: Called before each round; if it returns true, every incomplete training writes a checkpoint and stops.
 
     Returns:
         Whether all trainings have ended.

@@ -1,4 +1,4 @@
-"""The trace of a training: the losses of its first iterations and the weights after them, to replay it by."""
+"""The trace of a training: losses of its first iterations and the weights after them, to verify a replay."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ TRACED_ITERATIONS = 20
 
 @dataclass
 class Trace:
-    """What a training with the same seed, images and code must repeat, bit for bit on the same machine.
+    """Losses and weights that a training with the same seed, images and code reproduces bit for bit on one machine.
 
     Attributes:
-        losses: Loss of each iteration from the first on.
+        losses: Loss of each iteration, beginning with the first.
         weights_sha256: Hash of the weights after the last of them; empty until then.
     """
 
@@ -25,13 +25,13 @@ class Trace:
     weights_sha256: str = ""
 
     def take(self, iteration: int, iterations: int, loss: Tensor, net: nn.Module) -> None:
-        """Take one iteration in, if it is the next one that a trace holds.
+        """Record one iteration, if it is the next one of the trace.
 
         Args:
-            iteration: Its number, from 1 on.
-            iterations: How many the training has.
+            iteration: Its number, counted from 1.
+            iterations: Total number of iterations of the training.
             loss: Its loss.
-            net: The network whose weights count.
+            net: The network whose weights are hashed.
         """
         last = min(TRACED_ITERATIONS, iterations)
         if iteration > last or iteration != len(self.losses) + 1:
@@ -42,7 +42,7 @@ class Trace:
 
 
 def _digest(net: nn.Module) -> str:
-    """Return the SHA-256 of all tensors of a state: names, shapes, types and values."""
+    """Return the SHA-256 of all tensors of a state: names, shapes, dtypes and values."""
     digest = hashlib.sha256()
     for key, tensor in sorted(net.state_dict().items()):
         values = tensor.detach().cpu().contiguous()

@@ -1,4 +1,4 @@
-"""Train a model: from a name and images to a file of weights, whatever interrupts it."""
+"""Train a model: from a name and images to a weights file, resuming after interruptions."""
 
 from __future__ import annotations
 
@@ -39,25 +39,25 @@ __all__ = ["TrainResult", "Training", "open_training", "replay", "train"]
 
 @dataclass(frozen=True)
 class TrainResult:
-    """Say what a training left behind.
+    """Result of a training.
 
     Attributes:
         model: The model's canonical name.
-        scales: What it was trained for.
-        weights: The file of weights (safetensors).
+        scales: The scales that it was trained for.
+        weights: The weights file (safetensors).
         weights_sha256: Hash of its content.
-        iterations: Optimiser steps in all.
-        seconds: Time spent training, over all sessions, without validation.
+        iterations: Total number of optimizer steps.
+        seconds: Training time over all sessions, without validation.
         loss: Loss of the last iteration.
         recipe: The recipe as plain values.
         recipe_digest: Its digest.
-        data: Name of the training images.
+        data: Name of the training data.
         data_hash: Hash of their pixels.
         validations: One mapping per validation: `iteration` and means per metric and scale.
-        starting_weights_sha256: Hash of the file that it started from; None for random initialization.
-        resumed_from: The iteration this session went on from; 0 for a fresh start.
-        complete_before: Nothing was left to do.
-        trace: Losses and weights of the first iterations, as `Trace` has them; None in trainings of before.
+        starting_weights_sha256: Hash of the weights file that it started from; None for random initialization.
+        resumed_from: The iteration from which this session resumed; 0 for a fresh start.
+        complete_before: Whether the training was already complete.
+        trace: Losses and weights of the first iterations (see `Trace`); None in older trainings.
     """
 
     model: str
@@ -97,25 +97,25 @@ def train(
 ) -> TrainResult:
     """Train a model and write its weights.
 
-    Killed at any moment and called again, it resumes from the last checkpoint and ends with the same weights, bit for
-    bit, as if it had not been interrupted (on the same machine, with the same number of threads). Called again after
-    the end, it does nothing.
+    If it is killed at any moment and called again, it resumes from the last checkpoint and ends with the same
+    weights, bit for bit, as if it had not been interrupted (on the same machine, with the same number of threads).
+    Called again after the end, it does nothing.
 
     Args:
         model_name: A model without a tag, such as `edsr_tiny+ps(ratio=1/4)`.
         scales: One scale, or several for a multi-scale network: each iteration then draws one.
         data: A registered data set or a folder of HR images.
-        recipe: How to train.
-        out_dir: Where `checkpoint.pt`, `weights.safetensors` and `training.json` (the mark of completion) go.
+        recipe: The training's settings.
+        out_dir: Folder for `checkpoint.pt`, `weights.safetensors` and `training.json`, which marks completion.
         weights: A checkpoint to start from, instead of random initialization; its content is part of the
             training's identity.
-        resume: Go on from a checkpoint; if false, start again and overwrite.
+        resume: Resume from a checkpoint; if false, start again and overwrite.
         val: Images to validate on, every `recipe.validate_every` iterations.
-        protocol: How to validate.
+        protocol: The protocol of validation.
         device: `cpu`, `cuda` or `cuda:N`.
         threads: CPU threads of torch. Small networks are fastest with one.
         progress: Called a few times a second, after validations and at the end.
-        preparing: Called with how many images are decoded and how many there are; not where the cache has them.
+        preparing: Called with the number of decoded images and the total; not called if they are in the cache.
         tensorboard: Also write loss, learning rate and validations for TensorBoard to `out_dir/tensorboard`.
 
     Raises:
@@ -159,8 +159,8 @@ class Training:
     """A training that is ready to run.
 
     Attributes:
-        session: Does the iterations that are left.
-        finish: Writes weights and mark of completion after the last one, and returns the result.
+        session: Runs the remaining iterations.
+        finish: Writes the weights and marks completion after the last iteration, and returns the result.
     """
 
     session: Session
@@ -186,10 +186,10 @@ def open_training(
     tensorboard: bool = False,
     images: PreparedImages | None = None,
 ) -> Iterator[Training | TrainResult]:
-    """Set up a training, for a caller that runs the iterations itself, and yield it; or its result if it is complete.
+    """Set up a training and yield it, for callers that run the iterations themselves; yield its result if complete.
 
-    The arguments are those of `train`. `val` may also be a function from the network to means per metric; `images` are
-    the images of `data` prepared, where several trainings share them.
+    The arguments are those of `train`. `val` may also be a function that maps the network to means per metric;
+    `images` are the prepared images of `data`, if several trainings share them.
     """
     from srbench.data.datasets import open_dataset
 
@@ -215,7 +215,7 @@ def open_training(
         return
 
     with _arithmetic(recipe, threads, where):
-        # basicsr is imported here at the earliest: a training that was completed before is reported without it.
+        # basicsr is not imported before this point: a complete training is reported without it.
         from srbench.training.image_cache import prepare_images
         from srbench.training.session import Session, Validator
 
@@ -229,7 +229,7 @@ def open_training(
 
 
 def _finish(session: Session, name: ModelName, data: str, out_dir: Path) -> TrainResult:
-    """Write weights and the mark of completion, and remove the checkpoint."""
+    """Write the weights, mark completion, and remove the checkpoint."""
     recipe, identity = session.recipe, session.identity
     written = out_dir / "weights.safetensors"
     result = TrainResult(
@@ -264,7 +264,7 @@ def replay(
     device: str = "cpu",
     threads: int = 1,
 ) -> dict[str, Any]:
-    """Do the first iterations of a training again and return their trace; nothing is written.
+    """Repeat the first iterations of a training and return their trace, without writing anything.
 
     Args:
         model_name: As for `train`.
@@ -331,7 +331,7 @@ def _weights_sha256(path: Path) -> str:
 
 @contextlib.contextmanager
 def _own(out_dir: Path, *, keep: bool) -> Iterator[None]:
-    """Keep other processes out of a training's folder, and remove what a killed one or an unwanted one left there."""
+    """Lock a training's folder, and remove what a killed training, or one to be overwritten, has left there."""
     with disk_errors(out_dir):
         out_dir.mkdir(parents=True, exist_ok=True)
     with exclusive(out_dir / ".lock", owner=f"'{out_dir}'"):
@@ -345,15 +345,15 @@ def _own(out_dir: Path, *, keep: bool) -> Iterator[None]:
 
 def _check(scales: tuple[int, ...], recipe: Recipe, threads: int, tensorboard: bool) -> None:
     if not scales or len(set(scales)) != len(scales) or min(scales) < 1:
-        raise ConfigError(f"scales are one or several different whole numbers, such as 2, 3, 4; got {list(scales)}.")
+        raise ConfigError(f"scales must be distinct whole numbers, such as 2, 3, 4; got {list(scales)}.")
     recipe.check_scales(scales)
     check_threads(threads)
     if tensorboard and importlib.util.find_spec("tensorboard") is None:
-        raise ConfigError("TensorBoard logs were asked for, and it is not installed: `pip install tensorboard`.")
+        raise ConfigError("--tensorboard needs TensorBoard, which is not installed: `pip install tensorboard`.")
 
 
 def _finished(path: Path, identity: dict[str, Any]) -> TrainResult:
-    """Return the result of a training that was completed before."""
+    """Return the result of a completed training."""
     try:
         record = parse_json(read_text(path, what="training's description", error=StoreError))
         values, found = record["result"], record["identity"]
@@ -372,5 +372,5 @@ def _finished(path: Path, identity: dict[str, Any]) -> TrainResult:
         ) from error
     check_identity(path, found, identity)
     if sha256 != result.weights_sha256:
-        raise StoreError(f"{weights} is not what the training that ended in {path} wrote; train with --no-resume.")
+        raise StoreError(f"{weights} was not written by the training recorded in {path}; train with --no-resume.")
     return result

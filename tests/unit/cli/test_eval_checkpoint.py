@@ -71,7 +71,7 @@ def wrong(tmp_path: Path, compact: Path) -> dict[str, tuple[Path, int, type[SRBe
     state["body.1.weight"] = torch.zeros(3, 3)
     return {
         "scale": (compact, 4, ConfigError, r"\(RealESRGAN Compact\) enlarges by 2; scale 4 was asked for"),
-        "architecture": (saved("other.pth", {"w": torch.zeros(2)}), 2, WeightsError, "no architecture that spandrel"),
+        "architecture": (saved("other.pth", {"w": torch.zeros(2)}), 2, WeightsError, "not recognize the architecture"),
         "dangerous": (saved("evil.pth", {"w": Dangerous()}), 2, WeightsError, "was refused: reading it would"),
         "pickle": (tmp_path / "pickle.ckpt", 2, WeightsError, "was refused"),
         "truncated": (tmp_path / "truncated.pth", 2, WeightsError, "is damaged, or no checkpoint"),
@@ -107,7 +107,7 @@ def test_what_names_a_checkpoint(compact: tuple[Path, torch.nn.Module], tmp_path
         checkpoint_named("nowhere.pth")
     own = tmp_path / "own.safetensors"
     save_state(create_model("edsr_tiny", scale=2), own)
-    with pytest.raises(WeightsError, match=r"holds weights of 'edsr_tiny'.*--weights"):
+    with pytest.raises(WeightsError, match=r"has weights for 'edsr_tiny'.*--weights"):
         checkpoint_named(str(own))
 
 

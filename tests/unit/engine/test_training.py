@@ -220,7 +220,7 @@ def test_a_damaged_checkpoint_is_refused_and_left_alone(tmp_path: Path, damage: 
 def test_altered_weights_of_a_completed_training_are_noticed(toy, image_folder: Path, tmp_path: Path) -> None:
     result = _train(toy, image_folder, tmp_path, recipe={"iterations": 2})
     result.weights.write_bytes(result.weights.read_bytes()[:-1] + b"\x01")
-    with pytest.raises(StoreError, match="is not what the training"):
+    with pytest.raises(StoreError, match="was not written by the training"):
         _train(toy, image_folder, tmp_path, recipe={"iterations": 2})
 
 
@@ -237,9 +237,9 @@ def test_a_diverged_training_says_so(toy, image_folder: Path, tmp_path: Path) ->
         ({"model": "drrn_b1u9+ps.author"}, ConfigError, "leave the tag out"),
         ({"model": "bicubic"}, ConfigError, "no parameters to train"),
         ({"scales": (2, 3)}, ConfigError, "EDSR is a network for one scale"),
-        ({"scales": ()}, ConfigError, "scales are one or several"),
-        ({"scales": (0,)}, ConfigError, "scales are one or several"),
-        ({"scales": (2, 2)}, ConfigError, "scales are one or several"),
+        ({"scales": ()}, ConfigError, "scales must be distinct"),
+        ({"scales": (0,)}, ConfigError, "scales must be distinct"),
+        ({"scales": (2, 2)}, ConfigError, "scales must be distinct"),
         ({"recipe": {"gt_size": 13}}, ConfigError, "gt_size 13 is not a multiple of scale 2.*try 12 or 14"),
         ({"recipe": {"gt_size": 26}}, DataError, "1 of 3 training images are smaller than gt_size 26: image2"),
         ({"device": "gpu"}, ConfigError, "unknown device 'gpu'"),

@@ -99,7 +99,7 @@ def test_models_know_their_canonical_name(tmp_path: Any) -> None:
     model = srbench.create_model("edsr_tiny+ps(shape=CxCx1x1, ratio=2/8)", scale=2)
     assert str(model.model_name) == "edsr_tiny+ps(ratio=1/4,shape=CxCx1x1)"
     save_state(model, tmp_path / "w.safetensors")
-    with pytest.raises(WeightsError, match=r"those of 'edsr_tiny\+ps\(ratio=1/4,shape=CxCx1x1\)' \(x2\)"):
+    with pytest.raises(WeightsError, match=r"for 'edsr_tiny\+ps\(ratio=1/4,shape=CxCx1x1\)' \(x2\)"):
         srbench.models.weight_files.load_into(
             srbench.create_model("edsr_tiny+ps(ratio=1/2)", scale=2), tmp_path / "w.safetensors"
         )

@@ -96,7 +96,7 @@ def test_wrong_budgets_and_seeds_get_a_sentence_with_their_line(tmp_path: Path, 
 
 def test_a_model_at_a_scale_that_the_suite_lacks_is_refused(tmp_path: Path) -> None:
     text = SUITE.replace("- edsr_tiny\n", "- {model: edsr_tiny, scale: 4}\n")
-    with pytest.raises(ConfigError, match="line 6: scale 4 of 'edsr_tiny' is none of the suite's: 2, 3"):
+    with pytest.raises(ConfigError, match="line 6: scale 4 of 'edsr_tiny' is not one of the suite's: 2, 3"):
         loaded(tmp_path, "", text)
 
 

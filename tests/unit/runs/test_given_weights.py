@@ -102,14 +102,14 @@ def test_a_file_from_elsewhere_is_taken_for_the_only_scale(suite_file: SuiteFile
     [
         ("edsr_tiny=missing.safetensors", "added model 'edsr_tiny'.*missing.safetensors"),
         ("edsr_tiny=x3.safetensors", "for x3, and the suite asks for x2"),
-        ("edsr_tiny+recursive=mine.safetensors", "the weights .*mine.safetensors' are those of 'edsr_tiny'"),
+        ("edsr_tiny+recursive=mine.safetensors", "the weights .*mine.safetensors' are for 'edsr_tiny'"),
         ("edsr_tinny=mine.safetensors", "added model 'edsr_tinny'.*did you mean 'edsr_tiny'"),
         ("edsr_tiny=damaged.safetensors", "damaged.safetensors"),
         ("carn_m.author=mine.safetensors", "by a tag, and '.*mine.safetensors' is another file"),
         ("bicubic", "the model 'bicubic', which .*small.yaml, line 4 names already"),
-        ("=mine.safetensors", "no model to add; give MODEL, or MODEL=FILE"),
-        ("edsr_tiny+ps(ratio=1/4", "no model to add"),
-        ("edsr_tiny=", "no model to add"),
+        ("=mine.safetensors", "cannot be added; give MODEL, or MODEL=FILE"),
+        ("edsr_tiny+ps(ratio=1/4", "cannot be added"),
+        ("edsr_tiny=", "cannot be added"),
     ],
 )
 def test_what_cannot_be_added_is_said_before_anything_is_written(

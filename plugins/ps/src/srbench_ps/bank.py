@@ -1,4 +1,4 @@
-"""Make filter banks and the layers that use them, freshly initialised or by truncated SVD of present weights."""
+"""Create filter banks and their layers, with random initialization or by truncated SVD of existing weights."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ Conv = nn.Conv2d | nn.ConvTranspose2d
 
 
 def make_bank(method: PS, group: SiteGroup, modules: Mapping[str, nn.Module]) -> FilterBank:
-    """Make the bank that a group's layers share; see `PS.build`."""
+    """Create the bank that a group's layers share; see `PS.build`."""
     layers = {site.path: _convolution(site.path, modules[site.path]) for site in group.sites}
     tile, total = _tile_and_total(method, layers)
     bank = FilterBank(method.size(total), tile)
@@ -69,9 +69,9 @@ def make_layer(
 def truncated_svd(matrix: Tensor, rank: int) -> tuple[Tensor, Tensor]:
     """Return factors `(n, rank)` and `(rank, e)` whose product is the best approximation of an `(n, e)` matrix.
 
-    The Frobenius error is the root of the sum of the squared singular values left out (Eckart and Young, 1936). The
+    The Frobenius error is the root of the sum of squares of the omitted singular values (Eckart and Young, 1936). The
     singular values are split evenly between the factors. Ranks beyond that of the matrix get zero coefficients and
-    small random filters: the product stays exact, and training can use them.
+    small random filters, so the product remains exact and training can use them.
     """
     u, s, vh = torch.linalg.svd(matrix.double(), full_matrices=False)
     kept = min(rank, s.numel())

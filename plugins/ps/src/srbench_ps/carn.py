@@ -12,7 +12,7 @@ from srbench.plugin import Architecture, Backbone, ConfigError, SharingSite, mea
 
 __all__ = ["CARN", "carn", "carn_m"]
 
-# An upsampler enlarges by these factors, one after the other.
+# Factors of the upsampler's successive stages.
 _FACTORS = {2: (2,), 3: (3,), 4: (2, 2)}
 
 
@@ -53,7 +53,7 @@ class EfficientResidualBlock(nn.Module):
 
 
 class Cascade(nn.Module):
-    """Units of which each sees a 1x1 mixture of the input and of what all units before it returned.
+    """Cascaded units: each one's input is a 1x1 convolution of the input and all previous units' outputs.
 
     Args:
         units: The units, from features to features.

@@ -10,7 +10,7 @@ from srbench.plugin import Architecture, Backbone, ConfigError, SharingSite, reg
 
 __all__ = ["DRRN", "drrn_b1u9", "drrn_b1u25"]
 
-# BT.601 on 0..255 and back, in the authors' rounding: their networks were trained with these digits.
+# BT.601 for 0..255 and its inverse, with the authors' rounded coefficients, which their networks were trained with.
 _TO_YCBCR = ((65.481, 128.553, 24.966), (-37.797, -74.203, 112.0), (112.0, -93.786, -18.214))
 _TO_YCBCR_OFFSET = (16.0, 128.0, 128.0)
 _TO_RGB = ((0.00456621, 0.0, 0.00625893), (0.00456621, -0.00153632, -0.00318811), (0.00456621, 0.00791071, 0.0))
@@ -18,7 +18,7 @@ _TO_RGB_OFFSET = (-222.921, 135.576, -276.836)
 
 
 class ResidualUnit(nn.Module):
-    """Two pre-activated convolutions without bias; the sum with the unit's source is made by the network.
+    """Two pre-activated convolutions without bias; the network adds the skip connection.
 
     Args:
         num_feat: Features.
@@ -40,7 +40,7 @@ class DRRN(Backbone):
     The image is enlarged first (torch's bicubic, clamped to 0..1); the network refines its luma, mapped to -1..1.
 
     Args:
-        scales: Any of 2, 3, 4: the enlarged image is all that differs.
+        scales: Any of 2, 3, 4; only the upsampled image differs.
         num_unit: Residual units (B1U9: 9).
         num_feat: Features.
 
@@ -119,5 +119,5 @@ def drrn_b1u9(scales: tuple[int, ...]) -> DRRN:
 
 @register_backbone
 def drrn_b1u25(scales: tuple[int, ...]) -> DRRN:
-    """Build DRRN with 25 residual units, 52 layers deep, and the very parameters of `drrn_b1u9` (297,345)."""
+    """Build DRRN with 25 residual units, 52 layers deep, with the same parameters as `drrn_b1u9` (297,345)."""
     return DRRN(scales, num_unit=25)

@@ -18,11 +18,11 @@ __all__ = ["DSConv"]
 
 @register_method
 class DSConv(PerLayerMethod):
-    """Replace the convolutions of the last `blocks` blocks by a depthwise and a pointwise one each.
+    """Replace each convolution of the last `blocks` blocks by a depthwise and a pointwise one.
 
     D.S.Conv-n of Park and Cho, WACV 2025, supplement, Table 1, is `dsconv(blocks=n)`. The paper does not say which
     blocks are replaced; here they are the last ones, so that the features that all blocks build on come from ordinary
-    convolutions. A block is what the sites of one `step` make up.
+    convolutions. A block consists of the sites with the same `step`.
 
     A convolution `k_h x k_w` from `i` to `o` channels in `g` groups becomes `i*k_h*k_w + i*o/g` weights, and `i + o`
     biases where it had one.

@@ -35,7 +35,7 @@ class FilterBank(nn.Module):
         self.tile = tile
         self.filters = nn.Parameter(torch.empty(num_filters, tile[0] * tile[1] * tile[2] * tile[3]))
         self.biases = nn.ModuleDict()
-        # Coefficients computed with the filters (SVD), waiting for the layers to be made; empty afterwards.
+        # Coefficients computed together with the filters (SVD), until the layers are created; then empty.
         self.pending: dict[str, Tensor] = {}
 
     def extra_repr(self) -> str:
@@ -44,10 +44,10 @@ class FilterBank(nn.Module):
 
 
 class SharedConv(MultiScaleModule):
-    """A (transposed) convolution whose kernel is `coefficients @ bank`, put together tile by tile.
+    """A (transposed) convolution whose kernel is `coefficients @ bank`, assembled from tiles.
 
-    Each scale has coefficients `(p, N_p)` of its own; the bias, where there is one, is the layer's own, one per
-    scale or tied with other layers. Paper: Park and Cho, WACV 2025.
+    Each scale has its own coefficients `(p, N_p)`; the bias, where there is one, is the layer's own, one per scale or
+    tied with other layers. Paper: Park and Cho, WACV 2025.
 
     Args:
         layer: The layer that it replaces; gives shape, stride, padding, dilation, groups and bias.
@@ -70,7 +70,7 @@ class SharedConv(MultiScaleModule):
         super().__init__(bank, scales)
         self.options = ConvOptions.of(layer, path)
         self.kernel_shape = kernel_shape(layer)
-        # Under the names that torch's layers have them, for counts of cost.
+        # The names of torch's layers, for cost counts.
         self.in_channels, self.out_channels = self.options.in_channels, self.options.out_channels
         self.kernel_size, self.groups = self.options.kernel_size, self.options.groups
         grid = tile_grid(self.kernel_shape, bank.tile, path)
@@ -81,7 +81,7 @@ class SharedConv(MultiScaleModule):
             # All equal at first, as the authors initialise them.
             {f"x{scale}": nn.Parameter(like.new_full((num_tiles, num_filters), 1 / num_filters)) for scale in scales}
         )
-        # Made elsewhere for one forward pass, with those of other layers; see `srbench_ps.batched`.
+        # Kernel precomputed for one forward pass, together with other layers' (see `srbench_ps.batched`).
         self.ready_kernel: Tensor | None = None
         self._tied_bias: tuple[SharedBias, ...] = () if tied_bias is None else (tied_bias,)
         policy = "none" if layer.bias is None else bias
@@ -104,11 +104,11 @@ class SharedConv(MultiScaleModule):
         return self.biases[f"x{self.active_scale if scale is None else scale}"] if self.biases else self.bias
 
     def own_biases(self) -> list[nn.Parameter]:
-        """Return the biases that no other layer adds: none, one, or one per scale."""
+        """Return the biases that only this layer uses: none, one, or one per scale."""
         return [*self.biases.values(), *([] if self.bias is None else [self.bias])]
 
     def synthesise(self, scale: int | None = None) -> Tensor:
-        """Return the weight of a scale (default: the active one) as torch's convolution wants it."""
+        """Return the weight of a scale (default: the active one) in torch's layout."""
         coefficients = self.coefficients[f"x{self.active_scale if scale is None else scale}"]
         kernel = from_tiles(coefficients @ self.bank.filters, self.kernel_shape, self.bank.tile)
         return from_canonical(kernel, self.groups, self.options.transposed).contiguous()
@@ -119,7 +119,7 @@ class SharedConv(MultiScaleModule):
         return self.options.apply(x, kernel, self.active_bias())
 
     def keep_scale(self, scale: int) -> None:
-        """Forget the coefficients and biases of all scales but one."""
+        """Remove the coefficients and biases of all scales but one."""
         key = f"x{scale}"
         self.coefficients = nn.ParameterDict({key: self.coefficients[key]})
         if self.biases:

@@ -25,7 +25,7 @@ __all__ = ["PS"]
 
 @register_method
 class PS(SharingMethod):
-    """Share partial filters: every kernel of a bank is put together from combinations of the same N_p pieces.
+    """Share partial filters: every kernel of a bank is assembled from linear combinations of the same N_p filters.
 
     The sites of a bank have `N_total` tiles together (scales do not count). Give the bank's size by `ratio` or by
     `num_filters`.
@@ -37,8 +37,8 @@ class PS(SharingMethod):
         init: `svd` for the best approximation of the layers' present weights, by truncated SVD; `normal` for standard
             normal filters (the authors' SRFBN); otherwise He-normal filters, as in the authors' other networks.
             Without `svd` all coefficients start at 1/N_p and biases at 0.
-        bias: Which bias a layer that has one keeps: its `own`, one `per_scale`, one `tied` within the tie class, or
-            `none`; what the backbone's sites declare where not given.
+        bias: The bias of layers that have one: `own`, one `per_scale`, one `tied` within the tie class, or `none`. By
+            default as declared by the backbone's sites.
 
     Raises:
         ConfigError: An argument is out of its range.
@@ -105,7 +105,7 @@ class PS(SharingMethod):
     def kernels_at_once(
         self, model: Backbone, scale: int, dtype: torch.dtype, layout: torch.memory_format
     ) -> AbstractContextManager[None]:
-        """Return a context in which each bank has made the kernels of all its layers in one product."""
+        """Return a context in which each bank computes the kernels of all its layers in one product."""
         from srbench_ps.batched import kernels_at_once
 
         return kernels_at_once(model, scale, dtype, layout)

@@ -1,4 +1,4 @@
-"""Methods that give each layer another structure by itself; needs no torch."""
+"""Methods that replace each layer independently by another structure; needs no torch."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ __all__ = ["PerLayerMethod"]
 
 
 class PerLayerMethod(SharingMethod):
-    """Put a structure of fewer parameters in the place of each layer.
+    """Replace each layer by a structure with fewer parameters.
 
-    A layer that the published network uses several times stays one: what takes its place is used as often. Layers are
-    not folded back: the plain convolution that computes the same takes more work.
+    A layer that the published network uses several times has one replacement, which is used as often. Layers are not
+    folded, because the equivalent plain convolution would be slower.
     """
 
     def chosen(self, sites: Sequence[SharingSite]) -> list[SharingSite]:
@@ -27,7 +27,7 @@ class PerLayerMethod(SharingMethod):
         return [site for site in sites if self.takes(site)]
 
     def restructured(self, path: str, layer: nn.Module) -> nn.Module:
-        """Return what takes the place of a layer.
+        """Return the replacement of a layer.
 
         Raises:
             SharingError: The layer cannot be replaced so; the message names it.
@@ -35,7 +35,7 @@ class PerLayerMethod(SharingMethod):
         raise NotImplementedError
 
     def groups(self, sites: Sequence[SharingSite]) -> list[SiteGroup]:
-        """Group the chosen sites by tie class: that is how published networks tie theirs."""
+        """Group the chosen sites by tie class, as published networks tie them."""
         by_tie: dict[str, list[SharingSite]] = {}
         for site in self.chosen(sites):
             by_tie.setdefault(site.tie, []).append(site)

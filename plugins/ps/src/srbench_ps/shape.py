@@ -1,4 +1,4 @@
-"""Partial-filter shapes as a model name spells them; needs no torch."""
+"""Partial-filter shapes in model names; needs no torch."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ Shape4 = tuple[int, int, int, int]
 
 @dataclass(frozen=True)
 class PartialShape:
-    """A partial-filter shape as written: four sizes, where `C` stands for all channels and `K` for the whole kernel.
+    """A partial-filter shape: four sizes, where `C` means all channels and `K` the whole kernel.
 
     Attributes:
         parts: Input channels, output channels, height, width; None means all.
@@ -42,6 +42,6 @@ class PartialShape:
         return cls((sizes[0], sizes[1], sizes[2], sizes[3]), str(text))
 
     def resolve(self, kernel: Shape4) -> Shape4:
-        """Return the sizes for a kernel, all of it where the shape says C or K."""
+        """Return the sizes for a kernel, with its own sizes for C and K."""
         sizes = [full if part is None else part for part, full in zip(self.parts, kernel, strict=True)]
         return (sizes[0], sizes[1], sizes[2], sizes[3])

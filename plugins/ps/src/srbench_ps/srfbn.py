@@ -40,7 +40,8 @@ class Activated(nn.Module):
 class TimeStep(nn.Module):
     """One use of the feedback block and of the reconstruction after it.
 
-    Each group enlarges the features and makes them small again; it sees what all groups before it made.
+    Each group upsamples the features and downsamples them again; its input includes the outputs of all previous
+    groups.
 
     Args:
         num_feat: Features.
@@ -138,7 +139,7 @@ class SRFBN(Backbone):
     def sharing_sites(self) -> list[SharingSite]:
         """Return the convolutions of all time steps: one bank of the down-sampling ones, steps tied.
 
-        What a group enlarges with and what it makes small with have one shape: they may be each other's adjoint.
+        A group's up- and downsampling kernels have the same shape, so they may be each other's adjoint.
         """
         sites = []
         for number, step in enumerate(self.steps):

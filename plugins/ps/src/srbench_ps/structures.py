@@ -1,4 +1,4 @@
-"""What the methods `dsconv` and `basis` put in the place of a convolution."""
+"""Replacements for convolutions, for the methods `dsconv` and `basis`."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def plain_convolution(method: str, path: str, layer: nn.Module) -> nn.Conv2d:
 
 
 def _conv(like: nn.Conv2d, inputs: int, outputs: int, groups: int, *, bias: bool) -> nn.Conv2d:
-    """Return a convolution that moves over the image as another does."""
+    """Return a convolution with the stride, padding and dilation of another."""
     # torch's layers keep these as pairs, which their annotations do not say.
     how: dict[str, Any] = {"stride": like.stride, "padding": like.padding, "dilation": like.dilation}
     kernel: Any = like.kernel_size

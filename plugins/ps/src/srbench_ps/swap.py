@@ -1,6 +1,6 @@
-"""Coefficient swap: one task of a multi-scale network done with another task's coefficients.
+"""Coefficient swap: a multi-scale network at one scale with another scale's coefficients.
 
-The paper (Park and Cho, WACV 2025, supplement, Table 2) shows by it how far the filters of a network depend on the
+The paper (Park and Cho, WACV 2025, supplement, Table 2) uses it to show how much a network's filters depend on the
 scale that they were trained for.
 """
 
@@ -24,7 +24,7 @@ __all__ = ["SwapCell", "measure_swaps", "with_coefficients_of"]
 
 @dataclass(frozen=True)
 class SwapCell:
-    """Say what a network does at one scale with the coefficients of a scale.
+    """Scores of a network at one scale with the coefficients of another.
 
     Attributes:
         task: The scale by which images are enlarged.
@@ -41,9 +41,9 @@ class SwapCell:
 
 @torch.no_grad()
 def with_coefficients_of(model: Backbone, task: int, source: int) -> Backbone:
-    """Return the deployed view of one scale that uses the coefficient matrices of another.
+    """Return the network for one scale with the coefficient matrices of another.
 
-    Everything else - bank, biases, entry, exit - stays that of the scale; with `source` equal to `task` it is
+    Everything else (bank, biases, entry, exit) is that of the first scale; with `source` equal to `task` it is
     `model.at_scale(task)`.
 
     Raises:

@@ -1,4 +1,4 @@
-"""What masks leave out: sparsity of each module, and the multiply-accumulates that are executed, counted from masks."""
+"""Work skipped by masks: each module's sparsity, and the multiply-accumulates that are executed."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ __all__ = ["ImageWork", "ModuleWork", "account", "executed_macs", "module_work",
 
 @dataclass(frozen=True)
 class ModuleWork:
-    """What a block with masks does for one image.
+    """Work of a block with masks for one image.
 
     Attributes:
-        path: Where it is.
-        active: Share of positions where its spatial mask is on.
+        path: Its path.
+        active: Fraction of positions where its spatial mask is on.
         dense: Channels that each of its convolutions computes everywhere.
-        sparsity: Share of positions and channels that is left out, 0..1.
+        sparsity: Fraction of positions and channels that is skipped, 0..1.
         executed: Multiply-accumulates of its masked convolutions, and of the layer that gathers them, under the masks.
         full: Those without masks.
     """
@@ -38,7 +38,7 @@ class ModuleWork:
 
 @dataclass(frozen=True)
 class ImageWork:
-    """What a network does for one image.
+    """Work of a network for one image.
 
     Attributes:
         modules: Its blocks with masks, in the order of execution.
@@ -63,10 +63,10 @@ class ImageWork:
 
 @torch.no_grad()
 def account(model: Backbone, lr: Tensor, scale: int | None = None) -> list[ImageWork]:
-    """Run a network on LR images and count what its masks leave of the work.
+    """Run a network on LR images and count the work that its masks leave.
 
     Args:
-        model: A network with masks; it is run in evaluation mode and comes back in the mode in which it was.
+        model: A network with masks; it is run in evaluation mode, and its mode is restored.
         lr: `(N, 3, h, w)` in 0..1.
         scale: As in the network's `forward`.
 

@@ -1,4 +1,4 @@
-"""What predicts the masks: where a block computes, and which of its channels it computes everywhere."""
+"""Mask predictors: where a block computes, and which channels it computes everywhere."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ class SharedMask(SpatialMask):
 
     Attributes:
         leader: Path of the first block.
-        current: The mask of the pass that is under way.
+        current: The mask of the current forward pass.
 
     Args:
         in_channels: Channels of that input.
@@ -67,11 +67,11 @@ class SharedMask(SpatialMask):
         self.current: tuple[Tensor, ...] = ()
 
     def __getstate__(self) -> dict[str, object]:
-        return {**self.__dict__, "current": ()}  # a copy is under way nowhere
+        return {**self.__dict__, "current": ()}  # a copy has no current pass
 
 
 class GradientMask(nn.Module):
-    """Mark where the LR image itself has edges: one mask for the whole network, nothing to learn.
+    """Mark the edges of the LR image: one mask for the whole network, without parameters.
 
     The luma's central differences, by Euclidean length and the largest in 3x3 pixels, must exceed a fixed threshold.
     """

@@ -1,4 +1,4 @@
-"""The sparse path of any masked convolution, in whatever block."""
+"""Sparse computation of masked convolutions in any block."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ DENSEST = 0.75
 
 @torch.no_grad()
 def sparse_conv(conv: nn.Conv2d, x: Tensor, positions: Positions, dense_in: Tensor | None, dense_out: Tensor) -> Tensor:
-    """Compute a masked convolution where its masks leave something.
+    """Compute a masked convolution only where its masks are on.
 
     Args:
         conv: The convolution.

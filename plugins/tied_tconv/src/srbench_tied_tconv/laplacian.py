@@ -1,4 +1,4 @@
-"""What LapSRN and MS-LapSRN have in common: levels that enlarge luma by 2 each, and add what they predict to it."""
+"""Common parts of LapSRN and MS-LapSRN: levels that upsample luma by 2 and add a predicted residual."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ LEAK = 0.2
 class UpConv(nn.Module):
     """A transposed convolution of stride 2 whose last row and column are cut off: exactly twice the size.
 
-    No padding of torch's layer does that: `padding=1, output_padding=1` cuts the first ones, another map.
+    No padding of torch's layer does that: `padding=1, output_padding=1` crops the first row and column instead.
 
     Args:
         num_feat: Features.

@@ -1,4 +1,4 @@
-"""Transposed convolutions that own no kernel: they are the adjoint of a convolution, or of a mixture of several."""
+"""Transposed convolutions without their own kernel: the adjoint of a convolution, or of a mixture of several."""
 
 from __future__ import annotations
 

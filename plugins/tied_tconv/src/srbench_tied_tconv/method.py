@@ -21,7 +21,7 @@ _MIX = "mix"
 class TiedTConv(SharingMethod):
     """Let each transposed convolution be the adjoint of a convolution of the block before it, with the same weights.
 
-    It acts on sites that declare `adjoint`; what is tied natively stays tied, biases stay as they are.
+    It applies to sites that declare `adjoint`. Native ties and biases are preserved.
 
     Args:
         conv: Which convolution of the block, from 1 on; or `mix`, a learned mixture of all of them.

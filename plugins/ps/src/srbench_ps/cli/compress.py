@@ -30,8 +30,8 @@ def compress(
 ) -> None:
     """Compress a trained network by Partial filter-Sharing, without training.
 
-    The filters and coefficients are the truncated SVD of the trained kernels: no others of this size come nearer to
-    them. `srbench train NAME --weights FILE` trains on from there.
+    The filters and coefficients are the truncated SVD of the trained kernels, which is the best approximation of this
+    size. `srbench train NAME --weights FILE` trains on from there.
 
     Example: `srbench compress edsr_tiny --weights tiny.safetensors --scale 2 --ratio 1/2 -o half.safetensors`
     """

@@ -40,7 +40,7 @@ def size_quality(
 ) -> None:
     """Show PSNR against parameters for every ratio and shape of a run, beside the published figures.
 
-    The two have axes of their own: they differ in training, and often in network and images.
+    They are drawn on separate axes, because training, and often networks and images, differ.
 
     Example: `srbench figure size-quality runs/ps-table1-x2 -o size-quality.png`
     """

@@ -1,4 +1,4 @@
-"""`srbench figure wrong-scale`: what a network makes of an image with the coefficients of other scales."""
+"""`srbench figure wrong-scale`: a network's output with the coefficients of other scales."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 __all__ = ["wrong_scale"]
 
 _SIDE, _GAP, _TOP, _LEFT = 1.5, 0.0625, 0.875, 0.4375  # inches, all of them whole pixels of a PNG
-_MARGIN = 24  # HR pixels around the crop that the networks see: more than the receptive field of DRRN
+_MARGIN = 24  # context around the crop in HR pixels: more than DRRN's receptive field
 
 
 def wrong_scale(
@@ -41,7 +41,7 @@ def wrong_scale(
     ] = None,
     threads: Annotated[int | None, typer.Option(help="Threads of torch on the CPU.", min=1)] = None,
 ) -> None:
-    """Show an image enlarged with the coefficients of each scale, the right and the wrong.
+    """Show an image upsampled with the coefficients of each scale, matching and not.
 
     Figure 7 of the PS paper's supplement; without other options on an image that is free of rights.
 
