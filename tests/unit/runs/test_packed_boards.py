@@ -19,8 +19,8 @@ from srbench.results.packed import PackedStore
 from srbench.results.packing import add, pack, unpack
 from srbench.results.records import RUN_SCHEMA_VERSION, SCHEMA_VERSION, Record, RunInfo
 from srbench.results.store import RunStore
-from srbench.runs.checkout import checkout_of
 from srbench.runs.adoption import adopt
+from srbench.runs.checkout import checkout_of
 from srbench.runs.runner import Silent, run
 from srbench.suite.definition import load_suite
 
