@@ -16,6 +16,7 @@ from srbench.errors import StoreError
 from srbench.results.cell_files import fill, parquet
 from srbench.results.cells import Cell, latest_of
 from srbench.results.packed import IMAGES, RECORDS, VALUES, PackedCell, PackedStore, Values, is_packed, row_of
+from srbench.results.records import Record, RunInfo
 from srbench.results.store import RunStore
 from srbench.storage import disk_errors, exclusive, fsync_directory, remove_leftovers, sha256_bytes, write_synced
 from srbench.untrusted import IMAGE_LIMIT, parse_json, read_bytes, read_text
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     import pandas as pd
     import pyarrow as pa
 
-__all__ = ["Packed", "add", "open_results", "pack", "unpack"]
+__all__ = ["Packed", "add", "open_results", "pack", "unpack", "write_board"]
 
 WAIT = 120.0  # seconds that an addition waits for another one
 
@@ -90,6 +91,22 @@ def add(run_dir: str | Path, board: str | Path) -> Packed:
         StoreError: There are no results in `run_dir`, it is a run of another suite, or the board cannot be written.
     """
     return _write(run_dir, board, replace=False)
+
+
+def write_board(out: str | Path, cells: Iterable[tuple[Record, Values]], info: RunInfo) -> Packed:
+    """Write a packed board of records and values that are in memory, without crops and times.
+
+    Raises:
+        StoreError: The folder cannot be written to.
+    """
+    out = Path(out)
+    rows = [
+        _Row(row_of(record.directory_name, record.to_json(), values, {}, None), values, Cell(record, out))
+        for record, values in cells
+    ]
+    with exclusive(out / ".lock", owner=f"'{out}'", wait=WAIT), disk_errors(out):
+        _publish(out, [], rows, info.to_json())
+    return Packed(out, len(rows))
 
 
 def unpack(board: str | Path, out: str | Path) -> Packed:

@@ -193,17 +193,25 @@ class RunStore:
         with exclusive(self.path / ".lock", owner=f"'{self.path}'"):
             yield
 
-    def begin(self, info: RunInfo) -> None:
-        """Write `run.json`, unless it says the same already, and remove what killed runs left behind. Needs the lock.
+    def check_writable(self) -> None:
+        """Refuse to write where a packed board is.
 
         Raises:
-            StoreError: The directory cannot be written to, or holds a run of another suite.
+            StoreError: One is.
         """
         if is_packed(self.path):
             raise StoreError(
                 f"'{self.path}' holds a packed board, to which no run can write; make a run directory of it: "
                 f"srbench leaderboard unpack {self.path} --out DIR"
             )
+
+    def begin(self, info: RunInfo) -> None:
+        """Write `run.json`, unless it says the same already, and remove what killed runs left behind. Needs the lock.
+
+        Raises:
+            StoreError: The directory cannot be written to, or holds a run of another suite.
+        """
+        self.check_writable()
         known = self.info()
         if known is not None and known.asked != info.asked:
             held, asked = (i.asked for i in (known, info))

@@ -95,6 +95,7 @@ def adopt(
     """
     check_device(device)
     store = RunStore(run_directory(suite, run_dir))
+    store.check_writable()
     if not store.cells_path.is_dir():
         raise StoreError(f"there are no results in '{store.path}' to adopt; give the directory of a run with --out")
     observer.note("reading the suite and the results")

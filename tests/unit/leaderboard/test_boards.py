@@ -254,3 +254,37 @@ def test_figures_of_two_files_with_weights_are_never_in_one_row(make_store: Make
     assert entry.record.weights_sha256 == new
     assert len(results.failures) == 2
     assert "other weights than the latest, SHA-256 11111111; run the suite again" in results.failures[0].reason
+
+
+def test_planned_cells_without_a_result_are_shown_as_not_measured(demo: RunStore) -> None:
+    from srbench.leaderboard.tables import figures, markdown_text
+    from srbench.results.origins import Planned, PlannedData
+
+    [cell] = [cell for cell in demo.cells() if cell.record.model == "net+a"]
+    info = demo.info()
+    assert info is not None
+    planned = Planned(
+        models={"net+a": [2], "net+late": [2]},
+        datasets=[PlannedData(name="A", sha256=cell.record.dataset_hash)],
+        protocols=["matlab-y"],
+    )
+    demo.begin(info.model_copy(update={"planned": planned}))
+    results = read_results(demo.path)
+    assert [(one.cell, one.planned) for one in results.failures] == [("net+late", True)]
+    table = figures(results)
+    assert list(table[table.status == "not measured"].model) == ["net+late"]
+    assert "net+late on A (x2, matlab-y): planned, and not measured yet" in markdown_text(results)
+
+
+@pytest.mark.parametrize(("protocol", "first"), [("matlab-y", "psnr_y"), ("ntire", "psnr_rgb")])
+def test_primary_metric_of_the_protocol_decides_the_ranks_also_of_earlier_records(
+    make_store: Callable[..., RunStore], add_cell: Callable[..., Path], protocol: str, first: str
+) -> None:
+    store = make_store()
+    add_cell(store, "a", [30.0, 31.0], protocol=protocol, metrics={"psnr_y": 30.5, "psnr_rgb": 28.5})
+    records = [cell.record for cell in store.cells()]
+    from srbench.leaderboard.short_names import in_order
+
+    assert in_order(records[0].metrics, records)[0] == first
+    named = [record.model_copy(update={"primary_metric": "psnr_rgb"}) for record in records]
+    assert in_order(named[0].metrics, named)[0] == "psnr_rgb"

@@ -19,8 +19,9 @@ from srbench.results.packed import PackedStore
 from srbench.results.packing import add, pack, unpack
 from srbench.results.records import RUN_SCHEMA_VERSION, SCHEMA_VERSION, Record, RunInfo
 from srbench.results.store import RunStore
+from srbench.runs.adoption import adopt
 from srbench.runs.checkout import checkout_of
-from srbench.runs.runner import run
+from srbench.runs.runner import Silent, run
 from srbench.suite.definition import load_suite
 
 DOCS = Path(__file__).resolve().parents[3] / "docs"
@@ -117,6 +118,8 @@ def test_packed_board_refuses_a_run_with_the_command_that_unpacks_it(alike: Path
     assert run(load_suite(alike), tmp_path / "board", dry_run=True).before == 4
     with pytest.raises(StoreError, match="srbench leaderboard unpack"):
         run(load_suite(alike), tmp_path / "board")
+    with pytest.raises(StoreError, match="srbench leaderboard unpack"):
+        adopt(load_suite(alike), tmp_path / "board", observer=Silent())
     unpack(tmp_path / "board", tmp_path / "back")
     assert not run(load_suite(alike), tmp_path / "back").todo
 

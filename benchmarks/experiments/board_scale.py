@@ -1,0 +1,130 @@
+"""Time and memory of tables made of large packed boards, with made-up figures.
+
+    python benchmarks/experiments/board_scale.py                 # 250, 500 and 1,000 models; 100,000 cells
+    python benchmarks/experiments/board_scale.py --models 250
+
+Boards of N models have three protocols and two data sets, of 5 and of 14 images. 100,000 cells are 500 models at four
+scales under five protocols on ten data sets of 5 images. Each is built in a process of its own, whose peak memory is
+that of reading, ranking and writing the tables, and with `--page` the page too.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+
+from srbench.results.packed import Values
+from srbench.results.packing import write_board
+from srbench.results.records import Record, RunInfo, Training
+
+METRICS = ("psnr_y", "ssim_y")
+
+
+def sha(*parts: object) -> str:
+    return hashlib.sha256(repr(parts).encode()).hexdigest()
+
+
+def cells(models: int, scales: int, protocols: int, sizes: tuple[int, ...]) -> Iterator[tuple[Record, Values]]:
+    """Yield cells of models whose quality differs a little, on images that differ much."""
+    rng = np.random.default_rng(0)
+    hard = {index: rng.normal(30, 4, size) for index, size in enumerate(sizes)}
+    for model in range(models):
+        for scale in range(2, 2 + scales):
+            for protocol in range(protocols):
+                for index, size in enumerate(sizes):
+                    psnr = hard[index] + model / models + rng.normal(0, 0.1, size)
+                    values = Values(
+                        [f"image{number:03d}" for number in range(size)], {"psnr_y": psnr, "ssim_y": psnr / 40}
+                    )
+                    name = f"net{model % 20}+ps(ratio=1/{model + 2})"
+                    yield (
+                        Record(
+                            key=sha(model, scale, protocol, index),
+                            status="ok",
+                            model=name,
+                            backbone=f"net{model % 20}",
+                            method="ps",
+                            args={"ratio": f"1/{model + 2}"},
+                            scale=scale,
+                            seed=0,
+                            dataset=f"set{index}",
+                            dataset_hash=sha("data", index),
+                            images=size,
+                            protocol=f"protocol-{protocol}",
+                            protocol_digest=sha("protocol", protocol),
+                            tier="trained",
+                            metrics={name: float(values.columns[name].mean()) for name in METRICS},
+                            params_unique=10_000 + 100 * model,
+                            weights_sha256=sha("weights", model, scale),
+                            training=Training(
+                                recipe={"lr": 0.001},
+                                iterations=1000,
+                                seeds=[0],
+                                data="T",
+                                data_hash=sha("T"),
+                                seconds=1.0,
+                            ),
+                            created="2024-05-06T07:08:09+00:00",
+                        ),
+                        values,
+                    )
+
+
+def measure(board: Path, *, page: bool) -> None:
+    """Build the tables of a board and print, as JSON, the seconds of each step and the peak memory."""
+    from srbench.leaderboard.boards import read_results
+    from srbench.leaderboard.page import html_text
+    from srbench.leaderboard.tables import csv_text, markdown_text
+
+    said: dict[str, float] = {}
+    begin = time.perf_counter()
+    results = read_results(board)
+    said["read and rank"] = time.perf_counter() - begin
+    steps = {"csv": csv_text, "markdown": markdown_text} | ({"page": html_text} if page else {})
+    for name, write in steps.items():
+        start = time.perf_counter()
+        write(results)
+        said[name] = time.perf_counter() - start
+    said["all"] = time.perf_counter() - begin
+    said["peak MB"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    print(json.dumps({name: round(value, 1) for name, value in said.items()}))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--models", type=int, nargs="*", default=[250, 500, 1000])
+    parser.add_argument("--cells", action="store_true", help="Also, or only, 100,000 cells.")
+    parser.add_argument("--page", action="store_true", help="Also make the page.")
+    parser.add_argument("--measure", type=Path, help=argparse.SUPPRESS)
+    asked = parser.parse_args()
+    if asked.measure is not None:
+        measure(asked.measure, page=asked.page)
+        return
+    plans = {f"{count} models": (count, 1, 3, (5, 14)) for count in asked.models}
+    if asked.cells:
+        plans["100,000 cells"] = (500, 4, 5, (5,) * 10)
+    for title, plan in plans.items():
+        with tempfile.TemporaryDirectory() as folder:
+            board = Path(folder) / "results"
+            info = RunInfo(suite="scale", srbench="0", created="2024-05-06T07:08:09+00:00")
+            start = time.perf_counter()
+            made = write_board(board, cells(*plan), info)
+            seconds = time.perf_counter() - start
+            size = sum(file.stat().st_size for file in board.iterdir()) / 1e6
+            print(f"{title}: {made.cells:,} cells written in {seconds:.1f} s, {size:.1f} MB", flush=True)
+            command = [sys.executable, __file__, "--measure", str(board), *(["--page"] if asked.page else [])]
+            subprocess.run(command, check=True)
+
+
+if __name__ == "__main__":
+    main()
