@@ -9,7 +9,7 @@ import typer
 
 if TYPE_CHECKING:
     from srbench.results.store import Cell
-    from srbench.runs.replay import Replayed
+    from srbench.runs.row_replay import Replayed
 
 __all__ = ["describe", "replay_command", "replayed_json"]
 
@@ -64,8 +64,8 @@ def replay_command(
     from srbench.results.replays import add_replays
     from srbench.results.rows import find_rows, results_folder
     from srbench.results.store import RunStore
-    from srbench.runs.replay import entry, replay
     from srbench.runs.replay_plan import Sources
+    from srbench.runs.row_replay import entry, replay
     from srbench.untrusted import user_path
 
     folder, cell_key = results_folder(user_path(results))

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from srbench.runs.replay import Replayed
+from srbench.runs.row_replay import Replayed
 from srbench.verification.coverage import check_coverage, check_seeds, check_suite
 from srbench.verification.findings import CheckResult
 from srbench.verification.network_checks import Networks, check_cost, check_loading, check_parameters

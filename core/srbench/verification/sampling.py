@@ -6,7 +6,7 @@ import random
 from collections.abc import Callable
 
 from srbench.results.replays import add_replays
-from srbench.runs.replay import Replayed, entry, replay
+from srbench.runs.row_replay import Replayed, entry, replay
 from srbench.verification.findings import CheckResult
 from srbench.verification.stored_board import Board
 
