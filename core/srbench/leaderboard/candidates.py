@@ -13,9 +13,11 @@ import numpy as np
 
 from srbench.errors import StoreError
 from srbench.leaderboard.boards import summary
-from srbench.results.cell_files import fill
+from srbench.results.cell_files import fill, parquet
+from srbench.results.cells import Cell
+from srbench.results.packed import PackedCell
 from srbench.results.records import Record, RunInfo
-from srbench.results.store import Cell, RunStore
+from srbench.results.store import RunStore
 from srbench.untrusted import IMAGE_LIMIT, escaped, parse_json, read_bytes, read_text
 
 __all__ = ["Candidates", "copy_cell", "label", "listed", "read_candidates"]
@@ -95,9 +97,14 @@ def copy_cell(cell: Cell, target: Path) -> list[str]:
         StoreError: A file of the cell cannot be read.
         OSError: The folder cannot be written.
     """
-    marker = parse_json(read_text(cell.directory / "DONE", what="marker", error=StoreError))
-    contents, left_out = {}, []
-    for name in sorted(marker["files"]):
+    contents: dict[str, bytes] = {}
+    left_out = []
+    if isinstance(cell, PackedCell):
+        contents = {"record.json": cell.row["record"].encode(), "per_image.parquet": parquet(cell.per_image)}
+        files = parse_json(cell.row["files"])
+    else:
+        files = parse_json(read_text(cell.directory / "DONE", what="marker", error=StoreError))["files"]
+    for name in sorted(files):
         if name not in ("record.json", "per_image.parquet") and not _is_crop(name, cell.record):
             left_out.append(name)
             continue

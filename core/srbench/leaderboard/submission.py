@@ -17,8 +17,10 @@ from typing import Any
 from srbench.errors import StoreError
 from srbench.leaderboard.candidates import Candidates, copy_cell, label, listed, read_candidates
 from srbench.leaderboard.publish import RESULTS, build, build_index
+from srbench.results.cells import Cell
+from srbench.results.packing import pack, unpack
 from srbench.results.records import Record, RunInfo, slugify
-from srbench.results.store import Cell, RunStore
+from srbench.results.store import RunStore
 from srbench.storage import (
     canonical_json,
     disk_errors,
@@ -38,7 +40,7 @@ BOARDS = "leaderboards"
 # Of a suite's definition, what decides which figures may be compared; models may differ from run to run.
 _DECIDES = ("name", "scale", "protocol", "datasets", "metrics", "inference", "train", "seeds", "multi_scale")
 
-_Key = tuple[str, int, int | None, str, str]
+_LOOSE = ".tmp-cells"  # a packed board's cells while rows are added
 
 
 @dataclass
@@ -131,21 +133,29 @@ def _add(
         raise StoreError(f"the board '{final}' has other results: {named}; give --replace to put these in their place")
     _check_content((cell for cell in known if cell not in gone), candidates.cells, final.name)
 
+    # A board that has a directory per cell keeps that form.
+    packed = store.packed is not None or not final.exists()
     staged = final.with_name(f".tmp-{final.name}-{os.getpid()}")
     try:
         if final.exists():
             shutil.copytree(final, staged, symlinks=True, copy_function=_link, ignore=_leftovers)
         results = staged / RESULTS
-        (results / "cells").mkdir(parents=True, exist_ok=True)
+        loose = staged / _LOOSE if packed else results
+        if store.packed is not None:
+            unpack(results, loose)
+        (loose / "cells").mkdir(parents=True, exist_ok=True)
         for cell in gone:
-            shutil.rmtree(results / "cells" / cell.directory.name)
+            shutil.rmtree(loose / "cells" / cell.name)
         for cell in fresh:
-            left_out = copy_cell(cell, results / "cells" / cell.record.directory_name)
-            submission.left_out += [f"{cell.directory.name}/{name}" for name in left_out]
-        fsync_directory(results / "cells")
+            left_out = copy_cell(cell, loose / "cells" / cell.record.directory_name)
+            submission.left_out += [f"{cell.name}/{name}" for name in left_out]
+        fsync_directory(loose / "cells")
         info = candidates.info if held is None else _joined(held, candidates.info)
         if info != held:
-            write_atomic(results / "run.json", info.to_json().encode())
+            write_atomic(loose / "run.json", info.to_json().encode())
+        if packed:
+            pack(loose, results)
+            shutil.rmtree(loose)
         try:
             build(results, staged, other_code=other_code(results))
         except StoreError as error:
@@ -164,7 +174,7 @@ def _sorted_out(
     candidates: Candidates, known: Sequence[Cell], final: Path
 ) -> tuple[Submission, list[Cell], list[Cell]]:
     """Return what a submission does, the cells that are to be written, and those of the board that go."""
-    held: dict[_Key, Cell] = {cell.record.identity: cell for cell in known}
+    held = {cell.record.identity: cell for cell in known}
     submission = Submission(final.name, final)
     fresh, gone = [], []
     for cell in candidates.cells:
