@@ -38,7 +38,7 @@ BOARDS = "leaderboards"
 # Of a suite's definition, what decides which figures may be compared; models may differ from run to run.
 _DECIDES = ("name", "scale", "protocol", "datasets", "metrics", "inference", "train", "seeds", "multi_scale")
 
-_Key = tuple[str, int, int | None, str, str]
+_Key = tuple[str, int, int | None, str, str, str]
 
 
 @dataclass
@@ -121,6 +121,7 @@ def _add(
     store = RunStore(final / RESULTS)
     if final.exists() and not store.path.is_dir():
         raise StoreError(f"'{final}' is no board: it holds no folder '{RESULTS}'; give another --board")
+    store.check_writable()
     known = store.cells() if final.exists() else []
     held = store.info() if final.exists() else None
     if held is not None:
