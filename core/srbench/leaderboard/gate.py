@@ -13,7 +13,7 @@ import numpy as np
 from srbench.errors import ConfigError, StoreError
 from srbench.leaderboard.boards import summary
 from srbench.leaderboard.publish import RESULTS
-from srbench.leaderboard.short_names import STYLES, style
+from srbench.leaderboard.short_names import in_order, style
 from srbench.results.records import MetricKind, Record
 from srbench.results.store import Cell, RunStore
 
@@ -42,6 +42,7 @@ class Measured:
     kinds: Mapping[str, MetricKind]
     dataset_hash: str
     protocol_digest: str
+    primary: str
 
 
 @dataclass(frozen=True)
@@ -136,7 +137,7 @@ def compare_figures(
     changes = []
     for row in sorted({*before.rows, *after.rows}):
         old, new = before.rows.get(row), after.rows.get(row)
-        name = metric or _primary((old or new).metrics)  # type: ignore[union-attr]
+        name = metric or (old or new).primary  # type: ignore[union-attr]
         if name not in (old.metrics if old is not None else {}):
             if new is not None and name in new.metrics:
                 changes.append(Change(row, name, None, new.metrics[name], math.nan, "new"))
@@ -162,13 +163,8 @@ def _joined(records: list[Record]) -> Measured:
     first = records[0]
     names = [name for name in first.metrics if all(name in record.metrics for record in records)]
     means = {name: float(np.mean([record.metrics[name] for record in records])) for name in names}
-    return Measured(means, first.metric_kinds, first.dataset_hash, first.protocol_digest)
-
-
-def _primary(metrics: Iterable[str]) -> str:
-    """Return the metric that decides a rank: the first in the order in which tables show them."""
-    names = set(metrics)
-    return next((name for name in STYLES if name in names), min(names, default=""))
+    primary = next(iter(in_order(means, records)), "")
+    return Measured(means, first.metric_kinds, first.dataset_hash, first.protocol_digest, primary)
 
 
 def _incomparable(row: Row, old: Measured, new: Measured | None, after: Figures, metric: str) -> str:

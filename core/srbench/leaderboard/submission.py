@@ -123,7 +123,6 @@ def _add(
     store = RunStore(final / RESULTS)
     if final.exists() and not store.path.is_dir():
         raise StoreError(f"'{final}' is no board: it holds no folder '{RESULTS}'; give another --board")
-    store.check_writable()
     known = store.cells() if final.exists() else []
     held = store.info() if final.exists() else None
     if held is not None:

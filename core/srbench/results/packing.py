@@ -104,7 +104,7 @@ def write_board(out: str | Path, cells: Iterable[tuple[Record, Values]], info: R
         _Row(row_of(record.directory_name, record.to_json(), values, {}, None), values, Cell(record, out))
         for record, values in cells
     ]
-    with exclusive(out / ".lock", owner=f"'{out}'", wait=WAIT), disk_errors(out):
+    with exclusive(out / ".lock", owner=f"'{out}'", wait=WAIT, remove=True), disk_errors(out):
         _publish(out, [], rows, info.to_json())
     return Packed(out, len(rows))
 
@@ -163,7 +163,7 @@ def _write(run_dir: str | Path, out: str | Path, *, replace: bool) -> Packed:
         raise StoreError(f"'{out}' is a run directory; give another --out for the packed board.")
     cells, damaged = source.all_cells()
     rows = [_row(cell) for cell in cells]
-    with exclusive(out / ".lock", owner=f"'{out}'", wait=WAIT), disk_errors(out):
+    with exclusive(out / ".lock", owner=f"'{out}'", wait=WAIT, remove=True), disk_errors(out):
         text = read_text(source.path / "run.json", error=StoreError) if source.info() is not None else None
         old: list[_Row] = []
         if is_packed(out):

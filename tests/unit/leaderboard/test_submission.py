@@ -15,7 +15,8 @@ import pytest
 from srbench.cli import main
 from srbench.errors import StoreError
 from srbench.leaderboard import publish, submission
-from srbench.results.store import RunStore, read_finished
+from srbench.results.packing import pack, unpack
+from srbench.results.store import RunStore
 from srbench.storage import exclusive, restore_swapped, swap_folders
 
 AddCell = Callable[..., Path]
@@ -51,11 +52,8 @@ class TestWhatIsWritten:
         assert len(done.added) == 4
         assert not done.replaced
         files = set(tree(tmp_path / "out"))
-        cells = {cell.directory.name for cell in demo.cells()}
-        expected = {
-            f"results/cells/{cell}/{name}" for cell in cells for name in ("DONE", "record.json", "per_image.parquet")
-        }
-        expected |= {"results/run.json", "index.html", "leaderboard.csv", "leaderboard.md"}
+        expected = {f"results/{name}" for name in ("run.json", "records.parquet", "per_image.parquet")}
+        expected |= {"index.html", "leaderboard.csv", "leaderboard.md"}
         assert files == {f"leaderboards/demo/{name}" for name in expected}
         made = publish.build(done.folder / "results", done.folder, write=False)
         assert not publish.outdated(made), "its tables and page are what its results give"
@@ -78,10 +76,9 @@ class TestWhatIsWritten:
         assert len(pictures) == 2
         assert all(name.startswith("net-free") for name in pictures)
         assert len(done.left_out) == 2
-        for directory in (done.folder / "results" / "cells").iterdir():
-            record = read_finished(directory)
-            assert record is not None, "its marker agrees with what was copied"
-            assert len(record.crops) == (2 if record.model == "net+free" else 0)
+        cells, damaged = RunStore(done.folder / "results").all_cells()
+        assert not damaged, "its hashes agree with what was copied"
+        assert {cell.record.model: len(cell.record.crops) for cell in cells} == {"net+free": 2, "net+not": 0}
 
     def test_files_that_a_marker_names_and_no_cell_has_stay_behind(self, demo: RunStore, tmp_path: Path) -> None:
         (cell,) = (cell for cell in demo.cells() if cell.record.model == "net+a")
@@ -107,11 +104,43 @@ class TestWhatIsWritten:
         assert submission.submit(store.path, tmp_path / "out").board == "demo-small"
 
 
+def loosen(board: Path) -> None:
+    """Give a packed board a directory per cell, as boards had them before."""
+    unpack(board / "results", board / "loose")
+    shutil.rmtree(board / "results")
+    (board / "loose").rename(board / "results")
+
+
 class TestABoardThatIsThere:
+    def test_rows_are_added_to_a_packed_board_and_the_others_kept(
+        self, demo: RunStore, other: RunStore, tmp_path: Path
+    ) -> None:
+        board = submission.submit(demo.path, tmp_path / "repo", index=True).folder
+        (board / "results" / "replays.json").write_text("{}")
+        before = {cell.name: cell for cell in RunStore(board / "results").cells()}
+        done = submission.submit(other.path, tmp_path / "repo", index=True)
+        assert [record.model for record in done.added] == ["net+new"]
+        assert [record.model for record in done.unchanged] == ["bicubic"]
+        after = {cell.name: cell for cell in RunStore(board / "results").cells()}
+        assert after.keys() - before.keys() == {name for name in after if name.startswith("net-new")}
+        for name, cell in before.items():
+            assert after[name].record == cell.record
+            assert after[name].per_image.equals(cell.per_image)
+        assert (board / "results" / "replays.json").read_text() == "{}"
+        assert not (board / "results" / "cells").exists()
+        assert not publish.outdated(publish.build(board / "results", board, write=False))
+
+    def test_a_packed_run_is_submitted_as_an_unpacked_one_is(self, demo: RunStore, tmp_path: Path) -> None:
+        pack(demo.path, tmp_path / "packed")
+        submission.submit(demo.path, tmp_path / "one")
+        submission.submit(tmp_path / "packed", tmp_path / "two")
+        assert tree(tmp_path / "one") == tree(tmp_path / "two")
+
     def test_rows_are_added_and_the_others_kept_to_the_byte(
         self, demo: RunStore, other: RunStore, tmp_path: Path
     ) -> None:
         first = submission.submit(demo.path, tmp_path / "repo", index=True)
+        loosen(first.folder)
         (first.folder / "NOTES.md").write_text("by hand")
         (first.folder / "results" / "replays.json").write_text("{}")
         before = tree(first.folder)
@@ -149,12 +178,13 @@ class TestABoardThatIsThere:
         assert [(old.metrics["psnr_y"], new.metrics["psnr_y"]) for old, new in done.replaced] == [(28.25, 30.25)]
         cells = RunStore(board / "results").cells()
         assert [cell.record.key for cell in cells if cell.record.model == "net+a"] == ["f" * 64]
-        assert len(list((board / "results" / "cells").iterdir())) == 4, "the old cell is gone"
+        assert len(RunStore(board / "results").all_cells()[0]) == 4, "the old cell is gone"
 
     def test_a_failed_cell_of_the_board_gives_way(
         self, demo: RunStore, make_store: Callable[..., RunStore], add_cell: AddCell, tmp_path: Path
     ) -> None:
         board = submission.submit(demo.path, tmp_path / "repo").folder
+        loosen(board)
         add_cell(RunStore(board / "results"), "net+late", None, error="it failed")
         mended = make_store("mended")
         add_cell(mended, "net+late", VALUES, key="e" * 64)

@@ -37,9 +37,10 @@ def marks(entry: Entry, other_code: Collection[str]) -> list[Mark]:
     record = entry.record
     if any(key in other_code for key in keys_of(entry)):
         found.append(Mark(OTHER_CODE, warns=True))
-    leaks = getattr(entry, "leaks", {})  # of results that know of any
-    if leaks:
-        found.append(Mark(f"trained on images of {', '.join(sorted(leaks))}", warns=True))
+    if entry.leaks:
+        found.append(Mark(f"trained on images of {', '.join(sorted(entry.leaks))}", warns=True))
+    if entry.third_party:
+        found.append(Mark(f"trained by a third party: {entry.third_party}", warns=True))
     if record.training is not None:
         seeds = f"seed {entry.seeds[0]}" if len(entry.seeds) == 1 else f"{len(entry.seeds)} seeds averaged"
         found.append(Mark(f"{record.training.iterations:,} iterations, {seeds}"))

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from importlib import import_module
 from pathlib import Path
-from typing import Any
+
+from srbench.results.replays import Replay, read_replays
 
 __all__ = ["SUBMITTED", "State", "read_states", "state_of_row"]
 
@@ -33,14 +33,10 @@ def read_states(results_dir: Path) -> Mapping[str, State]:
     Raises:
         StoreError: The store's list of replays cannot be read.
     """
-    try:
-        replays = import_module("srbench.results.replays")
-    except ModuleNotFoundError:  # this version of sr-bench replays nothing
-        return {}
-    return {key: _state(replay) for key, replay in replays.read_replays(results_dir).items()}
+    return {key: _state(replay) for key, replay in read_replays(results_dir).items()}
 
 
-def _state(replay: Any) -> State:
+def _state(replay: Replay) -> State:
     where = [replay.by, replay.date[:10], replay.platform, replay.commit and f"commit {replay.commit[:10]}"]
     detail = ", ".join(part for part in [replay.outcome, *where] if part)
     if replay.outcome in ("equal", "within tolerance"):

@@ -13,11 +13,11 @@ def weights_source(record: Record) -> str:
     """Return where the weights are from."""
     if record.training is not None:
         return "trained here"
-    return str(getattr(record, "weights_url", None) or NOT_RECORDED)
+    return (record.weights.url if record.weights else "") or NOT_RECORDED
 
 
 def weights_licence(record: Record) -> str:
     """Return the licence of the weights."""
     if record.training is not None:
         return "–"
-    return str(getattr(record, "weights_licence", None) or NOT_RECORDED)
+    return (record.weights.licence if record.weights else "") or NOT_RECORDED

@@ -1,0 +1,92 @@
+"""Bring the descriptive fields of a run's records up to date: address and licence of weights, plan, primary metric.
+
+    python tools/describe_records.py SUITE RUN_DIR [--budget NAME] [--train-data NAME] [--datasets A,B]
+
+Only cells that the suite asks for and that are current are touched: what they measured, by which code, when, and their
+keys stay as they are. `run.json` names what was planned. The run must not be packed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shutil
+import sys
+from pathlib import Path
+
+from srbench.errors import SRBenchError, StoreError
+from srbench.results.cell_files import fill
+from srbench.results.records import SCHEMA_VERSION, Record
+from srbench.results.store import RunStore
+from srbench.runs.plan import CellPlan, ModelPlan
+from srbench.runs.planner import make_plan
+from srbench.suite.definition import load_suite
+from srbench.untrusted import parse_json, read_text
+
+
+def described(record: Record, model: ModelPlan, cell: CellPlan) -> Record:
+    """Return a record with what its plan says of it.
+
+    Raises:
+        StoreError: The weights are not those that the tag names.
+    """
+    if model.origin is not None and model.weights_sha256 not in (None, record.weights_sha256):
+        raise StoreError(f"'{record.directory_name}' was measured with weights {record.weights_sha256}, not the tag's")
+    primary = cell.protocol.primary_metric
+    fields = {
+        "schema_version": SCHEMA_VERSION,
+        "primary_metric": primary if primary in record.metrics else "",
+        "weights": model.origin,
+        "plan": model.plan,
+        "subset": cell.data.subset,
+        "dataset_source": cell.data.path_hash,
+    }
+    return record.model_copy(update=fields)
+
+
+def rewrite(directory: Path, record: Record) -> None:
+    """Replace the record of a cell, and its marker; the other files stay."""
+    marker = parse_json(read_text(directory / "DONE", what="marker", error=StoreError))
+    contents = {name: (directory / name).read_bytes() for name in marker["files"]}
+    contents["record.json"] = record.to_json().encode()
+    speed = directory / "speed.json"
+    temporary = directory.with_name(f".tmp-described-{os.getpid()}")
+    fill(temporary, contents, parse_json(read_text(speed, error=StoreError)) if speed.exists() else None)
+    shutil.rmtree(directory)
+    temporary.rename(directory)
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0] if __doc__ else None)
+    parser.add_argument("suite")
+    parser.add_argument("run_dir", type=Path)
+    parser.add_argument("--budget")
+    parser.add_argument("--train-data")
+    parser.add_argument("--datasets", type=lambda text: text.split(","))
+    options = parser.parse_args()
+    suite = load_suite(options.suite)
+    suite = suite.at_budget(options.budget) if options.budget else suite
+    suite = suite.trained_on(options.train_data) if options.train_data else suite
+    store, written, missing = RunStore(options.run_dir), 0, 0
+    store.check_writable()
+    plan = make_plan(suite, datasets=options.datasets)
+    with store.lock():
+        for model in plan.models:
+            for cell in model.cells:
+                found = store.find(cell.directory, cell.key)
+                if found is None:
+                    missing += 1
+                    continue
+                record = described(found.record, model, cell)
+                if record != found.record:
+                    rewrite(found.directory, record)
+                    written += 1
+    print(f"{written} records described, {missing} cells of the suite are not here")
+    return 0
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(main())
+    except SRBenchError as error:
+        sys.exit(f"describe_records: {error}")
