@@ -162,7 +162,7 @@ def test_without_the_extra_the_command_says_what_to_install(tmp_path: Path, monk
         ("export edsr_tiny --scale 2 -o a.onnx", "has no weights"),
         ("export edsr_tin --scale 2 -o a.onnx", "did you mean 'edsr_tiny'?"),
         ("export edsr_tiny --weights none.pth --scale 2 -o a.onnx", "none.pth"),
-        ("export edsr_tiny --weights tiny.safetensors --scale 2 -o a.onnx", "not of 'edsr_tiny' (x2)"),
+        ("export edsr_tiny --weights tiny.safetensors --scale 2 -o a.onnx", "not for 'edsr_tiny' (x2)"),
         ("export edsr_tiny --weights tiny.safetensors --scale 2 -o a.pth", "ends in .onnx"),
         ("export edsr_tiny --weights tiny.safetensors --scale 2 -o tiny.safetensors/a.onnx", "cannot be written"),
         ("export edsr_tiny --weights tiny.safetensors --scale 2", "missing option '--output'"),
