@@ -15,11 +15,15 @@ import sys
 from pathlib import Path
 
 from srbench.errors import SRBenchError, StoreError
+from srbench.models.factory import create_model
+from srbench.models.surgery import deployed
+from srbench.registry import canonical_name
 from srbench.results.cell_files import fill
 from srbench.results.records import SCHEMA_VERSION, Record
 from srbench.results.store import RunStore
 from srbench.runs.plan import CellPlan, ModelPlan
 from srbench.runs.planner import make_plan
+from srbench.runs.recording import cost_figures
 from srbench.suite.definition import load_suite
 from srbench.untrusted import parse_json, read_text
 
@@ -42,6 +46,14 @@ def described(record: Record, model: ModelPlan, cell: CellPlan) -> Record:
         "dataset_source": cell.data.path_hash,
     }
     return record.model_copy(update=fields)
+
+
+def counted(record: Record) -> Record:
+    """Return a record whose work could not be counted once with what is counted now."""
+    if record.cost is None or not record.cost.not_counted:
+        return record
+    network = create_model(canonical_name(record.model), scales=record.scales, pretrained=False, seed=0).eval()
+    return record.model_copy(update={"cost": cost_figures(deployed(network, record.scale))})
 
 
 def rewrite(directory: Path, record: Record) -> None:
@@ -77,7 +89,7 @@ def main() -> int:
                 if found is None:
                     missing += 1
                     continue
-                record = described(found.record, model, cell)
+                record = counted(described(found.record, model, cell))
                 if record != found.record:
                     rewrite(found.directory, record)
                     written += 1

@@ -37,7 +37,9 @@ def layer_macs(layer: nn.Module, inputs: tuple[int, ...], outputs: tuple[int, ..
     # A module of another kind may have attributes of these names too.
     if not all(isinstance(value, int) and value > 0 for value in (entering, leaving, groups, *kernel)):
         return None
-    transposed = isinstance(layer, nn.ConvTranspose2d) or bool(getattr(layer, "transposed", False))
+    # Layers whose kernel is generated keep the options of the convolution that they replace.
+    told = getattr(getattr(layer, "options", layer), "transposed", False)
+    transposed = isinstance(layer, nn.ConvTranspose2d) or told is True
     height, width = (inputs if transposed else outputs)[2:]
     return int(inputs[0] * height * width * prod(kernel) * (entering * leaving // groups))  # type: ignore[operator]
 

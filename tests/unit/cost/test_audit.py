@@ -15,7 +15,7 @@ from srbench.models.factory import create_model
 from srbench.models.methods.sharing_method import SharingMethod
 from srbench.models.shared_modules import SharedModuleRef
 from srbench.models.sites import SharingSite
-from srbench.models.surgery import apply_method, fold
+from srbench.models.surgery import apply_method, deployed, fold
 
 
 def used(name: str, scales: tuple[int, ...] = (2,)) -> dict[str, TensorUse]:
@@ -204,3 +204,10 @@ class NaiveFold(SharingMethod):
 def test_cost_and_audit_fold_with_values() -> None:
     model = apply_method(create_model("edsr_tiny", scale=2), NaiveFold())
     assert cost_of(model).folded == audit(model).unshared[2] == count_parameters(create_model("edsr_tiny", scale=2))
+
+
+def test_a_generated_kernel_of_a_transposed_convolution_is_counted_by_its_input() -> None:
+    name = "ms_lapsrn_tiny+ps(num_filters=41,shape=CxCx1x1)"
+    plain, shared = (cost_of(deployed(create_model(each, scale=2), 2)).hd for each in ("ms_lapsrn_tiny", name))
+    assert shared.macs == plain.macs
+    assert shared.synthesis > 0 == plain.synthesis
