@@ -94,7 +94,7 @@ def test_any_text_is_a_mapping_or_a_sentence(text: str) -> None:
 )
 def test_wrong_value_is_a_sentence_with_a_line(place: tuple[str, ...], value: object) -> None:
     assume(not (place == ("budget",) and value == ""))
-    assume(not (place == ("train",) and value is None))
+    assume(not (place in (("train",), ("metrics",)) and value is None))
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "law.yaml"
         path.write_text(yaml.safe_dump({**SUITE, place[0]: value}, sort_keys=False))

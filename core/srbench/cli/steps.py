@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -22,7 +21,7 @@ class LineRate:
 
     def __init__(self, seconds: float = LEAST_SECONDS) -> None:
         self.seconds = seconds
-        self._last = -math.inf
+        self._last = time.monotonic()  # short work needs no lines
 
     def due(self) -> bool:
         """Say whether a line may be printed now, and count it as printed if so."""
@@ -37,7 +36,7 @@ class LineRate:
 def steps(what: str, total: float) -> Iterator[Callable[[float, str], None]]:
     """Show on standard error how much of some work is done.
 
-    Elsewhere than on a terminal, that is a line for the last step and at most one every 10 seconds before it.
+    Elsewhere than on a terminal, that is a line every 10 seconds, and one for the last step of what took longer.
 
     Args:
         what: The work, in words.
@@ -52,10 +51,10 @@ def steps(what: str, total: float) -> Iterator[Callable[[float, str], None]]:
     from srbench.untrusted import escaped
 
     if not sys.stderr.isatty():
-        rate = LineRate()
+        rate, began = LineRate(), time.monotonic()
 
         def line(done: float, detail: str) -> None:
-            if rate.due() or done >= total:
+            if rate.due() or (done >= total and time.monotonic() - began >= LEAST_SECONDS):
                 share = f"{done / total:.0%}" if total <= 1 else f"{done:g}/{total:g}"
                 print(escaped(f"{what}: {share} {detail}".rstrip()), file=sys.stderr, flush=True)
 

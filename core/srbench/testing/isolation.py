@@ -7,6 +7,7 @@ import hashlib
 import os
 import pickle
 import random
+import re
 import sys
 import threading
 from collections.abc import Callable, Iterator
@@ -23,6 +24,8 @@ __all__ = ["ISOLATION", "preserved_state"]
 
 _State = dict[str, Any]  # what it is -> its value, or a digest of it
 
+# Looking a model up by name reads which distributions are installed.
+_METADATA = re.compile(r"\.(dist|egg)-info[/\\]")
 _EVENTS = ("open", "socket.", "subprocess.", "os.system", "os.remove", "os.rename", "os.mkdir", "shutil.", "urllib.")
 # Modules that are imported late, and what the system tells of itself.
 _ALLOWED_ENDS = (".py", ".pyc", ".so", ".pyi", ".pth", ".dll", ".pyd", "METADATA", "entry_points.txt")
@@ -145,7 +148,7 @@ class _Audit:
             if not isinstance(target, str | bytes | os.PathLike):
                 return
             path = os.fsdecode(target)
-            if path.endswith(_ALLOWED_ENDS) or path.startswith(_ALLOWED_STARTS):
+            if path.endswith(_ALLOWED_ENDS) or path.startswith(_ALLOWED_STARTS) or _METADATA.search(path):
                 return
             seen.append(f"opened the file '{path}'")
         else:

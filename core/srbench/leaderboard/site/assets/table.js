@@ -30,6 +30,23 @@ function thaw(table) {
   for (const heading of table.tHead.rows[0].cells) heading.style.width = "";
 }
 
+// A long table changes at once where it is seen; the rest follows after the next frame is drawn.
+const AT_ONCE = 60;
+const waiting = new Map();
+function afterFrame(kind, finish) {
+  clearTimeout(waiting.get(kind)?.timer);
+  const end = () => { waiting.delete(kind); finish(); };
+  // The second of two frames begins when the first one is on the screen.
+  const entry = { end, timer: setTimeout(end, 500) };
+  waiting.set(kind, entry);
+  requestAnimationFrame(() => requestAnimationFrame(() => {
+    if (waiting.get(kind) !== entry) return;
+    clearTimeout(entry.timer);
+    end();
+  }));
+}
+addEventListener("beforeprint", () => { for (const { end, timer } of [...waiting.values()]) { clearTimeout(timer); end(); } });
+
 function sortTable(table, sections, button) {
   freeze(table);
   const heading = button.closest("th");
@@ -40,6 +57,8 @@ function sortTable(table, sections, button) {
   heading.setAttribute("aria-sort", down ? "descending" : "ascending");
   const column = heading.cellIndex;
   const text = "text" in button.dataset;
+  const later = [];
+  let room = AT_ONCE;
   for (const { body, rows } of sections) {
     const keyed = rows.map((item) => [text ? item.keys[column] : Number(item.keys[column]), item.keys[column] === "", item]);
     keyed.sort(([a, noA], [b, noB]) => {
@@ -47,30 +66,40 @@ function sortTable(table, sections, button) {
       const order = text ? (a < b ? -1 : a > b ? 1 : 0) : a - b;
       return down ? -order : order;
     });
-    const sorted = document.createDocumentFragment();
+    const now = [];
+    const rest = [];
     for (const [, , { row, details }] of keyed) {
-      sorted.append(row);
-      if (details) sorted.append(details);
+      const lines = details ? [row, details] : [row];
+      (room > 0 ? now : rest).push(...lines);
+      if (!row.hidden) room--;
     }
-    body.append(sorted);
+    body.replaceChildren(...now);
+    if (rest.length) later.push(() => body.append(...rest));
   }
+  afterFrame(`sort ${table.id}`, () => { for (const step of later) step(); });
   table.classList.toggle("resorted", column !== 0 || down);
   say(`Sorted by ${button.dataset.name}, ${down ? "largest first" : "smallest first"}.`);
 }
 
 function filterTable(sections, query) {
   const wanted = words(query);
+  const later = [];
   let shown = 0;
   for (const { rows, tier } of sections) {
     let any = false;
     for (const { row, text, details } of rows) {
       const match = wanted.every((word) => text.includes(word));
-      if (row.hidden === match) row.hidden = !match;
-      if (details) details.hidden = !match;
+      const set = () => {
+        if (row.hidden === match) row.hidden = !match;
+        if (details) details.hidden = !match;
+      };
+      if (match && row.hidden && shown >= AT_ONCE) later.push(set);
+      else set();
       if (match) { shown++; any = true; }
     }
     if (tier && tier.className === "tier") tier.hidden = !any;
   }
+  afterFrame("filter", () => { for (const step of later) step(); });
   return shown;
 }
 
