@@ -166,13 +166,13 @@ def test_changed_image_asks_for_its_cells_again_and_for_no_others(
     suite = suite_file(models=("bicubic",))
     arguments = ("run", "--suite", suite, "--out", tmp_path / "run", "--no-page")
     assert nursery.run(*arguments) == 0
-    before = {cell.record.identity: cell.record for cell in RunStore(tmp_path / "run").cells()}
+    before = {cell.record.place: cell.record for cell in RunStore(tmp_path / "run").cells()}
     (tmp_path / "test1" / "image0.png").write_bytes((tmp_path / "test0" / "image0.png").read_bytes())
     assert nursery.run(*arguments) == 0
-    after = {cell.record.identity: cell.record for cell in RunStore(tmp_path / "run").cells()}
+    after = {cell.record.place: cell.record for cell in RunStore(tmp_path / "run").cells()}
     assert after.keys() == before.keys()
-    for identity, record in after.items():
-        assert (record.key != before[identity].key) == (record.dataset == "test1")
+    for place, record in after.items():
+        assert (record.key != before[place].key) == (record.dataset == "test1")
     assert len(list((tmp_path / "run" / "cells").iterdir())) == 4, "the superseded cells are gone"
 
 
