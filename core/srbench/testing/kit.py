@@ -10,6 +10,7 @@ from srbench.models.backbone import Backbone
 from srbench.models.factory import create_model
 from srbench.registry import canonical_name, tagged_source
 from srbench.registry.names import ModelName
+from srbench.testing.checks import CHECKS
 from srbench.testing.outcomes import Outcome, checks_of, expected_failures_of, outcome_of
 from srbench.testing.subject import Check, CheckFailedError, Example, Subject
 
@@ -148,8 +149,9 @@ def parametrize_with_checks(models: Sequence[Model]) -> Callable[[Callable[..., 
         models: Model names, created at x2, or pairs of a name and its scales.
 
     The decorated test calls `check(model)`, or `check(model, max_examples=3)` for a model that takes long. That runs
-    every check and reports all that fail, each with the smallest example that Hypothesis found. Without Hypothesis,
-    and in one line, `conformance_test` does the same on fixed examples.
+    every check and reports all that fail, each with the smallest example that Hypothesis found; checks that do not
+    depend on the image run on one. Without Hypothesis, and in one line, `conformance_test` does the same on fixed
+    examples.
     """
     import pytest
 
@@ -179,7 +181,8 @@ def _check_all(
     failures: list[Exception] = []
     for check_name, check in checks.items():
         try:
-            _check_examples(check_name, check, subject, expected, max_examples)
+            # Structure and tools do not depend on the image: one example says all.
+            _check_examples(check_name, check, subject, expected, max_examples if check_name in CHECKS else 1)
         except CheckFailedError as error:
             error.add_note(f"'{_label(model)}' fails the check '{check_name}'")
             failures.append(error)
