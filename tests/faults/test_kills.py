@@ -157,8 +157,6 @@ def test_leaderboard_build(forge: Any, place: Path, tools: Any, kills: Counter[s
 # must be whole at any moment; of a folder that is replaced in one step, as a board is, even all of them together.
 WRITERS: dict[str, tuple[int, Callable[[Path, Path, Path], tuple[str | Path, ...]]]] = {
     "submit": (50, lambda run, checkout, out: ("leaderboard", "submit", run, "--into", out)),
-    "check": (25, lambda run, checkout, out: ("leaderboard", "check", checkout / "leaderboards" / "faults")),
-    "site": (25, lambda run, checkout, out: ("leaderboard", "site", checkout / "leaderboards", "--out", out)),
 }
 AT_ONCE = {"submit"}
 
