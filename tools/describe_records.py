@@ -9,8 +9,6 @@ keys stay as they are. `run.json` names what was planned. The run must not be pa
 from __future__ import annotations
 
 import argparse
-import os
-import shutil
 import sys
 from pathlib import Path
 
@@ -18,14 +16,12 @@ from srbench.errors import SRBenchError, StoreError
 from srbench.models.factory import create_model
 from srbench.models.surgery import deployed
 from srbench.registry import canonical_name
-from srbench.results.cell_files import fill
 from srbench.results.records import SCHEMA_VERSION, Record
 from srbench.results.store import RunStore
 from srbench.runs.plan import CellPlan, ModelPlan
 from srbench.runs.planner import make_plan
 from srbench.runs.recording import cost_figures
 from srbench.suite.definition import load_suite
-from srbench.untrusted import parse_json, read_text
 
 
 def described(record: Record, model: ModelPlan, cell: CellPlan) -> Record:
@@ -56,18 +52,6 @@ def counted(record: Record) -> Record:
     return record.model_copy(update={"cost": cost_figures(deployed(network, record.scale))})
 
 
-def rewrite(directory: Path, record: Record) -> None:
-    """Replace the record of a cell, and its marker; the other files stay."""
-    marker = parse_json(read_text(directory / "DONE", what="marker", error=StoreError))
-    contents = {name: (directory / name).read_bytes() for name in marker["files"]}
-    contents["record.json"] = record.to_json().encode()
-    speed = directory / "speed.json"
-    temporary = directory.with_name(f".tmp-described-{os.getpid()}")
-    fill(temporary, contents, parse_json(read_text(speed, error=StoreError)) if speed.exists() else None)
-    shutil.rmtree(directory)
-    temporary.rename(directory)
-
-
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0] if __doc__ else None)
     parser.add_argument("suite")
@@ -91,7 +75,7 @@ def main() -> int:
                     continue
                 record = counted(described(found.record, model, cell))
                 if record != found.record:
-                    rewrite(found.directory, record)
+                    store.adopt(found, record)
                     written += 1
     print(f"{written} records described, {missing} cells of the suite are not here")
     return 0

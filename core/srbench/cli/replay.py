@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 if TYPE_CHECKING:
+    from srbench.results.records import Record
     from srbench.results.store import Cell
     from srbench.runs.row_replay import Replayed
 
-__all__ = ["describe", "replay_command", "replayed_json"]
+__all__ = ["describe", "replay_command", "replayed_json", "row_json"]
 
 MOST_DIFFERENCES = 10  # lines about single images, for each row
 
@@ -132,9 +133,8 @@ def _largest(one: Replayed) -> str:
     return ", ".join(f"{name} by at most {value:.1e}" for name, value in one.largest_difference.items())
 
 
-def replayed_json(one: Replayed) -> dict[str, Any]:
-    """Return what JSON holds of a replayed row; see docs/json.md."""
-    record = one.cell.record
+def row_json(record: Record) -> dict[str, Any]:
+    """Return what JSON holds of a row, whatever is done with it."""
     return {
         "key": record.key,
         "model": record.model,
@@ -142,6 +142,13 @@ def replayed_json(one: Replayed) -> dict[str, Any]:
         "seed": record.identity[2],
         "dataset": record.dataset,
         "protocol": record.protocol,
+    }
+
+
+def replayed_json(one: Replayed) -> dict[str, Any]:
+    """Return what JSON holds of a replayed row; see docs/json.md."""
+    return {
+        **row_json(one.cell.record),
         "outcome": one.outcome,
         "same_platform": one.exact,
         "other_code": one.other_code,

@@ -116,16 +116,10 @@ def _change(old: Record, new: Record) -> str:
 
 
 def _as_json(done: Submission) -> dict[str, Any]:
+    from srbench.cli.replay import row_json
+
     def row(record: Record) -> dict[str, Any]:
-        return {
-            "key": record.key,
-            "model": record.model,
-            "scale": record.scale,
-            "seed": record.identity[2],
-            "dataset": record.dataset,
-            "protocol": record.protocol,
-            "metrics": record.metrics,
-        }
+        return {**row_json(record), "metrics": record.metrics}
 
     return {
         "board": done.board,

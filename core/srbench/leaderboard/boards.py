@@ -97,8 +97,8 @@ def read_results(run_dir: str | Path) -> Results:
         StoreError: There is no run in this directory, nothing in it is finished, or it was written by a later version.
     """
     store = RunStore(run_dir)
-    cells = store.cells()
-    failures = _damaged(store)
+    cells, damaged = store.read()
+    failures = _damaged(store, damaged)
     if not cells and not failures:
         raise StoreError(
             f"'{run_dir}' holds no finished results; `srbench run --suite NAME --out {run_dir}` makes some."
@@ -152,7 +152,7 @@ def _suite_datasets(info: RunInfo | None) -> list[str]:
     return [Path(name).stem if name.endswith(".txt") else Path(name).name for name in names]
 
 
-def _damaged(store: RunStore) -> list[Failure]:
+def _damaged(store: RunStore, found: Mapping[str, str]) -> list[Failure]:
     return [
         Failure(
             name,
@@ -160,7 +160,7 @@ def _damaged(store: RunStore) -> list[Failure]:
             f"({reason.replace(str(store.cells_path / name), name)}); run the suite again to measure it anew",
             damaged=True,
         )
-        for name, reason in sorted(store.damaged().items())
+        for name, reason in sorted(found.items())
     ]
 
 

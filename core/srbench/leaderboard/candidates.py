@@ -13,12 +13,11 @@ import numpy as np
 
 from srbench.errors import StoreError
 from srbench.leaderboard.boards import summary
-from srbench.results.cell_files import fill, parquet
+from srbench.results.cell_files import fill
 from srbench.results.cells import Cell
-from srbench.results.packed import PackedCell
 from srbench.results.records import Record, RunInfo
 from srbench.results.store import RunStore
-from srbench.untrusted import IMAGE_LIMIT, escaped, parse_json, read_bytes, read_text
+from srbench.untrusted import escaped
 
 __all__ = ["Candidates", "copy_cell", "label", "listed", "read_candidates"]
 
@@ -47,10 +46,11 @@ def read_candidates(
         StoreError: There is no run, or a cell of it is damaged, failed, of other code, or not what it claims to be.
     """
     store = RunStore(run_dir)
-    if damaged := store.damaged():
+    found, damaged = store.read()
+    if damaged:
         named = listed(f"'{name}' ({reason})" for name, reason in damaged.items())
         raise StoreError(f"'{run_dir}' has damaged cells: {named}; run the suite again, which measures them anew")
-    cells = [cell for cell in store.cells() if _matches(cell.record, models)]
+    cells = [cell for cell in found if _matches(cell.record, models)]
     info = store.info()
     if info is None:
         raise StoreError(f"'{run_dir}' has no run.json, which says what was run; give a folder that `srbench run` made")
@@ -97,18 +97,12 @@ def copy_cell(cell: Cell, target: Path) -> list[str]:
         StoreError: A file of the cell cannot be read.
         OSError: The folder cannot be written.
     """
-    contents: dict[str, bytes] = {}
-    left_out = []
-    if isinstance(cell, PackedCell):
-        contents = {"record.json": cell.row["record"].encode(), "per_image.parquet": parquet(cell.per_image)}
-        files = parse_json(cell.row["files"])
-    else:
-        files = parse_json(read_text(cell.directory / "DONE", what="marker", error=StoreError))["files"]
-    for name in sorted(files):
+    contents, left_out = {}, []
+    for name in sorted(cell.files):
         if name not in ("record.json", "per_image.parquet") and not _is_crop(name, cell.record):
             left_out.append(name)
             continue
-        contents[name] = read_bytes(cell.directory / name, limit=IMAGE_LIMIT, what="file of a cell", error=StoreError)
+        contents[name] = cell.read(name)
     crops = [name for name in cell.record.crops if name in contents]
     if crops != cell.record.crops:
         contents["record.json"] = cell.record.model_copy(update={"crops": crops}).to_json().encode()

@@ -103,9 +103,9 @@ def read_figures(folder: Path) -> Figures:
     failures: dict[Row, str] = {}
     damaged: list[str] = []
     for board, path in result_folders(folder).items():
-        store = RunStore(path)
-        damaged += [f"{board}/{name}".lstrip("/") + f": {reason}" for name, reason in store.damaged().items()]
-        for cell in store.cells():
+        cells, broken = RunStore(path).read()
+        damaged += [f"{board}/{name}".lstrip("/") + f": {reason}" for name, reason in broken.items()]
+        for cell in cells:
             row = _row(board, cell)
             if cell.record.status == "ok" and cell.record.metrics:
                 groups.setdefault(row, []).append(cell.record)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,13 +12,13 @@ from pydantic import ValidationError
 from srbench.errors import StoreError
 from srbench.results.records import SCHEMA_VERSION, Record
 from srbench.storage import sha256_file
-from srbench.untrusted import IMAGE_LIMIT, TEXT_LIMIT, check_regular, parse_json, read_text
+from srbench.untrusted import IMAGE_LIMIT, TEXT_LIMIT, check_regular, parse_json, read_bytes, read_text
 from srbench.validation import problems_in
 
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["Cell", "check_version", "examine", "latest_of", "parsed_record", "read_finished"]
+__all__ = ["Cell", "check_version", "examine", "latest_of", "parsed_record", "read_finished", "wrong_file"]
 
 # Of a table of values: more images than any data set, more metrics than any suite.
 _MOST_ROWS, _MOST_COLUMNS = 10**6, 1000
@@ -62,6 +62,34 @@ class Cell:
             raise StoreError(
                 f"'{path}' cannot be read ({error}); remove its folder and run the suite again."
             ) from error
+
+    @cached_property
+    def hashes(self) -> dict[str, str]:
+        """Return the files of the cell with their hashes, as its marker has them.
+
+        Raises:
+            StoreError: The marker cannot be read.
+        """
+        marker = parse_json(read_text(self.directory / "DONE", what="marker", error=StoreError))
+        found: dict[str, str] = marker["files"]
+        return found
+
+    @property
+    def files(self) -> list[str]:
+        """Return the names of the cell's files: record, values, crops.
+
+        Raises:
+            StoreError: The marker cannot be read.
+        """
+        return list(self.hashes)
+
+    def read(self, name: str) -> bytes:
+        """Return the content of one of `files`.
+
+        Raises:
+            StoreError: It cannot be read.
+        """
+        return read_bytes(self.directory / name, limit=IMAGE_LIMIT, what="file of a cell", error=StoreError)
 
     @property
     def speed(self) -> dict[str, Any] | None:
@@ -115,13 +143,8 @@ def examine(directory: Path) -> Record | str:
         files: dict[str, str] = marker["files"]
         if not {"record.json", "per_image.parquet"} <= files.keys():
             return "its marker names no record or no table of values"
-        for name, digest in files.items():
-            # A marker may come from anywhere, and must not have other files read.
-            if Path(name).is_absolute() or ".." in Path(name).parts:
-                return "its marker names a file outside of its folder"
-            check_regular(directory / name, IMAGE_LIMIT, "file of a cell", StoreError)
-            if sha256_file(directory / name) != digest:
-                return f"'{name}' is not the file that was written"
+        if problem := wrong_file(directory, files, "its marker"):
+            return problem
         text = read_text(directory / "record.json", what="record", error=StoreError)
         parse_json(text)  # bounds the depth
     except StoreError as error:
@@ -129,6 +152,26 @@ def examine(directory: Path) -> Record | str:
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return "its marker is damaged"
     return parsed_record(text, directory / "record.json")
+
+
+def wrong_file(folder: Path, files: Mapping[str, str], names_them: str) -> str:
+    """Return which of a cell's files is not what its hash says; empty if all are.
+
+    Args:
+        folder: The cell's folder.
+        files: Path in it -> SHA-256. They may come from anywhere, and must not have other files read.
+        names_them: What names the files, for the message.
+
+    Raises:
+        StoreError: A file is missing, no regular file or too large.
+    """
+    for name, digest in files.items():
+        if Path(name).is_absolute() or ".." in Path(name).parts:
+            return f"{names_them} names a file outside of its folder"
+        check_regular(folder / name, IMAGE_LIMIT, "file of a cell", StoreError)
+        if sha256_file(folder / name) != digest:
+            return f"'{name}' is not the file that was written"
+    return ""
 
 
 def parsed_record(text: str, path: Path) -> Record | str:

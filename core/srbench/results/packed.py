@@ -23,11 +23,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from srbench.errors import StoreError
-from srbench.results.cells import Cell, latest_of, parsed_record
+from srbench.results.cell_files import parquet
+from srbench.results.cells import Cell, latest_of, parsed_record, wrong_file
 from srbench.results.records import Record, RunInfo
 from srbench.results.run_info import read_info
-from srbench.storage import canonical_json, sha256_bytes, sha256_file
-from srbench.untrusted import IMAGE_LIMIT, check_regular, parse_json
+from srbench.storage import canonical_json, sha256_bytes
+from srbench.untrusted import check_regular, parse_json
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -94,6 +95,17 @@ class PackedCell(Cell):
     def per_image(self) -> pd.DataFrame:
         """Return one row per image: `image` and one column per metric; no rows for a failed cell."""
         return self.values.table
+
+    @property
+    def files(self) -> list[str]:
+        """Return the names of the files that a run directory has of the cell; the tables hold the first two."""
+        return ["record.json", "per_image.parquet", *parse_json(self.row["files"])]
+
+    def read(self, name: str) -> bytes:
+        """Return the content of one of `files`."""
+        if name == "record.json":
+            return str(self.row["record"]).encode()
+        return parquet(self.per_image) if name == "per_image.parquet" else super().read(name)
 
     @property
     def speed(self) -> dict[str, Any] | None:
@@ -250,13 +262,8 @@ def _cell(
         place = folder / IMAGES / name
         if not place.resolve().is_relative_to(folder.resolve()) or name != Path(name).name:
             return "its name is no name of a folder"
-        for file, digest in files.items():
-            # A table may come from anywhere, and must not have other files read.
-            if Path(file).is_absolute() or ".." in Path(file).parts:
-                return "it names a file outside of its folder"
-            check_regular(place / file, IMAGE_LIMIT, "file of a cell", StoreError)
-            if sha256_file(place / file) != digest:
-                return f"'{file}' is not the file that was written"
+        if problem := wrong_file(place, files, "it"):
+            return problem
     except StoreError as error:
         return str(error)
     except (OSError, ValueError, KeyError, TypeError, AttributeError):

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from srbench.errors import StoreError
-from srbench.results.cell_files import fill, parquet
+from srbench.results.cell_files import fill
 from srbench.results.cells import Cell, latest_of
 from srbench.results.packed import IMAGES, RECORDS, VALUES, PackedCell, PackedStore, Values, is_packed, row_of
 from srbench.results.records import Record, RunInfo
@@ -134,13 +134,7 @@ def unpack(board: str | Path, out: str | Path) -> Packed:
             if (board / "run.json").exists():
                 write_synced(temporary / "run.json", read_bytes(board / "run.json", error=StoreError))
             for cell in cells:
-                contents = {
-                    name: read_bytes(cell.directory / name, limit=IMAGE_LIMIT, error=StoreError)
-                    for name in sorted(parse_json(cell.row["files"]))
-                }
-                contents["per_image.parquet"] = parquet(cell.per_image)
-                contents["record.json"] = cell.row["record"].encode()
-                fill(temporary / "cells" / cell.name, contents, None)
+                fill(temporary / "cells" / cell.name, {name: cell.read(name) for name in cell.files}, None)
                 if cell.row["speed"]:
                     write_synced(temporary / "cells" / cell.name / "speed.json", cell.row["speed"].encode())
             fsync_directory(temporary / "cells")
@@ -217,9 +211,8 @@ def _row(cell: Cell) -> _Row:
     """
     if isinstance(cell, PackedCell):
         return _Row(dict(cell.row), cell.values, cell)
-    marker = parse_json(read_text(cell.directory / "DONE", what="marker", error=StoreError))
-    files = {name: digest for name, digest in marker["files"].items() if name.startswith("images/")}
-    other = sorted(set(marker["files"]) - set(files) - {"record.json", "per_image.parquet"})
+    files = {name: digest for name, digest in cell.hashes.items() if name.startswith("images/")}
+    other = sorted(set(cell.files) - set(files) - {"record.json", "per_image.parquet"})
     if other:
         raise StoreError(f"'{cell.directory}' holds '{other[0]}', which a packed board has no place for.")
     speed = cell.directory / "speed.json"

@@ -37,7 +37,6 @@ from srbench.results.cells import Cell, examine, latest_of, read_finished
 from srbench.results.packed import PackedStore, is_packed
 from srbench.results.records import KEY_LENGTH, Record, RunInfo, second_after
 from srbench.results.run_info import read_info
-from srbench.untrusted import parse_json, read_text
 
 __all__ = ["Cell", "RunStore", "examine", "read_finished"]
 
@@ -84,14 +83,20 @@ class RunStore:
         Raises:
             StoreError: There is no run in this directory, or a record was written by a later version of sr-bench.
         """
+        return self.read()[0]
+
+    def read(self) -> tuple[list[Cell], dict[str, str]]:
+        """Return what `cells` and what `damaged` return; each file is read and hashed once for both.
+
+        Raises:
+            StoreError: As for `cells`.
+        """
         if not self.path.is_dir():
             raise StoreError(
                 f"there is no run in '{self.path}'; `srbench run --suite NAME --out {self.path}` makes one."
             )
-        if (packed := self.packed) is not None:
-            return packed.cells()
-        found = ((read_finished(directory), directory) for directory in self._directories())
-        return latest_of(Cell(record, directory) for record, directory in found if record is not None)
+        found, damaged = self.all_cells()
+        return latest_of(found), damaged
 
     def all_cells(self) -> tuple[list[Cell], dict[str, str]]:
         """Return every finished cell, later ones of the same thing or not, then of the others: directory -> why.
@@ -282,12 +287,11 @@ class RunStore:
         Raises:
             StoreError: It cannot be read or written; the cell stays as it was.
         """
-        marker = parse_json(read_text(cell.directory / "DONE", what="marker", error=StoreError))
         final = self.cells_path / record.directory_name
         temporary = self.cells_path / f"{_TEMPORARY}{record.directory_name}-{os.getpid()}"
         with disk_errors(final):
             try:
-                contents = {name: (cell.directory / name).read_bytes() for name in marker["files"]}
+                contents = {name: cell.read(name) for name in cell.files}
                 if per_image is not None:
                     contents["per_image.parquet"] = parquet(per_image)
                 contents["record.json"] = record.to_json().encode()

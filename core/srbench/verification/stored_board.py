@@ -167,8 +167,9 @@ def _pages_of(folder: Path) -> Path | None:
 
 def _cells(store: RunStore) -> Iterator[StoredCell]:
     if not store.cells_path.is_dir():
-        yield from (StoredCell(cell.directory.name, cell) for cell in store.cells())
-        yield from (StoredCell(name, None, why) for name, why in store.damaged().items())
+        cells, damaged = store.read()
+        yield from (StoredCell(cell.name, cell) for cell in cells)
+        yield from (StoredCell(name, None, why) for name, why in damaged.items())
         return
     for directory in sorted(store.cells_path.iterdir()):
         if not directory.is_dir() or directory.name.startswith(".tmp-"):
