@@ -211,7 +211,11 @@ def open_training(
     }
     finished = out_dir / "training.json"
     if resume and finished.exists():
-        yield _finished(finished, identity)
+        result = _finished(finished, identity)
+        with disk_errors(out_dir):
+            # A kill may have come after training was marked complete, and before this was removed.
+            (out_dir / "checkpoint.pt").unlink(missing_ok=True)
+        yield result
         return
 
     with _arithmetic(recipe, threads, where):

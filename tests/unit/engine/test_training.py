@@ -170,6 +170,16 @@ def test_a_completed_training_is_not_repeated(toy, image_folder: Path, tmp_path:
     assert (fresh.complete_before, fresh.weights_sha256) == (False, first.weights_sha256)
 
 
+def test_a_checkpoint_that_a_kill_left_beside_a_complete_training_is_removed(
+    toy, image_folder: Path, tmp_path: Path
+) -> None:
+    first = _train(toy, image_folder, tmp_path)
+    (tmp_path / "checkpoint.pt").write_bytes(b"what a kill between the marker and the removal leaves")
+    again = _train(toy, image_folder, tmp_path)
+    assert (again.complete_before, again.weights_sha256) == (True, first.weights_sha256)
+    assert not (tmp_path / "checkpoint.pt").exists()
+
+
 def test_checkpointing_more_often_is_the_same_training(toy, image_folder: Path, tmp_path: Path) -> None:
     often = _train(toy, image_folder, tmp_path, recipe={"checkpoint_every": 1})
     assert _train(toy, image_folder, tmp_path, recipe={"checkpoint_every": 1000}).complete_before
