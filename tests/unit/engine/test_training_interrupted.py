@@ -52,8 +52,8 @@ def test_training_killed_at_random_iterations_ends_with_identical_weights(
     draw = random.Random(seed)
     last = 0
     for _ in range(3):
-        # Beyond what is done already, so that every run gets there before it is killed; or past it, where the run before
-        # was killed so late that it had done that iteration too.
+        # Beyond what is done already, so that every run gets there before it is killed; or past it, where the run
+        # before was killed so late that it had done that iteration too.
         stop = draw.randrange(last + 1, last + 13)
         with _start(tmp_path, image_folder) as process:
             for line in process.stdout:
