@@ -89,6 +89,13 @@ def run(
         bool,
         typer.Option("--keep-images", help="Keep whole SR images of what is measured now, in DIR/sr_images."),
     ] = False,
+    skip_missing_weights: Annotated[
+        bool,
+        typer.Option(
+            "--skip-missing-weights",
+            help="Leave out models whose weights cannot be downloaded here; pages show them as not measured.",
+        ),
+    ] = False,
     page: Annotated[bool, typer.Option("--page/--no-page", help="Build the leaderboard page at the end.")] = True,
     json_file: Annotated[
         str | None,
@@ -147,6 +154,7 @@ def run(
             threads=threads,
             jobs=jobs,
             keep_images=keep_images,
+            skip_missing_weights=skip_missing_weights,
             observer=observer,
         )
     pages = _build_page(report) if page and not dry_run and (report.done or _no_page(report)) else None
@@ -243,7 +251,9 @@ def _show(report: RunReport, pages: Path | None) -> None:
         if not tiles.exact:
             changed = f"at most {tiles.largest:.1e} of the range"
             console.print(f"tiles change {record.model} on {record.dataset}, measured: {changed}", markup=False)
-    if not report.todo:
+    for label, reason in report.skipped.items():
+        console.print(f"left out: {label}: {reason}", markup=False)
+    if not report.todo and not report.skipped:
         console.print(f"nothing to do: all {report.before} cells are finished in {report.run_dir}", markup=False)
     if pages is not None:
         console.print(f"page: {pages / 'index.html'}", markup=False)
@@ -301,6 +311,7 @@ def _write_json(target: str, report: RunReport) -> None:
         "finished_before": report.before,
         "done": len(report.done),
         "failed": len(report.failed),
+        "skipped": report.skipped,
         "cells": [
             {
                 "key": cell.key,

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from srbench import __version__
-from srbench.errors import SRBenchError, StoreError
+from srbench.errors import NetworkError, SRBenchError, StoreError
 from srbench.evaluation.options import InferenceOptions
 from srbench.evaluation.stored_images import SR_IMAGES
 from srbench.machine import check_device, check_threads, usable_cores
@@ -77,6 +77,7 @@ class RunReport:
         todo: What was left to do when it started.
         done: Records of the cells measured now.
         failed: Records of the cells that failed now.
+        skipped: Models left out because their weights could not be downloaded, as the user allowed: label -> reason.
         dry: Nothing was done, on purpose.
     """
 
@@ -86,6 +87,7 @@ class RunReport:
     todo: tuple[ModelPlan, ...]
     done: list[Record] = field(default_factory=list)
     failed: list[Record] = field(default_factory=list)
+    skipped: dict[str, str] = field(default_factory=dict)
     dry: bool = False
 
     @property
@@ -105,6 +107,7 @@ def run(
     threads: int | None = None,
     jobs: int | None = None,
     keep_images: bool = False,
+    skip_missing_weights: bool = False,
     observer: Observer | None = None,
 ) -> RunReport:
     """Do what a suite asks for and is not done yet.
@@ -121,6 +124,8 @@ def run(
             the jobs.
         jobs: Models done at a time. If not given, as many as need training, at most one per core; one on a GPU.
         keep_images: Keep whole SR images of what is measured, as `sr_images/CELL/IMAGE.png` in the run's folder.
+        skip_missing_weights: Leave out models whose weights cannot be downloaded, instead of refusing the suite; they
+            stay planned and are not measured.
         observer: Receives the progress.
 
     Raises:
@@ -135,15 +140,18 @@ def run(
     observer.note("reading the suite and the results")
     plan = make_plan(suite, models_glob=models_glob, datasets=datasets)
     todo = pending(plan, store)
+    skipped: dict[str, str] = {}
     if todo:
-        _preflight(todo, observer, device, fetch=not dry_run)
+        skipped = _preflight(todo, observer, device, fetch=not dry_run, skip_missing_weights=skip_missing_weights)
     if dry_run:
         return RunReport(plan, store.path, _finished_before(plan, todo), tuple(todo), dry=True)
     store.measured_data = plan.data_hashes
     with store.lock():
         store.begin(_info(plan, store, whole=models_glob is None and datasets is None))
         todo = pending(plan, store)
-        report = RunReport(plan, store.path, _finished_before(plan, todo), tuple(todo))
+        before = _finished_before(plan, todo)
+        todo = [model for model in todo if model.label not in skipped]
+        report = RunReport(plan, store.path, before, tuple(todo), skipped=skipped)
         _forget_superseded(plan, store)
         if todo:
             _do(report, store, observer, device, threads, jobs, keep_images)
@@ -187,17 +195,22 @@ def _forget_superseded(plan: Plan, store: RunStore) -> None:
             store.supersede(found.record)
 
 
-def _preflight(todo: Sequence[ModelPlan], observer: Observer, device: str, *, fetch: bool) -> None:
+def _preflight(
+    todo: Sequence[ModelPlan], observer: Observer, device: str, *, fetch: bool, skip_missing_weights: bool
+) -> dict[str, str]:
     """Build every network and fetch all weights and images, so that errors are found before hours of work.
+
+    Returns:
+        The models to leave out because their weights cannot be downloaded: label -> reason. Empty unless
+        `skip_missing_weights`.
 
     Raises:
         SRBenchError: What is wrong, with the line of the suite's file.
     """
-    from srbench.metrics.base import prepare
     from srbench.models.factory import create_model
     from srbench.models.weight_files import load_into
-    from srbench.registry import get_metric, tagged_source
 
+    skipped: dict[str, str] = {}
     for model in todo:
         observer.note(f"checking {model.label}")
         try:
@@ -206,12 +219,30 @@ def _preflight(todo: Sequence[ModelPlan], observer: Observer, device: str, *, fe
                 _check_memory(model, network.at_scale(scale), scale, device)
             if model.weights is not None:
                 load_into(network, model.weights)
-            if fetch and model.name.tag is not None:
-                tagged_source(model.name).serving(model.measured[0]).file()
+            if fetch:
+                _fetch_weights(model)
+        except NetworkError as error:
+            if not skip_missing_weights:
+                raise NetworkError(f"{model.place}: {error}") from error
+            skipped[model.label] = str(error)
         except SRBenchError as error:
             raise type(error)(f"{model.place}: {error}") from error
-    if not fetch:
-        return
+    if fetch:
+        _fetch_data([model for model in todo if model.label not in skipped], observer)
+    return skipped
+
+
+def _fetch_weights(model: ModelPlan) -> None:
+    from srbench.registry import tagged_source
+
+    if model.name.tag is not None:
+        tagged_source(model.name).serving(model.measured[0]).file()
+
+
+def _fetch_data(todo: Sequence[ModelPlan], observer: Observer) -> None:
+    from srbench.metrics.base import prepare
+    from srbench.registry import get_metric
+
     for name in sorted({metric for model in todo for cell in model.cells for metric in cell.metrics}):
         prepare(get_metric(name))
     sources = {(data.source, data.pattern): data for model in todo for data in model.data}

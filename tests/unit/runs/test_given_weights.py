@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from srbench.data.datasets import open_dataset
-from srbench.errors import ConfigError, SRBenchError, WeightsError
+from srbench.errors import ConfigError, NetworkError, SRBenchError, WeightsError
 from srbench.evaluation.evaluate import evaluate
 from srbench.leaderboard import build
 from srbench.models.factory import create_model
@@ -179,3 +179,23 @@ def test_a_file_that_changes_while_the_run_waits_is_a_failed_cell(
     assert report.exit_status == 1
     assert WeightsError.__name__ in (report.failed[0].error or "")
     assert "'mine.safetensors' was changed after the run began" in (report.failed[0].error or "")
+
+
+def test_models_whose_weights_cannot_be_downloaded_are_left_out_where_the_user_allows_it(
+    suite_file: SuiteFile, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SRBENCH_CACHE", str(tmp_path / "cache"))
+    for name in ("HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"):
+        monkeypatch.setenv(name, "http://127.0.0.1:9")  # no server listens there
+    suite = load_suite(suite_file(models=("bicubic", "ecbsr_m4c16.author"), tests=1))
+    with pytest.raises(NetworkError, match=r"small.yaml, line 5: could not download the file 'ECBSR_M4C16_x2.pth'"):
+        run(suite, tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+    report = run(suite, tmp_path / "run", skip_missing_weights=True)
+    assert report.exit_status == 0
+    assert {record.model for record in report.done} == {"bicubic"}
+    assert list(report.skipped) == ["ecbsr_m4c16.author x2"]
+    assert "could not download" in report.skipped["ecbsr_m4c16.author x2"]
+    build(tmp_path / "run", tmp_path / "page")
+    page = (tmp_path / "page" / "index.html").read_text(encoding="utf-8")
+    assert "not measured" in page, "what was planned and left out is shown"
