@@ -22,6 +22,7 @@ __all__ = [
     "check_threads",
     "describe",
     "is_out_of_memory",
+    "keep_freed_memory",
     "pick_device",
     "processor_name",
     "usable_cores",
@@ -88,6 +89,31 @@ def is_out_of_memory(error: BaseException) -> bool:
         return True
     said = str(error)
     return isinstance(error, RuntimeError) and ("allocate memory" in said or "not enough memory" in said)
+
+
+# Numbers of glibc's malloc.h.
+_M_TRIM_THRESHOLD, _M_TOP_PAD, _M_MMAP_THRESHOLD = -1, -2, -3
+
+
+def keep_freed_memory() -> bool:
+    """Have glibc's malloc keep the memory of freed tensors for the next ones, in this process, from now on.
+
+    By default it returns blocks of more than 32 MiB to the kernel and asks for them again in every layer, and each page
+    of them is cleared again: half of the time of an evaluation on large images. The price is a larger peak of resident
+    memory: CARN-M x2 on images of 720 x 1024 pixels, 1.5 GB instead of 0.9 GB. Values do not change.
+
+    Returns:
+        Whether that was possible; other C libraries have no such setting.
+    """
+    if platform.system() != "Linux":
+        return False
+    import ctypes
+
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
+    if mallopt is None or platform.libc_ver()[0] != "glibc":
+        return False
+    settings = ((_M_MMAP_THRESHOLD, 1 << 30), (_M_TRIM_THRESHOLD, (1 << 31) - 1), (_M_TOP_PAD, 64 << 20))
+    return all(mallopt(name, value) == 1 for name, value in settings)
 
 
 def available_memory(device: str = "cpu") -> int | None:

@@ -23,6 +23,9 @@ __all__ = ["main"]
 INTERRUPTED = 130  # 128 + SIGINT, as shells have it
 TERMINATED = 143  # 128 + SIGTERM
 
+# Commands that run networks for long.
+HEAVY = ("eval", "run", "train", "replay", "leaderboard")
+
 # Commands that keep what they finished and resume when they are run again.
 RESUMABLE = ("run", "train")
 
@@ -38,6 +41,10 @@ def main(argv: list[str] | None = None) -> None:
         from srbench.cli.app import app
 
         words = sys.argv[1:] if argv is None else argv
+        if words and words[0] in HEAVY:
+            from srbench.machine import keep_freed_memory
+
+            keep_freed_memory()
         with only_results_on_stdout() if asks_for_json(words) else nullcontext():
             app(args=argv, prog_name="srbench")
     except SRBenchError as error:

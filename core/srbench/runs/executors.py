@@ -21,6 +21,8 @@ from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from typing import Any, Protocol, cast
 
+from srbench.machine import keep_freed_memory
+
 __all__ = ["Crash", "Executor", "InProcess", "Workers"]
 
 Emit = Callable[[Any], None]
@@ -118,6 +120,7 @@ class Workers:
 def _work(connection: Connection[Any, Any], perform: Perform, parent: int) -> None:
     """Do the jobs that come through a connection until it is closed."""
     _end_with(parent)
+    keep_freed_memory()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the parent decides
     while True:
         try:
