@@ -17,11 +17,12 @@ from srbench.models.counting import count_parameters
 from srbench.models.factory import create_model
 from srbench.models.methods.dense import Dense
 from srbench.models.methods.recursive import Recursive
+from srbench.models.sites import SharingSite
 from srbench.models.surgery import apply_method, fold, layer_at
 from srbench_ps.drrn import DRRN
 from srbench_ps.layers import FilterBank, SharedConv
 from srbench_ps.method import PS
-from srbench_ps.tiling import canonical_kernel, from_canonical, from_tiles, kernel_shape, to_tiles
+from srbench_ps.tiling import canonical_kernel, canonical_shape, from_canonical, from_tiles, to_tiles
 
 SCALES = (2, 3, 4)
 
@@ -84,7 +85,7 @@ def select_recursive_tiles(network: Backbone, recursive: Backbone, shape: str) -
     sites = recursive.sharing_sites()
     ties = list(dict.fromkeys(site.tie for site in sites))
     layers = {site.tie: layer_at(recursive, site.path) for site in sites}
-    tile = PS(shape=shape).partial_shape.resolve(kernel_shape(layers[ties[0]]))
+    tile = PS(shape=shape).partial_shape.resolve(canonical_shape(layers[ties[0]]))
     tiles = {tie: to_tiles(canonical_kernel(layer), tile) for tie, layer in layers.items()}
     per_layer = len(tiles[ties[0]])
     shared = apply_method(network, PS(num_filters=per_layer * len(ties), shape=shape, bias="tied"))
@@ -177,7 +178,7 @@ def test_svd_error_is_the_tail_of_the_singular_values(
     singular = torch.linalg.svdvals(torch.cat(rows).detach())
     tail = float((singular[min(num_filters, total) :] ** 2).sum())
     error = sum(
-        float((layer.synthesise() - layer_at(dense, site.path).weight).detach().pow(2).sum())
+        float((layer.kernel() - layer_at(dense, site.path).weight).detach().pow(2).sum())
         for layer, site in zip(shared_convs(shared), dense.sharing_sites(), strict=True)
     )
     assert error == pytest.approx(tail, rel=1e-9, abs=1e-18 * float((singular**2).sum()) + 1e-24)
@@ -232,7 +233,7 @@ def test_tiles_put_together_are_the_kernel(
     """Law: from_tiles inverts to_tiles, and from_canonical canonical_kernel; grouped and transposed layers too."""
     cls = nn.ConvTranspose2d if transposed else nn.Conv2d
     layer = cls(groups * per_group, groups * out_per_group, (height, width), groups=groups)
-    shape = kernel_shape(layer)
+    shape = canonical_shape(layer)
     tile = tuple(data.draw(st.sampled_from([n for n in range(1, full + 1) if full % n == 0])) for full in shape)
     kernel = canonical_kernel(layer)
     assert tuple(kernel.shape) == shape
@@ -243,13 +244,13 @@ def test_tiles_put_together_are_the_kernel(
 
 @given(st.integers(0, 2**16), st.sampled_from([1, 2]), st.booleans())
 def test_grouped_and_transposed_layers_fold_exactly(seed: int, groups: int, transposed: bool) -> None:
-    """Law: a shared grouped or transposed layer equals the plain layer with the weight that it synthesises."""
+    """Law: a shared grouped or transposed layer equals the plain layer with the kernel that it generates."""
     torch.manual_seed(seed)
     cls = nn.ConvTranspose2d if transposed else nn.Conv2d
     layer = cls(8, 4, 3, stride=2, padding=1, groups=groups)
-    bank = FilterBank(5, (2, 2, 1, 3))
+    bank = FilterBank(5, (2, 2, 1, 3), {})
     nn.init.normal_(bank.filters)
-    shared = SharedConv(layer, bank, (2,), "layer")
+    shared = SharedConv(SharingSite("layer", kind="conv", bank="all", tie="layer"), layer, bank, (2,))
     nn.init.normal_(shared.coefficients["x2"])
     x = torch.randn(1, 8, 9, 8)
     assert torch.equal(shared(x), shared.folded()(x))

@@ -76,10 +76,10 @@ def test_the_installed_module_is_the_adjoint_of_the_strided_convolution(
     model = apply_method(made(Funnel, seed, num_in, num_out), TiedTConv(conv=1))
     layer = layer_at(model, "up.conv")
     assert isinstance(layer, AdjointConv)
-    assert layer.weight is model.get_submodule("conv").weight
+    assert layer.kernel() is model.get_submodule("conv").weight
     x = random_like((2, num_out, height, width), seed)
     assert layer.bias is not None
-    assert_adjoint(model.get_submodule("up"), layer.bias, None, x, layer.weight)
+    assert_adjoint(model.get_submodule("up"), layer.bias, None, x, layer.kernel())
 
 
 @settings(max_examples=10)
@@ -93,12 +93,12 @@ def test_in_ms_lapsrn_it_is_the_adjoint_of_the_chosen_convolution(
         layer = layer_at(model, f"levels.{level}.up.conv")
         assert isinstance(layer, AdjointConv)
         chosen = layer_at(model, f"levels.{level}.blocks.0.convs.{conv - 1}")
-        assert layer.weight is chosen.weight
+        assert layer.kernel() is chosen.weight
         assert layer.bias is not None
         up = model.get_submodule(f"levels.{level}.up")
         x = random_like((1, 3, height, width), seed)
         assert up(x).shape == (1, 3, 2 * height, 2 * width)
-        assert_adjoint(up, layer.bias, None, x, layer.weight)
+        assert_adjoint(up, layer.bias, None, x, layer.kernel())
 
 
 @settings(max_examples=10)
@@ -115,7 +115,7 @@ def test_in_srfbn_what_enlarges_is_the_adjoint_of_what_makes_small(
             assert isinstance(layer, AdjointConv)
             assert layer.bias is not None
             assert isinstance(down, nn.Conv2d)
-            assert layer.weight is down.weight
+            assert layer.kernel() is down.weight
             without_bias = copy.deepcopy(down)
             without_bias.bias = None
             x = random_like((1, 3, height, width), seed)
@@ -147,11 +147,11 @@ def test_another_padding_is_another_map() -> None:
     layer = layer_at(model, "up.conv")
     assert isinstance(layer, AdjointConv)
     x = random_like((1, 4, 5, 5), 0)
-    other = F.conv_transpose2d(x, layer.weight, layer.bias, stride=2, padding=1, output_padding=1)
+    other = F.conv_transpose2d(x, layer.kernel(), layer.bias, stride=2, padding=1, output_padding=1)
     ours = model.get_submodule("up")(x)
     assert other.shape == ours.shape
     assert not torch.allclose(other, ours)
-    swapped = F.conv_transpose2d(x, layer.weight.transpose(0, 1), layer.bias, stride=2)[..., :10, :10]
+    swapped = F.conv_transpose2d(x, layer.kernel().transpose(0, 1), layer.bias, stride=2)[..., :10, :10]
     assert not torch.allclose(swapped, ours)
 
 
@@ -160,17 +160,17 @@ def untie(model: Backbone) -> None:
 
     Transposed convolutions that are one layer natively stay one.
     """
-    plain: dict[int, nn.ConvTranspose2d] = {}
+    plain: dict[int, nn.Module] = {}
     for key, module in list(model.shared.items()):
         if isinstance(module, AdjointConv):
-            plain[id(module)] = model.shared[key] = module.untied()
+            plain[id(module)] = model.shared[key] = module.folded()
     for path, module in list(model.named_modules()):
         if isinstance(module, TiedLayer) and id(module.shared_module) in plain:
             parent, _, name = path.rpartition(".")
             setattr(model.get_submodule(parent), name, TiedLayer(plain[id(module.shared_module)]))
         elif isinstance(module, AdjointConv):
             parent, _, name = path.rpartition(".")
-            setattr(model.get_submodule(parent), name, module.untied())
+            setattr(model.get_submodule(parent), name, module.folded())
     model.method = None
 
 
@@ -240,14 +240,16 @@ def test_a_mixture_is_the_adjoint_of_the_mixed_convolutions(seed: int) -> None:
     assert isinstance(layer, AdjointConv)
     assert layer.logits is not None
     kernels = [layer_at(model, f"levels.0.blocks.0.convs.{index}").weight for index in range(5)]
-    torch.testing.assert_close(layer.weight, torch.stack(kernels).mean(0), rtol=1e-12, atol=1e-14)  # all equal at first
+    torch.testing.assert_close(
+        layer.kernel(), torch.stack(kernels).mean(0), rtol=1e-12, atol=1e-14
+    )  # all equal at first
     with torch.no_grad():
         layer.logits.copy_(random_like((5,), seed))
         shares = layer.logits.softmax(0)
         expected = sum(share * kernel for share, kernel in zip(shares, kernels, strict=True))
-        torch.testing.assert_close(layer.weight, expected, rtol=1e-12, atol=1e-14)
+        torch.testing.assert_close(layer.kernel(), expected, rtol=1e-12, atol=1e-14)
         layer.logits[2] += 1000
-        assert torch.equal(layer.weight, kernels[2])
+        assert torch.equal(layer.kernel(), kernels[2])
 
 
 def test_in_lapsrn_each_level_takes_its_own_convolution() -> None:
@@ -256,4 +258,4 @@ def test_in_lapsrn_each_level_takes_its_own_convolution() -> None:
     for level in (0, 1):
         layer = layer_at(model, f"levels.{level}.up.conv")
         assert isinstance(layer, AdjointConv)
-        assert layer.weight is model.get_submodule(f"levels.{level}.convs.1").weight
+        assert layer.kernel() is model.get_submodule(f"levels.{level}.convs.1").weight

@@ -142,6 +142,10 @@ class GeneratedConv(MultiScaleModule):
             return self._tied_bias[0].bias
         return self.active(self.biases) if len(self.biases) else self.bias
 
+    def own_biases(self) -> list[nn.Parameter]:
+        """Return the biases that only this layer uses: none, one, or one for each scale."""
+        return [*self.biases.values(), *([] if self.bias is None else [self.bias])]
+
     def forward(self, x: Tensor) -> Tensor:
         """Convolve features `(N, in_channels, h, w)` with the active scale's kernel."""
         return self.options.apply(x, self.kernel(), self.active_bias())

@@ -78,7 +78,7 @@ def test_the_error_equals_the_tail_singular_values(
     small = create_model(result["model"], scale=2)
     load_into(small, out)
     for layer in result["layers"]:
-        made = small.get_submodule(layer["path"]).synthesise().detach().double()
+        made = small.get_submodule(layer["path"]).kernel().detach().double()
         assert float((made - weights[layer["path"]]).norm()) == pytest.approx(layer["error"], rel=1e-6)
     assert result["parameters"] == count_parameters(small)
     assert result["parameters_before"] == count_parameters(dense)

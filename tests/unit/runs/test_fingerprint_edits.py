@@ -128,8 +128,8 @@ def test_edit_that_changes_no_figure_makes_nothing_stale(stale: Callable[..., se
 
 def test_renamed_class_makes_nothing_stale(stale: Callable[..., set[str]]) -> None:
     def rename(folder: Path) -> None:
-        for file in ("layers", "bank"):
-            replaced(f"srbench_ps/{file}.py", "SharedBias", "TiedBias")(folder)
+        for file in ("layers", "bank", "batched", "identities", "loading"):
+            replaced(f"srbench_ps/{file}.py", "SharedConv", "CombinedConv")(folder)
 
     assert stale(rename) == set()
 

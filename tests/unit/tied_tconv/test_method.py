@@ -202,7 +202,7 @@ def test_grouped_layers_with_equal_groups_are_tied() -> None:
     )
     x = torch.rand(1, 6, 4, 4)
     layer = layer_at(model, "up")
-    plain = layer.untied()  # type: ignore[operator]
+    plain = layer.folded()  # type: ignore[operator]
     made: Tensor = layer(x)
     assert made.shape == (1, 4, 6, 6)
     assert torch.equal(made, plain(x))
@@ -223,7 +223,7 @@ def test_a_mixture_of_kernels_costs_no_product_and_the_transposed_convolution_wh
     model = create_model("ms_lapsrn_tiny+tied_tconv(conv=mix)", scale=2, seed=0)
     (site,) = [site for site in model.sharing_sites() if site.adjoint is not None and site.kind == "tconv"][:1]
     layer = model.get_submodule(site.path).shared_module
-    by_hand = layer.weight.numel() * height * width
+    by_hand = layer.kernel().numel() * height * width
     from srbench.cost.operators import run
     from srbench.cost.rules import CONVOLUTION
 

@@ -9,10 +9,12 @@ from srbench.errors import SharingError
 from srbench.models.methods.sharing_method import SharingMethod, SiteGroup
 
 if TYPE_CHECKING:
-    from torch import nn
+    from torch import Tensor, nn
 
     from srbench.models.generated_conv import GeneratedConv
     from srbench.models.sites import SharingSite
+
+    Conv = nn.Conv2d | nn.ConvTranspose2d
 
 __all__ = ["GeneratedConvMethod"]
 
@@ -24,7 +26,7 @@ class GeneratedConvMethod(SharingMethod):
     need nothing more.
     """
 
-    def part(self, site: SharingSite, layer: nn.Conv2d | nn.ConvTranspose2d) -> Hashable:
+    def part(self, site: SharingSite, layer: Conv) -> Hashable:
         """Return a value that is equal for the layers of a group that share a bank (default: all of them do).
 
         It sees shapes: `tuple(layer.weight.shape)` splits a group of mixed shapes into one bank for each shape.
@@ -59,17 +61,13 @@ class GeneratedConvMethod(SharingMethod):
         Raises:
             SharingError: A site holds no plain convolution, or the layers cannot share.
         """
-        import torch
-
         from srbench.models.generated_conv import SharedBanks
 
+        convolutions = self.convolutions(group, modules)
         members: dict[Hashable, dict[str, nn.Module]] = {}
-        tied: dict[str, list[torch.Tensor]] = {}
         for site in group.sites:
-            layer = self._convolution(site, modules[site.path])
+            layer = convolutions[site.path]
             members.setdefault(self.part(site, layer), {})[site.path] = layer
-            if self.bias_policy(site) == "tied" and layer.bias is not None:
-                tied.setdefault(site.tie, []).append(layer.bias.detach())
         banks: list[nn.Module] = []
         parts: dict[str, int] = {}
         for layers in members.values():
@@ -77,9 +75,8 @@ class GeneratedConvMethod(SharingMethod):
             if bank is not None:
                 parts.update(dict.fromkeys(layers, len(banks)))
                 banks.append(bank)
-        if not banks and not tied:
-            return None
-        return SharedBanks(banks, parts, {tie: torch.stack(biases).mean(0) for tie, biases in tied.items()})
+        biases = self.tied_biases(group, convolutions)
+        return SharedBanks(banks, parts, biases) if banks or biases else None
 
     def replace(
         self, site: SharingSite, module: nn.Module, shared: nn.Module | None, scales: tuple[int, ...]
@@ -97,7 +94,26 @@ class GeneratedConvMethod(SharingMethod):
 
         return module.folded() if isinstance(module, GeneratedConv) else None
 
-    def _convolution(self, site: SharingSite, module: nn.Module) -> nn.Conv2d | nn.ConvTranspose2d:
+    def convolutions(self, group: SiteGroup, modules: Mapping[str, nn.Module]) -> dict[str, Conv]:
+        """Return a group's layers, path -> convolution.
+
+        Raises:
+            SharingError: A site holds no plain convolution.
+        """
+        return {site.path: self._convolution(site, modules[site.path]) for site in group.sites}
+
+    def tied_biases(self, group: SiteGroup, layers: Mapping[str, Conv]) -> dict[str, Tensor]:
+        """Return the mean bias of each tie class whose layers keep a tied one."""
+        import torch
+
+        tied: dict[str, list[Tensor]] = {}
+        for site in group.sites:
+            bias = layers[site.path].bias
+            if self.bias_policy(site) == "tied" and bias is not None:
+                tied.setdefault(site.tie, []).append(bias.detach())
+        return {tie: torch.stack(biases).mean(0) for tie, biases in tied.items()}
+
+    def _convolution(self, site: SharingSite, module: nn.Module) -> Conv:
         from torch import nn
 
         if not isinstance(module, nn.Conv2d | nn.ConvTranspose2d):

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 
-from srbench.plugin import SharingError, SharingSite, SiteGroup
-from srbench_ps.layers import FilterBank, SharedBias, SharedConv
+from srbench.plugin import SharingError, SharingSite
+from srbench_ps.layers import FilterBank, SharedConv
 from srbench_ps.shape import Shape4
-from srbench_ps.tiling import canonical_kernel, kernel_shape, tile_grid, to_tiles
+from srbench_ps.tiling import canonical_kernel, canonical_shape, tile_grid, to_tiles
 
 if TYPE_CHECKING:
     from srbench_ps.method import PS
@@ -22,11 +22,12 @@ __all__ = ["make_bank", "make_layer", "truncated_svd"]
 Conv = nn.Conv2d | nn.ConvTranspose2d
 
 
-def make_bank(method: PS, group: SiteGroup, modules: Mapping[str, nn.Module]) -> FilterBank:
+def make_bank(method: PS, layers: Mapping[str, Conv], biases: Mapping[str, Tensor]) -> FilterBank:
     """Create the bank that a group's layers share; see `PS.build`."""
-    layers = {site.path: _convolution(site.path, modules[site.path]) for site in group.sites}
     tile, total = _tile_and_total(method, layers)
-    bank = FilterBank(method.size(total), tile)
+    if method.init != "svd":
+        biases = {tie: torch.zeros_like(bias) for tie, bias in biases.items()}
+    bank = FilterBank(method.size(total), tile, biases)
     bank.to(next(iter(layers.values())).weight)
     if method.init == "svd":
         _initialise_by_svd(bank, layers)
@@ -34,35 +35,23 @@ def make_bank(method: PS, group: SiteGroup, modules: Mapping[str, nn.Module]) ->
         nn.init.normal_(bank.filters)
     else:
         nn.init.kaiming_normal_(bank.filters)
-    tied = [site for site in group.sites if method.bias_policy(site) == "tied"]
-    for tie in dict.fromkeys(site.tie for site in tied):
-        biases = [layers[site.path].bias for site in tied if site.tie == tie]
-        present = [bias for bias in biases if bias is not None]
-        if present:
-            mean = torch.stack([bias.detach() for bias in present]).mean(0)
-            bank.biases[_key(tie)] = SharedBias(mean if method.init == "svd" else torch.zeros_like(mean))
     return bank
 
 
+@torch.no_grad()
 def make_layer(
-    method: PS, site: SharingSite, module: nn.Module, shared: nn.Module | None, scales: tuple[int, ...]
+    method: PS, site: SharingSite, layer: Conv, shared: nn.Module | None, scales: tuple[int, ...]
 ) -> SharedConv:
-    """Make the convolution that takes its kernel from the bank; see `PS.replace`."""
-    layer = _convolution(site.path, module)
+    """Make the convolution that takes its kernel from the bank; see `PS.layer`."""
     assert isinstance(shared, FilterBank)  # `make_bank` made it
-    policy = method.bias_policy(site)
-    tied = shared.biases[_key(site.tie)] if policy == "tied" and layer.bias is not None else None
-    assert tied is None or isinstance(tied, SharedBias)
-    made = SharedConv(layer, shared, scales, site.path, policy, tied)
+    made = SharedConv(site, layer, shared, scales, bias=method.bias_policy(site))
     if method.init == "svd":
-        with torch.no_grad():
-            for scale in scales:
-                made.coefficients[f"x{scale}"].copy_(
-                    shared.pending.pop(site.path) if scale == scales[-1] else shared.pending[site.path]
-                )
-            if layer.bias is not None:
-                for bias in made.own_biases():
-                    bias.copy_(layer.bias)
+        start = shared.pending.pop(site.path)
+        for coefficients in made.coefficients.values():
+            coefficients.copy_(start)
+    else:
+        for bias in made.own_biases():
+            bias.zero_()
     return made
 
 
@@ -95,7 +84,7 @@ def _initialise_by_svd(bank: FilterBank, layers: Mapping[str, Conv]) -> None:
 
 
 def _tile_and_total(method: PS, layers: Mapping[str, Conv]) -> tuple[Shape4, int]:
-    shapes = {path: kernel_shape(layer) for path, layer in layers.items()}
+    shapes = {path: canonical_shape(layer) for path, layer in layers.items()}
     tiles = {path: method.partial_shape.resolve(shape) for path, shape in shapes.items()}
     first_path, tile = next(iter(tiles.items()))
     for path, other in tiles.items():
@@ -106,13 +95,3 @@ def _tile_and_total(method: PS, layers: Mapping[str, Conv]) -> tuple[Shape4, int
                 "which share one bank; write the sizes out"
             )
     return tile, sum(math.prod(tile_grid(shape, tile, path)) for path, shape in shapes.items())
-
-
-def _convolution(path: str, module: nn.Module) -> Conv:
-    if not isinstance(module, nn.Conv2d | nn.ConvTranspose2d):
-        raise SharingError(f"method 'ps' needs a plain convolution at '{path}' and found {type(module).__name__}")
-    return module
-
-
-def _key(tie: str) -> str:
-    return tie.replace(".", "_")

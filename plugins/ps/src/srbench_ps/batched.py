@@ -39,25 +39,25 @@ def synthesise_all(
 
     The product is taken in the parameters' own dtype: what is rounded to bfloat16 is the kernel, once.
     """
-    coefficients = [layer.coefficients[f"x{layer.active_scale}"] for layer in layers]
+    coefficients = [layer.active(layer.coefficients) for layer in layers]
     with torch.autocast(bank.filters.device.type, enabled=False):
         tiles = torch.cat(coefficients) @ bank.filters
     first = layers[0]
     alike = all(
-        layer.kernel_shape == first.kernel_shape and layer.groups == 1 and not layer.options.transposed
+        layer.canonical_shape == first.canonical_shape and layer.groups == 1 and not layer.transposed
         for layer in layers
     )
     if not alike:
         rows = tiles.split([len(part) for part in coefficients])
-        kernels = [from_tiles(part, layer.kernel_shape, bank.tile) for part, layer in zip(rows, layers, strict=True)]
+        kernels = [from_tiles(part, layer.canonical_shape, bank.tile) for part, layer in zip(rows, layers, strict=True)]
         return [
-            from_canonical(kernel, layer.groups, layer.options.transposed).to(dtype).contiguous(memory_format=layout)
+            from_canonical(kernel, layer.groups, layer.transposed).to(dtype).contiguous(memory_format=layout)
             for kernel, layer in zip(kernels, layers, strict=True)
         ]
     # All at once: one copy brings every kernel into its layout.
-    i, o, h, w = (full // part for full, part in zip(first.kernel_shape, bank.tile, strict=True))
+    i, o, h, w = (full // part for full, part in zip(first.canonical_shape, bank.tile, strict=True))
     split = tiles.to(dtype).reshape(len(layers), i, o, h, w, *bank.tile)
-    inputs, outputs, height, width = first.kernel_shape
+    inputs, outputs, height, width = first.canonical_shape
     if layout == torch.channels_last:
         stored = split.permute(0, 2, 6, 3, 7, 4, 8, 1, 5).reshape(len(layers), outputs, height, width, inputs)
         return list(stored.permute(0, 1, 4, 2, 3).unbind())

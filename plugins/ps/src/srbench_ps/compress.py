@@ -96,7 +96,7 @@ def compress_network(model: Backbone, method: PS) -> Compression:
     for path, layer in shared_layers(compressed).items():
         trained = layer_at(model, path)
         assert isinstance(trained, torch.nn.Conv2d | torch.nn.ConvTranspose2d)  # PS takes no other
-        difference = layer.synthesise().detach().double() - trained.weight.detach().double()
+        difference = layer.kernel().detach().double() - trained.weight.detach().double()
         layers.append(LayerError(path, float(difference.norm()), float(trained.weight.detach().double().norm())))
         rows.setdefault(id(layer.bank), []).append(to_tiles(canonical_kernel(trained), layer.bank.tile))
         ranks[id(layer.bank)] = layer.bank.filters.shape[0]

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from fractions import Fraction
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from srbench.plugin import BIAS_POLICIES, ConfigError, SharingError, SharingMethod, SiteGroup, register_method
+from srbench.plugin import BIAS_POLICIES, ConfigError, GeneratedConvMethod, SharingError, SiteGroup, register_method
 from srbench_ps.shape import PartialShape
 
 if TYPE_CHECKING:
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     import torch
     from torch import nn
 
-    from srbench.plugin import Backbone, SharingSite
+    from srbench.plugin import Backbone, GeneratedConv, SharingSite
 
     Identity = Callable[[str, tuple[int, ...], int], tuple[Backbone, Backbone] | None]
 
@@ -24,7 +24,7 @@ __all__ = ["PS"]
 
 
 @register_method
-class PS(SharingMethod):
+class PS(GeneratedConvMethod):
     """Share partial filters: every kernel of a bank is assembled from linear combinations of the same N_p filters.
 
     The sites of a bank have `N_total` tiles together (scales do not count). Give the bank's size by `ratio` or by
@@ -86,21 +86,14 @@ class PS(SharingMethod):
         """
         from srbench_ps.bank import make_bank
 
-        return make_bank(self, group, modules)
+        layers = self.convolutions(group, modules)
+        return make_bank(self, layers, self.tied_biases(group, layers))
 
-    def replace(
-        self, site: SharingSite, module: nn.Module, shared: nn.Module | None, scales: tuple[int, ...]
-    ) -> nn.Module:
+    def layer(self, site: SharingSite, layer: Any, shared: nn.Module | None, scales: tuple[int, ...]) -> GeneratedConv:
         """Return the convolution that takes its kernel from the bank."""
         from srbench_ps.bank import make_layer
 
-        return make_layer(self, site, module, shared, scales)
-
-    def fold(self, site: SharingSite, module: nn.Module, scale: int | None) -> nn.Module | None:
-        """Return the plain convolution with the kernel that the layer synthesises."""
-        from srbench_ps.layers import SharedConv
-
-        return module.folded(scale) if isinstance(module, SharedConv) else None
+        return make_layer(self, site, layer, shared, scales)
 
     def kernels_at_once(
         self, model: Backbone, scale: int, dtype: torch.dtype, layout: torch.memory_format

@@ -12,12 +12,12 @@ from torch import Tensor, nn
 from srbench.plugin import SharingError
 from srbench_ps.shape import Shape4
 
-__all__ = ["canonical_kernel", "from_canonical", "from_tiles", "kernel_shape", "tile_grid", "to_tiles"]
+__all__ = ["canonical_kernel", "canonical_shape", "from_canonical", "from_tiles", "tile_grid", "to_tiles"]
 
 _DIMENSIONS = ("input channels", "output channels", "kernel height", "kernel width")
 
 
-def kernel_shape(layer: nn.Conv2d | nn.ConvTranspose2d) -> Shape4:
+def canonical_shape(layer: nn.Conv2d | nn.ConvTranspose2d) -> Shape4:
     """Return a layer's kernel shape `(in/groups, out, k_h, k_w)`."""
     height, width = layer.kernel_size
     return (layer.in_channels // layer.groups, layer.out_channels, height, width)
@@ -30,7 +30,7 @@ def canonical_kernel(layer: nn.Conv2d | nn.ConvTranspose2d) -> Tensor:
         return weight.transpose(0, 1)
     groups, out = layer.groups, layer.out_channels
     split = weight.reshape(groups, layer.in_channels // groups, out // groups, *layer.kernel_size)
-    return split.transpose(0, 1).reshape(kernel_shape(layer))
+    return split.transpose(0, 1).reshape(canonical_shape(layer))
 
 
 def from_canonical(kernel: Tensor, groups: int, transposed: bool) -> Tensor:

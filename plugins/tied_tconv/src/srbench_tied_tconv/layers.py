@@ -8,12 +8,12 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
-from srbench.plugin import ConvOptions, SharedModuleRef, SharingError
+from srbench.plugin import GeneratedConv, SharingError, SharingSite
 
 __all__ = ["AdjointConv"]
 
 
-class AdjointConv(SharedModuleRef):
+class AdjointConv(GeneratedConv):
     """A transposed convolution with the weights of convolutions, unmodified, and with a bias of its own.
 
     A kernel `(out, in, k, k)` of a convolution goes into `conv_transpose2d` as it is, which then maps `out` channels to
@@ -22,46 +22,38 @@ class AdjointConv(SharedModuleRef):
     equal at first.
 
     Args:
-        layer: The transposed convolution that it replaces; gives stride, padding and bias.
+        site: Where it is; the first of its sites where the network ties several.
+        layer: The transposed convolution that it replaces.
         convs: The convolutions, by path.
-        path: The layer's path, for messages.
+        scales: The scales at which the layer is used.
 
     Raises:
         SharingError: The shapes do not match; all that do not are listed.
     """
 
-    def __init__(self, layer: nn.ConvTranspose2d, convs: Sequence[tuple[str, nn.Conv2d]], path: str) -> None:
-        _check_shapes(layer, convs, path)
-        super().__init__(convs[0][1])
+    def __init__(
+        self,
+        site: SharingSite,
+        layer: nn.ConvTranspose2d,
+        convs: Sequence[tuple[str, nn.Conv2d]],
+        scales: tuple[int, ...],
+    ) -> None:
+        _check_shapes(layer, convs, site.path)
+        super().__init__(site, layer, None, scales, bias="own")
         self._referred = tuple(conv for _, conv in convs)
-        self.options = ConvOptions.of(layer, path)
-        self.bias = None if layer.bias is None else nn.Parameter(layer.bias.detach().clone())
         self.logits = nn.Parameter(layer.weight.new_zeros(len(convs))) if len(convs) > 1 else None
 
-    @property
-    def weight(self) -> Tensor:
-        """The kernel `(in, out, k, k)`, as `conv_transpose2d` wants it."""
-        kernels = [conv.weight for conv in self._referred]
+    def kernel(self) -> Tensor:
+        """Return the kernel `(in, out, k, k)`, as `conv_transpose2d` wants it."""
+        kernels = [cast(nn.Conv2d, conv).weight for conv in self._referred]
         if self.logits is None:
-            kernel = kernels[0]
-            assert isinstance(kernel, Tensor)  # of a convolution
-            return kernel
+            return kernels[0]
         shares = self.logits.softmax(0)
         return torch.stack([share * kernel for share, kernel in zip(shares, kernels, strict=True)]).sum(0)
 
-    def forward(self, x: Tensor) -> Tensor:
-        """Return `(N, out, H, W)` of features `(N, in, h, w)`."""
-        return self.options.apply(x, self.weight, self.bias)
-
-    @torch.no_grad()
-    def untied(self) -> nn.ConvTranspose2d:
-        """Return the plain transposed convolution that computes the same."""
-        return cast(nn.ConvTranspose2d, self.options.plain(self.weight, self.bias))
-
     def extra_repr(self) -> str:
         """Describe the layer for `print(model)`."""
-        size = "x".join(map(str, self.weight.shape))
-        return f"{size} of {len(self._referred)} convolution(s), stride={self.options.stride}"
+        return f"{_shape(self.kernel_shape)} of {len(self._referred)} convolution(s), stride={self.options.stride}"
 
 
 def _check_shapes(layer: nn.ConvTranspose2d, convs: Sequence[tuple[str, nn.Conv2d]], path: str) -> None:

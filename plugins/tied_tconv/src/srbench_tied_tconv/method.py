@@ -99,7 +99,7 @@ class TiedTConv(SharingMethod):
                 )
             same = (id(layer), *(id(conv) for _, conv in convs))
             if same not in made:
-                made[same] = AdjointConv(layer, convs, site.path)
+                made[same] = AdjointConv(site, layer, convs, scales)
             layers[_key(site)] = made[same]
         return next(iter(made.values())) if len(made) == 1 else layers
 
@@ -121,7 +121,7 @@ class TiedTConv(SharingMethod):
         """Return the plain transposed convolution."""
         from srbench_tied_tconv.layers import AdjointConv
 
-        return module.untied() if isinstance(module, AdjointConv) else None
+        return module.folded() if isinstance(module, AdjointConv) else None
 
     def _chosen(self, site: SharingSite, sources: Sequence[SharingSite]) -> list[SharingSite]:
         """Return the convolution that a transposed one takes its weights of, or all for a mixture.
