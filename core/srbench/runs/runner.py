@@ -184,7 +184,7 @@ def _info(plan: Plan, store: RunStore, *, whole: bool) -> RunInfo:
 
 def _explanation(protocol: Settings, inference: InferenceOptions) -> str:
     said = "".join(f"\n- {sentence}" for sentence in inference.explain())
-    return protocol.explain() + (f"\n\nHow networks were run:\n{said}" if said else "")
+    return protocol.explain() + (f"\n\nInference options:\n{said}" if said else "")
 
 
 def _forget_superseded(plan: Plan, store: RunStore) -> None:
