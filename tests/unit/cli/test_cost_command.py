@@ -43,7 +43,7 @@ def test_cost_prints_a_column_for_each_model() -> None:
     # 256x256 in is 65,536 LR pixels, 1280x720 out is 230,400.
     convolutions = [row[1:] for row in table(output) if row[0] == "of convolutions"]
     assert convolutions == [["222.83 G", "2,448.24 G"], ["63.38 G", "696.39 G"]]
-    assert rows["MACs of making weights"] == ["–", "47.8 M"]
+    assert rows["MACs to generate weights"] == ["–", "47.8 M"]
 
 
 def test_cost_as_json(tmp_path: Path) -> None:
@@ -75,7 +75,7 @@ def test_times_are_printed_with_what_they_were_taken_on(tmp_path: Path) -> None:
     assert rows["so it is"] == ["first", expected.verdict]
     latency = found["models"][1]["latency"]
     assert (latency["ratio_to_first"], latency["ratio_interval"]) == (expected.ratio, [expected.low, expected.high])
-    assert rows["times the first's"] == ["1", f"{expected.ratio:.3f}"]
+    assert rows["ratio to the first"] == ["1", f"{expected.ratio:.3f}"]
     assert rows["99% interval"] == ["", f"{expected.low:.3f} to {expected.high:.3f}"]
     assert "rounds in turns after 3 to warm up" in output
     assert "1 thread of" in output
@@ -170,7 +170,7 @@ def test_audit_of_a_recursive_network_says_how_deep_it_is() -> None:
     output = run("audit", "edsr_tiny+recursive", "--scale", 2)
     assert lines(output)["shared.recursive_conv1-2"] == ["body.0-3.conv1-2", "4,640", "4", "4"]
     assert "recursion depth 4: body.0-3.conv1 is one layer" in output
-    assert "no tensor serves two layers" in run("audit", "edsr_tiny", "--scale", 2)
+    assert "no tensor is used by two layers" in run("audit", "edsr_tiny", "--scale", 2)
 
 
 def test_audit_as_json(tmp_path: Path) -> None:

@@ -84,7 +84,7 @@ def test_weights_that_are_not_there_are_asked_for_or_trained_anew(board: Path) -
     status, text = said("replay", board, *EDSR)
     assert status == 1
     assert "NOT measured" in text
-    assert "train the model anew with --train" in text
+    assert "retrain the model with --train" in text
 
     status, text = said("replay", board, *EDSR, "--train", "--record", "--by", "a test")
     assert status == 0, text
