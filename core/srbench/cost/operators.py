@@ -192,8 +192,8 @@ class _Watch(TorchDispatchMode):
         if rule is None:
             where = f" in '{self.stack[-1][0]}'" if self.stack and self.stack[-1][0] else ""
             raise CostError(
-                f"'{_label(self.model)}' executes the operator '{operator}'{where}, and what that costs is not known; "
-                "srbench.cost.rules.register_rule says it"
+                f"'{_label(self.model)}' executes the operator '{operator}'{where}, whose cost is unknown; register it "
+                "with srbench.cost.rules.register_rule"
             )
         result = func(*args, **kwargs)
         inputs = {self._storage(tensor): tensor for tensor in _tensors((args, kwargs))}

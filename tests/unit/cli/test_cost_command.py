@@ -72,7 +72,7 @@ def test_times_are_printed_with_what_they_were_taken_on(tmp_path: Path) -> None:
     first, second = (Timing(tuple(model["latency"]["seconds"])) for model in found["models"])
     assert rows["forward pass, LR 16x12"] == [f"{1e3 * timing.median:.2f} ms" for timing in (first, second)]
     expected = compare(second, first)
-    assert rows["so it is"] == ["first", expected.verdict]
+    assert rows["verdict"] == ["first", expected.verdict]
     latency = found["models"][1]["latency"]
     assert (latency["ratio_to_first"], latency["ratio_interval"]) == (expected.ratio, [expected.low, expected.high])
     assert rows["ratio to the first"] == ["1", f"{expected.ratio:.3f}"]
@@ -151,7 +151,7 @@ def test_weights_are_loaded_for_networks_whose_time_they_decide(monkeypatch: pyt
     assert [name for name, pretrained in built if pretrained] == ["smsr.author"]
     assert measured == [("smsr.author", True), ("carn_m.author", False), ("smsr", False)]
     assert [line for line in output.splitlines() if "random weights" in line] == [
-        "smsr: measured with random weights, so its masks skip what no trained network would; name a tag"
+        "smsr: measured with random weights, so its masks skip other parts than trained ones; name a tag"
     ]
     built.clear()
     found = json.loads(run("cost", "smsr.author", "smsr", "--scale", 2, "--json", "-"))

@@ -152,7 +152,7 @@ def test_an_architecture_of_ones_own_is_a_model_once_it_is_registered_in_basicsr
         ("basicsr/EDSR(upscale=2)", 2, ConfigError, "the scale of basicsr's EDSR is the model's own"),
         ("basicsr/EDSR(num_in_ch=1)", 2, ConfigError, "from RGB to RGB; leave out 'num_in_ch'"),
         ("basicsr/EDSR(num_feat=8)", 5, ConfigError, "refuses its arguments"),
-        (RRDB, 3, ConfigError, "no network from RGB to RGB at scale 3"),
+        (RRDB, 3, ConfigError, "does not map RGB to RGB at scale 3"),
         ("basicsr/RIDNet", 2, ConfigError, "does not enlarge images by a scale"),
         ("basicsr/DUF(num_layer=16)", 2, ConfigError, "cannot be used at scale 2: for an RGB image it fails"),
         ("basicsr/ECBSR", 2, ConfigError, "needs num_block, num_channel, with_idt, act_type"),
