@@ -193,7 +193,7 @@ class _Watch(TorchDispatchMode):
             where = f" in '{self.stack[-1][0]}'" if self.stack and self.stack[-1][0] else ""
             raise CostError(
                 f"'{_label(self.model)}' executes the operator '{operator}'{where}, whose cost is unknown; register it "
-                "with srbench.cost.rules.register_rule"
+                "with srbench.plugin.register_rule"
             )
         result = func(*args, **kwargs)
         inputs = {self._storage(tensor): tensor for tensor in _tensors((args, kwargs))}
