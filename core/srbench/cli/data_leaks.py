@@ -56,7 +56,7 @@ def leaks(
         check_json_target(json, train, *tests, *(() if record is None else (record / LEAKS_FILE,)))
     if record is not None:
         if not record.is_dir():
-            raise ConfigError(f"--record takes a folder of results that is there; '{record}' is none")
+            raise ConfigError(f"--record takes an existing folder of results; '{record}' is not a folder")
         read_leaks(record)  # refuse a damaged file before the work
     training = open_dataset(train)
     compared: list[tuple[Dataset, list[Leak]]] = []

@@ -241,7 +241,7 @@ def _weights(item: Contribution, source: Any) -> Problems:
 def _same_name(item: Contribution, name: Any) -> Problems:
     if name != item.name:
         yield _broken(
-            f"it calls itself {name!r}, and its entry point says '{item.name}'", "give it one name, in both places"
+            f"its name is {name!r}, but its entry point is '{item.name}'", "give it the same name in both places"
         )
 
 

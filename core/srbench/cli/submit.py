@@ -57,7 +57,7 @@ def submit(
     from srbench.untrusted import user_path
 
     if out is not None and into is not None:
-        raise ConfigError("--out makes a folder of its own and --into writes to a checkout; give one of them")
+        raise ConfigError("--out writes to a separate folder and --into to a checkout; give one of them")
     if models is not None:
         matching((), models)
     run_dir = user_path(run_dir, "run's directory", StoreError)

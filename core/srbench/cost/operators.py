@@ -55,7 +55,7 @@ class Call:
 
     @property
     def number(self) -> int:
-        """Return which execution of the innermost module it belongs to; 0 where there is none."""
+        """Return which execution of the innermost module it belongs to; 0 if there is none."""
         return self.numbers[-1] if self.numbers else 0
 
 

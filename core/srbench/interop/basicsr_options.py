@@ -24,7 +24,7 @@ _REASONS = {
     "network_d": "no discriminator is trained",
     "val.save_img": "validation saves no images; `srbench eval --save-images` does",
     "val.pbar": "there is one progress bar",
-    "val.metrics": "psnr_y and ssim_y are measured, as --protocol says",
+    "val.metrics": "psnr_y and ssim_y are measured, according to --protocol",
     "val.suffix": "validation saves no images",
     "logger.print_freq": "progress is shown a few times a second",
     "logger.wandb": "there are logs for TensorBoard only",

@@ -157,7 +157,7 @@ def _damaged(store: RunStore, found: Mapping[str, str]) -> list[Failure]:
         Failure(
             name,
             "its files are damaged or incomplete "
-            f"({reason.replace(str(store.cells_path / name), name)}); run the suite again to measure it anew",
+            f"({reason.replace(str(store.cells_path / name), name)}); run the suite again to measure it",
             damaged=True,
         )
         for name, reason in sorted(found.items())
@@ -174,7 +174,7 @@ def _problem(cell: Cell) -> Failure | None:
     if record.status == "failed":
         return failure(summary(record.error))
     if not record.metrics:
-        return failure("its record says ok but holds no metric", damaged=True)
+        return failure("its record has the status ok but no metrics", damaged=True)
     try:
         table = cell.per_image
     except SRBenchError as error:

@@ -49,11 +49,11 @@ def read_candidates(
     found, damaged = store.read()
     if damaged:
         named = listed(f"'{name}' ({reason})" for name, reason in damaged.items())
-        raise StoreError(f"'{run_dir}' has damaged cells: {named}; run the suite again, which measures them anew")
+        raise StoreError(f"'{run_dir}' has damaged cells: {named}; run the suite again to measure them")
     cells = [cell for cell in found if _matches(cell.record, models)]
     info = store.info()
     if info is None:
-        raise StoreError(f"'{run_dir}' has no run.json, which says what was run; give a folder that `srbench run` made")
+        raise StoreError(f"'{run_dir}' has no run.json, the description of the run; give a folder of `srbench run`")
     if not cells:
         what = "no finished cells" if models is None else f"no cells of a model that matches '{models}'"
         raise StoreError(f"'{run_dir}' holds {what}; nothing was written")

@@ -59,7 +59,7 @@ def earlier_results(folder: Path, reference: str) -> Iterator[Earlier]:
         # Below the top, git would take the names of the files for those of other folders, and write none.
         top = Path(_git(folder, "rev-parse", "--show-toplevel").strip("\n"))
         _git(top, "read-tree", tree, environment=index)
-        # A link could lead anywhere: it is written as a text, which is no result.
+        # A link could point anywhere: it is written as a text file, which is not a result.
         _git(
             top, "-c", "core.symlinks=false", "-c", "core.autocrlf=false", "checkout-index", "--all", "--force",
             f"--prefix={files}{os.sep}", environment=index,
@@ -71,7 +71,7 @@ def _commit(folder: Path, reference: str) -> str | None:
     """Return the hash of a commit, or None if the text does not name one."""
     if not reference.strip():
         raise StoreError("--against takes a commit, branch or tag, or a folder; nothing of these was given")
-    user_path(reference, "commit or folder", StoreError)  # no text for a file system is none for git either
+    user_path(reference, "commit or folder", StoreError)  # a text that is not a valid path is not valid for git either
     found = _asked(folder, "rev-parse", "--verify", "--quiet", "--end-of-options", f"{reference}^{{commit}}")
     return None if found is None else found.strip()
 

@@ -57,7 +57,7 @@ def matching(names: Iterable[str], pattern: str | Sequence[str]) -> list[str]:
     for one in patterns:
         # `fnmatch` treats an unclosed bracket as a plain character, so that silently nothing matches.
         if one.count("[") > one.count("]"):
-            raise ConfigError(f"'{one}' is no glob pattern: a bracket is opened and not closed; give e.g. 'edsr*'")
+            raise ConfigError(f"'{one}' is not a glob pattern: a bracket is not closed; give e.g. 'edsr*'")
     return [name for name in names if not any(patterns) or any(fnmatch.fnmatchcase(name, p) for p in patterns)]
 
 

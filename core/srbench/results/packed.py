@@ -200,7 +200,7 @@ def _table(path: Path) -> pa.Table:
             raise ValueError(f"it has {about.num_rows:,} rows and {about.num_columns:,} columns")
         return pq.read_table(path)
     except (OSError, ValueError, pa.ArrowException) as error:
-        raise StoreError(f"'{path}' cannot be read ({error}); take the packed board anew.") from error
+        raise StoreError(f"'{path}' cannot be read ({error}); restore the packed board.") from error
 
 
 def _rows(path: Path) -> list[dict[str, Any]]:
@@ -218,12 +218,12 @@ def _values(path: Path) -> dict[str, tuple[Sequence[str], dict[str, NDArray[np.f
     table = _table(path).combine_chunks()
     floats = [name for name in table.column_names if table.schema.field(name).type == pa.float64()]
     if not {"cell", "image"} <= set(table.column_names):
-        raise StoreError(f"'{path}' is no table of values: it needs the columns 'cell' and 'image'.")
+        raise StoreError(f"'{path}' is not a table of values: it needs the columns 'cell' and 'image'.")
     try:
         cells = np.asarray(table["cell"].cast(pa.string()).to_numpy(zero_copy_only=False), dtype=object)
         images: list[str] = table["image"].cast(pa.string()).to_pylist()
     except pa.ArrowException as error:
-        raise StoreError(f"'{path}' is no table of values: {error}.") from error
+        raise StoreError(f"'{path}' is not a table of values: {error}.") from error
     columns = {name: table[name].to_numpy(zero_copy_only=False) for name in floats}
     starts = np.concatenate([[0], np.flatnonzero(cells[1:] != cells[:-1]) + 1]) if len(cells) else np.empty(0, int)
     ends = np.append(starts[1:], len(cells)) if len(cells) else starts
@@ -261,7 +261,7 @@ def _cell(
             return "its values are not those that were written"
         place = folder / IMAGES / name
         if not place.resolve().is_relative_to(folder.resolve()) or name != Path(name).name:
-            return "its name is no name of a folder"
+            return "its name is not a valid folder name"
         if problem := wrong_file(place, files, "it"):
             return problem
     except StoreError as error:

@@ -150,7 +150,7 @@ def test_an_architecture_of_ones_own_is_a_model_once_it_is_registered_in_basicsr
         ("bascsr/EDSR", 2, UnknownNameError, "did you mean 'basicsr'?"),
         ("basicsr/EDSR(num_fet=8)", 2, ConfigError, "no argument 'num_fet'; did you mean 'num_feat'?"),
         ("basicsr/EDSR(upscale=2)", 2, ConfigError, "the scale of basicsr's EDSR is the model's own"),
-        ("basicsr/EDSR(num_in_ch=1)", 2, ConfigError, "from RGB to RGB; leave out 'num_in_ch'"),
+        ("basicsr/EDSR(num_in_ch=1)", 2, ConfigError, "map RGB to RGB; leave out 'num_in_ch'"),
         ("basicsr/EDSR(num_feat=8)", 5, ConfigError, "refuses its arguments"),
         (RRDB, 3, ConfigError, "does not map RGB to RGB at scale 3"),
         ("basicsr/RIDNet", 2, ConfigError, "does not enlarge images by a scale"),

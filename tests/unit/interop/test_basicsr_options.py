@@ -107,7 +107,9 @@ def test_every_key_without_effect_is_listed_once_with_a_reason(tmp_path: Path) -
         "datasets.train.use_shuffle", "datasets.train.num_worker_per_gpu", "datasets.train.dataset_enlarge_ratio",
         "datasets.val.dataroot_lq", "val.save_img", "val.metrics", "logger.print_freq", "dist_params", "tpyo",
     ]  # fmt: skip
-    assert listed["datasets.train.dataroot_lq"] == "LR images are made of dataroot_gt by Matlab's bicubic, at scale 2"
+    assert (
+        listed["datasets.train.dataroot_lq"] == "LR images are made from dataroot_gt with Matlab's bicubic, at scale 2"
+    )
     assert listed["tpyo"] == "the key is unknown"
 
 
@@ -161,7 +163,7 @@ def test_restarts_and_cosines_have_basicsrs_defaults(tmp_path: Path) -> None:
         ({"datasets__train__gt_size": 15}, "gt_size 15 is not a multiple of scale 2"),
         ({"datasets__train__gt_size": None}, "'datasets.train.gt_size' is missing"),
         ({"datasets__train__type": "RealESRGANDataset"}, "'datasets.train.type' is 'RealESRGANDataset'"),
-        ({"datasets__train__color": "y"}, "'datasets.train.color' changes what the network sees"),
+        ({"datasets__train__color": "y"}, "'datasets.train.color' changes the input of the network"),
         ({"datasets__train__dataroot_gt": "x/train.lmdb"}, "is an LMDB file; give the folder of images"),
         ({"datasets__train__batch_size_per_gpu": 0}, "'batch_size' is 0"),
         ({"train__total_iter": None}, "'train.total_iter' is missing"),

@@ -276,7 +276,7 @@ class TestRefusals:
             ({"tier": "reported"}, "papers' figures belong"),
             ({"training": None}, "does not describe a training"),
             ({"tier": "reproduced"}, "names no weights"),
-            ({"images": 9}, "9 images, and has values of 8"),
+            ({"images": 9}, "9 images, but has values for 8"),
             ({"metrics": {"psnr_y": 31.0, "ssim_y": 0.9}}, "the mean over its images is"),
             ({"metrics": {"psnr_y": 27.25, "lpips": 0.1}}, "no values of lpips"),
         ],

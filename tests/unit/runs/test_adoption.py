@@ -134,7 +134,9 @@ def test_agreeing_results_are_kept_under_the_present_keys_and_nothing_is_left_to
         ),
         pytest.param(lambda r: r.update(dataset_hash="cd" * 32), "its dataset_hash is cdcdcdcdcdcd...", id="data"),
         pytest.param(
-            lambda r: r["training"]["recipe"].update(lr=0.5), "trained by another recipe than the suite's", id="recipe"
+            lambda r: r["training"]["recipe"].update(lr=0.5),
+            "trained with another recipe than the suite's",
+            id="recipe",
         ),
         pytest.param(
             lambda r: r["training"].update(seeds=[1]) or r["training"]["recipe"].update(seed=1),
@@ -142,7 +144,7 @@ def test_agreeing_results_are_kept_under_the_present_keys_and_nothing_is_left_to
             id="seed",
         ),
         pytest.param(
-            lambda r: r["training"]["trace"]["losses"].append(1.0), "the trace of its training is not", id="trace"
+            lambda r: r["training"]["trace"]["losses"].append(1.0), "the trace of its training differs", id="trace"
         ),
     ],
 )
