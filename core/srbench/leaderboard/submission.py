@@ -242,12 +242,12 @@ def _check_content(kept: Iterable[Cell], new: Iterable[Cell], name: str) -> None
     for record in (cell.record for cell in new):
         if images.get(record.dataset, record.dataset_hash) != record.dataset_hash:
             raise StoreError(
-                f"{label(record)} was measured on different images than the rows of '{name}' on {record.dataset}; "
+                f"{label(record)} was measured on other images than the rows of '{name}' on {record.dataset}; "
                 "measure it on the same images, or give another --board"
             )
         if protocols.get(record.protocol, record.protocol_digest) != record.protocol_digest:
             raise StoreError(
-                f"{label(record)} was measured under a different protocol than the rows of '{name}' under "
+                f"{label(record)} was measured under another protocol than the rows of '{name}' under "
                 f"{record.protocol}; measure it with the current version, or give another --board"
             )
 

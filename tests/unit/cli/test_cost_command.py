@@ -58,9 +58,9 @@ def test_cost_as_json(tmp_path: Path) -> None:
 
 
 def test_a_folded_network_makes_no_weights() -> None:
-    assert "making weights" in run("cost", "edsr_tiny+ps", "--scale", 2)
+    assert "generate weights" in run("cost", "edsr_tiny+ps", "--scale", 2)
     output = run("cost", "edsr_tiny+ps", "--scale", 2, "--fold")
-    assert "making weights" not in output
+    assert "generate weights" not in output
     assert lines(output)["parameters"] == ["31,043"]
 
 

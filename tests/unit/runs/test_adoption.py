@@ -140,7 +140,7 @@ def test_agreeing_results_are_kept_under_the_present_keys_and_nothing_is_left_to
         ),
         pytest.param(
             lambda r: r["training"].update(seeds=[1]) or r["training"]["recipe"].update(seed=1),
-            "it was trained with seed 1, and the suite asks for 0",
+            "it was trained with seed 1, but the suite has seed 0",
             id="seed",
         ),
         pytest.param(
