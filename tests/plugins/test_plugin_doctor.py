@@ -54,7 +54,7 @@ CASES: dict[str, tuple[str, str, str, str, str, str, str]] = {
     "takes ours": ("methods", "dense", METHOD, RANGE, "broken", "taken", "odd-dist:dense"),
     "takes a backbone": ("baselines", "edsr_tiny", "def Odd(scales): pass", RANGE, "broken", "taken", "choose another"),
     "takes a suite": ("suites", "quickstart", "Odd = 3", RANGE, "broken", "taken", "choose another"),
-    "takes a command": ("commands", "list", "def Odd(): pass", RANGE, "broken", "a command of sr-bench", "choose another"),
+    "takes a command": ("commands", "list", "def Odd(): pass", RANGE, "broken", "hides it", "choose another"),
     "function": ("methods", "odd", "def Odd(): pass", RANGE, "broken", "a function", "authors"),
     "no method": ("methods", "odd", "class Odd:\n    def replace(self): pass", RANGE, "broken", "subclass", "derive"),
     "no replace": (
@@ -71,7 +71,7 @@ CASES: dict[str, tuple[str, str, str, str, str, str, str]] = {
     "no metric": ("metrics", "odd", "class Odd: name = 'odd'", RANGE, "broken", "has no `unit`", "give the class"),
     "no protocol": ("protocols", "odd", "Odd = {}", RANGE, "broken", "a dict", "authors"),
     "no command": ("commands", "odd", "Odd = 3", RANGE, "broken", "an int", "function"),
-    "cannot be written": ("methods", "odd-one", METHOD, RANGE, "broken", "is not valid in a model name", "a letter, then"),
+    "cannot be written": ("methods", "odd-one", METHOD, RANGE, "broken", "is not valid in", "a letter, then"),
     "no such group": ("method", "odd", METHOD, RANGE, "broken", "'srbench.method'", "write 'srbench.methods'"),
 }  # fmt: skip
 
