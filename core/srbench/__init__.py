@@ -1,4 +1,4 @@
-"""sr-bench: what image super-resolution networks are measured with.
+"""sr-bench: a benchmark suite for image super-resolution networks.
 
     import srbench
     model = srbench.create_model("edsr_baseline+ps(ratio=1/16)", scale=2)

@@ -1,4 +1,4 @@
-"""Let `python -m srbench` be the `srbench` command."""
+"""Run the `srbench` command with `python -m srbench`."""
 
 from __future__ import annotations
 

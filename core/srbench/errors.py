@@ -1,13 +1,13 @@
-"""Every exception that sr-bench raises on purpose.
+"""The exceptions that sr-bench raises.
 
     SRBenchError
-    ├── UnknownNameError      a name that nothing is registered under
-    ├── DuplicateNameError    one name, two distributions
+    ├── UnknownNameError      a name that is not registered
+    ├── DuplicateNameError    a name that two distributions claim
     ├── NameSyntaxError       a model name that the grammar does not accept
     ├── ConfigError           a suite, an option or an argument with a wrong value
     ├── SharingError          a sharing method that cannot be applied to a network
     ├── PluginError           a plugin that is broken, missing something or incompatible
-    ├── DataError             an image, a data set or an LR/HR pairing that is not right
+    ├── DataError             an invalid image, data set or LR/HR pairing
     ├── WeightsError          a checkpoint that is missing, foreign, damaged or unsafe
     ├── NetworkError          a file that could not be downloaded
     ├── CostError             a network whose cost cannot be counted or measured
@@ -40,11 +40,11 @@ __all__ = [
 
 
 class SRBenchError(Exception):
-    """Base of all errors that are meant to be read by the user."""
+    """Base class of all errors meant for the user."""
 
 
 class UnknownNameError(SRBenchError):
-    """A name that nothing is registered under."""
+    """A name that is not registered."""
 
 
 class DuplicateNameError(SRBenchError):
@@ -68,7 +68,7 @@ class PluginError(SRBenchError):
 
 
 class DataError(SRBenchError):
-    """An image, a data set or an LR/HR pairing that is not right."""
+    """An invalid image, data set or LR/HR pairing."""
 
 
 class WeightsError(SRBenchError):

@@ -20,7 +20,7 @@ Sharing sites
     SharingSite: one use of a layer that a method may replace.
     BlockSpec: the parts of a site of kind `block`.
     BIAS_POLICIES: which bias a layer keeps when its weight comes from a bank.
-    tie: tie sites natively, in a backbone's constructor.
+    tie: tie the sites of a backbone, in its constructor.
     layer_at: the layer that computes at a path, tied or not.
 
 Sharing methods
@@ -28,10 +28,10 @@ Sharing methods
     SiteGroup: sites that a method treats together.
     GeneratedConvMethod: the base class of methods whose layers make their kernels.
     GeneratedConv: the base class of convolutions whose kernel is made in each forward pass.
-    SharedBanks: banks and tied biases of a group of such layers.
+    SharedBanks: the banks and tied biases of a group of such layers.
     register_method: register a method.
     SharedModuleRef: the base class of layers that use a shared module.
-    TiedLayer: one use of a layer that several sites share whole.
+    TiedLayer: one use of a layer that several sites share as a whole.
     MultiScaleModule: the base class of layers with parameters for each scale.
     ConvOptions: the options of a convolution without its weights: apply them, or make a plain layer.
     plain_conv: the plain convolution with given weights and another layer's options, for `fold`.
@@ -42,7 +42,7 @@ Model names
     ModelName: a parsed model name.
     parse: parse a model name.
     parse_value: parse one argument's value.
-    canonical_name: the one spelling of a model's name, defaults filled in.
+    canonical_name: the canonical spelling of a model's name, with defaults filled in.
     make_method: the method of a model name, its arguments checked.
 
 Weights
@@ -78,13 +78,13 @@ Data sets
     crop_box: the part of an image that pages show.
 
 Cost
-    register_rule: say what an operator costs.
-    CONVOLUTION: the kind of work of convolutions, for `register_rule`.
-    PRODUCT: the kind of work of matrix products.
-    OTHER: the kind of work per element, which is no part of the MACs.
-    FREE: the kind of operators that cost nothing.
+    register_rule: register the cost of an operator.
+    CONVOLUTION: kind of operator, for `register_rule`: convolutions.
+    PRODUCT: the same for matrix products.
+    OTHER: the same for per-element work, which is not part of the MACs.
+    FREE: the same for operators that cost nothing.
     work_at: count the work of a network at one size.
-    on_meta: a copy of a network without memory, for counts.
+    on_meta: a copy of a network on the meta device, for counting.
 
 Results
     RunStore: the records of a run directory.
@@ -108,16 +108,16 @@ Commands
 Errors
     SRBenchError: the base of all errors that users read.
     ConfigError: an option or an argument with a wrong value.
-    DataError: an image or a data set that is not right.
+    DataError: an invalid image or data set.
     SharingError: a method that cannot be applied.
-    UnknownNameError: a name that nothing is registered under.
+    UnknownNameError: a name that is not registered.
     WeightsError: a checkpoint that is missing, damaged, foreign or unsafe.
     suggest: the ending of an "unknown name" message: the nearest name, then all.
 
 Testing
     check_model: run the conformance checks of a model, with layers and tracebacks.
-    conformance_test: one line that makes a pytest test of models.
-    parametrize_with_checks: one pytest test for each model, of all conformance checks.
+    conformance_test: a pytest test of models in one line.
+    parametrize_with_checks: a pytest test of all conformance checks for each model.
     run_checks: run the conformance checks of a model once.
 """
 

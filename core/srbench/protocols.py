@@ -250,61 +250,67 @@ class Protocol:
 
     def meaning(self) -> dict[str, str]:
         """Return a sentence for each choice, keyed by the setting's name."""
+        first = "vertical" if self.lr_kernel == "matlab-bicubic" else "horizontal"
         rounding = {
-            "per_pass": "rounded to uint8 after each of the two passes, rows first",
-            "once": "rounded to uint8 once, at the end",
-            "none": "never rounded: the network is given their values in floating point",
+            "per_pass": f"rounded to uint8 after each of the two passes, {first} first",
+            "once": "rounded to uint8 once, after both passes",
+            "none": "not rounded: the network receives floating-point values",
         }
+        if self.lr_kernel == "nearest":
+            rounding["per_pass"] = "uint8"
         beyond = {
-            "symmetric": "its mirror image",
-            "replicate": "its last pixel, repeated",
-            "none": "nothing: it ends there",
+            "symmetric": "images are mirrored at their borders",
+            "replicate": "the border pixels are repeated",
+            "none": "there is no padding",
         }
         kernels = {
-            "matlab-bicubic": "The LR kernel is Matlab's bicubic: Keys' cubic, a = -0.5, stretched by the scale.",
-            "pillow-bicubic": "The LR kernel is Pillow's bicubic: Keys' cubic, a = -0.5, stretched by the scale.",
-            "nearest": "LR images are every n-th pixel of HR images, without antialiasing.",
+            "matlab-bicubic": "The LR kernel is Matlab's bicubic: Keys' cubic with a = -0.5, antialiased.",
+            "pillow-bicubic": "The LR kernel is Pillow's bicubic: Keys' cubic with a = -0.5, antialiased.",
+            "nearest": "LR images consist of every n-th pixel of the HR images, without antialiasing.",
         }
         regions = {
-            "valid": "the pixels whose whole window is inside the cropped image",
-            "padded": "all pixels of the cropped image, its border repeated outwards",
+            "valid": "the pixels whose window lies entirely inside the cropped image",
+            "padded": "all pixels of the cropped image, whose border pixels are repeated to pad it",
         }
         quantised = {
-            "round": "is rounded to the nearest level in 0..255",
-            "truncate": "loses its fraction (255 * value, cut to a whole level), as CARN's and PS's authors save",
+            "round": "rounded to uint8",
+            "truncate": "truncated to uint8 (255 * value without its fraction), as the authors of CARN and PS do",
         }
         channels = {
-            "rgb": "LR images are made from all three channels of RGB.",
-            "y": "LR images are made from BT.601 luma, rounded to uint8 (of a file of grey levels: from those); the "
-            "network sees nothing else.",
+            "rgb": "LR images are made from all three RGB channels.",
+            "y": "LR images are made from BT.601 luma rounded to uint8 (from the gray levels of a grayscale file), the "
+            "only input of the network.",
         }
         compared = {
-            "y-bt601": "Compared is BT.601 luma: Y = 16 + (65.481 R + 128.553 G + 24.966 B) / 255, not rounded.",
-            "y-bt601-rounded": "Compared is BT.601 luma, Y = 16 + (65.481 R + 128.553 G + 24.966 B) / 255, as uint8.",
-            "y-full-range": "Compared is full-range luma: Y = 0.299 R + 0.587 G + 0.114 B, not rounded.",
-            "rgb": "Compared are the three channels of RGB together (metrics psnr_rgb and ssim_rgb).",
+            "y-bt601": "PSNR and SSIM are computed on BT.601 luma, Y = 16 + (65.481 R + 128.553 G + 24.966 B) / 255, "
+            "not rounded.",
+            "y-bt601-rounded": "PSNR and SSIM are computed on BT.601 luma, Y = 16 + (65.481 R + 128.553 G + 24.966 B) "
+            "/ 255, rounded to uint8.",
+            "y-full-range": "PSNR and SSIM are computed on full-range luma, Y = 0.299 R + 0.587 G + 0.114 B, not "
+            "rounded.",
+            "rgb": "PSNR and SSIM are computed on all three RGB channels (metrics psnr_rgb and ssim_rgb).",
         }
-        border = "as many pixels as the scale" if self.crop_border == "scale" else f"{self.crop_border} pixels"
+        border = "s pixels (s: the scale)" if self.crop_border == "scale" else f"{self.crop_border} pixels"
         unit = "the scale" if self.hr_crop == "scale" else str(self.hr_crop)
-        span = "" if self.color in ("rgb", "y-full-range") else ", although luma spans 219 levels only"
+        span = "" if self.color in ("rgb", "y-full-range") else ", although luma spans only 219 levels"
         sentences = {
-            "hr_crop": f"HR images are cut at the right and the bottom to multiples of {unit}.",
+            "hr_crop": f"HR images are cropped at the right and the bottom to a multiple of {unit}.",
             "lr_channels": channels[self.lr_channels],
             "lr_kernel": kernels[self.lr_kernel],
-            "lr_padding": f"Beyond an image's border the kernel sees {beyond[self.lr_padding]}.",
+            "lr_padding": f"For downsampling, {beyond[self.lr_padding]}.",
             "lr_rounding": f"LR images are {rounding[self.lr_rounding]}.",
             "quantisation": f"The SR image is clamped to 0..1 and {quantised[self.quantisation]}.",
             "color": compared[self.color],
-            "crop_border": f"On each side, {border} are left out of the comparison.",
+            "crop_border": f"A border of {border} is cropped from each side before the comparison.",
             "data_range": f"PSNR = 10 log10({self.data_range}^2 / MSE){span}.",
-            "ssim_window": f"SSIM weighs with an {self.ssim_window}x{self.ssim_window} Gaussian window.",
-            "ssim_sigma": f"The window's standard deviation is {self.ssim_sigma} pixels.",
+            "ssim_window": f"SSIM uses a Gaussian window of {self.ssim_window}x{self.ssim_window} pixels.",
+            "ssim_sigma": f"The standard deviation of the window is {self.ssim_sigma} pixels.",
             "ssim_region": f"SSIM is averaged over {regions[self.ssim_region]}.",
         }
         if self.sr_size == "resized":
             sentences["sr_size"] = (
-                "An SR image that is up to a LR pixel too small or too large (a network for even sizes) is resized by "
-                "Matlab's bicubic."
+                "An SR image that is up to one LR pixel too small or too large (from a network for even sizes) is "
+                "resized with Matlab's bicubic."
             )
         return sentences
 
@@ -321,9 +327,9 @@ def _digest(settings: dict[str, Any]) -> str:
 
 MATLAB_Y = Protocol("matlab-y")
 TRUNCATE_Y = Protocol("truncate-y", quantisation="truncate")
-# As the authors of LapSRN evaluate: LR images in double precision, RGB again before it is rounded.
+# As the authors of LapSRN evaluate: LR images in double precision; SR images are converted back to RGB, then rounded.
 LAPSRN_DOUBLE = Protocol("lapsrn-double", lr_rounding="none", sr_size="resized")
-# The published row Bicubic, and the first networks on luma: LR images in double precision too.
+# As the published bicubic figures and the first luma networks were evaluated: LR images in double precision too.
 Y_ONLY = Protocol("y-only", lr_channels="y", lr_rounding="none", color="y-bt601-rounded")
 # The NTIRE challenges on efficient super-resolution.
 NTIRE = Protocol("ntire", color="rgb", crop_border=4)
@@ -333,12 +339,12 @@ def get_protocol(name: str) -> Protocol:
     """Return a protocol by name.
 
     Raises:
-        UnknownNameError: If there is none of that name; the message suggests the nearest. DuplicateNameError: If two
-            distributions claim the name.
-        PluginError: If its plugin cannot be used, or registered something else than a protocol of that name.
+        UnknownNameError: No protocol has that name; the message suggests the nearest.
+        DuplicateNameError: Two distributions claim the name.
+        PluginError: Its plugin cannot be used, or registered something other than a protocol of that name.
     """
     found = PROTOCOLS.get(name)
     if not isinstance(found, Protocol) or found.name != name:
         what = f"the protocol '{found.name}'" if isinstance(found, Protocol) else f"a {type(found).__name__}"
-        raise PluginError(f"what is registered as protocol '{name}' is {what}; report it to the plugin's authors")
+        raise PluginError(f"protocol '{name}' is registered as {what}; report it to the plugin's authors")
     return found

@@ -147,10 +147,10 @@ _ASIDE = re.compile(r"\.tmp-(.+)-\d+-old")
 
 
 def swap_folders(new: Path, final: Path) -> None:
-    """Put a folder in the place of another, which gets its name, in one step where the system can do that.
+    """Exchange the names of two folders, atomically where the system supports it.
 
-    Linux can. Elsewhere there is a moment without the folder; a process that is killed in it leaves the old one under
-    another name, and `restore_swapped` puts it back.
+    Linux does. Elsewhere the folder is missing for a moment; a process killed at that moment leaves the old folder
+    under another name, and `restore_swapped` puts it back.
 
     Args:
         new: The new folder, named `.tmp-NAME-PROCESS`, beside the other.
@@ -172,7 +172,7 @@ def swap_folders(new: Path, final: Path) -> None:
 
 
 def restore_swapped(folder: Path) -> None:
-    """Put back the folders whose swap was killed halfway. Needs a lock: a running swap looks the same.
+    """Restore folders whose swap was interrupted. Requires the lock, because a running swap looks the same.
 
     Raises:
         OSError: The folder cannot be listed, or a folder not renamed.
@@ -184,7 +184,7 @@ def restore_swapped(folder: Path) -> None:
 
 
 def _exchanged(one: Path, other: Path) -> bool:
-    """Exchange the names of two folders; return False where the system or the file system cannot."""
+    """Exchange the names of two folders; return False if the system or the file system does not support it."""
     if sys.platform != "linux":
         return False
     import ctypes
@@ -203,11 +203,11 @@ def exclusive(path: Path, *, owner: str, wait: float = 0.0, remove: bool = False
     The holder's process id is in a separate file beside the lock, because locked files cannot be read on Windows.
 
     Args:
-        path: The lock file; its folder is made where there is none.
+        path: The lock file; its folder is created if needed.
         owner: What is locked, for the message.
         wait: Seconds to wait for another process to release it.
-        remove: Remove the lock file afterwards, where it would lie among files that are committed. A process that
-            opened it before sees that its lock has no name any more, and starts over.
+        remove: Remove the lock file afterwards, for folders whose files are committed. A process that had already
+            opened it notices that the file was removed, and starts over.
 
     Raises:
         StoreError: Another process holds the lock.
@@ -215,7 +215,7 @@ def exclusive(path: Path, *, owner: str, wait: float = 0.0, remove: bool = False
     from filelock import FileLock, Timeout
 
     if path.parent.exists() and not path.parent.is_dir():
-        raise StoreError(f"'{path.parent}' is a file; give a folder, which is made where there is none.")
+        raise StoreError(f"'{path.parent}' is a file; give a folder, which is created if it does not exist.")
     lock = FileLock(path)
     holder = path.with_name(f"{path.name}.pid")
     with disk_errors(path):
@@ -232,7 +232,7 @@ def exclusive(path: Path, *, owner: str, wait: float = 0.0, remove: bool = False
             holder.write_text(f"{os.getpid()}\n", encoding="ascii")
         yield
     finally:
-        # While the lock is still held, so as not to remove the next holder's file.
+        # Remove it while the lock is still held, so that the next holder's file is not removed.
         with suppress(OSError):
             holder.unlink(missing_ok=True)
             if remove:

@@ -44,9 +44,9 @@ DEPTH_LIMIT = 64
 """Deepest nesting of lists and mappings in a JSON or YAML text."""
 
 VALUES_LIMIT = 100_000
-"""Values in a YAML text, with its aliases unfolded; the largest suite of ours has 600."""
+"""Most values in a YAML text with its aliases expanded; the largest of our suites has 600."""
 
-# Bytes that the table of contents of an uncompressed archive may be off by.
+# Tolerance in bytes for the table of contents of an uncompressed archive.
 _ARCHIVE_SLACK = MIB
 
 _NAME_LIMIT = 255  # bytes of one part of a path: that of nearly all file systems
@@ -154,14 +154,14 @@ def read_text(path: Path, *, limit: int = TEXT_LIMIT, what: str = "file", error:
 
 
 def check_archive(path: Path, error: type[SRBenchError] = DataError) -> None:
-    """Refuse a file of `torch.save` that unpacks to far more than it holds; torch.save never compresses.
+    """Refuse a `torch.save` file that expands to much more than its size; torch.save never compresses.
 
     Args:
-        path: The file; one that is no ZIP archive passes.
+        path: The file; one that is not a ZIP archive passes.
         error: What is raised.
 
     Raises:
-        SRBenchError: It would.
+        SRBenchError: The file expands to much more.
         OSError, ValueError, zipfile.BadZipFile: It cannot be read, or its table of contents is damaged.
     """
     import zipfile
@@ -179,10 +179,10 @@ def check_archive(path: Path, error: type[SRBenchError] = DataError) -> None:
 
 
 def parse_json(text: str | bytes) -> Any:
-    """Return the value of a JSON text that is nested at most `DEPTH_LIMIT` deep.
+    """Parse a JSON text nested at most `DEPTH_LIMIT` levels deep.
 
     Raises:
-        ValueError: It is no JSON, or is nested deeper.
+        ValueError: The text is not JSON, or is nested deeper.
     """
     try:
         value = json.loads(text)
@@ -202,15 +202,15 @@ def parse_json(text: str | bytes) -> Any:
 
 
 def check_expansion(root: Any, label: str, error: type[SRBenchError] = ConfigError) -> None:
-    """Refuse aliases that multiply: a few lines can expand to more values than fit in memory.
+    """Refuse YAML aliases that multiply: a few lines can expand to more values than fit into memory.
 
     Args:
         root: The node that `yaml.compose` returned.
-        label: What the text is, for the message.
-        error: What is raised.
+        label: Name of the text in messages.
+        error: The class of the error.
 
     Raises:
-        SRBenchError: With its aliases unfolded the text has more than `VALUES_LIMIT` values, or a part contains itself.
+        SRBenchError: The text has more than `VALUES_LIMIT` values with its aliases expanded, or a part contains itself.
     """
     sizes: dict[int, int] = {}
     unfinished: set[int] = set()
@@ -227,15 +227,15 @@ def check_expansion(root: Any, label: str, error: type[SRBenchError] = ConfigErr
         return sizes[id(node)]
 
     if (total := size(root)) > VALUES_LIMIT:
-        raise error(f"{label} unfolds to {total:,} values by its aliases; at most {VALUES_LIMIT:,} are read.")
+        raise error(f"{label} expands to {total:,} values through its aliases; at most {VALUES_LIMIT:,} are read.")
 
 
 def escaped(text: str, limit: int = 1000) -> str:
-    """Return a text as one line that a terminal shows as it is: control characters and broken bytes as escapes.
+    """Return a text as one line that is safe to print: control characters and invalid bytes are escaped.
 
     Args:
         text: Any text.
-        limit: The most characters; a longer one is cut in the middle.
+        limit: Maximum number of characters; a longer text is cut in the middle.
     """
     if len(text) > limit:
         text = f"{text[: limit // 2]}[... {len(text) - limit:,} characters ...]{text[-(limit // 2) :]}"

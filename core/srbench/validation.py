@@ -1,4 +1,4 @@
-"""Sentences for what pydantic finds wrong with values that a user gave."""
+"""Turn pydantic's validation errors into sentences for the user."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ __all__ = ["Problem", "problems_in"]
 
 @dataclass(frozen=True)
 class Problem:
-    """Describe one thing that is wrong.
+    """One problem with a value.
 
     Attributes:
-        place: Keys and indices that lead to it, from the outside; empty where no single value is wrong.
-        kind: `unknown`: there is no such key; `missing`: the key is not there; `refused`: one of our own checks says
-            why, and quotes what it must; `invalid`: the value has the wrong type or range.
+        place: Path of keys and indices to the value, outermost first; empty if no single value is wrong.
+        kind: `unknown`: an unknown key; `missing`: a missing key; `refused`: one of our own validators raised the
+            error, and its message quotes the value itself; `invalid`: the value has the wrong type or range.
         value: What was given.
-        reason: Why it is wrong: a clause that begins with a small letter unless it is from one of our own checks.
+        reason: Why it is wrong: a clause that starts in lower case unless it comes from one of our own validators.
     """
 
     place: tuple[str | int, ...]
@@ -32,14 +32,14 @@ class Problem:
 
     @property
     def name(self) -> str:
-        """Return the last key of the place; empty where there is none."""
+        """Return the last key of `place`, or an empty string."""
         return str(self.place[-1]) if self.place else ""
 
     def sentence(self, keys: Iterable[str] = ()) -> str:
         """Return what was given and what was expected, without a full stop.
 
         Args:
-            keys: The keys that are known where an unknown one is; the nearest is named.
+            keys: The valid keys at the place of an unknown key; the nearest is suggested.
         """
         where = ".".join(map(str, self.place))
         if self.kind == "unknown":
@@ -52,11 +52,11 @@ class Problem:
 
 
 def problems_in(error: ValidationError, prefix: tuple[str | int, ...] = ()) -> list[Problem]:
-    """Return all that pydantic found, in its order.
+    """Return the problems of a validation error, in pydantic's order.
 
     Args:
-        error: What it raised.
-        prefix: Where the value that was validated is in a larger one.
+        error: The error that pydantic raised.
+        prefix: Place of the validated value within a larger one.
     """
     found = []
     for item in error.errors(include_url=False):

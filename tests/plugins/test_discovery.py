@@ -124,7 +124,11 @@ def test_a_strangers_suite_is_listed_and_can_be_run(suite_site: Site) -> None:
 @pytest.mark.parametrize(
     ("entry", "source", "said"),
     [
-        ("odd", "from pathlib import Path\nodd = Path(__file__).with_name('gone.yaml')", ["gone.yaml", "not there"]),
+        (
+            "odd",
+            "from pathlib import Path\nodd = Path(__file__).with_name('gone.yaml')",
+            ["gone.yaml", "does not exist"],
+        ),
         ("odd", "odd = 'odd.yaml'", ["is a str, not the pathlib.Path"]),
         ("odd", "even = 1", ["suite-dist", "odd"]),
         ("odd", "1 / 0", ["suite-dist", "division by zero"]),

@@ -181,7 +181,7 @@ def test_an_update_brings_the_new_template_and_keeps_what_was_written(
 
 
 def test_an_update_of_what_is_no_project_is_one_sentence(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="no project"):
+    with pytest.raises(ConfigError, match="not a project"):
         scaffold.update(tmp_path)
     project = scaffold.create("metric", "foo", tmp_path)
     with pytest.raises(ConfigError, match="git"):

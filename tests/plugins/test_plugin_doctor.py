@@ -54,15 +54,15 @@ CASES: dict[str, tuple[str, str, str, str, str, str, str]] = {
     "takes ours": ("methods", "dense", METHOD, RANGE, "broken", "taken", "odd-dist:dense"),
     "takes a backbone": ("baselines", "edsr_tiny", "def Odd(scales): pass", RANGE, "broken", "taken", "choose another"),
     "takes a suite": ("suites", "quickstart", "Odd = 3", RANGE, "broken", "taken", "choose another"),
-    "takes a command": ("commands", "list", "def Odd(): pass", RANGE, "broken", "sr-bench's own", "choose another"),
+    "takes a command": ("commands", "list", "def Odd(): pass", RANGE, "broken", "hides it", "choose another"),
     "function": ("methods", "odd", "def Odd(): pass", RANGE, "broken", "a function", "authors"),
     "no method": ("methods", "odd", "class Odd:\n    def replace(self): pass", RANGE, "broken", "subclass", "derive"),
     "no replace": (
         "methods", "odd", "from srbench.plugin import SharingMethod\nclass Odd(SharingMethod): pass", RANGE, "broken",
         "has no `replace`", "override",
     ),
-    "keeps nothing": ("methods", "odd", KEEPS_NOTHING, RANGE, "broken", "does not keep its argument 'rank'", "keep"),
-    "keeps four": ("methods", "odd", KEEPS_FOUR, RANGE, "broken", "keeps 'rank=4'", "keep"),
+    "keeps nothing": ("methods", "odd", KEEPS_NOTHING, RANGE, "broken", "does not store its argument 'rank'", "store"),
+    "keeps four": ("methods", "odd", KEEPS_FOUR, RANGE, "broken", "keeps 'rank=4'", "store"),
     "needs one": ("methods", "odd", NEEDS_ONE, RANGE, "warning", "no default", "default"),
     "integer": ("datasets", "odd", "Odd = 3", RANGE, "broken", "an int", "authors"),
     "no data set": ("datasets", "odd", "def Odd(): return 3", RANGE, "broken", "returns an int", "Dataset"),
@@ -71,7 +71,7 @@ CASES: dict[str, tuple[str, str, str, str, str, str, str]] = {
     "no metric": ("metrics", "odd", "class Odd: name = 'odd'", RANGE, "broken", "has no `unit`", "give the class"),
     "no protocol": ("protocols", "odd", "Odd = {}", RANGE, "broken", "a dict", "authors"),
     "no command": ("commands", "odd", "Odd = 3", RANGE, "broken", "an int", "function"),
-    "cannot be written": ("methods", "odd-one", METHOD, RANGE, "broken", "cannot be written", "a letter, then"),
+    "cannot be written": ("methods", "odd-one", METHOD, RANGE, "broken", "is not valid in", "a letter, then"),
     "no such group": ("method", "odd", METHOD, RANGE, "broken", "'srbench.method'", "write 'srbench.methods'"),
 }  # fmt: skip
 
@@ -95,7 +95,7 @@ def test_each_cause_is_named_with_its_remedy(site: Site, case: str) -> None:
 def test_a_plugin_that_hangs_is_ended_after_the_time_limit(site: Site) -> None:
     site.add("odd-dist", {"methods": {"odd": "odd_mod:Odd"}}, {"odd_mod": "while True: pass"}, RANGE)
     _, report = doctor(site, "--time-limit", "3")
-    assert "not done after 3 s" in report["detail"]
+    assert "does not finish within 3 s" in report["detail"]
 
 
 @pytest.fixture

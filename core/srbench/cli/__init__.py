@@ -20,20 +20,20 @@ from srbench.registry.import_guard import Terminated
 __all__ = ["main"]
 
 
-INTERRUPTED = 130  # 128 + SIGINT, as shells have it
+INTERRUPTED = 130  # 128 + SIGINT, as in shells
 TERMINATED = 143  # 128 + SIGTERM
 
 # Commands that run networks for long.
 HEAVY = ("eval", "run", "train", "replay", "leaderboard")
 
-# Commands that keep what they finished and resume when they are run again.
+# Commands that keep finished work and resume when they are run again.
 RESUMABLE = ("run", "train")
 
 
 def main(argv: list[str] | None = None) -> None:
     """Run the command line and exit.
 
-    The status is 0 if all was done, 1 if something failed while running, 2 if the input was wrong, 130 after
+    The exit status is 0 for success, 1 if something failed while running, 2 for invalid input, 130 after
     Ctrl-C, 143 after SIGTERM.
     """
     before = _end_on_sigterm()
@@ -51,7 +51,7 @@ def main(argv: list[str] | None = None) -> None:
         _say(str(error))
         sys.exit(2)
     except SystemExit as end:
-        if end.code == INTERRUPTED:  # typer makes this of Ctrl-C, and says nothing
+        if end.code == INTERRUPTED:  # raised silently by typer for Ctrl-C
             _interrupted(argv)
         elif end.code == TERMINATED:
             _interrupted(argv, "terminated")
@@ -60,16 +60,16 @@ def main(argv: list[str] | None = None) -> None:
         _interrupted(argv)
         sys.exit(INTERRUPTED)
     except BrokenPipeError:
-        # The reader (head, less) went away; leave quietly, and keep Python from complaining at shutdown.
+        # The reader (head, less) has closed the pipe: exit quietly, and suppress Python's complaint at shutdown.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(141)
     except OSError as error:
-        # A working directory that was deleted, a folder that may not be looked into: no command checks all of these.
+        # A deleted working directory, an inaccessible folder: no command checks for all of these.
         place = f"'{error.filename}'" if error.filename is not None else "a file or folder"
         _say(f"{place} cannot be used: {error.strerror or error}; correct it, or give another")
         sys.exit(2)
     except MemoryError:
-        _say("there is not enough memory for this; give smaller images, --tile, or fewer --jobs")
+        _say("there is not enough memory; give smaller images, --tile, or fewer --jobs")
         sys.exit(2)
     finally:
         if before is not None:
@@ -77,7 +77,7 @@ def main(argv: list[str] | None = None) -> None:
 
 
 def _end_on_sigterm() -> Any:
-    """Have SIGTERM end the command as Ctrl-C does, with nothing half written left behind; return the handler before."""
+    """Make SIGTERM end the command like Ctrl-C, without partial files; return the previous handler."""
     if threading.current_thread() is not threading.main_thread() or signal.getsignal(signal.SIGTERM) != signal.SIG_DFL:
         return None
 
@@ -89,7 +89,7 @@ def _end_on_sigterm() -> Any:
 
 
 def _say(message: str) -> None:
-    """Print one line to standard error, whatever the message holds."""
+    """Print a message to standard error as one line."""
     from srbench.untrusted import escaped
 
     print(f"srbench: {escaped(message, limit=4000)}", file=sys.stderr)

@@ -1,4 +1,4 @@
-"""What `srbench run --adopt` shows."""
+"""Output of `srbench run --adopt`."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ __all__ = ["show_adoption", "write_adoption"]
 
 
 def show_adoption(report: AdoptionReport) -> None:
-    """Print what was adopted, what was refused and why, and what there is no result of."""
+    """Print adopted results, refused ones with the reason, and missing ones."""
     from rich.console import Console
 
     console = Console(highlight=False, width=None if sys.stdout.isatty() else 160)
     for record in report.adopted:
         how = record.adopted
-        assert how is not None  # that is what an adopted record has
+        assert how is not None  # always set on adopted records
         training = f", its training {how.training}" if how.training else ""
         values = ", ".join(f"{name} by at most {value:.1e}" for name, value in how.largest_difference.items())
         console.print(
@@ -31,14 +31,14 @@ def show_adoption(report: AdoptionReport) -> None:
     for cell in report.absent:
         console.print(f"no result: {cell}", markup=False)
     console.print(
-        f"{report.current} cells were current, {len(report.adopted)} adopted, {len(report.refused)} refused, "
+        f"{report.current} cells were up to date, {len(report.adopted)} adopted, {len(report.refused)} refused, "
         f"{len(report.absent)} without a result in {report.run_dir}",
         markup=False,
     )
 
 
 def write_adoption(target: str, report: AdoptionReport) -> None:
-    """Write the outcome as JSON; see docs/json.md."""
+    """Write the outcome as JSON (docs/json.md)."""
     from srbench.cli.output import write_json
 
     value = {

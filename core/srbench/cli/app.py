@@ -1,4 +1,4 @@
-"""The `srbench` command: which commands there are."""
+"""The `srbench` command with its subcommands."""
 
 from __future__ import annotations
 
@@ -25,19 +25,19 @@ from srbench.cli.submit import submit
 from srbench.cli.train import train
 from srbench.errors import ConfigError
 
-# typer exports the children of this class only.
+# typer exports only subclasses of this class.
 _UsageError = cast(type[Exception], typer.BadParameter.__mro__[1])
 
 
 class _Commands(CommandGroup):
-    """Say what is wrong with a command line in one sentence, as with all other input."""
+    """Report errors in the command line in one sentence, like all other input errors."""
 
     def make_context(self, *args: Any, **kwargs: Any) -> Any:
-        """Read the options before the command's name."""
+        """Parse the options before the command's name."""
         return _in_a_sentence(super().make_context, *args, **kwargs)
 
     def invoke(self, *args: Any, **kwargs: Any) -> Any:
-        """Read the command's arguments, and run it."""
+        """Parse the command's arguments, and run it."""
         return _in_a_sentence(super().invoke, *args, **kwargs)
 
 
@@ -47,7 +47,7 @@ def _in_a_sentence(call: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
     except _UsageError as error:
         if type(error).__name__ == "NoArgsIsHelpError":
             typer.echo(error.ctx.get_help())  # type: ignore[attr-defined]
-            raise typer.Exit from None  # a group without a command shows its help
+            raise typer.Exit from None  # a group without a subcommand shows its help
         context, message = getattr(error, "ctx", None), str(getattr(error, "format_message", error.__str__)())
         says = " ".join(message.replace("Value error, ", "").split()).rstrip(".")
         command = context.command_path if context is not None else "srbench"

@@ -1,4 +1,4 @@
-"""`srbench audit`: what a network shares, and what it would weigh without."""
+"""`srbench audit`: the tensors that a network shares, and its size without sharing."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def audit(
     model: Annotated[
         str, typer.Argument(help="Model name: `BACKBONE[+METHOD[(key=value,...)]][.TAG]`.", metavar="MODEL")
     ],
-    scale: Annotated[int | None, typer.Option(help="What is deployed for one scale.", min=1, max=16)] = None,
+    scale: Annotated[int | None, typer.Option(help="The network deployed for one scale.", min=1, max=16)] = None,
     scales: Annotated[
         str | None, typer.Option(help="The whole network for several scales, e.g. 2,3,4.", metavar="A,B")
     ] = None,
@@ -26,7 +26,7 @@ def audit(
         str | None, typer.Option(metavar="FILE|-", help="Write the result as JSON to a file, or to standard output: -.")
     ] = None,
 ) -> None:
-    """Say which layers use which tensors, how often each is executed, and what the network would weigh unshared.
+    """Show which layers use which tensors, how often each is executed, and the network's size without sharing.
 
     Example: `srbench audit drrn_b1u9+ps.author --scale 2`
 
@@ -53,7 +53,7 @@ def audit(
         for one in wanted:
             dense[one] = count_parameters(create_model(f"{name.backbone}+dense", scale=one, seed=0))
     except SharingError:
-        dense = {}  # a backbone without sites has one form only
+        dense = {}  # a backbone without sites has no other form
     if json is not None:
         write_json(_payload(found, dense, f"{name.backbone}+dense"), json)
     if json != "-":
@@ -81,13 +81,13 @@ def _show(found: Audit, dense: dict[int, int], dense_name: str) -> None:
     rows = [list(row) for row in _shared_rows(found)]
     if rows:
         print_table(
-            f"{found.model} at {at}: what serves more than one layer, or runs more than once",
+            f"{found.model} at {at}: tensors used by several layers, or executed several times",
             ["shared", "used by", "numbers", "layers each", "executions each"],
             rows,
             left=2,
         )
     else:
-        typer.echo(f"{found.model} at {at}: no tensor serves two layers, and no layer runs twice")
+        typer.echo(f"{found.model} at {at}: no tensor is used by two layers, and no layer is executed twice")
     print_table("numbers", ["", *(f"x{scale}" for scale in found.scales)], _summary(found, dense, dense_name))
     _others(found)
     if found.depth > 1:
@@ -95,7 +95,7 @@ def _show(found: Audit, dense: dict[int, int], dense_name: str) -> None:
 
         typer.echo(f"recursion depth {found.depth}: {compact_paths(found.deepest)} is one layer")
     else:
-        typer.echo("recursion depth 1: no layer runs again with the same weights")
+        typer.echo("recursion depth 1: no layer is executed again with the same weights")
 
 
 def _summary(found: Audit, dense: dict[int, int], dense_name: str) -> list[list[str]]:
@@ -112,7 +112,7 @@ def _summary(found: Audit, dense: dict[int, int], dense_name: str) -> list[list[
 
 
 def _shared_rows(found: Audit) -> Iterable[tuple[str, str, str, str, str]]:
-    """Yield one line for tensors that are shared alike: their names, users, numbers, layers and executions."""
+    """Yield one row for tensors with the same users: names, users, numbers, layers and executions."""
     from srbench.cost.audit import compact_paths
 
     groups: dict[tuple[Any, ...], list[TensorUse]] = {}
@@ -137,7 +137,7 @@ def _shared_rows(found: Audit) -> Iterable[tuple[str, str, str, str, str]]:
 
 
 def _others(found: Audit) -> None:
-    """Print what is not shared: by all scales, by one scale, by one use, or not used at all."""
+    """Print tensors that are not shared: used at all scales, at some scales, or not at all."""
     several = len(found.scales) > 1
     kinds = {
         "used by one layer, once" + (", at every scale" if several else ""): lambda used: (

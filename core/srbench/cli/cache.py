@@ -1,4 +1,4 @@
-"""`srbench cache`: give files to the cache, see what it holds."""
+"""`srbench cache`: add files to the cache, and list its content."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import typer
 
 __all__ = ["app"]
 
-app = typer.Typer(name="cache", help="Keep images and weights by the hash of their content.", no_args_is_help=True)
+app = typer.Typer(name="cache", help="Store images and weights by the hash of their content.", no_args_is_help=True)
 
 Json = Annotated[
     str | None, typer.Option(metavar="FILE|-", help="Write the result as JSON to a file, or to standard output: -.")
@@ -18,13 +18,13 @@ Json = Annotated[
 
 @app.command()
 def add(
-    paths: Annotated[list[Path], typer.Argument(help="Files, and folders to search through.", metavar="PATH...")],
+    paths: Annotated[list[Path], typer.Argument(help="Files, or folders to search.", metavar="PATH...")],
     json: Json = None,
 ) -> None:
-    """Add images and weights from disk, so that nothing needs to be downloaded.
+    """Add images and weights from disk, so that they need not be downloaded.
 
-    Files are recognised by their hash, images by their pixels as well: other encodings of a test set will do. Files
-    that no data set, tag or metric needs are left out.
+    Files are recognized by their hash, images also by their pixels, so other encodings of a test set are accepted.
+    Files that no data set, tag or metric needs are skipped.
 
     Example: `srbench cache add ~/datasets/Set5/HR ~/Downloads/drrnps.pth`
     """
@@ -40,7 +40,7 @@ def add(
     if not report.added:
         tried = "; ".join(f"'{path}' {_short(why, path)}" for path, why in report.skipped[:5])
         more = f"; and {len(report.skipped) - 5} more" if len(report.skipped) > 5 else ""
-        raise DataError(f"nothing was added: {tried or 'there are no files in what was given'}{more}")
+        raise DataError(f"nothing was added: {tried or 'no files were found'}{more}")
     if json is not None:
         write_json(
             {
@@ -67,13 +67,13 @@ def add(
 
 
 def _short(why: str, path: Path) -> str:
-    """Return a reason without the path that it begins with."""
+    """Return a reason without the path at its beginning."""
     return why.removeprefix(f"'{path}' ")
 
 
 @app.command("list")
 def list_(json: Json = None) -> None:
-    """List what the cache holds of what is known: data sets, weights, generated LR images.
+    """List the cached data sets, weights and generated LR images.
 
     Example: `srbench cache list --json -`
     """
@@ -115,7 +115,7 @@ def list_(json: Json = None) -> None:
 
 @app.command()
 def path(json: Json = None) -> None:
-    """Print the path of the cache; SRBENCH_CACHE moves it.
+    """Print the path of the cache, which SRBENCH_CACHE can change.
 
     Example: `du -sh "$(srbench cache path)"`
     """

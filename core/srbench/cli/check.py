@@ -1,4 +1,4 @@
-"""`srbench check`: the conformance checks of a model, or of all that a distribution contributes."""
+"""`srbench check`: conformance checks of a model, or of all models and methods of a distribution."""
 
 from __future__ import annotations
 
@@ -23,18 +23,18 @@ def check(
     ],
     scales: Annotated[
         str | None,
-        typer.Option(help="Scales that each network is made for, e.g. 2,3,4; 2 if not given.", metavar="A,B"),
+        typer.Option(help="Scales of each network, e.g. 2,3,4; 2 if not given.", metavar="A,B"),
     ] = None,
-    examples: Annotated[int, typer.Option(help="Examples that each check is run on.", min=1, max=1000)] = 1,
-    fast: Annotated[bool, typer.Option("--fast", help="Leave out checks that take seconds: the export.")] = False,
+    examples: Annotated[int, typer.Option(help="Number of examples per check.", min=1, max=1000)] = 1,
+    fast: Annotated[bool, typer.Option("--fast", help="Skip checks that take seconds, such as the export.")] = False,
     json: Annotated[
         str | None, typer.Option(metavar="FILE|-", help="Write the result as JSON to a file, or to standard output: -.")
     ] = None,
 ) -> None:
-    """Run the conformance checks: every law that a backbone or a sharing method must keep, by name.
+    """Run the conformance checks: the laws that every backbone and sharing method must satisfy.
 
-    Of a distribution, each backbone is checked, and each method on a small backbone that it can be applied to. Exits
-    with status 1 if a check fails. A run makes the same checks before it measures.
+    For a distribution, each backbone is checked, and each method on a small backbone that it can be applied to. Exits
+    with status 1 if a check fails. `srbench run` runs the same checks before measuring.
 
     Example: `srbench check edsr_tiny+ps`
 

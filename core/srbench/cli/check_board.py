@@ -1,4 +1,4 @@
-"""`srbench leaderboard check`: what a board claims, checked."""
+"""`srbench leaderboard check`: verify a board."""
 
 from __future__ import annotations
 
@@ -13,33 +13,31 @@ if TYPE_CHECKING:
 
 __all__ = ["check_board_command"]
 
-MOST_FINDINGS = 10  # lines for each check
+MOST_FINDINGS = 10  # most lines per check
 
 
 def check_board_command(
     board: Annotated[
         Path,
-        typer.Argument(help="A committed board's folder, or a run's directory.", metavar="DIR", show_default=False),
+        typer.Argument(help="The folder of a committed board, or a run directory.", metavar="DIR", show_default=False),
     ],
     replay: Annotated[
-        int, typer.Option(help="Measure so many rows again, drawn at random.", min=0, max=10**6, metavar="K")
+        int, typer.Option(help="Number of rows to measure again, drawn at random.", min=0, max=10**6, metavar="K")
     ] = 0,
     seed: Annotated[
-        int | None, typer.Option(help="Decides which rows; drawn and shown if not given.", min=0, max=2**31)
+        int | None, typer.Option(help="Seed of the draw; random and printed if not given.", min=0, max=2**31)
     ] = None,
     train: Annotated[
-        bool, typer.Option("--train", help="With --replay: train rows anew, and compare their weights too.")
+        bool, typer.Option("--train", help="With --replay: retrain rows, and compare their weights as well.")
     ] = False,
     device: Annotated[str, typer.Option(help="Where networks run: cpu, cuda, cuda:1.")] = "cpu",
     record: Annotated[
-        bool, typer.Option("--record", help="With --replay: keep what came of it in `replays.json`.")
+        bool, typer.Option("--record", help="With --replay: store the outcomes in `replays.json`.")
     ] = False,
-    by: Annotated[
-        str | None, typer.Option(help="With --record: who replays rows, in a few words.", metavar="WHO")
-    ] = None,
-    load: Annotated[bool, typer.Option("--load", help="Load the published weights that rows name.")] = False,
+    by: Annotated[str | None, typer.Option(help="With --record: who replays the rows.", metavar="WHO")] = None,
+    load: Annotated[bool, typer.Option("--load", help="Load the published weights of the rows.")] = False,
     networks: Annotated[
-        bool, typer.Option("--networks/--no-networks", help="Build the networks, to count parameters and work.")
+        bool, typer.Option("--networks/--no-networks", help="Build the networks to count parameters and work.")
     ] = True,
     suite: Annotated[
         str | None,
@@ -52,9 +50,9 @@ def check_board_command(
         str | None, typer.Option(metavar="FILE|-", help="Write the result as JSON to a file, or to standard output: -.")
     ] = None,
 ) -> None:
-    """Check what a board claims: one line for each check, and a sentence for each thing that is wrong.
+    """Verify a board, with a line for each check and a sentence for each problem.
 
-    The status is 0 if every check passed, else 1.
+    The exit status is 0 if every check passed, else 1.
 
     Example: `srbench leaderboard check leaderboards/efficient-x3 --replay 3`
     """
@@ -109,7 +107,7 @@ def _show(check: CheckResult) -> None:
 
 
 def _write(report: BoardReport, seed: int | None, target: str) -> None:
-    """Write the outcome as JSON; see docs/json.md."""
+    """Write the outcome as JSON (docs/json.md)."""
     from srbench.cli.output import write_json
     from srbench.cli.replay import replayed_json
 

@@ -1,4 +1,4 @@
-"""`srbench compare`: two models of a run, image by image."""
+"""`srbench compare`: compare two models of a run image by image."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ BY_ITSELF = (
 
 def compare(
     first: Annotated[
-        str, typer.Argument(help="A model of the run, as tables show it or in full.", metavar="A", show_default=False)
+        str, typer.Argument(help="A model of the run, by its short or full name.", metavar="A", show_default=False)
     ],
-    second: Annotated[str, typer.Argument(help="The model that A is compared with.", metavar="B", show_default=False)],
+    second: Annotated[str, typer.Argument(help="The model to compare it with.", metavar="B", show_default=False)],
     run: Annotated[Path, typer.Option(help="A directory that `srbench run` wrote.", metavar="DIR")],
     json: Annotated[
         str | None, typer.Option(metavar="FILE|-", help="Write the result as JSON to a file, or to standard output: -.")
     ] = None,
 ) -> None:
-    """Say how much better or worse one model of a run is than another, with the 95% interval of this pair.
+    """Show how much better or worse one model of a run is than another, with the 95% interval of this pair.
 
     Example: `srbench compare edsr_tiny "edsr_tiny+ps(ratio=1/4)" --run runs/quickstart`
     """

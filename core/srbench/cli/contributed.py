@@ -1,4 +1,4 @@
-"""Commands that plugins contribute: listed without importing any of them, imported when they are called."""
+"""Commands of plugins: listed without importing the plugins, imported when called."""
 
 from __future__ import annotations
 
@@ -20,22 +20,22 @@ __all__ = ["CommandGroup", "FigureGroup", "source_help"]
 
 
 class Contributed(TyperCommand):
-    """Stand for a plugin's command until it is called."""
+    """Placeholder for a plugin's command until it is called."""
 
     def __init__(self, name: str, items: tuple[plugins.Contribution, ...]) -> None:
         super().__init__(name)
         self.items = items
 
     def describe(self) -> None:
-        """Fill in the line that a listing shows, from the plugin's source."""
+        """Fill in the help line for listings from the plugin's source."""
         self.help = source_help(self.items[0].value) or f"(contributed by {self.items[0].distribution})"
 
     def make_context(self, info_name: str | None, args: list[str], parent: Any = None, **extra: Any) -> Any:
-        """Import the command and let it take over.
+        """Import the command and delegate to it.
 
         Raises:
             DuplicateNameError: Two distributions claim the name.
-            PluginError: The plugin cannot be used, or its object is no command.
+            PluginError: The plugin cannot be used, or its object is not a command.
         """
         return self._command().make_context(info_name, args, parent, **extra)
 
@@ -65,20 +65,20 @@ def _command_of(function: Callable[..., Any], name: str) -> Any:
 
 
 class _ContributedGroup(TyperGroup):
-    """A group of commands, its own first, then those of the plugins; a name of its own cannot be taken."""
+    """A group of commands, followed by those of plugins, which cannot replace built-in names."""
 
     kind: ClassVar[str]
 
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)
-        # What the group has of its own: no plugin can take such a name.
+        # Built-in commands, whose names plugins cannot take.
         self.own = frozenset(self.commands)
         for name in sorted(plugins.contributions()[self.kind]):
             if name not in self.commands and (items := plugins.claims(self.kind, name)):
                 self.commands[name] = Contributed(name, items)
 
     def list_commands(self, ctx: Any) -> list[str]:
-        """Return the names, with the lines that describe plugins' commands filled in."""
+        """Return the names, with the help lines of plugins' commands filled in."""
         for command in self.commands.values():
             if isinstance(command, Contributed):
                 command.describe()
@@ -121,9 +121,9 @@ class FigureGroup(_ContributedGroup):
 
 
 def source_help(value: str) -> str:
-    """Return the first line of what a command says of itself, read from its source; "" where that cannot be found.
+    """Return the first line of a command's docstring, read from its source; "" if it cannot be found.
 
-    Nothing is imported: a plugin may be slow to import, or broken, and `srbench --help` is neither.
+    Nothing is imported, since a plugin may be slow to import or broken, which must not affect `srbench --help`.
 
     Args:
         value: `package.module:name`, where `name` is a function with a docstring or `typer.Typer(help=...)`.
@@ -146,7 +146,7 @@ def source_help(value: str) -> str:
 
 
 def _source_file(module: str) -> Path | None:
-    """Find a module's file without importing the packages that contain it, which `find_spec` alone would."""
+    """Find a module's file without importing its parent packages, as `find_spec` alone would."""
     top, *inner = module.split(".")
     spec = importlib.util.find_spec(top)
     name = top

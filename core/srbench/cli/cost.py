@@ -1,4 +1,4 @@
-"""`srbench cost`: what networks cost, counted from shapes; time and memory measured where asked for."""
+"""`srbench cost`: the cost of networks counted from shapes, with optional measurements of time and memory."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 
 __all__ = ["cost"]
 
-_MOST_PIXELS = 2**16  # of a side of an LR image: no network here takes more, and sizes in bytes stay numbers of C
-_MOST_MEASURED = 2**22  # LR pixels that --memory and --latency run a network on
+_MOST_PIXELS = 2**16  # largest side of an LR image: no network here takes more, and sizes in bytes fit into C integers
+_MOST_MEASURED = 2**22  # most LR pixels for --memory and --latency
 
 
 def cost(
@@ -26,26 +26,26 @@ def cost(
     ],
     scale: Annotated[int, typer.Option(help="How many times larger the SR image is.", min=1, max=16)],
     fold: Annotated[
-        bool, typer.Option("--fold", help="Of the folded networks: every shared layer that can is a plain one.")
+        bool, typer.Option("--fold", help="Fold the networks: shared layers become plain ones where possible.")
     ] = False,
     data: Annotated[
         str | None,
-        typer.Option(help="Images on which networks with masks say what they execute.", metavar="NAME|DIR"),
+        typer.Option(help="Images on which to count the work executed by networks with masks.", metavar="NAME|DIR"),
     ] = None,
     latency: Annotated[
-        bool, typer.Option("--latency", help="Time them, in turns; the first is what the others are compared with.")
+        bool, typer.Option("--latency", help="Time the networks in turns, and compare the others with the first.")
     ] = False,
     memory: Annotated[
-        bool, typer.Option("--memory", help="Measure the peak memory too: on the CPU in a process for each.")
+        bool, typer.Option("--memory", help="Also measure peak memory; on the CPU, in a process per network.")
     ] = False,
     lr_size: Annotated[
-        str, typer.Option(help="Width x height of the LR image to be timed or measured on.", metavar="WxH")
+        str, typer.Option(help="Width x height of the LR image for timing and memory.", metavar="WxH")
     ] = "128x128",
-    seconds: Annotated[float, typer.Option(help="How long to time all of them together.", min=0.1, max=86_400)] = 20.0,
+    seconds: Annotated[float, typer.Option(help="Total time for timing, in seconds.", min=0.1, max=86_400)] = 20.0,
     threads: Annotated[
-        int | None, typer.Option(help="Threads of torch on the CPU; if not given, as torch has them.", min=1)
+        int | None, typer.Option(help="CPU threads of torch; torch's default if not given.", min=1)
     ] = None,
-    device: Annotated[str, typer.Option(help="Where they are timed: cpu, cuda, cuda:1.")] = "cpu",
+    device: Annotated[str, typer.Option(help="Device for timing and memory: cpu, cuda, cuda:1.")] = "cpu",
     json: Annotated[
         str | None, typer.Option(metavar="FILE|-", help="Write the result as JSON to a file, or to standard output: -.")
     ] = None,
@@ -97,7 +97,7 @@ def cost(
 
 @dataclass(frozen=True)
 class _Conditions:
-    """Say how networks are counted and measured; `size` is height and width of the LR image."""
+    """Settings for counting and measuring; `size` is height and width of the LR image."""
 
     scale: int
     fold: bool
@@ -109,7 +109,7 @@ class _Conditions:
 
 @dataclass(frozen=True)
 class _Subject:
-    """Hold a network, and say whether it has a tag's weights, or random ones that decide what its masks skip."""
+    """A network, and whether it has the weights of its tag, or random ones that determine what its masks skip."""
 
     name: ModelName
     network: Backbone
@@ -128,10 +128,10 @@ def _subject(name: ModelName, conditions: _Conditions, *, measured: bool) -> _Su
     masks = skips_work(network)
     if masks and name.tag is None and data is not None:
         raise ConfigError(
-            f"--data needs a model with weights, and '{name}' has random ones, which decide what its masks skip; "
-            "name a tag (`srbench list models`) or leave it out"
+            f"--data needs a model with weights, and '{name}' has random ones, which determine what its masks "
+            "skip; name a tag (`srbench list models`) or leave it out"
         )
-    # Weights decide nothing here but which parts masks skip.
+    # Weights only matter for what masks skip.
     pretrained = masks and name.tag is not None and (measured or data is not None)
     if pretrained:
         network = create_model(name, scale=scale, pretrained=True).eval()
@@ -145,7 +145,7 @@ def _size(text: str) -> tuple[int, int]:
     width, times, height = text.partition("x")
     if not times or not width.isdecimal() or not height.isdecimal():
         raise ConfigError(f"--lr-size is width x height in pixels, such as 128x128; got '{text}'")
-    # Python reads no number of thousands of digits.
+    # Python refuses to parse numbers with thousands of digits.
     if max(len(width), len(height)) > 9 or max(int(width), int(height)) > _MOST_PIXELS:
         raise ConfigError(f"--lr-size is at most {_MOST_PIXELS:,} pixels a side; got '{text}'")
     if not int(width) or not int(height):

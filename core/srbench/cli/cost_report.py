@@ -1,4 +1,4 @@
-"""What `srbench cost` shows and writes: a column, and an object of JSON, for each model."""
+"""Output of `srbench cost`: a table column and a JSON object for each model."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ Row = tuple[str, list[str]]
 
 @dataclass
 class ModelCost:
-    """Hold what one model costs.
+    """The cost of one model.
 
     Attributes:
-        given: The model as the user named it.
-        cost: What it costs; None where that cannot be counted.
-        not_counted: Why not; empty where it was.
-        random_masks: Whether it was measured with random weights that decide what its masks skip.
-        executed: Image -> MACs that it executed; None where it skips nothing or none were asked for.
-        timing: Its times, where they were taken.
-        against_first: They compared with the first model's.
-        peak: Bytes of memory, where measured.
+        given: The model as given by the user.
+        cost: Its cost; None if it could not be counted.
+        not_counted: Why it could not be counted; empty if it was.
+        random_masks: Whether it was measured with random weights that determine what its masks skip.
+        executed: Image -> executed MACs; None if it skips nothing or no images were given.
+        timing: Its times, if measured.
+        against_first: Comparison of its times with those of the first model.
+        peak: Peak memory in bytes, if measured.
     """
 
     given: str
@@ -43,11 +43,11 @@ class ModelCost:
 
     @property
     def executed_mean(self) -> float | None:
-        """Return the mean over the images."""
+        """The mean over the images."""
         return sum(self.executed.values()) / len(self.executed) if self.executed else None
 
     def payload(self, *, first: bool) -> dict[str, Any]:
-        """Return the model's object in JSON."""
+        """Return the model's JSON object."""
         item: dict[str, Any] = {"model": self.given if self.cost is None else self.cost.model}
         item["not_counted"] = self.not_counted or None
         if self.cost is not None:
@@ -71,15 +71,15 @@ class ModelCost:
 
 @dataclass
 class CostReport:
-    """Hold what the models cost, and how it was found.
+    """The costs of several models, and how they were obtained.
 
     Attributes:
         scale: The scale.
         folded: Whether the networks were folded.
-        data: The images on which networks with masks said what they execute.
-        size: Height and width of the LR image that was timed or measured on.
+        data: The images for the work executed by networks with masks.
+        size: Height and width of the LR image for timing and memory.
         models: One for each model, in the order given.
-        times: The machine, and how times were taken; None where none were.
+        times: The machine, and how times were measured; None if they were not.
     """
 
     scale: int
@@ -90,14 +90,14 @@ class CostReport:
     times: Latencies | None = None
 
     def require_one_counted(self) -> None:
-        """Raise CostError, with all reasons, where no model can be counted."""
+        """Raise CostError with all reasons if no model could be counted."""
         from srbench.errors import CostError
 
         if all(model.cost is None for model in self.models):
             raise CostError("; ".join(dict.fromkeys(model.not_counted for model in self.models)))
 
     def set_times(self, times: Latencies) -> None:
-        """Give each model its times, and compare them with the first model's."""
+        """Set the times of each model, and compare them with those of the first model."""
         from srbench.cost.latency import compare
 
         self.times = times
@@ -123,7 +123,7 @@ class CostReport:
         return value
 
     def show(self) -> None:
-        """Print a table with a column for each model, and below it what a reader must know."""
+        """Print a table with a column for each model, followed by notes."""
         from srbench.cli.output import print_table
 
         where = f"LR {self.size[1]}x{self.size[0]}"
@@ -138,7 +138,7 @@ class CostReport:
                 typer.echo(f"{model.given}: {model.not_counted}")
         for given in dict.fromkeys(model.given for model in self.models if model.random_masks):
             typer.echo(
-                f"{given}: measured with random weights, so its masks skip what no trained network would; name a tag"
+                f"{given}: measured with random weights, so its masks skip other parts than trained ones; name a tag"
             )
         if self.times is not None:
             _show_machine(self.times)
@@ -169,7 +169,7 @@ def _counted_rows(models: list[ModelCost]) -> list[Row]:
         rows.append(row(f"activations, {where}", _of(work, lambda at: f"{float(at.activations) / 1e6:,.2f} M")))
         rows.append(row(f"peak memory, {where}", _of(work, lambda at: _bytes(at.peak_bytes))))
     if any_has(lambda item: item.hd.synthesis):
-        rows.append(row("MACs of making weights", lambda item: _mega(item.hd.synthesis)))
+        rows.append(row("MACs to generate weights", lambda item: _mega(item.hd.synthesis)))
     return rows
 
 
@@ -184,13 +184,13 @@ def _timed_rows(models: list[ModelCost], where: str) -> list[Row]:
     quartiles = [timing.quartiles for timing in timings]
     rows = [
         (f"forward pass, {where}", [f"{1e3 * timing.median:.2f} ms" for timing in timings]),
-        ("  half of the times", [f"{1e3 * low:.2f} to {1e3 * high:.2f} ms" for low, high in quartiles]),
+        ("  interquartile range", [f"{1e3 * low:.2f} to {1e3 * high:.2f} ms" for low, high in quartiles]),
     ]
     found = [model.against_first for model in models[1:] if model.against_first is not None]
     if found:
-        rows.append(("  times the first's", ["1", *(f"{item.ratio:.3f}" for item in found)]))
+        rows.append(("  ratio to the first", ["1", *(f"{item.ratio:.3f}" for item in found)]))
         rows.append(("  99% interval", ["", *(f"{item.low:.3f} to {item.high:.3f}" for item in found)]))
-        rows.append(("  so it is", ["first", *(item.verdict for item in found)]))
+        rows.append(("  verdict", ["first", *(item.verdict for item in found)]))
     return rows
 
 
@@ -209,7 +209,7 @@ def _show_machine(timed: Latencies) -> None:
     for name, value in before.get("gpu", {}).items():
         typer.echo(f"GPU {name}: {value} before, {after['gpu'].get(name)} after")
     if isinstance(before["load"], float) and before["load"] > 0.5:
-        typer.echo("other programs were at work: times are longer and less sure than on a quiet machine")
+        typer.echo("other programs were running: times are longer and less reliable than on an idle machine")
 
 
 def _giga(value: Any) -> str:

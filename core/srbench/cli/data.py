@@ -16,12 +16,12 @@ app.command("leaks")(leaks)
 Json = Annotated[
     str | None, typer.Option(metavar="FILE|-", help="Write the result as JSON to a file, or to standard output: -.")
 ]
-DataArgument = Annotated[str, typer.Argument(help="A data set's name, or a folder of images.", metavar="NAME|DIR")]
+DataArgument = Annotated[str, typer.Argument(help="Name of a data set, or a folder of images.", metavar="NAME|DIR")]
 
 
 @app.command("list")
 def list_(json: Json = None) -> None:
-    """List the registered data sets, and how many of their images are here.
+    """List the registered data sets, and how many of their images are available.
 
     Example: `srbench data list`
     """
@@ -49,7 +49,7 @@ def list_(json: Json = None) -> None:
 def download(
     names: Annotated[list[str], typer.Argument(help="Names of data sets.", metavar="NAME...")], json: Json = None
 ) -> None:
-    """Download the images that are not in the cache yet; run it again after an interruption.
+    """Download the images that are not in the cache yet; can be interrupted and repeated.
 
     Example: `srbench data download Set5 Urban100`
     """
@@ -80,18 +80,18 @@ def download(
 def verify(
     data: DataArgument,
     scale: Annotated[int | None, typer.Option(help="Compare the LR files of this scale.", min=1)] = None,
-    protocol: Annotated[str, typer.Option(help="Makes the LR images to compare with.")] = "matlab-y",
+    protocol: Annotated[str, typer.Option(help="Protocol of the LR images to compare with.")] = "matlab-y",
     rounding: Annotated[
-        str | None, typer.Option(help="Round LR images per_pass or once, whatever the protocol says.")
+        str | None, typer.Option(help="Round LR images per_pass or once, instead of as in the protocol.")
     ] = None,
     padding: Annotated[
-        str | None, typer.Option(help="Pad with symmetric or replicate, whatever the protocol says.")
+        str | None, typer.Option(help="Pad with symmetric or replicate, instead of as in the protocol.")
     ] = None,
     json: Json = None,
 ) -> None:
-    """Read every image; with --scale, compare the LR files of a folder with those that are generated.
+    """Read every image; with --scale, compare the LR files of a folder with generated ones.
 
-    Exit status 1 if anything differs.
+    Exits with status 1 if anything differs.
 
     Example: `srbench data verify ~/datasets/Set5 --scale 2`
     """
@@ -139,13 +139,13 @@ def verify(
                 for f in findings
             ]
             print_table(f"x{scale} LR images of {dataset.name}, against generated ones", columns, rows, left=2)
-        typer.echo(f"{len(findings) - wrong} of {len(findings)} images are as they should be")
+        typer.echo(f"{len(findings) - wrong} of {len(findings)} images are correct")
     raise typer.Exit(1 if wrong else 0)
 
 
 @app.command()
 def info(data: DataArgument, json: Json = None) -> None:
-    """Describe a data set: images, hashes, licences, the LR files that came with it.
+    """Describe a data set: images, hashes, licences, and LR files in the folder.
 
     Example: `srbench data info embedded-test`
     """

@@ -1,4 +1,4 @@
-"""`srbench data leaks`: test images that are in a training set."""
+"""`srbench data leaks`: find test images in a training set."""
 
 from __future__ import annotations
 
@@ -16,24 +16,24 @@ __all__ = ["leaks"]
 
 def leaks(
     train: Annotated[
-        str, typer.Argument(help="The training images: a data set's name, a folder, or a list.", metavar="TRAIN")
+        str, typer.Argument(help="Training images: name of a data set, a folder, or a list.", metavar="TRAIN")
     ],
-    tests: Annotated[list[str], typer.Argument(help="The test images: names or folders.", metavar="TEST...")],
-    fail: Annotated[bool, typer.Option("--fail", help="Exit with status 1 if anything is found.")] = False,
+    tests: Annotated[list[str], typer.Argument(help="Test images: names or folders.", metavar="TEST...")],
+    fail: Annotated[bool, typer.Option("--fail", help="Exit with status 1 if leaks are found.")] = False,
     record: Annotated[
         Path | None,
         typer.Option(
-            help="Also note it in leaks.json of this folder of results, whose rows are then marked.", metavar="DIR"
+            help="Also record leaks in leaks.json of this folder of results, to mark affected rows.", metavar="DIR"
         ),
     ] = None,
     json: Annotated[
         str | None, typer.Option(metavar="FILE|-", help="Write the result as JSON to a file, or to standard output: -.")
     ] = None,
 ) -> None:
-    """Say which test images, or parts of them, are in a training set.
+    """Find test images, or parts of them, in a training set.
 
-    Found are equal images, flipped and rotated ones too; the same picture resized or compressed; parts with equal
-    pixels at any offset; and compressed parts of an image. What was compared once is kept in the cache.
+    This finds equal images, also flipped or rotated; resized or compressed versions; parts with equal pixels at any
+    offset; and compressed parts. Results of comparisons are cached.
 
     Example: `srbench data leaks embedded-train embedded-test`
 
@@ -56,8 +56,8 @@ def leaks(
         check_json_target(json, train, *tests, *(() if record is None else (record / LEAKS_FILE,)))
     if record is not None:
         if not record.is_dir():
-            raise ConfigError(f"--record takes a folder of results that is there; '{record}' is none")
-        read_leaks(record)  # a damaged one is refused before the work
+            raise ConfigError(f"--record takes an existing folder of results; '{record}' is not a folder")
+        read_leaks(record)  # refuse a damaged file before the work
     training = open_dataset(train)
     compared: list[tuple[Dataset, list[Leak]]] = []
     for name in tests:
@@ -101,7 +101,7 @@ def leaks(
                         "test image",
                         "training image",
                         "found",
-                        "where in the test image",
+                        "region in the test image",
                         "in the training image",
                         "score",
                     ],

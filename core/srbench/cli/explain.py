@@ -1,4 +1,4 @@
-"""`srbench explain`: what a protocol does, and what each of its choices costs."""
+"""`srbench explain`: what a protocol does, and how each of its choices changes the figures."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ def explain(
         str | None,
         typer.Argument(help="Name of a protocol (`srbench list protocols`).", metavar="PROTOCOL", show_default=False),
     ] = None,
-    scale: Annotated[int, typer.Option(help="Scale at which the costs are measured.", min=2, max=8)] = 2,
+    scale: Annotated[int, typer.Option(help="Scale at which the changes are measured.", min=2, max=8)] = 2,
     json: Annotated[
         str | None, typer.Option(metavar="FILE|-", help="Write the result as JSON to a file, or to standard output: -.")
     ] = None,
 ) -> None:
-    """Say in words and numbers what a protocol does.
+    """Explain a protocol: each choice in a sentence, and how much another choice would change PSNR and SSIM.
 
-    The numbers are measured now, on the embedded test images: each choice is changed alone.
+    The changes are measured on the embedded test images, one choice at a time.
 
     Example: `srbench explain matlab-y --scale 2`
     """
@@ -53,14 +53,14 @@ def explain(
         return
     typer.echo(found.explain())
     measured = (
-        f"What each choice costs, measured on the {costs.images} images of {costs.dataset} at x{scale}. The SR images "
-        f"are {costs.model}: {costs.psnr:.3f} dB, SSIM {costs.ssim:.5f} under {found.name}. Better models feel "
-        "quantisation more: its error is the same, theirs is smaller."
+        f"The effect of each choice, measured on the {costs.images} images of {costs.dataset} at x{scale}. SR images "
+        f"come from {costs.model}: {costs.psnr:.3f} dB, SSIM {costs.ssim:.5f} under {found.name}. Quantisation affects "
+        "better models more: its error stays the same, while their own is smaller."
     )
     typer.echo(f"\n{textwrap.fill(measured, 80)}\n")
     print_table(
-        "One choice changed, the others kept",
-        ["choice", f"{found.name} does", "instead", "PSNR, dB", "SSIM"],
+        "Change of the means if one choice is replaced",
+        ["choice", found.name, "alternative", "PSNR, dB", "SSIM"],
         (
             [choice.setting, choice.chosen, choice.instead, f"{choice.psnr:+.4f}", f"{choice.ssim:+.5f}"]
             for choice in costs.choices

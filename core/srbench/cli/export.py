@@ -1,4 +1,4 @@
-"""`srbench export`: a network as an ONNX file."""
+"""`srbench export`: export a network to ONNX."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ def export(
     model: Annotated[
         str,
         typer.Argument(
-            help="Model name: `BACKBONE[+METHOD[(key=value,...)]][.TAG]`, or a checkpoint that spandrel knows.",
+            help="Model name: `BACKBONE[+METHOD[(key=value,...)]][.TAG]`, or a checkpoint supported by spandrel.",
             metavar="MODEL",
         ),
     ],
@@ -24,13 +24,13 @@ def export(
         Path | None, typer.Option(help="A checkpoint to load instead of a tag's weights.", metavar="FILE")
     ] = None,
     untrained: Annotated[
-        bool, typer.Option("--untrained", help="Take random weights, to try whether the network can be exported.")
+        bool, typer.Option("--untrained", help="Use random weights, to test whether the network can be exported.")
     ] = False,
     json: Annotated[
         str | None, typer.Option(metavar="FILE|-", help="Write the result as JSON to a file, or to standard output: -.")
     ] = None,
 ) -> None:
-    """Write a network as ONNX: folded, for one scale, for images of any size; checked against onnxruntime.
+    """Export a network to ONNX: folded, for one scale and images of any size, and verified with onnxruntime.
 
     Example: `srbench export carn_m.author --scale 2 -o carn_m-x2.onnx`
     """
@@ -98,9 +98,7 @@ def export(
         return
     typer.echo(f"{made.path}: {made.size / 1e6:.2f} MB, opset {made.opset}, {sum(made.operators.values())} operators")
     if untrained:
-        typer.echo(
-            "its weights are random: the file shows that the network can be exported, and enlarges no image well"
-        )
+        typer.echo("its weights are random: the file only shows that the network can be exported")
     held = "RGB in 0..1" if made.channels == 3 else "luma in 16/255..235/255"
     sizes = [f"(N, {made.channels}, {factor}h, {factor}w)" for factor in ("", scale)]
     typer.echo(f"input lr {sizes[0]}, {held}; output sr {sizes[1]}, not clamped")

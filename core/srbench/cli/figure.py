@@ -1,4 +1,4 @@
-"""`srbench figure`: figures of networks and runs, as plugins draw them."""
+"""`srbench figure`: figures of networks and runs, drawn by plugins."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ app = typer.Typer(
 
 @app.callback()
 def group() -> None:
-    """Draw a figure of a network or a run, as PNG or SVG. The kinds come with plugins.
+    """Draw a figure of a network or a run, as PNG or SVG. The kinds of figures are provided by plugins.
 
     Example: `srbench figure coefficients drrn_b1u9+ps.author -o coefficients.png`
     """

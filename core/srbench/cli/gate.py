@@ -1,4 +1,4 @@
-"""`srbench leaderboard gate`: fail where results are worse than they were."""
+"""`srbench leaderboard gate`: fail if results have become worse."""
 
 from __future__ import annotations
 
@@ -25,20 +25,20 @@ def gate(
     against: Annotated[
         str,
         typer.Option(
-            help="What to compare with: a commit, branch or tag that has DIR too, or another folder.", metavar="REF|DIR"
+            help="Reference: a commit, branch or tag that contains DIR, or another folder.", metavar="REF|DIR"
         ),
     ],
     max_drop: Annotated[
-        float, typer.Option(help="By how much a figure may be worse, in the metric's unit.", metavar="DROP")
+        float, typer.Option(help="Largest allowed decline of a figure, in the metric's unit.", metavar="DROP")
     ],
     folder: Annotated[
-        Path, typer.Argument(help="A run's directory, a board, or a folder of boards.", metavar="[DIR]")
+        Path, typer.Argument(help="A run directory, a board, or a folder of boards.", metavar="[DIR]")
     ] = Path("leaderboards"),
     metric: Annotated[
-        str | None, typer.Option(help="Compare this metric; by default the one that decides ranks.", metavar="NAME")
+        str | None, typer.Option(help="Metric to compare; by default, the one that ranks.", metavar="NAME")
     ] = None,
     allow_missing: Annotated[
-        bool, typer.Option("--allow-missing", help="Rows that are gone or have failed are no regressions.")
+        bool, typer.Option("--allow-missing", help="Do not treat missing or failed rows as regressions.")
     ] = False,
     json: Annotated[
         str | None, typer.Option(metavar="FILE|-", help="Write the result as JSON to a file, or to standard output: -.")
@@ -110,7 +110,7 @@ def _show(changes: Sequence[Change], name: str, max_drop: float) -> None:
         )
     )
     if not compared:
-        typer.echo("There was nothing to compare with: the earlier folder has no results.")
+        typer.echo("There is nothing to compare with: the earlier folder has no results.")
 
 
 def _as_json(changes: Sequence[Change], name: str, max_drop: float) -> dict[str, Any]:

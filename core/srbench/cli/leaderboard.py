@@ -20,7 +20,7 @@ leaderboard_store.add_to(app)
 app.command("protocols")(protocols)
 
 JSON_HELP = "Also write the ranking as JSON to this file, or to standard output ('-'); see docs/leaderboards.md."
-CHECK_HELP = "Write nothing; exit with status 1 if the files in --out are not what the results give."
+CHECK_HELP = "Write nothing; exit with status 1 if the files in --out are not up to date."
 
 
 @app.command(epilog="Example: srbench leaderboard build runs/quickstart --out site")
@@ -34,7 +34,7 @@ def build(
     json_file: Annotated[str | None, typer.Option("--json", metavar="FILE|-", help=JSON_HELP)] = None,
     check: Annotated[bool, typer.Option("--check", help=CHECK_HELP)] = False,
 ) -> None:
-    """Write leaderboard.csv, leaderboard.md and index.html: one page that needs no network."""
+    """Write leaderboard.csv, leaderboard.md and index.html, a page that needs no network access."""
     from srbench.cli.output import check_json_target, output_folder
     from srbench.leaderboard import publish
     from srbench.runs.fingerprint import other_code
@@ -79,7 +79,7 @@ def index(
     ],
     check: Annotated[bool, typer.Option("--check", help=CHECK_HELP)] = False,
 ) -> None:
-    """Write ROOT/index.html, which links the page of every suite."""
+    """Write ROOT/index.html, which links the pages of all suites."""
     from srbench.leaderboard import publish
 
     made = publish.build_index(root, write=not check)
@@ -90,15 +90,13 @@ def index(
 def site(
     out: Annotated[
         Path,
-        typer.Option(
-            help="The site's folder: new, empty, or that of an earlier site.", metavar="DIR", show_default=False
-        ),
+        typer.Option(help="The site's folder: new, empty, or an earlier site.", metavar="DIR", show_default=False),
     ],
     root: Annotated[
         Path, typer.Argument(help="A directory with one folder per suite.", metavar="LEADERBOARDS_DIR")
     ] = Path("leaderboards"),
 ) -> None:
-    """Write a static site: an index with search, and a page per board, per model and per protocol."""
+    """Write a static site: an index with search, and a page per board, model and protocol."""
     from srbench.cli.output import output_folder
     from srbench.leaderboard.site import build_site
     from srbench.runs.fingerprint import other_code
@@ -118,7 +116,7 @@ def site(
 
 
 def _name_damaged(results: Results) -> None:
-    """Say on standard error which cells could not be read: the ranking is one without them."""
+    """List on standard error the cells that could not be read and are left out of the ranking."""
     from srbench.untrusted import escaped
 
     for failure in results.failures:
@@ -144,13 +142,13 @@ def _report(made: Build, *, check: bool, again: str, quiet: bool) -> None:
 
 
 def _write_json(run_dir: Path, target: str | None) -> None:
-    """Write the ranking: an object whose `rows` have the keys that `docs/leaderboards.md` explains."""
+    """Write the ranking: an object whose `rows` have the keys described in `docs/leaderboards.md`."""
     if target is None:
         return
     from srbench import leaderboard
     from srbench.cli.output import write_json
 
     table = leaderboard.ranking(run_dir)
-    # What is missing is null; astype(object) keeps integers what they are beside it.
+    # Missing values become null; astype(object) preserves integers.
     rows = table.astype(object).where(table.notna(), None).to_dict("records")
     write_json({"rows": rows}, target)

@@ -1,4 +1,4 @@
-"""`srbench leaderboard pack`, `unpack` and `schema`: how results are kept."""
+"""`srbench leaderboard pack`, `unpack` and `schema`: storage of results."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ RunDir = Annotated[
 
 
 class What(enum.StrEnum):
-    """What has a schema."""
+    """Files with a schema."""
 
     RECORD = "record"
     RUN = "run"
@@ -29,12 +29,12 @@ def pack(
     run_dir: RunDir,
     out: Annotated[Path, typer.Option(help="The folder of the packed board.", metavar="DIR")],
     add: Annotated[
-        bool, typer.Option("--add", help="Add to the board that is there; of two for the same thing the later is kept.")
+        bool, typer.Option("--add", help="Add to an existing board; later results replace earlier ones.")
     ] = False,
 ) -> None:
-    """Write results as two tables, one of records and one of per-image values, instead of a directory per cell.
+    """Write results as two tables, of records and of per-image values, instead of a directory per cell.
 
-    Everything that reads a run directory reads a packed board. Damaged cells are named and left out.
+    All commands that read a run directory can read a packed board. Damaged cells are listed and left out.
 
     Example: `srbench leaderboard pack runs/efficient-x2 --out leaderboards/efficient-x2/results`
     """
@@ -51,9 +51,9 @@ def unpack(
         Path,
         typer.Argument(help="A folder that `srbench leaderboard pack` wrote.", metavar="BOARD", show_default=False),
     ],
-    out: Annotated[Path, typer.Option(help="The run directory to write; it must not be there yet.", metavar="DIR")],
+    out: Annotated[Path, typer.Option(help="The run directory to write; it must not exist yet.", metavar="DIR")],
 ) -> None:
-    """Make a run directory of a packed board, which `srbench run` can continue.
+    """Convert a packed board to a run directory, which `srbench run` can continue.
 
     Example: `srbench leaderboard unpack leaderboards/efficient-x2/results --out runs/efficient-x2`
     """
@@ -78,7 +78,7 @@ def schema(
 
 
 def add_to(app: typer.Typer) -> None:
-    """Register the commands."""
+    """Add the commands to an app."""
     for command in (pack, unpack, schema):
         app.command()(command)
 

@@ -1,4 +1,4 @@
-"""`srbench figure learning-curves`: what was validated in trainings, against the iteration."""
+"""`srbench figure learning-curves`: validation of trainings over iterations."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ __all__ = ["learning_curves"]
 
 def learning_curves(
     runs: Annotated[
-        list[Path], typer.Argument(help="Folders with trainings in them: a run's, or those of `srbench train`.")
+        list[Path], typer.Argument(help="Folders with trainings: run directories, or folders of `srbench train`.")
     ],
-    output: Annotated[Path, typer.Option("--output", "-o", help="The file.", metavar="FILE.png|FILE.svg")],
-    metric: Annotated[str, typer.Option(help="What was validated.")] = "psnr_y",
+    output: Annotated[Path, typer.Option("--output", "-o", help="The file to write.", metavar="FILE.png|FILE.svg")],
+    metric: Annotated[str, typer.Option(help="The validated metric.")] = "psnr_y",
     scale: Annotated[int, typer.Option(min=1, max=16, help="The scale.")] = 2,
     models: Annotated[str, typer.Option(help="Only models whose name matches this glob.", metavar="GLOB")] = "*",
     start: Annotated[int, typer.Option(min=0, max=10**8, help="The first iteration to show.")] = 0,
 ) -> None:
-    """Show validation against iterations: the mean over the seeds of each model, and their range.
+    """Plot validation over iterations: the mean over the seeds of each model, and their range.
 
-    Trainings are validated where they have a validation set (`srbench train --val`).
+    Trainings are validated if they have a validation set (`srbench train --val`).
 
     Example: `srbench figure learning-curves runs/ps-table1-x2 -o curves.png --models "*recursive*"`
     """
@@ -47,7 +47,7 @@ class Curve:
 
     Attributes:
         model: Its name.
-        iterations: Where all its trainings were validated.
+        iterations: The iterations at which all its trainings were validated.
         values: One row per training, one column per iteration.
     """
 
@@ -57,21 +57,21 @@ class Curve:
 
     @property
     def last(self) -> float:
-        """Return the mean over the trainings at the last iteration."""
+        """The mean over the trainings at the last iteration."""
         return sum(row[-1] for row in self.values) / len(self.values)
 
 
 def read_curves(folders: Sequence[Path], key: str, pattern: str = "*") -> list[Curve]:
-    """Return the validations of all finished trainings below some folders, one curve per model, best last value first.
+    """Return the validations of all finished trainings in some folders: a curve per model, best last value first.
 
     Args:
-        folders: Searched for `training.json`.
+        folders: Folders to search for `training.json`.
         key: Metric and scale, such as `psnr_y x2`.
-        pattern: A glob that models' names match.
+        pattern: A glob pattern for model names.
 
     Raises:
-        StoreError: A file cannot be read or is no training's description.
-        ConfigError: No training below the folders has such validations.
+        StoreError: A file cannot be read or is not the description of a training.
+        ConfigError: No training in the folders has such validations.
     """
     from srbench.errors import ConfigError, StoreError
     from srbench.registry import matching
@@ -87,7 +87,7 @@ def read_curves(folders: Sequence[Path], key: str, pattern: str = "*") -> list[C
                 points = {int(point["iteration"]): float(point[key]) for point in result["validations"] if key in point}
                 model, seed = str(result["model"]), int(result["recipe"]["seed"])
             except (ValueError, KeyError, TypeError, AttributeError) as error:
-                raise StoreError(f"'{path}' is no description of a training; remove it, or train again") from error
+                raise StoreError(f"'{path}' is not the description of a training; remove it, or train again") from error
             if points and matching([model], pattern):
                 found.setdefault(model, {})[seed] = points
     curves = []

@@ -1,4 +1,4 @@
-"""`srbench list`: what is installed, read from metadata, without importing any of it but for `--table`."""
+"""`srbench list`: list what is installed from metadata; only `--table` imports plugins."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ __all__ = ["list_"]
 
 
 class Kind(enum.StrEnum):
-    """What can be listed."""
+    """Kinds that can be listed."""
 
     MODELS = "models"
     BACKBONES = "backbones"
@@ -29,15 +29,15 @@ def list_(
         bool,
         typer.Option(
             "--table",
-            help="Describe models by size, depth, filters, reconstruction and skips. Makes each of them: some seconds.",
+            help="Table of size, depth, filters, reconstruction and skips. Creates each model, which takes seconds.",
         ),
     ] = False,
-    scale: Annotated[int, typer.Option(help="The scale that --table speaks of.", min=2, max=16)] = 4,
+    scale: Annotated[int, typer.Option(help="Scale for --table.", min=2, max=16)] = 4,
     json: Annotated[
         str | None, typer.Option(metavar="FILE|-", help="Write the result as JSON to a file, or to standard output: -.")
     ] = None,
 ) -> None:
-    """List models, backbones, methods, data sets, suites, protocols (with the metric that ranks) or metrics.
+    """List models, backbones, methods, data sets, suites, metrics, or protocols with their primary metrics.
 
     Example: `srbench list models "*ps*"`
 
@@ -80,7 +80,7 @@ def _names(kind: Kind, pattern: str) -> list[str]:
 
 
 def _primary_metrics(names: list[str]) -> dict[str, str | None]:
-    """Return the metric that each protocol ranks by, None for one whose plugin cannot be used."""
+    """Return the primary metric of each protocol, None if its plugin cannot be used."""
     from srbench.errors import SRBenchError
     from srbench.protocols import get_protocol
 
@@ -97,7 +97,7 @@ def _print_models(kind: Kind, pattern: str, scale: int, json: str | None) -> Non
     """Print the table of models, or write it as JSON.
 
     Raises:
-        ConfigError: Something else than models or backbones is listed.
+        ConfigError: The kind is neither models nor backbones.
     """
     import dataclasses
 

@@ -1,4 +1,4 @@
-"""`srbench new`: the project of a plugin, with a working example, its tests and a workflow."""
+"""`srbench new`: create the project of a plugin, with a working example, tests and a workflow."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ __all__ = ["new"]
 
 
 class Kind(enum.StrEnum):
-    """What a plugin can be."""
+    """Kinds of plugins."""
 
     METHOD = "method"
     BACKBONE = "backbone"
@@ -24,19 +24,19 @@ class Kind(enum.StrEnum):
 def new(
     kind: Annotated[Kind | None, typer.Argument(help=f"What to make: {', '.join(Kind)}.", metavar="KIND")] = None,
     name: Annotated[
-        str | None, typer.Argument(help="Its name, and the folder's: lower-case letters, digits, underscores.")
+        str | None, typer.Argument(help="Name of the plugin and its folder: lower-case letters, digits, underscores.")
     ] = None,
     out: Annotated[
-        Path | None, typer.Option(help="Make the folder NAME in this one; here if not given.", metavar="DIR")
+        Path | None, typer.Option(help="Parent of the new folder NAME; the current folder if not given.", metavar="DIR")
     ] = None,
     update: Annotated[
         Path | None,
-        typer.Option(help="Merge what is new in the template into a project made before.", metavar="PROJECT"),
+        typer.Option(help="Merge changes of the template into an existing project.", metavar="PROJECT"),
     ] = None,
 ) -> None:
-    """Make the project of a plugin: a distribution with a working example, its tests and a workflow that runs them.
+    """Create the project of a plugin: a distribution with a working example, tests and a workflow that runs them.
 
-    Needs the extra `new`. The project can be installed and passes its tests as it is.
+    Requires the extra `new`. The project can be installed and passes its tests without changes.
 
     Example: `srbench new method low_rank`
 
@@ -57,7 +57,7 @@ def new(
             typer.echo(f"{project}: template {before} -> {after}; look at `git diff`, and commit")
         return
     if kind is None or name is None:
-        raise ConfigError("give what to make and its name: srbench new method low_rank; see `srbench new --help`")
+        raise ConfigError("give a kind and a name: srbench new method low_rank; see `srbench new --help`")
     project = scaffold.create(kind.value, name, output_folder(out) or Path())
     typer.echo(f"made {project}; next:")
     typer.echo(f'    pip install -e "{project}[test]"')

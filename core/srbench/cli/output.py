@@ -1,4 +1,4 @@
-"""What commands print: tables for people; JSON, to a file, whole or not at all, or to the screen."""
+"""Output of commands: tables, and JSON to standard output or, atomically, to a file."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from srbench.cli.result_stream import result_stream
 __all__ = ["SCHEMA_VERSION", "check_json_target", "output_folder", "print_table", "write_json"]
 
 SCHEMA_VERSION = 1
-_BEGINNING = b'{\n  "schema_version"'  # of every file that `write_json` writes
+_BEGINNING = b'{\n  "schema_version"'  # in every file written by `write_json`
 
 
 def output_folder(path: Path | None) -> Path | None:
-    """Return a folder that a user wants written, with `~` replaced.
+    """Expand `~` in an output folder given by the user.
 
     Raises:
-        StoreError: No file system has such a name.
+        StoreError: The name is invalid.
     """
     from srbench.errors import StoreError
     from srbench.untrusted import user_path
@@ -32,7 +32,7 @@ def output_folder(path: Path | None) -> Path | None:
 
 
 def write_json(value: Mapping[str, Any], target: str) -> None:
-    """Write a result as JSON, with `schema_version` in front (docs/json.md lists the fields).
+    """Write a result as JSON with a leading `schema_version` (docs/json.md lists the fields).
 
     JSON has no infinity and no NaN: they are written as the strings "inf", "-inf" and "nan".
 
@@ -56,19 +56,19 @@ def write_json(value: Mapping[str, Any], target: str) -> None:
         with disk_errors(path), path.open("w") as stream:
             stream.write(text)
         return
-    write_atomic(path.resolve(), text.encode())  # where a link points, not in its place
+    write_atomic(path.resolve(), text.encode())  # follow a link instead of replacing it
 
 
 def check_json_target(target: str, *others: str | Path | None) -> None:
-    """Refuse a `--json` target that cannot be written, so that no work is done in vain; nothing is written.
+    """Refuse a `--json` target that cannot be written to, before any work; nothing is written.
 
     Args:
         target: A file's path, or `-`.
-        others: What else the command reads or writes; the target must be none of them, and in a folder of these no file
-            but one that `--json` wrote before.
+        others: Other files and folders that the command reads or writes; the target must not be one of them, nor a file
+            in such a folder unless `--json` wrote it before.
 
     Raises:
-        StoreError: It is a folder, is in a place that cannot be written to, or is another file of the command.
+        StoreError: It is a folder, cannot be written to, or is another file of the command.
     """
     from srbench.errors import StoreError
     from srbench.untrusted import user_path
@@ -96,7 +96,7 @@ def check_json_target(target: str, *others: str | Path | None) -> None:
 
 
 def _is_part_of(path: Path, other: Path) -> bool:
-    """Say whether a file is one that a command reads or writes, or lies in such a folder and is no result of ours."""
+    """Return whether a file is one of a command's files, or is in one of its folders and not written by `--json`."""
     try:
         path, other = path.resolve(), other.resolve()
         if path == other or (path.exists() and other.exists() and path.samefile(other)):
@@ -106,7 +106,7 @@ def _is_part_of(path: Path, other: Path) -> bool:
         with path.open("rb") as stream:
             return stream.read(len(_BEGINNING)) != _BEGINNING
     except (OSError, ValueError, RuntimeError):
-        return False  # a path that cannot be: reading or writing it says so
+        return False  # an invalid path: reading or writing it raises an error
 
 
 def _finite(value: Any) -> Any:
@@ -120,14 +120,14 @@ def _finite(value: Any) -> Any:
 
 
 def _shown(text: str) -> str:
-    """Return a text without characters that a terminal acts on; line breaks stay."""
+    """Return a text without control characters, except line breaks."""
     from srbench.untrusted import escaped
 
     return "\n".join(escaped(line) for line in text.split("\n"))
 
 
 def print_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[str]], *, left: int = 1) -> None:
-    """Print a table to standard output; the first `left` columns are words, the others numbers."""
+    """Print a table to standard output; the first `left` columns are left-aligned, the others are numbers."""
     from rich.console import Console
     from rich.measure import Measurement
     from rich.table import Table
@@ -139,7 +139,7 @@ def print_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[str]
         table.add_row(*map(_shown, row))
     console = Console(markup=False, emoji=False, highlight=False)
     if not console.is_terminal:
-        # In a file or a pager a table takes the width that it needs: names stay whole, and can be searched for.
+        # In a file or pager, a table is as wide as needed: names are not wrapped, and can be searched for.
         console.width = max(80, Measurement.get(console, console.options.update(max_width=10_000), table).maximum)
     console.print(_shown(title), style="bold", soft_wrap=True)
     console.print(table)

@@ -1,4 +1,4 @@
-"""Look at every plugin in a process of its own, with a time limit: one that hangs or ends loses nothing else."""
+"""Examine each plugin in a separate process with a time limit, so that one that hangs or crashes affects no others."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ from srbench.untrusted import escaped
 
 __all__ = ["SLOW_IMPORT", "TIME_LIMIT", "examine_plugins"]
 
-TIME_LIMIT = 60.0  # seconds for all of a distribution; torch, cold, may take twenty of them
-SLOW_IMPORT = 2.0  # seconds, without torch and sr-bench: everyone who uses the plugin waits for them
-_SHOWN = 200  # characters of what a plugin prints
+TIME_LIMIT = 60.0  # seconds for a whole distribution; importing torch for the first time may take twenty
+SLOW_IMPORT = 2.0  # seconds, without torch and sr-bench; every user of the plugin waits this long
+_SHOWN = 200  # characters of a plugin's output
 
-# Standard input says where to look: a path given to this process by other means than the environment counts too.
+# The search path is passed through standard input, since it may not come from the environment alone.
 _CHILD = """
 import json, sys
 sys.path[:] = json.loads(sys.stdin.readline())
@@ -43,12 +43,12 @@ def examine_plugins(
     time_limit: float = TIME_LIMIT,
     only: Collection[str] = (),
 ) -> list[PluginReport]:
-    """Load everything that every plugin contributes and report on each distribution, the worst first.
+    """Load all contributions of all plugins and return a report per distribution, worst first.
 
     Args:
-        reserved: Kind -> names that no plugin can take, of commands and figures.
-        time_limit: Seconds that one distribution may take.
-        only: Normalized names of distributions; all if there are none.
+        reserved: Kind -> names of built-in commands and figures, which plugins cannot take.
+        time_limit: Time limit for one distribution in seconds.
+        only: Normalized names of distributions; all if empty.
     """
     chosen = {name: dist for name, dist in plugins.distributions().items() if not only or normalized(name) in only}
 
@@ -69,7 +69,7 @@ def _report(dist: metadata.Distribution, reserved: Mapping[str, Collection[str]]
         left_out = Finding(PluginStatus.LEFT_OUT, "", "SRBENCH_PLUGINS leaves it out", "change or unset that variable")
         return PluginReport(dist.name, dist.version, (), (left_out,))
     names = tuple(sorted(f"{item.kind}/{item.name}" for item in contributed))
-    # sr-bench's own commands and figures are what the reserved names are of.
+    # The reserved names are those of sr-bench's own commands and figures.
     found = list(metadata_findings(dist, contributed, {} if owner == plugins.CORE else reserved))
     seconds = None
     if contributed and not plugins.incompatibility(dist):
@@ -79,7 +79,7 @@ def _report(dist: metadata.Distribution, reserved: Mapping[str, Collection[str]]
 
 
 def _examined(owner: str, contributed: list[Contribution], time_limit: float) -> tuple[list[Finding], float]:
-    """Run the examination in a process; return what was found, and the seconds that imports took."""
+    """Run the examination in a process; return the findings and the import time in seconds."""
     with tempfile.TemporaryDirectory(prefix="srbench-doctor-") as folder:
         result, printed = Path(folder, "result"), Path(folder, "printed")
         result.touch()
@@ -121,7 +121,7 @@ def _examined(owner: str, contributed: list[Contribution], time_limit: float) ->
 
 
 def _end(process: subprocess.Popen[str]) -> None:
-    """End a process and whatever it started."""
+    """Kill a process and its children."""
     if hasattr(os, "killpg"):
         with suppress(ProcessLookupError, PermissionError):
             os.killpg(process.pid, signal.SIGKILL)
@@ -132,7 +132,7 @@ def _end(process: subprocess.Popen[str]) -> None:
 
 def _lines(file: Path) -> Iterator[dict[str, Any]]:
     for line in file.read_text(encoding="utf-8").splitlines():
-        with suppress(ValueError):  # cut off where the process was ended
+        with suppress(ValueError):  # cut off when the process was killed
             yield json.loads(line)
 
 
@@ -143,12 +143,12 @@ def _finding(line: Mapping[str, str]) -> Finding:
 def _lost(
     lines: list[dict[str, Any]], contributed: list[Contribution], limit: float | None, status: int, folder: str
 ) -> Finding:
-    """Say of a process that did not come to its end where it was, and how it ended."""
+    """Return a finding on a process that did not finish: what it was doing, and how it ended."""
     begun = [line for line in lines if line["event"] == "begin"]
     about = begun[-1]["about"] if begun else f"{contributed[0].kind}/{contributed[0].name}"
-    doing = "is looked at" if lines and lines[-1]["event"] != "begin" else "is imported"
+    doing = "is examined" if lines and lines[-1]["event"] != "begin" else "is imported"
     if limit is not None:
-        cause = f"it is not done after {limit:g} s when it {doing}"
+        cause = f"it does not finish within {limit:g} s when it {doing}"
     elif status < 0:
         cause = f"it ends the process with signal {-status} when it {doing}"
     else:
@@ -158,7 +158,7 @@ def _lost(
 
 
 def _slow(lines: list[dict[str, Any]], total: float) -> Finding:
-    """Name what took longest of imports that took long."""
+    """Return a finding on slow imports, with the slowest one."""
     about, longest, current = "", 0.0, ""
     for line in lines:
         if line["event"] == "begin":

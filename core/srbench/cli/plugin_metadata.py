@@ -1,4 +1,4 @@
-"""What can be told of a plugin from its metadata, without running any of its code."""
+"""Findings about a plugin from its metadata, without running any of its code."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from srbench.registry.plugin_filter import normalized
 
 __all__ = ["metadata_findings"]
 
-# What the parts of a model's name are made of, and what other names are: options separate those by commas.
+# Valid names of the parts of a model's name, and other valid names, which options separate by commas.
 _IN_MODELS = frozenset({"backbones", "baselines", "architectures", "methods"})
 _OTHER_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _VALUE = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*(\.[A-Za-z_]\w*)*")
@@ -26,12 +26,12 @@ _VALUE = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*(\.[A-Za-z_]\w*)
 def metadata_findings(
     dist: metadata.Distribution, contributed: Collection[Contribution], reserved: Mapping[str, Collection[str]]
 ) -> Iterator[Finding]:
-    """Yield what is wrong with a distribution's requirements, groups and names.
+    """Yield problems with a distribution's requirements, groups and names.
 
     Args:
         dist: The distribution.
-        contributed: What it contributes.
-        reserved: Kind -> names that no plugin can take, of commands and figures.
+        contributed: Its contributions.
+        reserved: Kind -> names of built-in commands and figures, which plugins cannot take.
     """
     yield from _requirement(dist)
     yield from _groups(dist)
@@ -49,7 +49,7 @@ def _requirement(dist: metadata.Distribution) -> Iterator[Finding]:
         yield Finding(
             PluginStatus.WARNING,
             "",
-            "it does not require sr-bench, so that nothing says which versions it was written for",
+            "it does not require sr-bench, so the versions it supports are unknown",
             f'add "sr-bench>={major}.{minor},<{major}.{int(minor) + 1}" to its `dependencies`',
         )
 
@@ -61,7 +61,7 @@ def _groups(dist: metadata.Distribution) -> Iterator[Finding]:
         yield Finding(
             PluginStatus.BROKEN,
             "",
-            f"sr-bench has no entry points '{group}', and takes no notice of them",
+            f"sr-bench has no entry-point group '{group}' and ignores it",
             f"write '{near[0]}'" if near else f"the groups are {', '.join(sorted(known))}",
         )
 
@@ -72,7 +72,7 @@ def _name(item: Contribution) -> Iterator[Finding]:
         yield Finding(
             PluginStatus.BROKEN,
             about,
-            f"'{item.value}' does not say where the object is",
+            f"'{item.value}' does not give the location of the object",
             "write package.module:attribute",
         )
     if not _can_be_written(item):
@@ -86,8 +86,8 @@ def _name(item: Contribution) -> Iterator[Finding]:
         yield Finding(
             PluginStatus.BROKEN,
             about,
-            f"the name '{item.name}' cannot be written in a model's name or an option",
-            f"give it a name of this form: {rule}",
+            f"the name '{item.name}' is not valid in a model name or an option",
+            f"choose a name of this form: {rule}",
         )
 
 
@@ -111,7 +111,7 @@ def _taken(item: Contribution, reserved: Mapping[str, Collection[str]]) -> Itera
         yield Finding(
             PluginStatus.BROKEN,
             about,
-            f"`srbench {'figure ' if item.kind == 'figures' else ''}{item.name}` is sr-bench's own and hides it",
+            f"`srbench {'figure ' if item.kind == 'figures' else ''}{item.name}` is a command of sr-bench and hides it",
             f"choose another name; until then it is `{item.qualified}`",
         )
         return

@@ -1,7 +1,7 @@
-"""Import what one distribution contributes and look at each object, in a process that may end in any way.
+"""Import the contributions of one distribution and examine each object, in a process that may crash.
 
-`srbench.cli.plugin_doctor` starts this in a process of its own and reads the lines of JSON that it writes: what is
-begun, what was found, how long it took. What is begun and not ended says where the process was lost.
+`srbench.cli.plugin_doctor` starts this in a separate process and reads the JSON lines that it writes: started steps,
+findings and times. A step that was started but not finished shows where the process ended.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _AUTHORS = "report it to the plugin's authors"
 
 
 def main() -> None:
-    """Look at the distribution that standard input names, and write what was found to the file that it names."""
+    """Examine the distribution named on standard input, and write the findings to the file named there."""
     request = json.loads(sys.stdin.readline())
     with Path(request["result"]).open("a", encoding="utf-8") as stream:
 
@@ -62,7 +62,7 @@ def _examine(item: Contribution, others: _OthersClock, write: Callable[..., None
     try:
         for finding in look_at(item, outcome.obj):
             write(event="finding", **_plain(finding))
-    except Exception as error:  # a plugin may fail in any way at all
+    except Exception as error:  # a plugin may raise anything
         cause = f"{type(error).__name__}: {error}"
         write(
             event="finding",
@@ -81,7 +81,7 @@ def _plain(finding: Finding) -> dict[str, str]:
 
 
 class _OthersClock:
-    """Measure how long torch and sr-bench itself take to import: not the doing of the plugin that first needs them."""
+    """Measure the import time of torch and sr-bench, which is not attributed to the plugin that imports them first."""
 
     _OTHERS = frozenset({"basicsr", "srbench", "torch", "torchvision"})
 
@@ -101,7 +101,7 @@ class _OthersClock:
         return spec
 
     def _timed(self, execute: Callable[[Any], None], module: Any) -> None:
-        if self._running:  # one of them imports another
+        if self._running:  # nested: one of them imports another
             execute(module)
             return
         start, self._running = time.perf_counter(), True
@@ -113,7 +113,7 @@ class _OthersClock:
 
 
 def look_at(item: Contribution, obj: Any) -> Iterator[Finding]:
-    """Yield what is wrong with the object of an entry point that could be imported."""
+    """Yield problems with the object of an entry point."""
     looks: dict[str, Callable[[Contribution, Any], Iterator[tuple[PluginStatus, str, str]]]] = {
         "methods": _method,
         "backbones": _backbone,
@@ -141,17 +141,17 @@ def _method(item: Contribution, cls: Any) -> Problems:
     from srbench.models.methods.sharing_method import SharingMethod
 
     if not issubclass(cls, SharingMethod):
-        yield _broken(f"'{item.value}' is no subclass of srbench.plugin.SharingMethod", "derive it from that class")
+        yield _broken(f"'{item.value}' is not a subclass of srbench.plugin.SharingMethod", "derive it from that class")
         return
     if cls.replace is SharingMethod.replace:
         yield _broken(
-            f"{cls.__name__} has no `replace`, which says what takes the place of a site's module", "override `replace`"
+            f"{cls.__name__} has no `replace`, which returns the replacement of a site's module", "override `replace`"
         )
     parameters = inspect.signature(cls).parameters.values()
     for parameter in parameters:
         if parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD, parameter.POSITIONAL_ONLY):
             yield _broken(
-                f"the parameter '{parameter.name}' of {cls.__name__} has no name that a model's name could give",
+                f"the parameter '{parameter.name}' of {cls.__name__} cannot be given by name in a model name",
                 "make every argument a keyword parameter of the constructor",
             )
             return
@@ -159,14 +159,14 @@ def _method(item: Contribution, cls: Any) -> Problems:
             ModelName("x", "y", ((parameter.name, 1),))
         except NameSyntaxError:
             yield _broken(
-                f"the argument '{parameter.name}' of {cls.__name__} cannot be written in a model's name",
+                f"the argument '{parameter.name}' of {cls.__name__} is not valid in a model name",
                 "begin it with a letter, and use letters, digits and underscores",
             )
     needed = [parameter.name for parameter in parameters if parameter.default is parameter.empty]
     if needed:
         yield (
             PluginStatus.WARNING,
-            f"the argument '{needed[0]}' of {cls.__name__} has no default, so that `edsr_tiny+{item.name}` is no model",
+            f"the argument '{needed[0]}' of {cls.__name__} has no default, so `edsr_tiny+{item.name}` is not valid",
             "give every argument a default",
         )
         return
@@ -174,26 +174,26 @@ def _method(item: Contribution, cls: Any) -> Problems:
 
 
 def _arguments(item: Contribution, cls: Any) -> Problems:
-    """Look whether a method keeps its arguments under their names, where its name in records is made from."""
-    kept = "keep every argument as an attribute of its own name"
+    """Check that a method stores its arguments as attributes of the same names, which give its canonical name."""
+    kept = "store every argument as an attribute of the same name"
     method = cls()
     for parameter in inspect.signature(cls).parameters.values():
         name, default = parameter.name, parameter.default
         if not hasattr(method, name):
-            yield _broken(f"{cls.__name__} does not keep its argument '{name}'", kept)
+            yield _broken(f"{cls.__name__} does not store its argument '{name}'", kept)
             return
         if isinstance(default, int) and not isinstance(default, bool):
             try:
                 other = cls(**{name: default + 1})
             except SRBenchError:
-                continue  # not every number is an argument
+                continue  # not every number is valid as an argument
             if getattr(other, name, default) == default:
                 yield _broken(f"{cls.__name__} keeps '{name}={default}' where {default + 1} is given", kept)
     config = method.config()
     if (again := cls(**config).config()) != config:
         yield _broken(
             f"{cls.__name__} made from its own arguments has others: {again} instead of {config}",
-            "keep arguments as they are given",
+            "store arguments unchanged",
         )
 
 
@@ -241,7 +241,7 @@ def _weights(item: Contribution, source: Any) -> Problems:
 def _same_name(item: Contribution, name: Any) -> Problems:
     if name != item.name:
         yield _broken(
-            f"it calls itself {name!r}, and its entry point says '{item.name}'", "give it one name, in both places"
+            f"its name is {name!r}, but its entry point is '{item.name}'", "give it the same name in both places"
         )
 
 

@@ -1,4 +1,4 @@
-"""What `srbench plugins doctor` says: findings about plugins, and one report for each distribution."""
+"""Findings of `srbench plugins doctor`, and a report per distribution."""
 
 from __future__ import annotations
 
@@ -9,19 +9,19 @@ from srbench.registry.entry_points import PluginStatus
 
 __all__ = ["Finding", "PluginReport", "worst"]
 
-_ORDER = tuple(PluginStatus)  # from fine to unusable
+_ORDER = tuple(PluginStatus)  # from best to worst
 
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing that is wrong with a plugin.
+    """One problem with a plugin.
 
     Attributes:
-        status: How bad it is; WARNING for what can still be used.
-        about: What it is about, as `methods/ps`; empty for the distribution as a whole.
-        cause: What is wrong.
-        remedy: What to do.
-        traceback: Where the plugin failed; empty if it did not.
+        status: Its severity; WARNING if the plugin can still be used.
+        about: What it concerns, such as `methods/ps`; empty for the distribution as a whole.
+        cause: The problem.
+        remedy: How to fix it.
+        traceback: Traceback if the plugin failed; otherwise empty.
     """
 
     status: PluginStatus
@@ -36,14 +36,14 @@ class Finding:
 
 @dataclass(frozen=True)
 class PluginReport:
-    """What is known of one distribution.
+    """The report on one distribution.
 
     Attributes:
         distribution: Its name.
         version: Its version.
-        names: What it contributes, as `kind/name`.
-        findings: What is wrong, the worst first.
-        import_seconds: How long its modules took to import, without torch and sr-bench; None if they were not imported.
+        names: Its contributions, as `kind/name`.
+        findings: Problems, worst first.
+        import_seconds: Import time of its modules, without torch and sr-bench; None if they were not imported.
     """
 
     distribution: str
@@ -59,5 +59,5 @@ class PluginReport:
 
 
 def worst(findings: Iterable[Finding]) -> tuple[Finding, ...]:
-    """Return findings, the worst first."""
+    """Sort findings, worst first."""
     return tuple(sorted(findings, key=lambda finding: -_ORDER.index(finding.status)))

@@ -1,4 +1,4 @@
-"""`srbench plugins`: the installed plugins, what each contributes, and what is wrong with them."""
+"""`srbench plugins`: list installed plugins and their contributions, and diagnose problems."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ Json = Annotated[
     str | None, typer.Option(metavar="FILE|-", help="Write the result as JSON to a file, or to standard output: -.")
 ]
 
-app = typer.Typer(help="Show the installed plugins and what is wrong with them.", invoke_without_command=True)
+app = typer.Typer(help="List installed plugins, and diagnose problems.", invoke_without_command=True)
 
 
 @app.callback()
 def plugins(context: typer.Context, json: Json = None) -> None:
-    """Show the installed plugins and what each contributes, from their metadata: nothing is imported.
+    """List installed plugins and their contributions from metadata, without importing them.
 
-    The environment variable SRBENCH_PLUGINS chooses plugins: `SRBENCH_PLUGINS=ps,zoo` uses only these,
+    The environment variable SRBENCH_PLUGINS selects plugins: `SRBENCH_PLUGINS=ps,zoo` uses only these,
     `SRBENCH_PLUGINS=-my-plugin` all but this one.
 
     Example: `srbench plugins`
@@ -50,11 +50,11 @@ def plugins(context: typer.Context, json: Json = None) -> None:
         ]
         print_table("Plugins", ["distribution", "version", "sr-bench", "status", "contributes"], cells, left=5)
     for name in unknown:
-        typer.echo(f"SRBENCH_PLUGINS names '{name}', and no such plugin is installed", err=True)
+        typer.echo(f"SRBENCH_PLUGINS names '{name}', but no such plugin is installed", err=True)
 
 
 def _rows() -> list[dict[str, Any]]:
-    """Return what metadata say of each distribution."""
+    """Return a row of metadata for each distribution."""
     from srbench.registry import entry_points
     from srbench.registry.entry_points import PluginStatus
     from srbench.registry.plugin_filter import PluginFilter
@@ -82,7 +82,7 @@ def _rows() -> list[dict[str, Any]]:
 
 
 def _contributes(names: list[str]) -> str:
-    """Return names by kind, on a line for each: `methods: basis, ps`."""
+    """Return names grouped by kind, one line each: `methods: basis, ps`."""
     kinds: dict[str, list[str]] = {}
     for name in names:
         kind, _, bare = name.partition("/")
@@ -97,16 +97,16 @@ def _more(names: list[str]) -> str:
 @app.command()
 def doctor(
     names: Annotated[
-        list[str] | None, typer.Argument(metavar="[DISTRIBUTION]...", help="Only these; all if none is given.")
+        list[str] | None, typer.Argument(metavar="[DISTRIBUTION]...", help="Only these plugins; all if none are given.")
     ] = None,
     time_limit: Annotated[
-        float, typer.Option(metavar="SECONDS", min=0.1, max=3600, help="How long one distribution may take.")
+        float, typer.Option(metavar="SECONDS", min=0.1, max=3600, help="Time limit for one distribution.")
     ] = 60.0,
     json: Json = None,
 ) -> None:
-    """Load all that each plugin contributes, in a process of its own; say what is wrong, and how to mend it.
+    """Load all contributions of each plugin in a separate process, and report problems with their remedies.
 
-    Exits with status 1 if a plugin cannot be used, wholly or in part; warnings alone leave it at 0.
+    Exits with status 1 if a plugin, or a part of it, cannot be used; with status 0 if there are only warnings.
 
     Example: `srbench plugins doctor`
 
@@ -141,7 +141,7 @@ def doctor(
 
 
 def _reserved() -> dict[str, frozenset[str]]:
-    """Return the commands and the figures that sr-bench has of its own."""
+    """Return the names of sr-bench's own commands and figures."""
     from srbench.cli.app import app as srbench
 
     root: Any = typer.main.get_command(srbench)

@@ -1,4 +1,4 @@
-"""How a run shows itself: bars with the time left on a terminal, one line per finished cell elsewhere."""
+"""Progress of a run: bars with the remaining time on a terminal, otherwise a line per finished cell."""
 
 from __future__ import annotations
 
@@ -28,9 +28,9 @@ _STEPS = {"check": "checking", "train": "training", "evaluate": "evaluating"}
 
 @dataclass
 class _Said:
-    """What was last reported of a model's step, and what its remaining time is estimated from.
+    """The last report on a model's step, and the basis for its remaining time.
 
-    A step on one data set after another begins anew with each.
+    A step that processes several data sets restarts with each.
     """
 
     step: str
@@ -41,10 +41,10 @@ class _Said:
 
 
 class RunProgress:
-    """Show a run on standard error, so that standard output holds results only."""
+    """Show a run on standard error, so that standard output has only results."""
 
     def __init__(self) -> None:
-        """Draw bars if standard error is a terminal."""
+        """Initialize; bars are drawn if standard error is a terminal."""
         from rich.console import Console
 
         self.console = Console(stderr=True, highlight=False, soft_wrap=not sys.stderr.isatty())
@@ -89,7 +89,7 @@ class RunProgress:
         sys.stderr.flush()
 
     def note(self, text: str) -> None:
-        """Show what is being prepared: on a terminal until there is more to show, elsewhere a line now and then."""
+        """Show a message about the preparation: transient on a terminal, otherwise an occasional line."""
         if self.bars is None:
             if self.notes.due():
                 self.console.print(f"  {text}", markup=False)
@@ -99,7 +99,7 @@ class RunProgress:
         self.bars.update(self.cells, description=text)
 
     def started(self, plan: Plan, todo: Sequence[ModelPlan], workers: int) -> None:
-        """Show how much there is to do."""
+        """Show the amount of work."""
         self.total = sum(len(model.cells) for model in todo)
         trainings = sum(model.training is not None for model in todo)
         at_a_time = f", {workers} models at a time" if workers > 1 else ""
@@ -112,7 +112,7 @@ class RunProgress:
             self.cells = self.bars.add_task("cells", total=self.total, detail="")
 
     def progressed(self, model: ModelPlan, progress: Progress) -> None:
-        """Move a model's bar."""
+        """Update a model's bar."""
         if self.bars is None:
             self._say(model.label, progress)
             return
@@ -126,12 +126,12 @@ class RunProgress:
         self.bars.update(task, completed=progress.done, total=progress.total or None, detail=progress.detail)
 
     def _say(self, label: str, progress: Progress) -> None:
-        """Print a line at each step's start and every half minute, with the time that the step has left."""
+        """Print a line at the start of each step and every half minute, with its remaining time."""
         now = time.monotonic()
         said = self.said.get(label)
         if said is None or progress.step != said.step:
             said = self.said[label] = _Said(progress.step, last=-math.inf, began=now, before=progress.done)
-        elif progress.done < said.done:  # another data set's images
+        elif progress.done < said.done:  # the next data set
             said.began, said.before = now, progress.done
         said.done = progress.done
         if now - said.last < 30:
@@ -144,7 +144,7 @@ class RunProgress:
         self.console.print(f"  {_STEPS[progress.step]} {label}{count} {progress.detail}".rstrip(), markup=False)
 
     def finished(self, model: ModelPlan, record: Record) -> None:
-        """Tell what a cell gave."""
+        """Print the result of a cell."""
         self.count += 1
         if self.bars is not None and self.cells is not None:
             self.bars.update(self.cells, completed=self.count)

@@ -1,4 +1,4 @@
-"""`srbench leaderboard protocols`: stored SR images, scored and ranked under every protocol."""
+"""`srbench leaderboard protocols`: score and rank stored SR images under every protocol."""
 
 from __future__ import annotations
 
@@ -31,38 +31,36 @@ def protocols(
     data: Annotated[
         list[str] | None,
         typer.Option(
-            help="The HR images: a data set's name or a folder. For runs: those that are not found by name. May be "
+            help="HR images: name of a data set or a folder; for runs, only those not found by name. May be "
             "given several times.",
             metavar="NAME|DIR",
         ),
     ] = None,
     scale: Annotated[
-        int | None, typer.Option(help="The scale; for runs, where they have several.", min=1, max=16)
+        int | None, typer.Option(help="The scale; for runs, only if they have several.", min=1, max=16)
     ] = None,
     made_under: Annotated[
-        str, typer.Option(help="The protocol under which the images of a folder were made.", metavar="PROTOCOL")
+        str, typer.Option(help="The protocol under which the images of a folder were produced.", metavar="PROTOCOL")
     ] = "matlab-y",
     under: Annotated[
         str | None, typer.Option(help="Only these protocols, separated by commas; all if not given.", metavar="NAMES")
     ] = None,
     choices: Annotated[
-        bool, typer.Option("--choices", help="Also change each choice of comparing alone: colors, borders.")
+        bool, typer.Option("--choices", help="Also change single choices of the comparison, such as color or border.")
     ] = False,
     metrics: Annotated[
         str | None,
-        typer.Option(
-            help="Also compute these, e.g. ssim; psnr and ssim follow the protocol's colors.", metavar="NAMES"
-        ),
+        typer.Option(help="Additional metrics, e.g. ssim; psnr and ssim follow the protocol's color.", metavar="NAMES"),
     ] = None,
     csv: Annotated[Path | None, typer.Option(help="Also write all figures as CSV.", metavar="FILE")] = None,
     json: Annotated[
         str | None, typer.Option(metavar="FILE|-", help="Write the result as JSON to a file, or to standard output: -.")
     ] = None,
 ) -> None:
-    """Score stored SR images under every protocol, and say how many ranks depend on which.
+    """Score stored SR images under every protocol, and count the ranks that change between protocols.
 
-    A protocol is left out for images that it would not have given: it makes other LR images, or other pixels of what a
-    network gives.
+    A protocol is left out if the images could not have been produced under it, because its LR images or its
+    quantisation differ.
 
     Example: `srbench leaderboard protocols runs/efficient-x2`
 
@@ -134,14 +132,14 @@ def protocols(
     if len(titles) <= 4:
         lines = [[model, *(_cell(column, model) for column in columns)] for model in models]
         print_table(_title(stored, sets), ["model", *titles], lines)
-    else:  # wider than a screen: protocols as rows
+    else:  # wider than the screen: show protocols as rows
         lines = [
             [title, *(_cell(column, model) for model in models)] for title, column in zip(titles, columns, strict=True)
         ]
         print_table(_title(stored, sets), ["protocol", *models], lines)
     print_table(
         "Pairs of models whose order changes from one protocol to another",
-        ["from", "to", "pairs", "change order", "told apart under one", "under both", "models that move"],
+        ["from", "to", "pairs", "change order", "significant under one", "under both", "models with another rank"],
         [
             [
                 one.first,
@@ -158,7 +156,7 @@ def protocols(
 
 @dataclass(frozen=True)
 class _Request:
-    """What opens the data sets of a run: by name, or one that was given."""
+    """Opens the data sets of a run by name, or the given ones."""
 
     given: Sequence[Dataset]
 
@@ -172,9 +170,9 @@ class _Request:
         try:
             dataset = open_dataset(name)
         except UnknownNameError as error:
-            raise ConfigError(f"the HR images '{name}' of the run are not found by this name; give --data") from error
+            raise ConfigError(f"the HR images '{name}' of the run cannot be found by name; give --data") from error
         if dataset.content_hash() != content:
-            raise ConfigError(f"'{name}' holds other images than those that the run measured on; give --data")
+            raise ConfigError(f"'{name}' has other images than those of the run; give --data")
         return dataset
 
 
@@ -182,7 +180,7 @@ def _stored(sources: Sequence[Path], data: Sequence[str], scale: int | None, mad
     """Return the stored images of all sources.
 
     Raises:
-        SRBenchError: A source has none, or it is not clear what they belong to.
+        SRBenchError: A source has no images, or their data set or scale is unknown.
     """
     from srbench.data.datasets import open_dataset
     from srbench.errors import ConfigError
@@ -198,7 +196,7 @@ def _stored(sources: Sequence[Path], data: Sequence[str], scale: int | None, mad
             continue
         folders = image_folders(source)
         if scale is None or len(given) != 1:
-            raise ConfigError(f"say what the SR images in '{source}' belong to: one --data and --scale")
+            raise ConfigError(f"give the data set and scale of the SR images in '{source}': one --data and --scale")
         found += [StoredImages(model, folder, given[0], scale, made) for model, folder in folders.items()]
     seen: set[tuple[str, str, str]] = set()
     for one in found:
@@ -244,7 +242,7 @@ def _of_run(run_dir: Path, request: _Request, scale: int | None) -> list[StoredI
 
 
 def _protocols(stored: Sequence[StoredImages], under: str | None) -> tuple[list[Protocol], dict[str, str]]:
-    """Return the protocols that some images can be scored under, and why others were left out."""
+    """Return the protocols under which some images can be scored, and why others were left out."""
     from srbench.errors import ConfigError
     from srbench.evaluation.stored_images import why_not_comparable
     from srbench.protocols import get_protocol, list_protocols
@@ -256,7 +254,7 @@ def _protocols(stored: Sequence[StoredImages], under: str | None) -> tuple[list[
         protocol = get_protocol(name)
         reasons = [why_not_comparable(one, protocol) for one in made.values()]
         if all(reasons):
-            left_out[name] = f"the images were made under {' and '.join(made)}, and {reasons[0]}"
+            left_out[name] = f"the images were produced under {' and '.join(made)}, but {reasons[0]}"
         else:
             wanted.append(protocol)
     if not wanted:
@@ -280,7 +278,7 @@ def _score(
         protocol
         for protocol in wanted
         if not why_not_comparable(stored.protocol, protocol)
-        # Where a run has images of both protocols, each is scored on its own.
+        # If a run has images of both protocols, each is scored under its own.
         and (
             stored.dataset.name not in values[protocol.name].get(stored.model, {})
             or stored.protocol.name == protocol.name
@@ -294,7 +292,7 @@ def _score(
 
 
 def _complete(models: Mapping[str, Mapping[str, Scores]], sets: Sequence[str], metric: str) -> dict[str, list[Any]]:
-    """Return the models that have values on every data set: one array for each."""
+    """Return the models with values on every data set: an array per data set."""
     return {
         model: [found[name][metric] for name in sets]
         for model, found in models.items()
@@ -305,7 +303,7 @@ def _complete(models: Mapping[str, Mapping[str, Scores]], sets: Sequence[str], m
 def _rows(
     values: Mapping[str, Mapping[str, Mapping[str, Scores]]], columns: Sequence[Column], sets: Sequence[str]
 ) -> list[dict[str, Any]]:
-    """Return one row per protocol, model, data set and metric, and for several data sets their mean as `null`."""
+    """Return a row per protocol, model, data set and metric; the mean over several data sets has `null` as data set."""
     rows: list[dict[str, Any]] = []
     for column in columns:
         for model, found in values[column.protocol].items():
@@ -358,4 +356,4 @@ def _cell(column: Column, model: str) -> str:
 
 
 def _title(stored: Sequence[StoredImages], sets: Sequence[str]) -> str:
-    return f"Stored SR images of {' + '.join(sets)} at x{stored[0].scale}: mean, rank, and the ranks left open"
+    return f"Stored SR images of {' + '.join(sets)} at x{stored[0].scale}: mean, rank and rank interval"

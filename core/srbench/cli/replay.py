@@ -1,4 +1,4 @@
-"""`srbench replay`: measure rows again, and say whether they are what is stored."""
+"""`srbench replay`: measure rows again, and compare them with the stored results."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ if TYPE_CHECKING:
 
 __all__ = ["describe", "replay_command", "replayed_json", "row_json"]
 
-MOST_DIFFERENCES = 10  # lines about single images, for each row
+MOST_DIFFERENCES = 10  # most lines about single images per row
 
 
 def replay_command(
     results: Annotated[
         Path,
         typer.Argument(
-            help="A run's directory, the folder of a committed board, or the folder of one of its cells.",
+            help="A run directory, the folder of a committed board, or the folder of one of its cells.",
             metavar="DIR",
             show_default=False,
         ),
@@ -31,27 +31,23 @@ def replay_command(
     data: Annotated[str | None, typer.Option(help="Only rows on this data set.", metavar="NAME")] = None,
     protocol: Annotated[str | None, typer.Option(help="Only rows under this protocol.", metavar="NAME")] = None,
     seed: Annotated[int | None, typer.Option(help="Only rows trained with this seed.")] = None,
-    key: Annotated[str | None, typer.Option(help="Only the row whose key begins so.", metavar="HEX")] = None,
+    key: Annotated[str | None, typer.Option(help="Only the row whose key begins with this.", metavar="HEX")] = None,
     train: Annotated[
-        bool, typer.Option("--train", help="Train models of tier `trained` anew, and compare their weights too.")
+        bool, typer.Option("--train", help="Retrain models of tier `trained`, and compare their weights as well.")
     ] = False,
-    weights: Annotated[
-        Path | None, typer.Option(help="File of weights of a row that no tag names.", metavar="FILE")
-    ] = None,
+    weights: Annotated[Path | None, typer.Option(help="Weights file of a row without a tag.", metavar="FILE")] = None,
     device: Annotated[str, typer.Option(help="Where networks run: cpu, cuda, cuda:1.")] = "cpu",
     record: Annotated[
-        bool, typer.Option("--record", help="Keep what came of it in `replays.json`, beside `run.json`.")
+        bool, typer.Option("--record", help="Store the outcomes in `replays.json`, beside `run.json`.")
     ] = False,
-    by: Annotated[
-        str | None, typer.Option(help="With --record: who replays it, in a few words.", metavar="WHO")
-    ] = None,
+    by: Annotated[str | None, typer.Option(help="With --record: who replays the rows.", metavar="WHO")] = None,
     json: Annotated[
         str | None, typer.Option(metavar="FILE|-", help="Write the result as JSON to a file, or to standard output: -.")
     ] = None,
 ) -> None:
-    """Measure rows again from their weights and data, and compare every image's value with what is stored.
+    """Measure rows again from their weights and data, and compare every image's values with the stored ones.
 
-    The status is 0 if all rows are equal, to the last bit or, on another platform, within its tolerance; else 1.
+    The exit status is 0 if all rows are equal, to the last bit or, on another platform, within tolerance; else 1.
 
     Example: `srbench replay leaderboards/efficient-x3/results --model carn_m.author --scale 3 --data Set5`
 
@@ -75,7 +71,7 @@ def replay_command(
     store = RunStore(folder)
     with contextlib.suppress(
         SRBenchError
-    ):  # of a model that is not installed, only the spelling in the record is known
+    ):  # for a model that is not installed, only the spelling in the record is known
         model = None if model is None else str(canonical_name(model))
     cells = find_rows(
         store, model=model, scale=scale, data=data, protocol=protocol, seed=seed, key=key if key else cell_key
@@ -93,13 +89,13 @@ def replay_command(
         write_json({"run_dir": str(folder), "rows": [replayed_json(one) for one in found]}, json)
     agreeing = sum(one.agrees for one in found)
     if json != "-":
-        typer.echo(f"{agreeing} of {len(found)} rows are what is stored")
+        typer.echo(f"{agreeing} of {len(found)} rows agree with the stored results")
     if agreeing < len(found):
         raise typer.Exit(1)
 
 
 def describe(one: Replayed) -> list[str]:
-    """Return what a terminal shows of a replayed row: a line, and one for each image and reason that matters."""
+    """Return the output lines for a replayed row: a summary, and lines for relevant images and reasons."""
     from srbench.untrusted import escaped
 
     how = {
@@ -109,15 +105,15 @@ def describe(one: Replayed) -> list[str]:
         "failed": "NOT measured",
     }[one.outcome]
     where = "" if one.exact or not one.hardware else "; on another platform, version or number of threads"
-    trained = "; trained anew" if one.training else ""
+    trained = "; retrained" if one.training else ""
     lines = [f"{_name(one.cell)}: {how}{trained}{where}"]
     if one.other_code:
-        lines.append(f"  other code than made the row: {', '.join(one.other_code)}")
+        lines.append(f"  the code has changed since: {', '.join(one.other_code)}")
     lines += [f"  {reason}" for reason in one.reasons]
     wrong = [difference for difference in one.differences if not difference.allowed]
     lines += [f"  {difference} (by {difference.size:.1e})" for difference in wrong[:MOST_DIFFERENCES]]
     if len(wrong) > MOST_DIFFERENCES:
-        lines.append(f"  and {len(wrong) - MOST_DIFFERENCES} values more")
+        lines.append(f"  and {len(wrong) - MOST_DIFFERENCES} more values")
     return [escaped(line) for line in lines]
 
 
@@ -134,7 +130,7 @@ def _largest(one: Replayed) -> str:
 
 
 def row_json(record: Record) -> dict[str, Any]:
-    """Return what JSON holds of a row, whatever is done with it."""
+    """Return the JSON fields that identify a row."""
     return {
         "key": record.key,
         "model": record.model,
@@ -146,7 +142,7 @@ def row_json(record: Record) -> dict[str, Any]:
 
 
 def replayed_json(one: Replayed) -> dict[str, Any]:
-    """Return what JSON holds of a replayed row; see docs/json.md."""
+    """Return the JSON object of a replayed row (docs/json.md)."""
     return {
         **row_json(one.cell.record),
         "outcome": one.outcome,

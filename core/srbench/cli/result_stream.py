@@ -1,4 +1,4 @@
-"""Keep standard output for the result where a command is asked for `--json -`; the rest goes to standard error."""
+"""Reserve standard output for the result of `--json -`, and send everything else to standard error."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ _stream: TextIO | None = None
 
 
 def result_stream() -> TextIO | None:
-    """Return where a result in JSON is written; None: to `sys.stdout`."""
+    """Return the stream for a JSON result; None for `sys.stdout`."""
     return _stream
 
 
 def asks_for_json(words: Sequence[str]) -> bool:
-    """Say whether a command line has `--json -`, and is no question about its options."""
+    """Return whether a command line has `--json -` and does not ask for help."""
     return "--help" not in words and (
         "--json=-" in words or any(pair == ("--json", "-") for pair in itertools.pairwise(words))
     )
@@ -30,14 +30,14 @@ def asks_for_json(words: Sequence[str]) -> bool:
 
 @contextlib.contextmanager
 def only_results_on_stdout() -> Iterator[None]:
-    """Send what the block prints to standard error, and only what `result_stream` is given to standard output.
+    """Send the block's output to standard error, and only that of `result_stream` to standard output.
 
-    A network of a plugin may import, print or start something at any time, not only when its entry point is loaded.
+    A plugin's network may import, print or start something at any time, not only when its entry point is loaded.
     """
     global _stream  # noqa: PLW0603 - standard output is the process's
     stdout = sys.__stdout__
     if stdout is None or sys.stdout is not stdout or _stream is not None:
-        yield  # a program that captures what is printed looks at it itself
+        yield  # a caller that captures the output handles it itself
         return
     try:
         saved = os.dup(1)

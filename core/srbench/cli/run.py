@@ -1,4 +1,4 @@
-"""`srbench run`: do what a suite asks for, and show the outcome."""
+"""`srbench run`: run a suite, and show the outcome."""
 
 from __future__ import annotations
 
@@ -23,21 +23,19 @@ def run(
     ],
     budget: Annotated[
         str | None,
-        typer.Option(
-            help="Run it with one of the suite's budgets: less of everything, as its file says.", metavar="NAME"
-        ),
+        typer.Option(help="One of the suite's budgets: a smaller version defined in its file.", metavar="NAME"),
     ] = None,
     train_data: Annotated[
         str | None,
         typer.Option(
-            help="Train on these images instead: a data set's name, a folder, or a list of images.",
+            help="Train on these images instead: name of a data set, a folder, or a list of images.",
             metavar="NAME|DIR|LIST",
         ),
     ] = None,
     add: Annotated[
         list[str] | None,
         typer.Option(
-            help="Measure this model too: with the weights of its tag, or of a file. May be given several times.",
+            help="Also measure this model, with the weights of its tag or of a file. May be given several times.",
             metavar="MODEL[=FILE]",
         ),
     ] = None,
@@ -55,9 +53,9 @@ def run(
         ),
     ] = None,
     out: Annotated[
-        Path | None, typer.Option(help="Where the results go; runs/SUITE[-BUDGET] if not given.", metavar="DIR")
+        Path | None, typer.Option(help="Run directory; runs/SUITE[-BUDGET] if not given.", metavar="DIR")
     ] = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be done; write nothing.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would be done; write nothing.")] = False,
     device: Annotated[str, typer.Option(help="cpu, cuda or cuda:N.")] = "cpu",
     threads: Annotated[
         int | None,
@@ -68,26 +66,27 @@ def run(
         typer.Option(
             min=1,
             max=256,
-            help="Models done at a time. If not given: as many as need training, at most one per core; one on a GPU.",
+            help="Models processed at a time. If not given: as many as need training, at most one per core; one on a "
+            "GPU.",
         ),
     ] = None,
     adopt: Annotated[
         bool,
         typer.Option(
             "--adopt",
-            help="Train and measure nothing new: check results that other code made by measuring them again, and keep "
-            "those that agree.",
+            help="Measure nothing new: check results of an earlier version of the code by measuring them again, and "
+            "keep those that agree.",
         ),
     ] = False,
     retrain: Annotated[
         bool,
         typer.Option(
-            "--retrain", help="With --adopt: repeat trainings whose weights or traces are not there, to compare."
+            "--retrain", help="With --adopt: repeat trainings whose weights or traces are missing, to compare them."
         ),
     ] = False,
     keep_images: Annotated[
         bool,
-        typer.Option("--keep-images", help="Keep whole SR images of what is measured now, in DIR/sr_images."),
+        typer.Option("--keep-images", help="Keep the SR images of this run in DIR/sr_images."),
     ] = False,
     skip_missing_weights: Annotated[
         bool,
@@ -102,10 +101,10 @@ def run(
         typer.Option("--json", help="Write the result as JSON to a file, or to standard output: -.", metavar="FILE|-"),
     ] = None,
 ) -> None:
-    """Train and measure what a suite asks for and is not done yet, and rank it.
+    """Train and measure the unfinished cells of a suite, and rank its models.
 
-    It can be interrupted at any time: the same command resumes where it stopped. A cell that fails is recorded with its
-    traceback, and the others continue; the exit status is then 1. Wrong input gives status 2, and nothing is written.
+    It can be interrupted at any time; the same command resumes where it stopped. A failed cell is recorded with its
+    traceback and the run continues; the exit status is then 1. Invalid input gives status 2, and nothing is written.
 
     Example: `srbench run --suite quickstart`
 
@@ -217,7 +216,7 @@ def _build_page(report: RunReport | AdoptionReport) -> Path | None:
 
 
 def _wanted(report: RunReport) -> dict[str, Cell]:
-    """Return the finished cells that the plan names: directory -> cell."""
+    """Return the finished cells of the plan: directory -> cell."""
     from srbench.results.store import RunStore
 
     store = RunStore(report.run_dir)
@@ -228,7 +227,7 @@ def _wanted(report: RunReport) -> dict[str, Cell]:
 def _show(report: RunReport, pages: Path | None) -> None:
     from rich.console import Console
 
-    # Where nobody looks at a screen, lines need not fit one.
+    # Without a terminal, lines need not fit its width.
     console = Console(highlight=False, width=None if sys.stdout.isatty() else 160)
     if report.dry:
         _show_plan(console, report)
@@ -298,7 +297,7 @@ def _show_plan(console: Any, report: RunReport) -> None:
 
 
 def _write_json(target: str, report: RunReport) -> None:
-    """Write the outcome: what was run, counts, and one object per cell, with its record if it is finished."""
+    """Write the outcome as JSON: suite, counts, and an object per cell, with its record if it is finished."""
     from srbench.cli.output import write_json
 
     finished = {} if report.dry else {name: cell.record.model_dump() for name, cell in _wanted(report).items()}

@@ -1,8 +1,8 @@
-"""Projects of plugins, made from a template by Copier and brought up to date with it.
+"""Create projects of plugins from a template with Copier, and update them.
 
-Copier merges a newer template into a project by comparing it with the version that the project was made from, which it
-reads from a git repository with a tag for each version. An installed package is no repository: one is made, always the
-same, in the cache, from the versions in `templates/`.
+Copier merges a newer template into a project by comparing it with the version that the project was created from, which
+it reads from a git repository with a tag per version. Since an installed package is not a repository, a reproducible
+one is created in the cache from the versions in `templates/`.
 """
 
 from __future__ import annotations
@@ -29,9 +29,9 @@ TEMPLATES = Path(__file__).with_name("templates")
 
 _NAME = re.compile(r"[a-z][a-z0-9_]*")
 _LONGEST = 40
-# Files of these names cannot be made on Windows.
+# Files with these names cannot be created on Windows.
 _DEVICES = frozenset({"aux", "con", "nul", "prn", *(f"{port}{n}" for port in ("com", "lpt") for n in range(1, 10))})
-# The repository's commits are the same on every machine.
+# The repository's commits are equal on every machine.
 _IDENTITY = {
     "GIT_AUTHOR_NAME": "sr-bench",
     "GIT_AUTHOR_EMAIL": "sr-bench@localhost",
@@ -45,10 +45,10 @@ _IDENTITY = {
 
 
 def check_name(kind: str, name: str) -> None:
-    """Refuse a name that sr-bench could not write, or that is taken.
+    """Refuse an invalid name, or one that is taken.
 
     Raises:
-        ConfigError: It is no such name, or something installed or one of sr-bench's extras has it.
+        ConfigError: The name is invalid, or is used by an installed plugin or one of sr-bench's extras.
     """
     from srbench.registry import entry_points, list_suites
     from srbench.registry.extras import extra_for
@@ -69,16 +69,16 @@ def check_name(kind: str, name: str) -> None:
 
 
 def create(kind: str, name: str, parent: Path) -> Path:
-    """Make the project of a plugin, whole or not at all, and return its folder.
+    """Create the project of a plugin atomically, and return its folder.
 
     Args:
         kind: One of `KINDS`.
-        name: The name under which sr-bench will know it, and the folder's.
-        parent: The folder to make it in; made if it is not there.
+        name: Name of the plugin in sr-bench, and of the folder.
+        parent: The parent folder, created if needed.
 
     Raises:
-        ConfigError: The name is not right, the folder exists, or Copier or git is missing.
-        StoreError: It cannot be written there.
+        ConfigError: The name is invalid, the folder exists, or Copier or git is missing.
+        StoreError: The folder cannot be written to.
     """
     check_name(kind, name)
     copier = _copier()
@@ -108,10 +108,10 @@ def create(kind: str, name: str, parent: Path) -> Path:
 
 
 def update(project: Path) -> tuple[str, str]:
-    """Merge what is new in the template into a project; return its version of the template before and after.
+    """Merge changes of the template into a project, and return the template's versions before and after.
 
     Raises:
-        ConfigError: The folder is no project of `srbench new`, is not under git or has uncommitted changes.
+        ConfigError: The folder is not a project of `srbench new`, is not under git or has uncommitted changes.
     """
     copier = _copier()
     source = _portable(template_repository())
@@ -123,7 +123,7 @@ def update(project: Path) -> tuple[str, str]:
         )
     try:
         copier.run_update(project, defaults=True, overwrite=True, quiet=True, conflict="inline")
-    except Exception as error:  # Copier has a class for each reason, and git's own errors come through
+    except Exception as error:  # Copier has many error classes, and passes git's errors through
         said = " ".join(str(error).split())
         raise ConfigError(f"'{project}' cannot be updated: {said[:300]}") from error
     return str(before["_commit"]), str(_answers(project)["_commit"])
@@ -136,7 +136,7 @@ def _answers(project: Path) -> dict[str, Any]:
 
     file = project / ANSWERS
     if not file.is_file():
-        raise ConfigError(f"'{project}' is no project that `srbench new` made: there is no '{ANSWERS}' in it")
+        raise ConfigError(f"'{project}' is not a project of `srbench new`: there is no '{ANSWERS}' in it")
     try:
         found = yaml.safe_load(read_text(file, error=ConfigError))
     except yaml.YAMLError as error:
@@ -147,7 +147,7 @@ def _answers(project: Path) -> dict[str, Any]:
 
 
 def template_repository() -> Path:
-    """Return the git repository of the template, in the cache: a commit and a tag for each version.
+    """Return the git repository of the template in the cache, with a commit and a tag per version.
 
     Raises:
         ConfigError: git is missing.
@@ -178,7 +178,7 @@ def template_repository() -> Path:
 
 
 def _is_current(folder: Path, versions: list[Path]) -> bool:
-    """Say whether the repository has the present versions; the newest is compared file by file."""
+    """Return whether the repository has the current versions; the newest is compared file by file."""
     if not (folder / ".git").is_dir():
         return False
     newest = versions[-1]
@@ -212,7 +212,7 @@ def _git(folder: Path, *words: str) -> None:
 
 
 def _portable(path: Path) -> str:
-    """Return a path that is the same for everyone whose cache is in the usual place: `~` for the home folder."""
+    """Return a path that is equal for all users with the default cache, with `~` for the home folder."""
     with contextlib.suppress(ValueError):
         return f"~/{path.resolve().relative_to(Path.home().resolve()).as_posix()}"
     return str(path.resolve())

@@ -1,4 +1,4 @@
-"""How far a command is: a bar on a terminal, a line now and then where its output goes to a file."""
+"""Progress of a command: a bar on a terminal, otherwise an occasional line."""
 
 from __future__ import annotations
 
@@ -9,22 +9,22 @@ from contextlib import contextmanager
 
 __all__ = ["LEAST_SECONDS", "LineRate", "steps"]
 
-LEAST_SECONDS = 10.0  # between two lines
+LEAST_SECONDS = 10.0  # seconds between two lines
 
 
 class LineRate:
-    """Let a line through at most every few seconds.
+    """Rate limit for lines.
 
     Args:
-        seconds: The time between two lines.
+        seconds: Minimum time between two lines.
     """
 
     def __init__(self, seconds: float = LEAST_SECONDS) -> None:
         self.seconds = seconds
-        self._last = time.monotonic()  # short work needs no lines
+        self._last = time.monotonic()  # no line for short work
 
     def due(self) -> bool:
-        """Say whether a line may be printed now, and count it as printed if so."""
+        """Return whether a line may be printed now, and if so, restart the interval."""
         now = time.monotonic()
         if now - self._last < self.seconds:
             return False
@@ -34,16 +34,16 @@ class LineRate:
 
 @contextmanager
 def steps(what: str, total: float) -> Iterator[Callable[[float, str], None]]:
-    """Show on standard error how much of some work is done.
+    """Show the progress of some work on standard error.
 
-    Elsewhere than on a terminal, that is a line every 10 seconds, and one for the last step of what took longer.
+    Without a terminal, this prints a line every 10 seconds, and one for the last step if the work took longer.
 
     Args:
-        what: The work, in words.
-        total: How much there is: images, or 1.0 for a share.
+        what: Description of the work.
+        total: Amount of work: number of images, or 1.0 for a fraction.
 
     Yields:
-        A function that takes how much is done and a word about it.
+        A function that takes the finished amount and a detail to show.
     """
     from rich.console import Console
     from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn

@@ -1,4 +1,4 @@
-"""`srbench leaderboard submit`: a run's results as files that a pull request adds."""
+"""`srbench leaderboard submit`: prepare a run's results for a pull request."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def submit(
         Path, typer.Argument(help="A directory that `srbench run` wrote.", metavar="RUN_DIR", show_default=False)
     ],
     board: Annotated[
-        str | None, typer.Option(help="The board; that of the suite's name if not given.", metavar="NAME")
+        str | None, typer.Option(help="Name of the board; the suite's name if not given.", metavar="NAME")
     ] = None,
     out: Annotated[
         Path | None, typer.Option(help="Where to write; by default RUN_DIR/submission.", metavar="DIR")
@@ -27,7 +27,7 @@ def submit(
     into: Annotated[
         Path | None,
         typer.Option(
-            help="Write to this checkout, a folder that has `leaderboards/`: rows are added to a board that is there.",
+            help="Write to this checkout, a folder with `leaderboards/`; rows are added to an existing board.",
             metavar="CHECKOUT",
         ),
     ] = None,
@@ -35,16 +35,16 @@ def submit(
         str | None, typer.Option(help='Only models that match, e.g. `"edsr*"` (quoted).', metavar="GLOB")
     ] = None,
     replace: Annotated[
-        bool, typer.Option("--replace", help="Let new results take the place of others that the board has.")
+        bool, typer.Option("--replace", help="Replace different results on the board by the new ones.")
     ] = False,
     json: Annotated[
         str | None, typer.Option(metavar="FILE|-", help="Write the result as JSON to a file, or to standard output: -.")
     ] = None,
 ) -> None:
-    """Write a run's results as a board's files, for a pull request: added to the board, or as a new one.
+    """Write a run's results as the files of a new or existing board, for a pull request.
 
-    Failed and damaged cells, and results of other code, are refused. Weights, logs and crops of images that may not be
-    redistributed stay behind.
+    Failed, damaged and outdated cells are refused. Weights, logs and crops of images that may not be redistributed are
+    not copied.
 
     Example: `srbench leaderboard submit runs/quickstart --into .`
     """
@@ -57,7 +57,7 @@ def submit(
     from srbench.untrusted import user_path
 
     if out is not None and into is not None:
-        raise ConfigError("--out makes a folder of its own and --into writes to a checkout; give one of them")
+        raise ConfigError("--out writes to a separate folder and --into to a checkout; give one of them")
     if models is not None:
         matching((), models)
     run_dir = user_path(run_dir, "run's directory", StoreError)
@@ -65,7 +65,7 @@ def submit(
         root = user_path(into, "checkout", StoreError)
         if not (root / BOARDS).is_dir():
             raise StoreError(
-                f"'{into}' is no checkout with boards: it has no folder '{BOARDS}'; give another, or make one"
+                f"'{into}' is not a checkout with boards: it has no folder '{BOARDS}'; give another, or make one"
             )
     else:
         root = run_dir / "submission" if out is None else user_path(out, "folder to write", StoreError)
@@ -90,7 +90,7 @@ def _show(done: Submission, root: Path, into: Path | None) -> None:
     lines = [f"added     {label(record)}" for record in done.added]
     lines += [f"replaced  {label(new)}{_change(old, new)}" for old, new in done.replaced]
     lines += [f"left out  {name}" for name in done.left_out]
-    counts = f"{len(done.added)} added, {len(done.replaced)} replaced, {len(done.unchanged)} there before"
+    counts = f"{len(done.added)} added, {len(done.replaced)} replaced, {len(done.unchanged)} unchanged"
     lines += [f"{done.folder}: {counts}"]
     if done.index is not None:
         lines += [str(done.index)]

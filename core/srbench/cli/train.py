@@ -25,35 +25,34 @@ def train(
         str | None, typer.Argument(help="A model, such as `'edsr_tiny+ps(ratio=1/4)'`.", metavar="MODEL")
     ] = None,
     data: Annotated[
-        str | None, typer.Option(help="Training images: a folder, or a registered data set.", metavar="DIR|NAME")
+        str | None, typer.Option(help="Training images: a folder or a registered data set.", metavar="DIR|NAME")
     ] = None,
-    scale: Annotated[int | None, typer.Option(help="The scale to train for.")] = None,
+    scale: Annotated[int | None, typer.Option(help="Scale to train for.")] = None,
     scales: Annotated[
         str | None, typer.Option(help="Several scales, for a multi-scale network.", metavar="2,3,4")
     ] = None,
-    iterations: Annotated[int | None, typer.Option(help="Optimiser steps.", show_default=_FROM_RECIPE)] = None,
+    iterations: Annotated[int | None, typer.Option(help="Number of iterations.", show_default=_FROM_RECIPE)] = None,
     recipe: Annotated[
-        Path | None, typer.Option(help="A YAML file of recipe fields; options override it.", metavar="FILE")
+        Path | None, typer.Option(help="YAML file with recipe fields; options override it.", metavar="FILE")
     ] = None,
     basicsr_options: Annotated[
         Path | None,
-        typer.Option(
-            help="An option file of basicsr instead of MODEL and --recipe; options override it.", metavar="FILE"
-        ),
+        typer.Option(help="basicsr option file instead of MODEL and --recipe; options override it.", metavar="FILE"),
     ] = None,
-    batch_size: Annotated[int | None, typer.Option(help="Patches per step.", show_default=_FROM_RECIPE)] = None,
+    batch_size: Annotated[int | None, typer.Option(help="Patches per iteration.", show_default=_FROM_RECIPE)] = None,
     gt_size: Annotated[
-        int | None, typer.Option(help="Side of HR patches in pixels.", show_default=_FROM_RECIPE)
+        int | None, typer.Option(help="Size of HR patches in pixels.", show_default=_FROM_RECIPE)
     ] = None,
     lr_size: Annotated[
-        int | None, typer.Option(help="Side of LR patches in pixels, instead.", show_default=_FROM_RECIPE)
+        int | None, typer.Option(help="Size of LR patches in pixels, instead of --gt-size.", show_default=_FROM_RECIPE)
     ] = None,
     lr: Annotated[float | None, typer.Option(help="Learning rate.", show_default=_FROM_RECIPE)] = None,
     ema: Annotated[
-        float | None, typer.Option(help="Decay of the weights' average; 0 keeps none.", show_default=_FROM_RECIPE)
+        float | None,
+        typer.Option(help="Decay of the moving average of weights; 0 disables it.", show_default=_FROM_RECIPE),
     ] = None,
     seed: Annotated[
-        int | None, typer.Option(help="Decides the initial weights and every draw.", show_default=_FROM_RECIPE)
+        int | None, typer.Option(help="Seed of the initial weights and of all random draws.", show_default=_FROM_RECIPE)
     ] = None,
     out: Annotated[
         Path | None,
@@ -62,21 +61,21 @@ def train(
         ),
     ] = None,
     weights: Annotated[
-        Path | None, typer.Option(help="A checkpoint of the model to start from.", show_default="random initialization")
+        Path | None, typer.Option(help="Checkpoint of the model to start from.", show_default="random initialization")
     ] = None,
-    resume: Annotated[bool, typer.Option(help="Go on where an earlier run stopped, or start again.")] = True,
+    resume: Annotated[bool, typer.Option(help="Resume an interrupted training, or start again.")] = True,
     val: Annotated[str | None, typer.Option(help="Images to validate on.", metavar="DIR|NAME")] = None,
-    protocol: Annotated[str, typer.Option(help="How to validate (`srbench list protocols`).")] = "matlab-y",
+    protocol: Annotated[str, typer.Option(help="Protocol of the validation (`srbench list protocols`).")] = "matlab-y",
     device: Annotated[str, typer.Option(help="cpu, cuda or cuda:N.")] = "cpu",
-    threads: Annotated[int, typer.Option(help="CPU threads; small networks are fastest with one.")] = 1,
+    threads: Annotated[int, typer.Option(help="CPU threads; one is fastest for small networks.")] = 1,
     tensorboard: Annotated[
-        bool, typer.Option("--tensorboard", help="Write logs for TensorBoard into the folder too.")
+        bool, typer.Option("--tensorboard", help="Also write TensorBoard logs to the folder.")
     ] = False,
     json: Annotated[
         str | None, typer.Option(metavar="FILE|-", help="Write the result as JSON to a file, or to standard output: -.")
     ] = None,
 ) -> None:
-    """Train a model. Interrupted, the same command resumes where it stopped and ends with the same weights.
+    """Train a model. After an interruption, the same command resumes and ends with the same weights.
 
     Example: `srbench train edsr_tiny --data embedded-train --scale 2 --iterations 300`
     """
@@ -146,7 +145,7 @@ def train(
 
 @contextmanager
 def _bar(total: int) -> Iterator[Callable[[Progress], None]]:
-    """Show a progress bar with the time left on standard error."""
+    """Show a progress bar with the remaining time on standard error."""
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, TextColumn
     from rich.progress import Progress as Bar
@@ -156,7 +155,7 @@ def _bar(total: int) -> Iterator[Callable[[Progress], None]]:
         MofNCompleteColumn(),
         TextColumn("{task.fields[loss]}  lr {task.fields[lr]}  {task.fields[left]} left  {task.fields[validation]}"),
     )
-    # On a terminal only: a log file would get the finished bar of a run that did nothing.
+    # Only on a terminal: a log file would get the finished bar of a run that did nothing.
     with Bar(*columns, console=Console(stderr=True), disable=not Console(stderr=True).is_terminal) as bar:
         task = bar.add_task("training", total=total, loss="", lr="-", left="-", validation="")
 
@@ -188,9 +187,9 @@ def _as_json(result: TrainResult, not_honoured: tuple[str, ...]) -> dict[str, An
 
 def _tell(result: TrainResult) -> None:
     if result.complete_before:
-        typer.echo("nothing to do: this training was completed before (start again with --no-resume)")
+        typer.echo("nothing to do: this training is already complete (start again with --no-resume)")
     else:
-        went_on = f", gone on from iteration {result.resumed_from:,}" if result.resumed_from else ""
+        went_on = f", resumed from iteration {result.resumed_from:,}" if result.resumed_from else ""
         typer.echo(f"trained in {_duration(result.seconds)} (m:ss){went_on}; loss {result.loss:.4g}")
     for name, value in (result.validations[-1] if result.validations else {}).items():
         if name != "iteration":

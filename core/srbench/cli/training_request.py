@@ -1,4 +1,4 @@
-"""What `srbench train` is asked to train: from a model and a recipe, or from an option file of basicsr."""
+"""The training requested by `srbench train`, from a model and a recipe or from a basicsr option file."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ __all__ = ["TrainingRequest", "read_request"]
 
 @dataclass(frozen=True)
 class TrainingRequest:
-    """Hold a training's parts, all checked.
+    """The validated parts of a training.
 
     Attributes:
         model: The model's canonical name.
-        scales: What it is trained for.
-        data: Training images: a folder, or a registered data set.
-        recipe: How it is trained.
-        folder: Where results go unless another folder is given.
-        val: Images to validate on, as an option file names them.
-        weights: A checkpoint to start from, as an option file names it.
-        tensorboard: Whether an option file asks for logs.
-        not_honoured: Keys of an option file that have no effect, with reasons.
+        scales: The scales to train for.
+        data: Training images: a folder or a registered data set.
+        recipe: The recipe.
+        folder: Default folder for the results.
+        val: Validation images in the option file.
+        weights: Checkpoint to start from in the option file.
+        tensorboard: Whether the option file enables logs.
+        not_honoured: Keys of the option file that have no effect, with reasons.
     """
 
     model: str
@@ -57,11 +57,11 @@ def read_request(
     Args:
         model: A model's name.
         scale: One scale.
-        scales: Several, separated by commas.
+        scales: Several scales, separated by commas.
         data: Training images.
-        recipe: A YAML file of recipe fields.
-        basicsr_options: An option file of basicsr.
-        overrides: Recipe fields that were given as options, None where they were not.
+        recipe: A YAML file with recipe fields.
+        basicsr_options: A basicsr option file.
+        overrides: Recipe fields given as options, None if not given.
 
     Raises:
         ConfigError: Something is missing, wrong or given twice.
@@ -101,7 +101,7 @@ def _from_options(
 
     for what, value in (("MODEL", model), ("--scales", scales), ("--recipe", recipe)):
         if value is not None:
-            raise ConfigError(f"--basicsr-options says what is trained and how; leave out {what} ({value}).")
+            raise ConfigError(f"--basicsr-options already specifies the training; leave out {what} ({value}).")
     options = read_options(path)
     if scale is not None and scale != options.scale:
         raise ConfigError(f"--scale {scale} contradicts option file {path}, which is for scale {options.scale}.")

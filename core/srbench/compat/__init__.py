@@ -1,1 +1,1 @@
-"""Other libraries, made importable."""
+"""Workarounds to import other libraries."""

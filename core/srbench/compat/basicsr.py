@@ -5,13 +5,12 @@ basicsr was last released in 2022. The following problems are handled here and n
 - torchvision, which it imports, may be built for another torch (see `srbench.compat.torchvision`).
 - `torchvision.transforms.functional_tensor` was removed in torchvision 0.17; basicsr's degradations import one
   function from it, which lives on in `torchvision.transforms.functional`.
-- `basicsr/__init__.py` and `basicsr/models/__init__.py` import every network, data set and model there is, which
-takes 0.7 s. They are run when one of their names is first accessed, such as
-  `basicsr.train_pipeline` or `basicsr.models.build_model`; until then `import basicsr.archs.edsr_arch` runs that module
-  and what it needs, and nothing else.
-- `distutils`, which basicsr's networks import, was removed in Python 3.12; setuptools still provides it. -
-opencv-python links libGL, which is missing on minimal servers. - basicsr has no wheel, and its source cannot be built
-on Python 3.13 or later.
+- `basicsr/__init__.py` and `basicsr/models/__init__.py` import every network, data set and model, which takes 0.7 s.
+  They run when one of their names is first accessed, such as `basicsr.train_pipeline` or `basicsr.models.build_model`;
+  until then `import basicsr.archs.edsr_arch` runs only that module and what it imports.
+- `distutils`, which basicsr's networks import, was removed in Python 3.12; setuptools still provides it.
+- opencv-python links libGL, which is missing on minimal servers.
+- basicsr has no wheel, and its source cannot be built on Python 3.13 or later.
 """
 
 from __future__ import annotations
@@ -33,7 +32,7 @@ _NOT_NEEDED = "Evaluation of networks that do not use basicsr, and leaderboards,
 def load_basicsr() -> None:
     """Make the submodules of basicsr importable; call it before the first `import basicsr.…`.
 
-    Calling it again costs nothing. Where basicsr was imported as a whole before, that import is left alone.
+    Repeated calls cost nothing. If basicsr was already imported as a whole, that import is left as it is.
 
     Raises:
         PluginError: basicsr, or a library that it needs, is missing; the message says what to install.

@@ -1,4 +1,4 @@
-"""The networks of basicsr that backbones are made of."""
+"""The networks of basicsr that backbones use."""
 
 from __future__ import annotations
 

@@ -55,7 +55,7 @@ class Call:
 
     @property
     def number(self) -> int:
-        """Return which execution of the innermost module it belongs to; 0 where there is none."""
+        """Return which execution of the innermost module it belongs to; 0 if there is none."""
         return self.numbers[-1] if self.numbers else 0
 
 
@@ -192,8 +192,8 @@ class _Watch(TorchDispatchMode):
         if rule is None:
             where = f" in '{self.stack[-1][0]}'" if self.stack and self.stack[-1][0] else ""
             raise CostError(
-                f"'{_label(self.model)}' executes the operator '{operator}'{where}, and what that costs is not known; "
-                "srbench.cost.rules.register_rule says it"
+                f"'{_label(self.model)}' executes the operator '{operator}'{where}, whose cost is unknown; register it "
+                "with srbench.plugin.register_rule"
             )
         result = func(*args, **kwargs)
         inputs = {self._storage(tensor): tensor for tensor in _tensors((args, kwargs))}

@@ -27,8 +27,8 @@ Rule = tuple[str, Count]
 
 
 def _convolution(args: tuple[Any, ...], result: Any) -> int:
-    # Each weight meets each position of the output, or of the input where the convolution is transposed; a weight's
-    # shape holds the groups already.
+    # Each weight is applied at each position of the output, or of the input for a transposed convolution; the shape of
+    # the weight already accounts for groups.
     image, weight, transposed = args[0], args[1], args[6]
     positions = image.shape if transposed else result.shape
     return int(image.shape[0] * weight.numel() * prod(positions[2:]))

@@ -21,7 +21,7 @@ __all__ = ["Cost", "Costs", "measure_costs", "variants"]
 
 Image = npt.NDArray[np.uint8]
 
-MODEL = "bicubic interpolation in float64, not rounded before the protocol does"
+MODEL = "bicubic interpolation in float64, rounded only by the protocol"
 
 
 @dataclass(frozen=True)
@@ -131,10 +131,10 @@ def variants(protocol: Protocol, scale: int) -> Iterator[tuple[str, str, Protoco
 
 
 def _words(protocol: Protocol, setting: str, scale: int) -> str:
-    """Return what a protocol chooses, as the table says it."""
+    """Return a choice of a protocol in words, for the table."""
     if setting == "crop_border":
         border = protocol.crop(scale)
-        return f"{border} pixels each side" if border else "none"
+        return f"{border} pixels on each side" if border else "none"
     if setting == "hr_crop":
         return "multiples of the scale" if protocol.hr_crop == "scale" else f"multiples of {protocol.hr_crop}"
     value = getattr(protocol, setting)
@@ -147,7 +147,7 @@ _WORDS = {
         "y-bt601": "BT.601 luma, 16..235",
         "y-full-range": "full-range luma, 0..255",
         "y-bt601-rounded": "BT.601 luma rounded to uint8",
-        "rgb": "the three channels of RGB",
+        "rgb": "all three RGB channels",
     },
     "lr_kernel": {
         "matlab-bicubic": "Matlab's bicubic",
@@ -156,6 +156,6 @@ _WORDS = {
     },
     "ssim_region": {
         "valid": "whole windows only",
-        "padded": "whole image, border repeated (Matlab's ssim)",
+        "padded": "whole image, padded by repetition (Matlab's ssim)",
     },
 }

@@ -1,1 +1,1 @@
-"""Other libraries: timm, spandrel, ONNX."""
+"""Interoperability with other libraries: timm, spandrel, basicsr, ONNX."""

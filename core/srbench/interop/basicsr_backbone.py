@@ -1,4 +1,4 @@
-"""Architectures of basicsr's `ARCH_REGISTRY` as backbones: `basicsr/EDSR(num_feat=32)`, or registered under a name."""
+"""basicsr's `ARCH_REGISTRY` architectures as backbones: `basicsr/EDSR(num_feat=32)`, or registered under a name."""
 
 from __future__ import annotations
 
@@ -25,24 +25,24 @@ __all__ = ["LIBRARY", "BasicsrLibrary", "BasicsrNetwork", "basicsr_backbone", "n
 
 _SCALE = ("upscale", "scale")
 _CHANNELS = ("num_in_ch", "num_out_ch", "in_chans")
-# basicsr appends this where another package has a class of the same name.
+# Suffix that basicsr appends if another package has a class of the same name.
 _SUFFIX = "_basicsr"
 _PREFIX = "network."
 
 
 class BasicsrNetwork(Backbone):
-    """A network of basicsr's registry, for one scale; its state dict has basicsr's own keys.
+    """A network from basicsr's registry for one scale; its state dict has basicsr's keys.
 
-    It declares no sharing sites: basicsr's classes do not say where layers may share weights.
+    It declares no sharing sites, since basicsr's classes do not specify which layers may share weights.
 
     Args:
         scales: One scale.
         arch: Name in `ARCH_REGISTRY`.
-        options: Arguments of its constructor; the scale and three channels are filled in.
-        multiple: LR images are extended to a multiple of this many pixels, and the result is cropped.
+        options: Arguments of its constructor; the scale and the number of channels are filled in.
+        multiple: LR images are padded to a multiple of this many pixels, and the result is cropped.
 
     Raises:
-        ConfigError: Several scales, a wrong option, or a network that is not from RGB to RGB at this scale.
+        ConfigError: Several scales, an invalid option, or a network that does not map RGB to RGB at this scale.
     """
 
     def __init__(
@@ -61,21 +61,21 @@ class BasicsrNetwork(Backbone):
         height, width = lr.shape[-2:]
         down, right = -height % self.multiple, -width % self.multiple
         if down or right:
-            # Mirrored, as basicsr's own SwinIRModel does it; an image narrower than what it lacks has no mirror image.
+            # Reflection, as in basicsr's SwinIRModel, which is impossible for images narrower than the padding.
             mode = "reflect" if down < height and right < width else "replicate"
             lr = F.pad(lr, (0, right, 0, down), mode=mode)
         sr: Tensor = self.network(lr)
         return sr[..., : height * scale, : width * scale]
 
     def state_dict(self, *args: Any, **kwargs: Any) -> dict[str, Any]:  # type: ignore[override]  # torch overloads it
-        """Return the state under the keys of basicsr's own class, so that its checkpoints fit."""
+        """Return the state dict with the keys of basicsr's class, so that its checkpoints fit."""
         state: dict[str, Any] = super().state_dict(*args, **kwargs)
         for key in list(state):
             state[key.removeprefix(_PREFIX)] = state.pop(key)
         return state
 
     def load_state_dict(self, state_dict: Mapping[str, Any], *args: Any, **kwargs: Any) -> Any:
-        """Load a state with basicsr's keys."""
+        """Load a state dict with basicsr's keys."""
         return super().load_state_dict({_PREFIX + key: value for key, value in state_dict.items()}, *args, **kwargs)
 
     @torch.no_grad()
@@ -85,7 +85,7 @@ class BasicsrNetwork(Backbone):
         self.network.eval()
         try:
             made = self.network(torch.zeros(1, 3, side, side))
-        except Exception as error:  # a network for video, or for faces, may fail in any way
+        except Exception as error:  # networks for video or faces may raise anything
             raise ConfigError(
                 f"basicsr's {arch} cannot be used at scale {scale}: for an RGB image it fails with "
                 f"{type(error).__name__}: {_first_line(error)}"
@@ -95,8 +95,7 @@ class BasicsrNetwork(Backbone):
         if not isinstance(made, Tensor) or made.shape != (1, 3, scale * side, scale * side):
             shape = tuple(made.shape) if isinstance(made, Tensor) else type(made).__name__
             raise ConfigError(
-                f"basicsr's {arch} is no network from RGB to RGB at scale {scale}: of (1, 3, {side}, {side}) it makes "
-                f"{shape}"
+                f"basicsr's {arch} does not map RGB to RGB at scale {scale}: it maps (1, 3, {side}, {side}) to {shape}"
             )
 
 
@@ -107,12 +106,12 @@ def basicsr_backbone(
 
     Args:
         arch: Name in `ARCH_REGISTRY`; import the module that registers it first.
-        multiple: Sizes of LR images that it takes are multiples of this; others are extended and the result cropped.
+        multiple: LR images are padded to a multiple of this many pixels, and the result is cropped.
         options: Arguments of its constructor, without scale and channels.
 
     Raises:
-        UnknownNameError: Nothing is registered under the name.
-        ConfigError: The architecture has no such option, or none for its scale.
+        UnknownNameError: The name is not registered.
+        ConfigError: The architecture has no such option, or no option for its scale.
 
     Example:
         >>> build = basicsr_backbone("EDSR", num_feat=8, num_block=1)
@@ -124,16 +123,16 @@ def basicsr_backbone(
     def build(scales: tuple[int, ...]) -> BasicsrNetwork:
         return BasicsrNetwork(scales, arch, options, multiple)
 
-    # What tells two backbones apart when a name is registered twice.
+    # Distinguishes two backbones if a name is registered twice.
     build.__qualname__ = f"basicsr_backbone({', '.join([arch, *(f'{k}={v!r}' for k, v in sorted(options.items()))])})"
     return build
 
 
 class BasicsrLibrary:
-    """The architectures behind model names that begin with `basicsr/`."""
+    """The architectures of model names that begin with `basicsr/`."""
 
     def canonical(self, arch: str, args: Mapping[str, Value]) -> dict[str, Value]:
-        """Return the arguments that differ from the architecture's defaults, so that one network has one name.
+        """Return the arguments that differ from the architecture's defaults, to give each network a single name.
 
         Raises:
             UnknownNameError: basicsr has no such architecture.
@@ -155,7 +154,7 @@ LIBRARY = BasicsrLibrary()
 
 
 def network_name(options: Mapping[str, Any], scale: int) -> str:
-    """Return the model's name of an option file's `network_g`.
+    """Return the model name for `network_g` of an option file.
 
     Args:
         options: `type` and the arguments of the constructor.
@@ -163,8 +162,8 @@ def network_name(options: Mapping[str, Any], scale: int) -> str:
 
     Raises:
         UnknownNameError: basicsr has no such architecture.
-        ConfigError: The network is for another scale or not for RGB images, an option is unknown, or a value has no
-            spelling in a model's name.
+        ConfigError: The network is for another scale or not for RGB images, an option is unknown, or a value cannot be
+            written in a model name.
     """
     arch = str(options.get("type"))
     own = {key: value for key, value in options.items() if key not in ("type", *_SCALE, *_CHANNELS)}
@@ -188,8 +187,8 @@ def _spelled(key: str, value: Any) -> Value:
         spelled = None
     if spelled is None or _python(spelled) != _comparable(value):
         raise ConfigError(
-            f"'network_g.{key}' is {value!r}, which a model's name cannot spell; register the architecture under a "
-            "name with srbench.plugin.basicsr_backbone and give that name instead of network_g."
+            f"'network_g.{key}' is {value!r}, which cannot be written in a model name; register the architecture "
+            "under a name with srbench.plugin.basicsr_backbone and give that name instead of network_g."
         )
     return spelled
 
@@ -205,8 +204,8 @@ def _class(arch: str) -> Any:
 
 
 def _multiple(arch: str, scale: int, options: Mapping[str, Any]) -> int:
-    """Return what the sizes of LR images must be a multiple of."""
-    if arch == "RRDBNet":  # begins by folding pixels into channels where it enlarges by less than 4
+    """Return the number that the sizes of LR images must be a multiple of."""
+    if arch == "RRDBNet":  # it starts with a pixel unshuffle at scales below 4
         return {1: 4, 2: 2}.get(scale, 1)
     if arch == "SwinIR":
         window = options.get("window_size", inspect.signature(_class(arch)).parameters["window_size"].default)
@@ -226,7 +225,7 @@ def _check_options(arch: str, options: Mapping[str, Any]) -> Mapping[str, inspec
         if key == scale:
             raise ConfigError(f"the scale of basicsr's {arch} is the model's own, not an argument; leave out '{key}'")
         if key in _CHANNELS:
-            raise ConfigError(f"networks here are from RGB to RGB; leave out '{key}' of basicsr's {arch}")
+            raise ConfigError(f"networks here map RGB to RGB; leave out '{key}' of basicsr's {arch}")
         if key not in settable:
             raise ConfigError(f"basicsr's {arch} has no argument '{key}'" + suggest(key, settable, noun="arguments"))
     return parameters
@@ -245,7 +244,7 @@ def _build(arch: str, scale: int, options: Mapping[str, Any]) -> nn.Module:
         raise ConfigError(f"basicsr's {arch} needs {', '.join(missing)}; give them as arguments")
     try:
         network: nn.Module = _class(arch)(**filled, **options)
-    except Exception as error:  # each constructor has its own way to refuse a value
+    except Exception as error:  # constructors refuse values with various errors
         raise ConfigError(
             f"basicsr's {arch} refuses its arguments ({type(error).__name__}): {_first_line(error)}"
         ) from None
@@ -263,7 +262,7 @@ def _first_line(error: Exception) -> str:
 
 
 def _python(value: Value) -> Any:
-    """Return an argument of a model's name as Python has it: a fraction is a float, 6x6x6 a list."""
+    """Convert an argument of a model name to a Python value: a fraction to a float, 6x6x6 to a list."""
     if isinstance(value, Fraction):
         return float(value)
     if isinstance(value, str) and "x" in value and all(part.isdigit() for part in value.split("x")):

@@ -16,7 +16,7 @@ from srbench.training.recipe import load_recipe, make_recipe
 __all__ = ["BasicsrOptions", "read_options"]
 
 _MODEL_TYPES = ("SRModel", "SwinIRModel")
-_NO_EFFECT = "has no counterpart here: images are held decoded, and batches are drawn by seed and iteration"
+_NO_EFFECT = "has no counterpart here: decoded images are kept in memory, and batches are drawn by seed and iteration"
 _ONE_DEVICE = "a training runs on one device (--device)"
 _REASONS = {
     "dist_params": _ONE_DEVICE,
@@ -24,12 +24,12 @@ _REASONS = {
     "network_d": "no discriminator is trained",
     "val.save_img": "validation saves no images; `srbench eval --save-images` does",
     "val.pbar": "there is one progress bar",
-    "val.metrics": "psnr_y and ssim_y are measured, as --protocol says",
+    "val.metrics": "psnr_y and ssim_y are measured, according to --protocol",
     "val.suffix": "validation saves no images",
     "logger.print_freq": "progress is shown a few times a second",
     "logger.wandb": "there are logs for TensorBoard only",
-    "path.strict_load_g": "weights always have to fit the network in every key",
-    "path.param_key_g": "of a file that has both, params_ema is loaded, not params",
+    "path.strict_load_g": "weights must always match the network in every key",
+    "path.param_key_g": "if a file has both, params_ema is loaded rather than params",
     **dict.fromkeys(
         (
             *(f"datasets.train.{key}" for key in ("use_shuffle", "num_worker_per_gpu", "dataset_enlarge_ratio")),
@@ -37,11 +37,11 @@ _REASONS = {
         ),
         _NO_EFFECT,
     ),
-    "datasets.train.filename_tmpl": "it names LR files, and none are read",
-    "datasets.train.meta_info_file": "all images of dataroot_gt are used; a text file that lists images can be given "
-    "as --data",
+    "datasets.train.filename_tmpl": "it names LR files, which are not read",
+    "datasets.train.meta_info_file": "all images of dataroot_gt are used; a text file with a list of images can be "
+    "given as --data",
 }
-_UNKNOWN = "it is not known here"
+_UNKNOWN = "the key is unknown"
 
 
 @dataclass(frozen=True)
@@ -53,10 +53,10 @@ class BasicsrOptions:
         model: The model's canonical name.
         scale: The scale.
         recipe: The recipe's values.
-        data: Folder of the HR training images, or None where the file names none.
-        val: Folder of the HR images to validate on, or None.
+        data: Folder of the HR training images, or None if the file has none.
+        val: Folder of the HR validation images, or None.
         weights: A checkpoint to start from, or None.
-        tensorboard: Whether logs for TensorBoard are written.
+        tensorboard: Whether TensorBoard logs are written.
         not_honoured: Keys that have no effect, with the reason, such as `num_gpu: ...`, in the file's order.
     """
 
@@ -72,7 +72,7 @@ class BasicsrOptions:
 
 
 def read_options(path: Path) -> BasicsrOptions:
-    """Read an option file of basicsr for a super-resolution model.
+    """Read a basicsr option file for a super-resolution model.
 
     Args:
         path: The YAML file, in the form of basicsr's `options/train/*.yml`; folders in it are relative to the working
@@ -122,7 +122,7 @@ class _Reader:
         return BasicsrOptions(name, model, scale, recipe, data, val, weights, tensorboard, tuple(self._not_honoured()))
 
     def take(self, path: str, default: Any) -> Any:
-        """Return a value that is honoured; a key that is absent or empty gives the default."""
+        """Return a value and mark it as honoured; an absent or empty key gives the default."""
         value: Any = self.values
         for part in path.split("."):
             if not isinstance(value, Mapping):
@@ -135,14 +135,14 @@ class _Reader:
         return default if value is None else value
 
     def section(self, path: str) -> dict[str, Any]:
-        """Return a whole mapping that is honoured, empty where it is absent."""
+        """Return a whole mapping and mark it as honoured; empty if absent."""
         value = self.take(path, {})
         if not isinstance(value, Mapping):
             raise ConfigError(f"'{path}' is {value!r}; it must be a mapping.")
         return {str(key): item for key, item in value.items()}
 
     def refuse_quietly(self, path: str, reason: str) -> None:
-        """Note a key that has no effect."""
+        """Record a key that has no effect."""
         self.taken.discard(path)
         self.reasons[path] = reason
 
@@ -170,7 +170,9 @@ class _Reader:
             )
         for key in ("mean", "std", "color"):
             if self.take(f"datasets.train.{key}", None) is not None:
-                raise ConfigError(f"'datasets.train.{key}' changes what the network sees, which is RGB in 0..1 here.")
+                raise ConfigError(
+                    f"'datasets.train.{key}' changes the input of the network, which is RGB in 0..1 here."
+                )
         batch = self.take("datasets.train.batch_size_per_gpu", 16)
         gpus = self.take("num_gpu", 1)
         if gpus not in (0, 1):
@@ -191,7 +193,8 @@ class _Reader:
         lr = self.take("datasets.train.dataroot_lq", None)
         if lr is not None:
             self.refuse_quietly(
-                "datasets.train.dataroot_lq", f"LR images are made of dataroot_gt by Matlab's bicubic, at scale {scale}"
+                "datasets.train.dataroot_lq",
+                f"LR images are made from dataroot_gt with Matlab's bicubic, at scale {scale}",
             )
         return settings
 
@@ -222,7 +225,7 @@ class _Reader:
             raise ConfigError(f"'train.optim_g': {error}.") from None
         settings: dict[str, Any] = {"optimizer": name, "lr": options.pop("lr")}
         for key in ("betas", "weight_decay"):
-            # Options missing from the file have torch's defaults, not those of recipes.
+            # Options missing in the file have torch's defaults, not those of recipes.
             if key in options:
                 settings[key] = options.pop(key)
             elif key in parameters:
@@ -241,13 +244,13 @@ class _Reader:
             raise ConfigError("'train' has neither 'pixel_opt' nor 'perceptual_opt'; give a loss.")
         for key in ("gan_opt", "ldl_opt"):
             if self.take(f"train.{key}", None):
-                raise ConfigError(f"'train.{key}' is a loss that SRModel does not compute; take it out.")
+                raise ConfigError(f"'train.{key}' is a loss that SRModel does not compute; remove it.")
         main, *extra = losses
         options = {key: value for key, value in main.items() if key != "type"}
         if main["type"] == "CharbonnierLoss":
-            options.setdefault("eps", 1e-12)  # basicsr's default; that of recipes is LapSRN's
+            options.setdefault("eps", 1e-12)  # basicsr's default; the default of recipes is LapSRN's
         elif options == {"loss_weight": 1.0, "reduction": "mean"}:
-            options = {}  # the defaults, so that the recipe is that of a file that does not repeat them
+            options = {}  # the defaults, so that the recipe equals that of a file without these keys
         settings: dict[str, Any] = {"loss": main["type"]}
         if options:
             settings["loss_options"] = options
@@ -289,7 +292,7 @@ class _Reader:
         self.taken.update((f"{section}.name", f"{section}.type"))
         if folder is not None and str(folder).rstrip("/").endswith(".lmdb"):
             raise ConfigError(
-                f"'{section}.dataroot_gt' is an LMDB file; give the folder of images that it was made of."
+                f"'{section}.dataroot_gt' is an LMDB file; give the folder of images that it was made from."
             )
         return None if folder is None else str(folder)
 
@@ -301,7 +304,7 @@ class _Reader:
             if number == 0:
                 found = self._folder(f"datasets.{key}")
                 if self.take(f"datasets.{key}.dataroot_lq", None) is not None:
-                    self.refuse_quietly(f"datasets.{key}.dataroot_lq", "LR images are made as --protocol says")
+                    self.refuse_quietly(f"datasets.{key}.dataroot_lq", "LR images are made according to --protocol")
                 self.taken.add(f"datasets.{key}.io_backend")
             else:
                 self.refuse_quietly(f"datasets.{key}", "one set is validated on; `srbench eval` measures others")
@@ -312,14 +315,14 @@ class _Reader:
             parts = path.split(".")
             above = {".".join(parts[: length + 1]) for length in range(len(parts) - 1)}
             if path in self.taken or above & (self.taken | set(self.reasons) | set(_REASONS)):
-                continue  # honoured, or a part of what is listed as a whole
+                continue  # honoured, or part of a mapping that is listed as a whole
             if path in self.reasons:
                 yield f"{path}: {self.reasons[path]}"
             elif not _says_something(self._value(parts)):
                 continue
             elif path in _REASONS:
                 yield f"{path}: {_REASONS[path]}"
-            elif not any(other.startswith(f"{path}.") for other in self.order):  # the parts of a mapping are listed
+            elif not any(other.startswith(f"{path}.") for other in self.order):  # else its parts are listed
                 yield f"{path}: {_UNKNOWN}"
 
     def _value(self, parts: list[str]) -> Any:
@@ -334,7 +337,7 @@ def _says_something(value: Any) -> bool:
 
 
 def _paths(values: Mapping[str, Any], prefix: str = "") -> Iterable[str]:
-    """Yield the dotted path of every key, a mapping's before those in it."""
+    """Yield the dotted path of every key, with mappings before their content."""
     for key, value in values.items():
         yield f"{prefix}{key}"
         if isinstance(value, Mapping):
@@ -342,7 +345,7 @@ def _paths(values: Mapping[str, Any], prefix: str = "") -> Iterable[str]:
 
 
 def _scheduler(options: dict[str, Any]) -> dict[str, Any]:
-    """Return a scheduler in a recipe's words, with basicsr's defaults."""
+    """Convert a scheduler to recipe settings, with basicsr's defaults."""
     kind = options.get("type")
     if kind in ("MultiStepLR", "MultiStepRestartLR"):
         values = {"gamma": 0.1, **options, "type": "MultiStepRestartLR"}

@@ -72,7 +72,7 @@ def load_checkpoint(path: Path, scale: int) -> Backbone:
         import spandrel
     except ImportError as error:
         raise PluginError(
-            f"spandrel cannot be imported: {error}. Install what it needs, or sr-bench[spandrel] anew."
+            f"spandrel cannot be imported: {error}. Install what it needs, or reinstall sr-bench[spandrel]."
         ) from error
     try:
         with torch.random.fork_rng(devices=[]):

@@ -1,6 +1,6 @@
-"""Leaderboards: results, ranked with their uncertainty, as a table, Markdown and one self-contained page.
+"""Leaderboards: results ranked with their uncertainty, as a table, Markdown and a self-contained page.
 
-Reads results and never a network: importing it imports no torch.
+The package only reads results; importing it does not import torch.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ def build(
     Args:
         run_dir: A directory that `srbench run` wrote.
         out_dir: Where to write; `RUN_DIR/leaderboard` by default.
-        other_code: Keys of cells that other code than the present one made; the page marks them.
+        other_code: Keys of cells whose code has changed since they were measured; the page marks them.
 
     Raises:
         StoreError: There are no results in `run_dir`, or `out_dir` cannot be written to.
@@ -35,7 +35,7 @@ def build(
 
 
 def ranking(run_dir: str | Path) -> pd.DataFrame:
-    """Return one row per model, scale, protocol and tier, best first; `tables.ranking_table` names the columns.
+    """Return one row per model, scale, protocol and tier, best first; `tables.ranking_table` lists the columns.
 
     Raises:
         StoreError: There are no results in `run_dir`.

@@ -1,6 +1,6 @@
-"""Results, arranged as they are shown: boards (one scale, one protocol), tiers within them, and one entry per model.
+"""Arrange results for display: boards (one scale, one protocol), tiers within them, and one entry per model.
 
-Figures of different protocols or scales are never in one table, and those of different provenance never in one ranking.
+Figures of different protocols or scales are never in one table, and those of different origin never in one ranking.
 """
 
 from __future__ import annotations
@@ -42,9 +42,9 @@ __all__ = [
 
 @dataclass(frozen=True)
 class Failure:
-    """A cell that has no figures, and why in one line; `damaged` where its files are, and not its measurement.
+    """A cell without figures, and the reason in one line.
 
-    `planned` cells were not tried yet.
+    It is `damaged` if its files are, rather than its measurement having failed; `planned` if it was not tried yet.
     """
 
     cell: str
@@ -69,7 +69,7 @@ class Results:
 
     @property
     def title(self) -> str:
-        """Return what tables and pages are called: the suite's title, or its name, with its budget and images."""
+        """The title of tables and pages: the suite's title or name, with its budget and images."""
         if self.info is None:
             return "Results"
         title = self.info.title or self.info.suite
@@ -79,7 +79,7 @@ class Results:
 
     @property
     def reported(self) -> list[ReportedTable]:
-        """Return the papers' figures that the suite names, by scale."""
+        """The papers' figures that the suite shows, by scale."""
         return [] if self.info is None else reported_tables(self.info.reported)
 
     @property
@@ -89,12 +89,12 @@ class Results:
 
 
 def read_results(run_dir: str | Path) -> Results:
-    """Read a run directory and rank what is in it.
+    """Read a run directory and rank its results.
 
-    A cell that failed or is damaged becomes a `Failure`; it never keeps the rest from being shown.
+    A failed or damaged cell becomes a `Failure`, and does not prevent the rest from being shown.
 
     Raises:
-        StoreError: There is no run in this directory, nothing in it is finished, or it was written by a later version.
+        StoreError: There is no run in the directory, nothing in it is finished, or it was written by a later version.
     """
     store = RunStore(run_dir)
     cells, damaged = store.read()
@@ -120,7 +120,7 @@ def read_results(run_dir: str | Path) -> Results:
 
 
 def _not_measured(info: RunInfo | None, cells: Iterable[Cell], failures: Iterable[Failure]) -> list[Failure]:
-    """Return the cells that the suite asks for and that neither have figures nor say why not."""
+    """Return the planned cells that have neither figures nor a recorded failure."""
     if info is None or info.planned is None:
         return []
     known = {(r.model, r.scale, r.dataset_hash, r.protocol) for r in (cell.record for cell in cells)}
@@ -136,7 +136,7 @@ def _not_measured(info: RunInfo | None, cells: Iterable[Cell], failures: Iterabl
 
 
 def _mark_leaks(boards: Iterable[Board], leaks: Mapping[tuple[str, str], LeakRecord]) -> None:
-    """Note on each entry which of its test images are known to be in its training data."""
+    """Record on each entry which of its test images are known to be in its training data."""
     for board in boards:
         for entry in board.entries:
             for label, record in entry.records.items():
@@ -146,7 +146,7 @@ def _mark_leaks(boards: Iterable[Board], leaks: Mapping[tuple[str, str], LeakRec
 
 
 def _suite_datasets(info: RunInfo | None) -> list[str]:
-    """Return the suite's data sets by name, in its order, as far as the run says them; of a path, its last part."""
+    """Return the names of the suite's data sets in its order, as far as the run has them; of a path, the last part."""
     named = [] if info is None else info.definition.get("datasets", [])
     names = [name for name in named if isinstance(name, str)] if isinstance(named, list) else []
     return [Path(name).stem if name.endswith(".txt") else Path(name).name for name in names]
@@ -157,7 +157,7 @@ def _damaged(store: RunStore, found: Mapping[str, str]) -> list[Failure]:
         Failure(
             name,
             "its files are damaged or incomplete "
-            f"({reason.replace(str(store.cells_path / name), name)}); run the suite again to measure it anew",
+            f"({reason.replace(str(store.cells_path / name), name)}); run the suite again to measure it",
             damaged=True,
         )
         for name, reason in sorted(found.items())
@@ -165,7 +165,7 @@ def _damaged(store: RunStore, found: Mapping[str, str]) -> list[Failure]:
 
 
 def _problem(cell: Cell) -> Failure | None:
-    """Return why a cell has no figures to show, None if it has."""
+    """Return why a cell has no figures to show, or None if it has."""
     record = cell.record
 
     def failure(reason: str, *, damaged: bool = False) -> Failure:
@@ -174,7 +174,7 @@ def _problem(cell: Cell) -> Failure | None:
     if record.status == "failed":
         return failure(summary(record.error))
     if not record.metrics:
-        return failure("its record says ok but holds no metric", damaged=True)
+        return failure("its record has the status ok but no metrics", damaged=True)
     try:
         table = cell.per_image
     except SRBenchError as error:
@@ -186,7 +186,7 @@ def _problem(cell: Cell) -> Failure | None:
 
 
 def summary(error: str | None) -> str:
-    """Return the line of a traceback that says what happened."""
+    """Return the line of a traceback with the error."""
     lines = [line.rstrip() for line in (error or "").splitlines() if line.strip()]
     if not lines:
         return "no reason was recorded"
@@ -242,7 +242,7 @@ def _left_out(record: Record) -> Failure:
 
 
 def _fill(entry: Entry, label: str, record: Record, cells: list[Cell]) -> None:
-    """Put the figures of one data set into an entry."""
+    """Add the figures of one data set to an entry."""
     table = cells[0].per_image
     if len(cells) > 1:
         table = pd.concat([cell.per_image.assign(seed=cell.record.identity[2]) for cell in cells], ignore_index=True)
@@ -267,7 +267,7 @@ def _of_each_training(table: pd.DataFrame, metric: str) -> list[float]:
 
 
 def _datasets(cells: Iterable[Cell], order: list[str]) -> list[DatasetInfo]:
-    """Return the data sets, those that `order` names first and in its order, the others by name."""
+    """Return the data sets: first those in `order`, then the others by name."""
     found: dict[tuple[str, str], Record] = {}
     for cell in cells:
         found.setdefault((cell.record.dataset, cell.record.dataset_hash), cell.record)
@@ -288,13 +288,13 @@ def _datasets(cells: Iterable[Cell], order: list[str]) -> list[DatasetInfo]:
 
 
 def _styles(cells: list[Cell]) -> dict[str, Style]:
-    """Return how each metric is written, first the one that decides the ranks."""
+    """Return the style of each metric, the primary metric first."""
     kinds = {name: cell.record.metric_kinds.get(name) for cell in cells for name in cell.record.metrics}
     return {name: style(name, kinds[name]) for name in in_order(kinds, (cell.record for cell in cells))}
 
 
 def _over_seeds(table: pd.DataFrame) -> pd.DataFrame:
-    """Return one row per image, sorted by name; trainings with several seeds are averaged image by image."""
+    """Return one row per image, sorted by name, averaged over the seeds of a training."""
     if "seed" not in table and table["image"].is_unique:
         numbers = table.set_index("image").select_dtypes("number")
         return numbers.sort_index()

@@ -1,4 +1,4 @@
-"""Which cells of a run may be submitted to a board, and why others may not."""
+"""The cells of a run that may be submitted to a board."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ from srbench.untrusted import escaped
 
 __all__ = ["Candidates", "copy_cell", "label", "listed", "read_candidates"]
 
-_NAMED = 3  # cells that a refusal names
+_NAMED = 3  # most cells listed in a refusal
 
 
 @dataclass(frozen=True)
 class Candidates:
-    """The cells of a run that are submitted, all of them whole, measured and of the present code."""
+    """The cells of a run to be submitted, all complete, measured and up to date with the code."""
 
     info: RunInfo
     cells: list[Cell]
@@ -35,25 +35,25 @@ class Candidates:
 def read_candidates(
     run_dir: Path, models: str | None = None, *, other_code: Collection[str] = frozenset()
 ) -> Candidates:
-    """Read the cells of a run that are submitted.
+    """Read the cells of a run to be submitted.
 
     Args:
         run_dir: A directory that `srbench run` wrote.
         models: Only models that match this glob.
-        other_code: Keys of cells that other code than the present one made.
+        other_code: Keys of cells whose code has changed since they were measured.
 
     Raises:
-        StoreError: There is no run, or a cell of it is damaged, failed, of other code, or not what it claims to be.
+        StoreError: There is no run, or a cell of it is damaged, failed, outdated, or not what it claims to be.
     """
     store = RunStore(run_dir)
     found, damaged = store.read()
     if damaged:
         named = listed(f"'{name}' ({reason})" for name, reason in damaged.items())
-        raise StoreError(f"'{run_dir}' has damaged cells: {named}; run the suite again, which measures them anew")
+        raise StoreError(f"'{run_dir}' has damaged cells: {named}; run the suite again to measure them")
     cells = [cell for cell in found if _matches(cell.record, models)]
     info = store.info()
     if info is None:
-        raise StoreError(f"'{run_dir}' has no run.json, which says what was run; give a folder that `srbench run` made")
+        raise StoreError(f"'{run_dir}' has no run.json, the description of the run; give a folder of `srbench run`")
     if not cells:
         what = "no finished cells" if models is None else f"no cells of a model that matches '{models}'"
         raise StoreError(f"'{run_dir}' holds {what}; nothing was written")
@@ -62,12 +62,12 @@ def read_candidates(
         raise StoreError(f"'{run_dir}' has failed cells: {named}; run the suite again, or leave them out with --models")
     if old := [cell.record for cell in cells if cell.record.key in other_code]:
         raise StoreError(
-            f"other code than the present one made {listed(map(label, old))}; `srbench run --suite NAME --adopt --out "
-            f"{run_dir}` measures them again and keeps what agrees"
+            f"the code has changed since these were measured: {listed(map(label, old))}; `srbench run --suite NAME "
+            f"--adopt --out {run_dir}` measures them again and keeps those that agree"
         )
     for cell in cells:
         if problem := _not_measured(cell):
-            raise StoreError(f"{label(cell.record)} is no measurement: {problem}; run the suite again")
+            raise StoreError(f"{label(cell.record)} is not a measurement: {problem}; run the suite again")
     for name, count in Counter(cell.record.directory_name for cell in cells).items():
         if count > 1:
             raise StoreError(f"'{run_dir}' has {count} cells that would be stored as '{name}'; submit them one by one")
@@ -75,27 +75,27 @@ def read_candidates(
 
 
 def label(record: Record) -> str:
-    """Return how messages name a cell."""
+    """Return the name of a cell in messages."""
     seed = record.identity[2]
     trained = "" if seed is None else f", seed {seed}"
     return f"{record.model} x{record.scale} on {record.dataset} ({record.protocol}{trained})"
 
 
 def listed(names: Iterable[str]) -> str:
-    """Return some names as a text, the first few of many."""
+    """Join names, abbreviating a long list."""
     every = list(names)
     more = len(every) - _NAMED
     return "; ".join(every[:_NAMED]) + (f"; and {more} more" if more > 0 else "")
 
 
 def copy_cell(cell: Cell, target: Path) -> list[str]:
-    """Write a cell's files and its marker to a new folder, and return the names of those that were left out.
+    """Write a cell's files and its marker to a new folder, and return the names of the files left out.
 
-    A record, its table of values, its timing, and crops of redistributable images are copied, and nothing else.
+    Only the record, its table of values, its timing, and crops of redistributable images are copied.
 
     Raises:
         StoreError: A file of the cell cannot be read.
-        OSError: The folder cannot be written.
+        OSError: The folder cannot be written to.
     """
     contents, left_out = {}, []
     for name in sorted(cell.files):
@@ -120,27 +120,27 @@ def _matches(record: Record, models: str | None) -> bool:
 
 
 def _not_measured(cell: Cell) -> str:
-    """Return why a cell's figures do not come from measuring here; empty if nothing speaks against it."""
+    """Return why a cell's figures cannot come from a measurement here; empty if they can."""
     record = cell.record
     if record.tier == "reported":
-        return "its tier is 'reported', and papers' figures belong under the suite's key `reported`"
+        return "its tier is 'reported', but papers' figures belong under the suite's key `reported`"
     if not record.metrics:
         return "it has no figures"
     if record.params_unique != 0:
         if record.tier == "trained" and record.training is None:
-            return "its tier is 'trained', and it says nothing of a training"
+            return "its tier is 'trained', but it does not describe a training"
         if record.tier == "reproduced" and not record.weights_sha256:
-            return "its tier is 'reproduced', and it names no weights"
+            return "its tier is 'reproduced', but it names no weights"
     table = cell.per_image
     if not len(table) or len(table) != record.images:
-        return f"it speaks of {record.images} images, and has values of {len(table)}"
+        return f"it states {record.images} images, but has values for {len(table)}"
     for metric, mean in record.metrics.items():
         if metric not in table:
             return f"it has no values of {escaped(metric)} for each image"
         try:
             computed = float(np.mean(table[metric].to_numpy(np.float64)))
         except (TypeError, ValueError):
-            return f"its values of {escaped(metric)} are no numbers"
+            return f"its values of {escaped(metric)} are not numbers"
         if not (math.isclose(computed, mean, rel_tol=1e-9, abs_tol=1e-9) or (computed != computed and mean != mean)):
             return f"its {escaped(metric)} is {mean:.6g}, and the mean over its images is {computed:.6g}"
     return ""

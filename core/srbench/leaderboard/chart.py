@@ -1,4 +1,4 @@
-"""Pictures of what a model costs against its quality, as numbers that the template draws as inline SVG."""
+"""Charts of quality against cost, as coordinates that the template draws as inline SVG."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ from srbench.leaderboard.statistics import Interval
 __all__ = ["MEAN", "SIZE", "WORK", "Axis", "Chart", "chart", "series_of", "worth_drawing"]
 
 LEAST_SPAN = 10  # of the axis, in units of the last decimal shown
-# A line of a model without parameters is drawn if it is within so many times the models' own range of quality.
-# Farther off, it would press them all together.
+# The line of a model without parameters is drawn if it is within this many times the quality range of the models.
+# Farther away, it would squeeze them together.
 NEAR = 0.6
-# Costs are worth a picture where the largest is so many times the smallest.
+# A chart is drawn if the largest cost is at least this many times the smallest.
 LEAST_RATIO = 1.05
 MEAN = ""  # in place of a data set's label: the mean over all of them
 SERIES = 6  # colours and shapes in the style sheet
@@ -35,15 +35,15 @@ SERIES = 6  # colours and shapes in the style sheet
 
 @dataclass(frozen=True)
 class Axis:
-    """What a model costs: a logarithmic horizontal axis.
+    """A logarithmic horizontal axis for a cost.
 
     Attributes:
-        name: What it counts, e.g. `MACs`.
-        heading: Of the pictures.
-        title: Written below the axis.
-        few: How fewer of it are called: `that many parameters`.
-        cost: Returns the cost of a model; None where it is not known.
-        text: Writes a cost, with its unit.
+        name: The quantity, e.g. `MACs`.
+        heading: Heading of the charts.
+        title: Label below the axis.
+        few: Completes "best model with" in the legend: `at most that many parameters`.
+        cost: Returns the cost of a model, None if unknown.
+        text: Formats a cost with its unit.
     """
 
     name: str
@@ -63,7 +63,7 @@ SIZE = Axis(
     "parameters",
     "Size against quality",
     "parameters, each tensor once (logarithmic)",
-    "that many parameters",
+    "at most that many parameters",
     lambda entry: entry.record.params_unique or None,
     lambda value: f"{value:,.0f} parameters",
 )
@@ -71,7 +71,7 @@ WORK = Axis(
     "MACs",
     "Work against quality",
     "MACs of a 1280x720 image (logarithmic)",
-    "so much work; work is what masks leave, where that was counted",
+    "at most that many MACs; for networks with masks, the MACs that they execute where those were counted",
     _work,
     lambda value: f"{in_units(value)} MACs",
 )
@@ -79,7 +79,7 @@ WORK = Axis(
 
 @dataclass(frozen=True)
 class Tick:
-    """A position on an axis and what is written there."""
+    """A position on an axis and its label."""
 
     at: float
     text: str
@@ -87,11 +87,11 @@ class Tick:
 
 @dataclass(frozen=True)
 class Point:
-    """One model: its place, the ends of its bar, its colour and shape, and its texts.
+    """One model: its position, the ends of its error bar, its color and shape, and its texts.
 
     Attributes:
-        label: None where there is no room for one; the tooltip names every model.
-        row: Identifier of the model's row in a table beside the picture; empty where there is none to link to.
+        label: None if there is no room for one; the tooltip names every model.
+        row: Identifier of the model's row in a table beside the chart; empty if there is no row to link to.
     """
 
     x: float
@@ -107,7 +107,7 @@ class Point:
 
 @dataclass(frozen=True)
 class Line:
-    """A model without parameters, as a horizontal line; only named, at the foot or the top, if `outside` the axis."""
+    """A model without parameters, as a horizontal line; if `outside` the axis, only its label is shown at the edge."""
 
     y: float
     name: str
@@ -116,7 +116,7 @@ class Line:
 
 @dataclass(frozen=True)
 class Chart:
-    """One picture in units of its view box."""
+    """One chart, in units of its view box."""
 
     width: int
     height: int
@@ -134,13 +134,13 @@ class Chart:
 
 
 def series_of(board: Board) -> dict[str, int]:
-    """Return sharing method -> number of its colour and shape; models without a method are called `plain`."""
+    """Return sharing method -> number of its color and shape; models without a method are `plain`."""
     names = sorted({entry.record.method or "plain" for group in board.groups for entry in group.entries})
     return {name: index % SERIES for index, name in enumerate(names)}
 
 
 def worth_drawing(board: Board, axis: Axis) -> bool:
-    """Say whether any tier has models whose costs differ."""
+    """Return whether any tier has models with different costs."""
     costs = [[axis.cost(entry) or 0 for entry in group.entries] for group in board.groups]
     return any(max(known) >= LEAST_RATIO * min(known) for some in costs if len(known := [c for c in some if c]) > 1)
 
@@ -155,23 +155,23 @@ def chart(
     axis: Axis = SIZE,
     rows: Mapping[str, str] | None = None,
 ) -> Chart | None:
-    """Lay out the picture of one tier on one data set; None where no model has both figures.
+    """Lay out the chart of one tier on one data set; None if no model has both figures.
 
-    Bars are the paired 95% interval of the difference to the tier's first model: how well the models can be told
-    apart, not how much the images differ.
+    Error bars are the paired 95% interval of the difference to the tier's first model: they show how well models can
+    be distinguished, not how much the images differ.
 
     Args:
-        board: Where the tier belongs.
+        board: The board of the tier.
         group: The tier.
         label: The data set, or `MEAN` for the mean over all.
-        width: In units of the view box, as is the height.
-        height: See `width`.
+        width: In units of the view box.
+        height: In units of the view box.
         axis: The cost.
-        rows: Model -> identifier of its row in a table beside the picture.
+        rows: Model -> identifier of its row in a table beside the chart.
     """
     metric = board.metrics[0]
     how = board.first
-    # Up is better whichever way the figures run: all below is drawn with this sign, and written without it.
+    # Up is always better: everything below is drawn with this sign and labeled without it.
     sign = how.sign
     shown: list[tuple[Entry, float, float]] = []
     for entry in group.entries:
@@ -197,10 +197,10 @@ def chart(
         for entry in board.baselines
         if math.isfinite(mean := _figure(entry, label, metric)[0])
     ]
-    # A line far below would press all models together at the top: it is then only named, at the foot.
+    # A line far below would squeeze all models together at the top: then only its label is shown, at the bottom.
     inside = [level for _, level in levels if y_low - NEAR * span <= level <= y_high + NEAR * span]
     y_low, y_high = min([y_low, *inside]), max([y_high, *inside])
-    # One point, or several that are nearly equal, are not to look far apart: an axis spans at least this much.
+    # Nearly equal points should not look far apart: an axis spans at least this much.
     span = max(y_high - y_low, LEAST_SPAN * 10.0**-how.decimals)
     spare = (span - (y_high - y_low)) / 2 + 0.14 * span
     y_low, y_high = y_low - spare, y_high + spare
@@ -233,7 +233,7 @@ def chart(
     ]
     names = _brief([entry for entry, _, _ in shown])
     corners = set(front)
-    # Most telling first: the models on the front, then the best.
+    # Most important first: the models on the Pareto front, then the best.
     order = sorted(range(len(places)), key=lambda index: (places[index] not in corners, places[index][1], index))
     labels = place_labels(names, places, taken, (left, top, right, bottom), order)
     points = [
@@ -277,7 +277,7 @@ def _bar(entry: Entry, label: str, metric: str, sign: int) -> tuple[float, float
 
 
 def _figure(entry: Entry, label: str, metric: str) -> tuple[float, Interval | None]:
-    """Return a mean, NaN where there is none, and its paired difference to the tier's first model."""
+    """Return a mean (NaN if missing) and its paired difference to the tier's first model."""
     if label == MEAN:
         return entry.overall, entry.standing.to_best if entry.standing else None
     value = entry.values.get((label, metric))
@@ -285,7 +285,7 @@ def _figure(entry: Entry, label: str, metric: str) -> tuple[float, Interval | No
 
 
 def _brief(entries: list[Entry]) -> list[str]:
-    """Return labels without the tags of weights and a backbone that all share, where they still tell models apart."""
+    """Return labels without weight tags and a common backbone, as long as they stay distinct."""
     labels = [entry.label for entry in entries]
     start = f"{entries[0].record.backbone}+"
     if len(labels) > 1 and all(label.startswith(start) for label in labels):
@@ -298,7 +298,7 @@ def _brief(entries: list[Entry]) -> list[str]:
 
 
 def _front(places: list[tuple[float, float]]) -> list[tuple[float, float]]:
-    """Return the corners of the steps that join the models that no other beats at a lower cost."""
+    """Return the corners of the steps through the Pareto front: models that none beats at a lower cost."""
     corners: list[tuple[float, float]] = []
     for x, y in sorted(places):
         if not corners:
@@ -309,7 +309,7 @@ def _front(places: list[tuple[float, float]]) -> list[tuple[float, float]]:
 
 
 def _ticks(low: float, high: float, wanted: int, sign: int = 1) -> list[tuple[float, str]]:
-    """Return about `wanted` round values between two, written times the sign, with as many decimals as they need."""
+    """Return about `wanted` round tick values between two limits, labeled times the sign with just enough decimals."""
     raw = (high - low) / wanted
     power = math.floor(math.log10(raw))
     step = min((factor * 10**power for factor in (1, 2, 2.5, 5, 10)), key=lambda step: abs(step - raw))
@@ -321,7 +321,7 @@ def _ticks(low: float, high: float, wanted: int, sign: int = 1) -> list[tuple[fl
 
 
 def _log_ticks(low: float, high: float, width: int) -> list[float]:
-    """Return round values of a logarithmic axis given by its ends' logarithms, as many as there is room for."""
+    """Return round tick values for a logarithmic axis with these logarithmic limits, as many as fit."""
     room = max(3, width // 95)
     choices = [(1,), (1, 3), (1, 2, 5), (1, 1.5, 2, 3, 4, 5, 6, 8), tuple(1 + index / 10 for index in range(90))]
     best: list[float] = []

@@ -1,4 +1,4 @@
-"""Where the labels of a picture's points are put, so that none covers another."""
+"""Placement of a chart's labels, so that none overlap."""
 
 from __future__ import annotations
 
@@ -17,24 +17,24 @@ __all__ = [
     "place_labels",
 ]
 
-CHARACTER = 6.7  # width of a character of a label in units of the picture, on the generous side
+CHARACTER = 6.7  # width of a label's character in units of the chart, generously estimated
 LINE = 14.0  # height of a label
 RADIUS = 6.0
-# What it costs a label to cover a unit of area of each: a hidden model is worst.
+# Penalty for covering a unit of area of each kind: hiding a model is worst.
 OVER_MARK, OVER_TEXT, OVER_LINE = 8.0, 3.0, 1.5
-# Up to so many points all are labelled if there is room; of more, the most telling only.
+# Up to this many points, all are labeled if there is room; beyond that, only the most important.
 ALL_LABELLED, LABELLED = 30, 24
-CELL = 40.0  # of the grid that finds what is near a label
-# Of many points, those that fall into one square of this side count once: the work stays linear in a crowd.
+CELL = 40.0  # of the grid for finding what is near a label
+# Of many points, those in one square of this side count once, to keep the work linear in a crowd.
 MERGED = 4.0
-TOUCH = 4.0  # area that two labels may share: their boxes are on the generous side
+TOUCH = 4.0  # area by which two labels may overlap: their boxes are generous
 
 Box = tuple[float, float, float, float]
 
 
 @dataclass(frozen=True)
 class Label:
-    """A text, its anchor, and whether a thin line must lead back to its point."""
+    """A text, its anchor, and whether a thin line connects it to its point."""
 
     x: float
     y: float
@@ -43,7 +43,7 @@ class Label:
 
 
 class _Grid:
-    """Weighted boxes, found by the squares of a grid that they touch."""
+    """Weighted boxes, indexed by the squares of a grid that they touch."""
 
     def __init__(self, boxes: Iterable[tuple[Box, float]]) -> None:
         self.squares: dict[tuple[int, int], list[int]] = {}
@@ -60,13 +60,13 @@ class _Grid:
         return ((column, row) for column in columns for row in rows)
 
     def covered(self, box: Box) -> float:
-        """Return the weighted area that a box covers."""
+        """Return the weighted area covered by a box."""
         near = {index for square in self._touched(box) for index in self.squares.get(square, ())}
         return sum(self.boxes[index][1] * overlap(box, self.boxes[index][0]) for index in sorted(near))
 
 
 def around(x: float, y: float) -> Box:
-    """Return the box of a point's mark."""
+    """Return the box of a point's marker."""
     return (x - RADIUS - 1, y - RADIUS - 1, x + RADIUS + 1, y + RADIUS + 1)
 
 
@@ -84,17 +84,17 @@ def place_labels(
     frame: Box,
     order: Sequence[int],
 ) -> list[Label | None]:
-    """Put each label where it covers least, near its point if it can; later rounds mend what earlier ones spoiled.
+    """Place each label where it covers least, close to its point if possible, in several rounds of refinement.
 
-    A label that would cover another is left out, and so are those of more than `ALL_LABELLED` points but the first of
-    `order`. The same input gives the same labels; the work grows linearly with the number of points.
+    A label that would cover another is left out; of more than `ALL_LABELLED` points, only the first in `order` are
+    labeled. The result is deterministic; the work grows linearly with the number of points.
 
     Args:
         names: The texts.
         places: The points.
-        taken: Boxes that labels should leave free, with the cost of covering a unit of their area.
-        frame: What labels should stay within.
-        order: Indices of the points, the most telling first.
+        taken: Boxes that labels should not cover, with the penalty for a unit of their area.
+        frame: The box that labels should stay within.
+        order: Indices of the points, most important first.
     """
     many = len(names) > ALL_LABELLED
     chosen = sorted(order[:LABELLED]) if many else range(len(names))
@@ -123,7 +123,7 @@ def _merged(boxes: Iterable[tuple[Box, float]]) -> list[tuple[Box, float]]:
 
 
 def _options(text: str, x: float, y: float, grid: _Grid, frame: Box) -> list[tuple[float, Label, Box]]:
-    """Return the places of a label, each with what it costs whatever the other labels do."""
+    """Return the candidate positions of a label, each with its penalty independent of the other labels."""
     length = len(text) * CHARACTER
     found = []
     for order, (dx, dy, anchor) in enumerate(_CANDIDATES):

@@ -1,4 +1,4 @@
-"""How the cost of models is shown."""
+"""Display of the cost of models."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ __all__ = ["ShownCost", "has_costs", "in_units", "shown_cost"]
 
 @dataclass(frozen=True)
 class ShownCost:
-    """The cost of one model on one board; None where it is not known.
+    """The cost of one model on one board; None where unknown.
 
     Attributes:
-        macs: Multiply-accumulates at a 1280x720 SR image, everything computed.
-        executed: What masks leave of them, mean over the data sets.
-        synthesis: Multiply-accumulates that make weights, apart.
+        macs: Multiply-accumulates for a 1280x720 SR image, everything computed.
+        executed: Those executed with the network's masks, mean over the data sets.
+        synthesis: Multiply-accumulates that generate weights, not part of `macs`.
         activations: Elements of the convolutions' outputs.
-        reason: Why it could not be counted.
+        reason: Why the cost could not be counted.
     """
 
     macs: int | None
@@ -30,7 +30,7 @@ class ShownCost:
 
     @property
     def texts(self) -> list[str]:
-        """Return the MACs, then what belongs beside them."""
+        """The MACs, then the figures shown below them."""
         if self.macs is None:
             return ["–"]
         lines = [in_units(self.macs)]
@@ -42,7 +42,7 @@ class ShownCost:
 
 
 def shown_cost(entry: Entry) -> ShownCost:
-    """Return what is known of an entry's cost."""
+    """Return the cost of an entry, as far as it is known."""
     costs = [record.cost for record in entry.records.values() if record.cost is not None]
     if not costs:
         return ShownCost(None, None, None, None, "")
@@ -58,12 +58,12 @@ def shown_cost(entry: Entry) -> ShownCost:
 
 
 def has_costs(boards: Iterable[Board]) -> bool:
-    """Return whether the cost of any model is known: tables of older results have no column for it."""
+    """Return whether the cost of any model is known; if not, tables have no column for it."""
     return any(shown_cost(entry).macs is not None for board in boards for entry in board.entries)
 
 
 def in_units(count: float) -> str:
-    """Return a count with the unit that suits it and four significant digits: `222.8 G`, `2,448 G`, `47.8 M`."""
+    """Format a count with a suitable unit and about four significant digits: `222.8 G`, `2,448 G`, `47.8 M`."""
     size, unit = (1e9, "G") if count >= 1e8 else (1e6, "M") if count >= 1e5 else (1.0, "")
     value = count / size
     if not unit:

@@ -1,4 +1,4 @@
-"""What is shown of results: one entry per model, in tiers, on a board for each scale and protocol."""
+"""The structure of boards: one entry per model, in tiers, on a board for each scale and protocol."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Value:
 
     Attributes:
         interval: Mean over the images with its 95% interval.
-        to_best: Paired difference to the tier's first model; None where it cannot be paired.
+        to_best: Paired difference to the tier's first model; None if they cannot be paired.
         spread: Standard deviation of the mean over training seeds, NaN for fewer than two.
     """
 
@@ -45,9 +45,9 @@ class Entry:
 
     Attributes:
         images: Data set -> values per image, averaged over the seeds.
-        records: Data set -> record; of several seeds their common one.
+        records: Data set -> record; for several seeds, their joined record.
         trainings: Data set and metric -> the mean over the images, for each seed.
-        leaks: Data set -> what is known of its images in the data that the model was trained on, if any are.
+        leaks: Data set -> those of its images that are known to be in the model's training data, if any.
     """
 
     record: Record
@@ -63,22 +63,22 @@ class Entry:
 
     @property
     def is_baseline(self) -> bool:
-        """Return whether the model has no parameters: no weights, so no provenance, and no rank."""
+        """Whether the model has no parameters, so that its weights have no origin and it is not ranked."""
         return self.record.params_unique == 0
 
     @property
     def rank(self) -> int | None:
-        """Return the rank of the mean within the tier, None where the model is not ranked."""
+        """The rank of the mean within the tier, None if the model is not ranked."""
         return None if self.standing is None else self.standing.rank
 
     @property
     def is_first(self) -> bool:
-        """Return whether this is the model that the others of its tier are compared with."""
+        """Whether this is the model that the others of its tier are compared with."""
         return self.standing is not None and self.standing.first
 
     @property
     def third_party(self) -> str:
-        """Return who trained published weights, where it was not the authors of the paper; else an empty text."""
+        """Who trained published weights if it was not the authors of the paper; else empty."""
         return "" if self.record.weights is None else self.record.weights.third_party
 
     @property
@@ -88,14 +88,14 @@ class Entry:
 
     @property
     def checks(self) -> tuple[int, int]:
-        """Return how many conformance checks passed, of how many that were not skipped."""
+        """The number of passed conformance checks, and of those that were not skipped."""
         outcomes = [outcome.split(":")[0] for outcome in self.record.checks.values()]
         return outcomes.count("passed"), len(outcomes) - outcomes.count("skipped")
 
 
 @dataclass(frozen=True)
 class DatasetInfo:
-    """A data set as a board shows it; the label tells apart two of one name but different content."""
+    """A data set on a board; the label distinguishes data sets with equal names and different content."""
 
     label: str
     name: str
@@ -106,13 +106,13 @@ class DatasetInfo:
 
 @dataclass(frozen=True)
 class Resolution:
-    """The differences of means at which pairs of models would just be separated; infinite where none would.
+    """The smallest differences of means that separate pairs of models; infinite if none does.
 
     Attributes:
         family: The backbone that the models share; empty for all models of the tier.
-        least: That of the pair that behaves most alike from image to image.
+        least: For the pair whose values are most alike from image to image.
         median: The median over the pairs.
-        largest: That of the pair that behaves least alike.
+        largest: For the pair whose values are least alike.
     """
 
     family: str
@@ -126,8 +126,8 @@ class Group:
     """The entries of one tier, best first.
 
     Attributes:
-        resolutions: Which differences the images (and seeds) resolve; one for each family of trainings.
-        seed_note: Over how many trainings figures are averaged, and how these vary; empty for one of each model.
+        resolutions: The differences that the images (and seeds) resolve; one for each family of trainings.
+        seed_note: A note on the number of averaged trainings and their variation; empty for one training per model.
     """
 
     tier: str
@@ -143,7 +143,7 @@ class Group:
 
     @property
     def top(self) -> list[Entry]:
-        """Return the entries that may be the best: no other is separated from them and better."""
+        """The entries that may be the best: none is significantly better."""
         return [entry for entry in self.entries if entry.standing is not None and entry.standing.best == 1]
 
 
@@ -152,8 +152,8 @@ class Board:
     """Everything measured at one scale under one protocol.
 
     Attributes:
-        metrics: Names of the metrics; the first decides the ranks.
-        styles: Metric -> how it is written, and which way is better.
+        metrics: Names of the metrics; the first one ranks.
+        styles: Metric -> its format, and whether higher is better.
         baselines: Entries without parameters, which are shown but not ranked.
     """
 
@@ -167,17 +167,17 @@ class Board:
     styles: dict[str, Style]
 
     def style(self, metric: str) -> Style:
-        """Return how a metric is written here."""
+        """Return the style of a metric on this board."""
         return self.styles[metric]
 
     @property
     def first(self) -> Style:
-        """Return how the metric that decides the ranks is written."""
+        """The style of the metric that ranks."""
         return self.style(self.metrics[0])
 
     @property
     def anchor(self) -> str:
-        """Return the fragment of a link to this board."""
+        """The URL fragment of this board."""
         return f"x{self.scale}-{self.protocol}-{self.digest[:8]}"
 
     @property

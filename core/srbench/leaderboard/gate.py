@@ -1,4 +1,4 @@
-"""Compare results with earlier ones, row by row: what fell by more than is allowed, and what is gone."""
+"""Compare results with earlier ones row by row, to find regressions and missing rows."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ Verdict = Literal["regression", "missing", "improvement", "unchanged", "new"]
 
 @dataclass(frozen=True, order=True)
 class Row:
-    """What is compared: a model of a tier on one data set at one scale under one protocol, on a board."""
+    """The identity of a row: a model of a tier on one data set at one scale under one protocol, on a board."""
 
     board: str
     scale: int
@@ -36,7 +36,7 @@ class Row:
 
 @dataclass(frozen=True)
 class Measured:
-    """The means of a row, over its seeds, and what they were measured on."""
+    """The means of a row over its seeds, and the images they were measured on."""
 
     metrics: Mapping[str, float]
     kinds: Mapping[str, MetricKind]
@@ -47,7 +47,7 @@ class Measured:
 
 @dataclass(frozen=True)
 class Figures:
-    """All rows of a folder, and why cells of it give none."""
+    """All rows of a folder, and why some cells give none."""
 
     rows: Mapping[Row, Measured]
     failures: Mapping[Row, str]
@@ -56,13 +56,13 @@ class Figures:
 
 @dataclass(frozen=True)
 class Change:
-    """How a row's figure differs from the earlier one.
+    """The change of a row's figure.
 
     Attributes:
-        before: The earlier figure; None for a row that is new.
-        after: The present one; None for a row that is missing.
-        gain: By how much it is better; negative where it is worse; NaN where there is no difference to take.
-        reason: Why a row counts as missing.
+        before: The earlier figure; None for a new row.
+        after: The current figure; None for a missing row.
+        gain: The improvement, negative for a regression; NaN if there is no difference.
+        reason: Why a row is considered missing.
     """
 
     row: Row
@@ -75,7 +75,7 @@ class Change:
 
 
 def result_folders(folder: Path) -> dict[str, Path]:
-    """Return the run directories of a folder by their boards' names: it is one, or a board, or holds boards.
+    """Return board name -> run directory for a folder that is a run directory, a board, or contains boards.
 
     Raises:
         StoreError: There is no such folder.
@@ -94,7 +94,7 @@ def result_folders(folder: Path) -> dict[str, Path]:
 
 
 def read_figures(folder: Path) -> Figures:
-    """Read all rows of a folder (`result_folders`); trainings with several seeds are one row, with their mean.
+    """Read all rows of a folder (`result_folders`); several seeds of a training give one row with their mean.
 
     Raises:
         StoreError: There is no such folder, or results in it were written by a later version.
@@ -117,17 +117,17 @@ def read_figures(folder: Path) -> Figures:
 def compare_figures(
     before: Figures, after: Figures, *, max_drop: float, metric: str | None = None, allow_missing: bool = False
 ) -> list[Change]:
-    """Return how each row changed, sorted by row.
+    """Return the change of each row, sorted by row.
 
     Args:
         before: The earlier figures.
-        after: The present ones.
-        max_drop: By how much a figure may be worse, in the metric's unit.
-        metric: Compare this; by default, the metric that decides a row's rank.
-        allow_missing: Whether rows may go.
+        after: The current figures.
+        max_drop: Largest allowed decline of a figure, in the metric's unit.
+        metric: The metric to compare; by default, the one that ranks the row.
+        allow_missing: Whether rows may be missing.
 
     Raises:
-        ConfigError: `max_drop` is no number from 0, or no row has the metric.
+        ConfigError: `max_drop` is not a number of at least 0, or no row has the metric.
     """
     if not (math.isfinite(max_drop) and max_drop >= 0):
         raise ConfigError(f"--max-drop is {max_drop}; it takes a number from 0, in the metric's unit, such as 0.02")
@@ -168,7 +168,7 @@ def _joined(records: list[Record]) -> Measured:
 
 
 def _incomparable(row: Row, old: Measured, new: Measured | None, after: Figures, metric: str) -> str:
-    """Return why a row has no figure that can be compared; empty if it has one."""
+    """Return why a row cannot be compared; empty if it can."""
     if new is None:
         return f"it failed: {after.failures[row]}" if row in after.failures else "it is gone"
     if new.dataset_hash != old.dataset_hash:
@@ -179,7 +179,7 @@ def _incomparable(row: Row, old: Measured, new: Measured | None, after: Figures,
 
 
 def _gain(old: float, new: float, sign: int) -> float:
-    """Return by how much a figure is better, to nine decimals: sums differ in the last digits between processors."""
+    """Return the improvement of a figure to nine decimals, since the last digits of sums depend on the processor."""
     if old == new or (math.isnan(old) and math.isnan(new)):
         return 0.0
     if math.isnan(old):

@@ -1,4 +1,4 @@
-"""Results as an earlier commit of a repository has them."""
+"""Results from an earlier commit of a repository."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from srbench.untrusted import escaped, user_path
 
 __all__ = ["Earlier", "earlier_results"]
 
-_PATIENCE = 600  # seconds; a clone that holds no files of old commits has to fetch them
+_PATIENCE = 600  # seconds; a partial clone has to fetch the files of old commits
 
 
 class Earlier:
-    """A folder of results as it was, and how messages name it; `path` is None where there was no such folder."""
+    """An earlier version of a folder of results, and its name in messages; `path` is None if it did not exist."""
 
     def __init__(self, path: Path | None, name: str) -> None:
         """Join the two."""
@@ -29,16 +29,16 @@ class Earlier:
 
 @contextmanager
 def earlier_results(folder: Path, reference: str) -> Iterator[Earlier]:
-    """Have a folder as a commit has it, in a temporary place, while the block runs.
+    """Extract a folder from a commit into a temporary folder for the duration of the block.
 
-    Neither the checkout nor its index is touched, and nothing of the commit is executed.
+    Neither the checkout nor its index is touched, and no code of the commit is executed.
 
     Args:
-        folder: The folder, as it is now.
-        reference: A commit, branch or tag of the repository that the folder is part of; or another folder.
+        folder: The current folder.
+        reference: A commit, branch or tag of the repository that contains the folder; or another folder.
 
     Raises:
-        StoreError: It is neither, or git cannot give its files.
+        StoreError: The reference is neither, or git cannot extract the files.
     """
     commit = _commit(folder, reference)
     if commit is None:
@@ -59,7 +59,7 @@ def earlier_results(folder: Path, reference: str) -> Iterator[Earlier]:
         # Below the top, git would take the names of the files for those of other folders, and write none.
         top = Path(_git(folder, "rev-parse", "--show-toplevel").strip("\n"))
         _git(top, "read-tree", tree, environment=index)
-        # A link could lead anywhere: it is written as a text, which is no result.
+        # A link could point anywhere: it is written as a text file, which is not a result.
         _git(
             top, "-c", "core.symlinks=false", "-c", "core.autocrlf=false", "checkout-index", "--all", "--force",
             f"--prefix={files}{os.sep}", environment=index,
@@ -68,10 +68,10 @@ def earlier_results(folder: Path, reference: str) -> Iterator[Earlier]:
 
 
 def _commit(folder: Path, reference: str) -> str | None:
-    """Return the hash of a commit, None where the text names none."""
+    """Return the hash of a commit, or None if the text does not name one."""
     if not reference.strip():
         raise StoreError("--against takes a commit, branch or tag, or a folder; nothing of these was given")
-    user_path(reference, "commit or folder", StoreError)  # no text for a file system is none for git either
+    user_path(reference, "commit or folder", StoreError)  # a text that is not a valid path is not valid for git either
     found = _asked(folder, "rev-parse", "--verify", "--quiet", "--end-of-options", f"{reference}^{{commit}}")
     return None if found is None else found.strip()
 
@@ -87,7 +87,7 @@ def _other_folder(folder: Path, reference: str) -> Path:
 
 
 def _asked(folder: Path, *arguments: str) -> str | None:
-    """Return what git answers, None where it fails or is not installed: another folder can be compared with."""
+    """Return git's output, or None if it fails or is not installed, because --against may be a folder."""
     try:
         done = _done(folder, arguments, {})
     except FileNotFoundError:
@@ -96,10 +96,10 @@ def _asked(folder: Path, *arguments: str) -> str | None:
 
 
 def _git(folder: Path, *arguments: str, environment: dict[str, str] | None = None) -> str:
-    """Return what git says.
+    """Return git's output.
 
     Raises:
-        StoreError: It fails.
+        StoreError: git fails.
     """
     done = _done(folder, arguments, environment or {})
     if done.returncode:

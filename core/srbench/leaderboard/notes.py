@@ -1,4 +1,4 @@
-"""What tables and pages say in words about a tier's ranks."""
+"""Notes in tables and on pages about the ranks of a tier."""
 
 from __future__ import annotations
 
@@ -14,34 +14,34 @@ LEAK_MARK = "\N{DAGGER}"
 
 
 def marked_label(entry: Entry) -> str:
-    """Return a model's name, with marks: trained by a third party, or on images that it is measured on."""
+    """Return a model's label, marked if it was trained by a third party or on test images."""
     label = f"{entry.label} (third party)" if entry.third_party else entry.label
     return f"{label} {LEAK_MARK}" if entry.leaks else label
 
 
 def leak_note(entries: Iterable[Entry]) -> str:
-    """Say which test images the marked models were trained on; empty where none is marked."""
+    """Return which test images the marked models were trained on; empty if none is marked."""
     found = {(leak.train, leak.test): leak for entry in entries for leak in entry.leaks.values()}
     if not found:
         return ""
     listed = "; ".join(
         f"{leak.images} of {leak.test_images} images of {leak.test} in {leak.train}" for leak in found.values()
     )
-    return f"{LEAK_MARK} Trained on images that it is measured on, wholly or in part: {listed}."
+    return f"{LEAK_MARK} Trained on test images, entirely or in part: {listed}."
 
 
 def rank_note(group: Group) -> str:
-    """Say how ranks and their intervals are to be read; nothing where there is nothing to compare."""
+    """Explain ranks and rank intervals; empty if there is nothing to compare."""
     ranked = len(group.ranked)
     if ranked < 2:
         return ""
     if all(entry.standing and entry.standing.interval == f"1\N{EN DASH}{ranked}" for entry in group.ranked):
-        return "Ranks are those of the means. These images cannot tell any two of the models apart."
-    return "Ranks are those of the means; beside them, the ranks left open at 95%, for all models together."
+        return "Models are ranked by their means. These images cannot distinguish any two of the models."
+    return "Models are ranked by their means. The rank intervals hold at 95% for all models together."
 
 
 def resolution_notes(group: Group, style: Style) -> list[str]:
-    """Say which differences of means would be told apart, once for each family."""
+    """Return which differences of means are significant, in a sentence for each family."""
     return [_resolution_note(one, style) for one in group.resolutions if math.isfinite(one.median)]
 
 
@@ -50,8 +50,8 @@ def _resolution_note(one: Resolution, style: Style) -> str:
     unit = f" {style.unit}" if style.unit else ""
     whose = f"Two models of {one.family}" if one.family else "Two models"
     if least == largest:
-        return f"{whose} are told apart on these images if their means differ by {median}{unit} or more."
+        return f"{whose} can be distinguished on these images if their means differ by {median}{unit} or more."
     return (
-        f"{whose} are told apart on these images if their means differ by {least} to {largest}{unit} or more, "
+        f"{whose} can be distinguished on these images if their means differ by {least} to {largest}{unit} or more, "
         f"depending on the pair (median {median}{unit})."
     )

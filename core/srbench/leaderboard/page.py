@@ -1,4 +1,4 @@
-"""The HTML page: one file that carries its style, script, pictures and crops, and asks no network for anything."""
+"""The HTML page: a single file with its style, script, charts and crops, which needs no network access."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ from srbench.leaderboard.statistics import FEW_IMAGES
 
 __all__ = ["html_text", "index_text"]
 
-MANY = 6  # names in a sentence; the rest is counted
+MANY = 6  # most names listed in a sentence; the rest is counted
 WIDE, HALF, NARROW = (1180, 460), (580, 410), (344, 350)
 
 
 def html_text(results: Results, other_code: Collection[str] = frozenset()) -> str:
-    """Return the whole page; the same results give the same text, byte for byte.
+    """Return the whole page; equal results give equal bytes.
 
     Args:
-        results: What is shown.
-        other_code: Keys of cells that other code than the present one made; their rows are marked.
+        results: The results to show.
+        other_code: Keys of cells whose code has changed since they were measured; their rows are marked.
     """
     boards = [
         {
@@ -71,7 +71,7 @@ def html_text(results: Results, other_code: Collection[str] = frozenset()) -> st
 
 
 def _made_by_other_code(board: Board, keys: Collection[str]) -> set[str]:
-    """Return the labels of the entries that have a cell among these keys."""
+    """Return the labels of the entries with a cell among these keys."""
     entries = [*board.baselines, *(entry for group in board.groups for entry in group.entries)]
     return {
         entry.label
@@ -81,7 +81,7 @@ def _made_by_other_code(board: Board, keys: Collection[str]) -> set[str]:
 
 
 def index_text(suites: list[dict[str, object]]) -> str:
-    """Return the page that links the suites' pages, given per suite what `publish.build_index` found out about it."""
+    """Return the page that links the suites' pages, from the facts that `publish.build_index` collects per suite."""
     return (
         environment()
         .get_template("index.html.j2")
@@ -91,17 +91,17 @@ def index_text(suites: list[dict[str, object]]) -> str:
 
 @cache
 def _asset(name: str) -> str:
-    # The script and the style sheet are ours, and are the only texts that reach the page without being escaped.
+    # The script and the style sheet are our own, and the only texts that are inserted without escaping.
     return resources.files("srbench.leaderboard").joinpath("templates", name).read_text(encoding="utf-8")
 
 
 def _hash(script: str) -> str:
-    """Return what a content security policy calls this inline script, so that a browser runs it and no other."""
+    """Return the hash of an inline script for the content security policy, so that browsers run no other script."""
     return "sha256-" + base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
 
 
 def _figures(board: Board, axis: Axis) -> list[dict[str, object]]:
-    """Return the pictures over one axis, each for wide and for narrow screens: its text must not shrink with it."""
+    """Return the charts over one axis, each laid out for wide and for narrow screens with text of the same size."""
     places = [(group, dataset.label) for group in board.groups for dataset in board.datasets]
     figures: list[dict[str, object]] = []
     for group, label in places:
@@ -114,7 +114,7 @@ def _figures(board: Board, axis: Axis) -> list[dict[str, object]]:
 
 
 def _facts(results: Results) -> dict[str, str]:
-    """Return what the head of the page says about where the figures come from."""
+    """Return the facts in the page's header about the origin of the figures."""
     records = results.records
     versions = sorted({(name, version) for record in records for name, version in record.versions.items()})
     plugins = sorted({(name, version) for record in records for name, version in record.plugins.items()})

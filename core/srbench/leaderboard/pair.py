@@ -1,4 +1,4 @@
-"""Two models of a run, compared image by image and by themselves: no correction for how many others there are."""
+"""Compare two models of a run image by image, without a correction for the number of other models."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ __all__ = ["Comparison", "compare"]
 
 @dataclass(frozen=True)
 class Comparison:
-    """The paired difference of two models on one data set of a board, or on several together.
+    """The paired difference of two models on one data set of a board, or over several.
 
     Attributes:
         dataset: Label of the data set; empty for the mean over all that both were measured on.
-        images: How many images.
-        metric: The metric that decides the board's ranks.
+        images: Number of images.
+        metric: The metric that ranks the board.
         difference: Value of the first model minus that of the second.
-        verdict: `better` or `worse` (the first than the second, at 95%), or `not told apart`.
+        verdict: `better` or `worse` (the first model than the second, at 95%), or `not told apart`.
     """
 
     board: Board
@@ -44,12 +44,12 @@ def compare(run_dir: str | Path, first: str, second: str) -> list[Comparison]:
 
     Args:
         run_dir: A directory that `srbench run` wrote.
-        first: A model's canonical name, or the short one that tables show.
-        second: The model that it is compared with.
+        first: A model's canonical name, or its short name in tables.
+        second: The model to compare it with.
 
     Raises:
         StoreError: There are no results in `run_dir`.
-        ConfigError: A model is not in the run, no board has both, or the two were not measured on the same images.
+        ConfigError: A model is not in the run, no board has both, or they were not measured on the same images.
     """
     boards = read_results(run_dir).boards
     for name in (first, second):
@@ -77,7 +77,7 @@ def _find(entries: Iterable[Entry], name: str) -> list[Entry]:
 def _on_board(board: Board, one: Entry, other: Entry) -> list[Comparison]:
     metric = board.metrics[0]
     shared = [dataset.label for dataset in board.datasets if _paired(one, other, dataset.label, metric)]
-    # Who is compared does not change how much trainings vary: the estimate is that of both models' tiers.
+    # The variation between trainings does not depend on the pair: it is estimated over the tiers of both models.
     tiers = [group.entries for group in board.groups if one in group.entries or other in group.entries]
     kin = [entry for entries in tiers for entry in entries]
     names = ("first", "second")

@@ -1,4 +1,4 @@
-"""Crops of the reconstructed images, side by side."""
+"""Crops of the SR images, side by side."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ SIGNATURE = b"\x89PNG\r\n\x1a\n"
 
 @dataclass(frozen=True)
 class Picture:
-    """One crop: what it shows, its figure on the whole image, and the address of the image."""
+    """One crop: its title, the metric on the whole image, and its URL."""
 
     title: str
     detail: str
@@ -34,7 +34,7 @@ class Picture:
 
 @dataclass(frozen=True)
 class Strip:
-    """The same region of one image: HR, the models without parameters, then the others in the order of the table."""
+    """The same region of one image: HR, models without parameters, then the others in the order of the table."""
 
     image: str
     dataset: str
@@ -42,16 +42,16 @@ class Strip:
 
 
 def data_address(data: bytes) -> str:
-    """Return a `data:` address that holds a PNG file itself."""
+    """Return a `data:` URL that contains a PNG file."""
     return "data:image/png;base64," + base64.b64encode(data).decode("ascii")
 
 
 def crop_strips(board: Board, address: Callable[[bytes], str] = data_address) -> list[Strip]:
-    """Collect the crops of freely licensed images; files that cannot be read are left out.
+    """Collect the crops of freely licensed images; unreadable files are left out.
 
     Args:
-        board: Whose entries have the crops.
-        address: Returns the address that a page uses for a PNG file of this content.
+        board: The board.
+        address: Returns the URL that a page uses for a PNG file with this content.
     """
     strips = []
     for dataset in board.datasets:
@@ -92,13 +92,13 @@ def _described(entry: Entry, label: str, image: str, metric: str, how: Style, pi
 def _picture(
     entry: Entry, label: str, image: str, ending: str, address: Callable[[bytes], str]
 ) -> tuple[str, int, int] | None:
-    """Return a crop's address with its width and height, None if it is not a PNG file that can be read."""
+    """Return a crop's URL, width and height, or None if it is not a readable PNG file."""
     name = next((name for name in entry.records[label].crops if Path(name).name == image + ending), None)
     if name is None:
         return None
     root = entry.directories[label]
     path = root / name
-    # A record may come from elsewhere: it must not make the page carry other files of this machine.
+    # A record may come from elsewhere: it must not make the page include other files of this machine.
     if not path.resolve().is_relative_to(root.resolve()):
         return None
     try:

@@ -1,4 +1,4 @@
-"""The same SR images under several protocols: each model's rank under each, and the pairs whose order changes."""
+"""Rank the same SR images under several protocols, and find the pairs of models whose order changes."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ __all__ = ["Column", "Flips", "count_flips", "rank_columns"]
 
 @dataclass(frozen=True)
 class Column:
-    """The models under one protocol, by its primary metric.
+    """The models under one protocol, ranked by its primary metric.
 
     Attributes:
         protocol: The protocol's name.
         metric: The metric that ranks.
-        higher_is_better: Which mean is the best.
+        higher_is_better: Whether the highest mean is the best.
         standings: Model -> its mean over the data sets, rank and interval; models without finite values are left out.
-        separated: Pairs of models that are told apart, the better one first.
+        separated: Pairs of models that are significantly different, the better one first.
     """
 
     protocol: str
@@ -36,16 +36,16 @@ class Column:
 
 @dataclass(frozen=True)
 class Flips:
-    """What changes between two protocols.
+    """The changes between two protocols.
 
     Attributes:
         first: One protocol.
         second: The other.
-        pairs: How many pairs of models have figures under both.
-        flipped: The pairs whose means are in another order: the better one under the first protocol first.
-        in_one: Those of them that are told apart under one of the two protocols only.
-        in_both: Those that are told apart under both: the protocols contradict each other beyond chance.
-        moved: How many models have another rank.
+        pairs: Number of pairs of models with figures under both.
+        flipped: The pairs whose order changes; the better one under the first protocol comes first.
+        in_one: Those that are significantly different under only one of the two protocols.
+        in_both: Those that are significantly different under both, so that the protocols contradict each other.
+        moved: Number of models whose rank changes.
     """
 
     first: str
@@ -61,7 +61,7 @@ def rank_columns(columns: Sequence[tuple[str, str, bool, Mapping[str, Sequence[n
     """Rank the models under each protocol.
 
     Args:
-        columns: Protocol, metric, whether higher is better, and per model one array of values for each data set.
+        columns: Protocol, metric, whether higher is better, and for each model an array of values per data set.
     """
     ranked = []
     for protocol, metric, higher, scores in columns:
@@ -76,11 +76,11 @@ def rank_columns(columns: Sequence[tuple[str, str, bool, Mapping[str, Sequence[n
 
 
 def count_flips(columns: Sequence[Column], variants: Mapping[str, str] | None = None) -> list[Flips]:
-    """Compare the order of the models under each two protocols.
+    """Compare the order of the models for each pair of protocols.
 
     Args:
         columns: The protocols.
-        variants: Protocols that are another one with a choice changed -> that one, the only one to compare it with.
+        variants: Protocol with one changed choice -> the original protocol, the only one to compare it with.
     """
     of = variants or {}
     return [
@@ -112,7 +112,7 @@ def _between(first: Column, second: Column) -> Flips:
 
 
 def _lead(column: Column, one: str, other: str) -> int:
-    """Return 1 where the first model is better, -1 where it is worse, 0 where they are equal but for rounding."""
+    """Return 1 if the first model is better, -1 if it is worse, 0 if they are equal up to rounding."""
     difference = column.standings[one].mean - column.standings[other].mean
     if abs(difference) <= ZERO:
         return 0
@@ -120,5 +120,5 @@ def _lead(column: Column, one: str, other: str) -> int:
 
 
 def _places(column: Column, models: Sequence[str]) -> dict[str, int]:
-    """Return ranks among some of the models."""
+    """Return ranks among a subset of the models."""
     return {one: 1 + sum(_lead(column, other, one) > 0 for other in models) for one in models}

@@ -1,4 +1,4 @@
-"""Write the tables and pages, or check that written ones are up to date."""
+"""Write tables and pages, or check that existing ones are up to date."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ RESULTS = "results"
 
 @dataclass(frozen=True)
 class Build:
-    """What was made: the results, and the files with their content."""
+    """The results, and the files made from them with their content."""
 
     results: Results
     out_dir: Path
@@ -42,14 +42,14 @@ def build(
 ) -> Build:
     """Make leaderboard.csv, leaderboard.md and index.html from a run directory.
 
-    The files depend on the results alone: the same results give the same bytes. All are ready before the first is
-    put in its place.
+    The files depend only on the results: equal results give equal bytes. All of them are complete before the first is
+    moved into place.
 
     Args:
         run_dir: A directory that `srbench run` wrote.
         out_dir: Where to write; `RUN_DIR/leaderboard` by default.
-        write: False to make the content only, for `outdated`.
-        other_code: Keys of cells that other code than the present one made; the page marks them.
+        write: False to make only the content, for `outdated`.
+        other_code: Keys of cells whose code has changed since they were measured; the page marks them.
 
     Raises:
         StoreError: There are no results in `run_dir`, or `out_dir` cannot be written to.
@@ -68,17 +68,17 @@ def build(
 
 
 def build_index(root: str | Path, *, write: bool = True) -> Build:
-    """Make the page that links the pages of all suites under a directory; a suite is a folder that has `results`.
+    """Make the page that links the pages of all suites in a directory; a suite is a folder that contains `results`.
 
     Raises:
-        StoreError: There is no such folder, or the page cannot be written.
+        StoreError: The folder does not exist, or the page cannot be written.
     """
     root = Path(root)
     if not root.is_dir():
         raise StoreError(f"there is no directory '{root}'; give the one that holds a folder per suite.")
     suites: list[dict[str, object]] = []
     boards: list[Results] = []
-    # Hidden folders are what a killed `submit` left.
+    # Hidden folders are leftovers of a killed `submit`.
     for folder in sorted(path for path in root.iterdir() if path.name[0] != "." and (path / RESULTS).is_dir()):
         try:
             results = read_results(folder / RESULTS)
@@ -101,7 +101,7 @@ def build_index(root: str | Path, *, write: bool = True) -> Build:
 
 
 def outdated(made: Build) -> list[str]:
-    """Return the names of the files that are missing or differ from what the results give now."""
+    """Return the names of the files that are missing or out of date."""
     stale = []
     for name, data in made.files.items():
         try:
@@ -114,7 +114,7 @@ def outdated(made: Build) -> list[str]:
 
 
 def _write_together(out: Path, files: Mapping[str, bytes]) -> None:
-    """Write all files under temporary names first, so that a full disk leaves the old ones as they were."""
+    """Write all files under temporary names first, so that a full disk leaves the old ones unchanged."""
     temporary = {name: out / f".tmp-{name}-{os.getpid()}" for name in files}
     with disk_errors(out):
         try:

@@ -2,8 +2,8 @@
 
 All pairs of a tier are tested together. Under the hypothesis that two models are equal, the difference of their values
 on an image is as likely to have one sign as the other; flipping the signs of whole images, for all models at once,
-shows how large the largest statistic of any pair becomes by chance alone. Only pairs beyond 95% of that are separated,
-and where a pair's differences are skewed and their mean is on the other side of zero, it must be further out.
+shows how large the largest statistic of any pair becomes by chance alone. Only pairs beyond its 95% quantile are
+separated; the threshold is higher for a pair whose differences are skewed and whose mean has the opposite sign.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ __all__ = ["FLIPS", "Ranking", "Standing", "rank_models", "resolution", "separat
 
 FLIPS = 5000
 SEED = 2
-# Values of models x flips that are held at a time.
+# Number of values (models x flips) in memory at a time.
 CHUNK = 512
 
 
@@ -41,12 +41,11 @@ class Standing:
 
     Attributes:
         rank: One more than the number of models with a better mean; equal means have equal ranks.
-        best: The best rank that the comparison of all models leaves open: one more than the number of models that are
-            separated from this one and better.
-        worst: The worst rank left open: the number of models less those that are separated from it and worse.
-        first: Whether the others' differences are taken to this model.
-        mean: Mean over the data sets, each counting the same.
-        to_best: Paired difference to the first model with the 95% interval of this pair by itself.
+        best: Lower end of the rank interval: one more than the number of significantly better models.
+        worst: Upper end of the rank interval: the number of models minus that of significantly worse ones.
+        first: Whether the differences of the others refer to this model.
+        mean: Mean over the data sets, equally weighted.
+        to_best: Paired difference to the first model, with the 95% interval for this pair alone.
     """
 
     rank: int
@@ -58,7 +57,7 @@ class Standing:
 
     @property
     def interval(self) -> str:
-        """Return the ranks that are left open as text, such as `1–3`, or `2` where it is one only."""
+        """The rank interval as text, such as `1–3`, or `2` for a single rank."""
         return str(self.best) if self.best == self.worst else f"{self.best}\N{EN DASH}{self.worst}"
 
 
@@ -67,9 +66,8 @@ class Ranking:
     """The ranks of one tier.
 
     Attributes:
-        standings: By model.
-        critical: What the statistic of a pair must reach to be separated in the first step; infinite where the images
-            are too few for any.
+        standings: Model -> standing.
+        critical: Critical value of a pair's statistic in the first step; infinite if there are too few images.
         separated: The pairs of models that are separated, the better one first.
     """
 
@@ -85,25 +83,25 @@ def rank_models(
     *,
     higher_is_better: bool = True,
 ) -> Ranking:
-    """Rank models by their means, with intervals of ranks that hold together for all models at 95%.
+    """Rank models by their means, with rank intervals that hold simultaneously for all models at 95%.
 
     The statistic of a pair is the difference of the two means, divided by the root of its sum of squares: with one data
-    set an increasing function of Student's paired t. Flipping signs leaves the denominator as it is. The largest
-    statistic of all pairs is compared with its distribution over the flips; separated pairs leave, and the rest is
-    compared again, until none leaves (step-down). All flips are tried where there are few, else `FLIPS` of them, drawn
-    with a fixed seed for images in an order that depends on their values only.
+    set an increasing function of Student's paired t. Flipping signs does not change the denominator. The largest
+    statistic of all pairs is compared with its distribution over the flips; separated pairs are removed and the rest is
+    compared again, until no more are separated (step-down). All flips are tried if there are few, otherwise `FLIPS` of
+    them, drawn with a fixed seed, with the images in an order that depends only on their values.
 
     If the differences of truly equal models are symmetric about zero, the probability that any of them are separated is
-    at most 5%, however many models there are and whatever the images are. Skewed differences would raise it, because a
-    mean of right-skewed values comes out too small more often than too large: a pair whose mean has the sign opposite
-    to its skewness must reach `skewness.raised`.
+    at most 5%, regardless of the number of models and the images. Skewed differences would raise it, because the mean
+    of right-skewed values is too small more often than too large: a pair whose mean has the sign opposite to its
+    skewness must reach `skewness.raised`.
 
     Args:
-        scores: Per model, one array of finite per-image values for each data set, images in the same order.
-        noise: Per model, the noise of training; models of one family share one estimate. Each flip then carries noise
-            of that size as well, drawn from a normal distribution.
-        trainings: Per model, over how many trainings its values are averaged (default: one).
-        higher_is_better: Which mean is the best; differences are value minus the first's either way.
+        scores: For each model, an array of finite per-image values per data set, images in the same order.
+        noise: For each model, the training noise; models of one family share an estimate. Normally distributed noise of
+            that size is then added to each flip.
+        trainings: For each model, the number of trainings that its values are averaged over (default: one).
+        higher_is_better: Whether the highest mean is the best; differences are always value minus the first's.
 
     Source:
         J. Romano and M. Wolf, "Exact and approximate stepdown methods for multiple hypothesis testing", 2005; ranks
@@ -147,10 +145,10 @@ def resolution(
     noise: Mapping[str, SeedNoise] | None = None,
     trainings: Mapping[str, int] | None = None,
 ) -> Array:
-    """Return for each pair of models the difference of means at which it would just be separated, in ascending order.
+    """Return for each pair of models the smallest difference of means that would separate it, in ascending order.
 
-    It is the difference that brings a pair's statistic to `critical`, that of `Ranking`, or to more where it is skewed
-    against its mean, given the pair's own variation from image to image; infinite where none does.
+    At that difference, given the pair's variation from image to image, its statistic reaches `critical` of `Ranking`,
+    or a higher value if it is skewed against its mean; infinite if no difference suffices.
     """
     names = sorted(scores)
     first, second = np.triu_indices(len(names), 1)
@@ -175,7 +173,7 @@ def _parts(scores: Scores) -> range:
 
 
 def _in_order(parts: Sequence[Array]) -> list[Array]:
-    """Return the images of each data set in an order that depends on the models' differences on them only."""
+    """Return the images of each data set in an order that depends only on the models' differences."""
     centred = [part - part.max(axis=0) for part in parts]
     return [part[:, np.lexsort(values[::-1])] for part, values in zip(parts, centred, strict=True)]
 
@@ -186,13 +184,13 @@ def separated_pairs(
     """Return which pairs of models are separated, and the critical value of the first step.
 
     Args:
-        parts: Per data set, values of shape (models, images), higher being better.
-        noises: Per model, the noise of training.
-        counts: Per model, over how many trainings its values are averaged.
+        parts: For each data set, values of shape (models, images), higher is better.
+        noises: For each model, the training noise.
+        counts: For each model, the number of trainings that its values are averaged over.
 
     Returns:
-        A symmetric matrix of shape (models, models), and the value that a pair's statistic must reach; infinite where
-        the images are too few for any.
+        A symmetric matrix of shape (models, models), and the critical value of a pair's statistic; infinite if there
+        are too few images.
     """
     models, images = len(parts[0]), sum(part.shape[1] for part in parts)
     separated = np.zeros((models, models), dtype=bool)
@@ -209,7 +207,7 @@ def separated_pairs(
     critical = np.inf
     while waiting.any():
         largest = np.sort(flips.largest(waiting, squares))
-        # The share of flips that reach an observed value; sums that are equal on paper must count as equal.
+        # The share of flips that reach an observed value; sums that are mathematically equal must compare as equal.
         reached = len(largest) - np.searchsorted(largest, observed * (1 - ZERO), side="left")
         needed = float(largest[-int((1 - LEVEL) * len(largest))])
         new = waiting & (reached <= (1 - LEVEL) * len(largest))
@@ -224,7 +222,7 @@ def separated_pairs(
 
 
 def _squares(parts: Sequence[Array]) -> Array:
-    """Return for each pair the square of the statistic's denominator, zero where models are equal on every image."""
+    """Return for each pair the square of the statistic's denominator, zero if the models are equal on every image."""
     models = len(parts[0])
     squares = np.zeros((models, models))
     for row in range(models):
@@ -236,11 +234,11 @@ def _squares(parts: Sequence[Array]) -> Array:
 
 
 def _skewness_against_mean(parts: Sequence[Array], spread: Array) -> Array:
-    """Return for each pair how skewed its mean difference is, zero where it has the sign of the skewness.
+    """Return for each pair the skewness of its mean difference, zero where both have the same sign.
 
     Args:
-        parts: Per data set, values of shape (models, images).
-        spread: Per model, the variance of its mean that training adds.
+        parts: For each data set, values of shape (models, images).
+        spread: For each model, the variance that training adds to its mean.
     """
     models = len(parts[0])
     means = np.mean([part.mean(axis=1) for part in parts], axis=0)
@@ -254,7 +252,7 @@ def _skewness_against_mean(parts: Sequence[Array], spread: Array) -> Array:
 
 
 class _Flips:
-    """Means of all models under flipped signs, and the noise of training that goes with each flip."""
+    """Means of all models under flipped signs, with training noise for each flip."""
 
     def __init__(self, parts: Sequence[Array], noises: Sequence[SeedNoise], counts: NDArray[np.int_]) -> None:
         sizes = [part.shape[1] for part in parts]
@@ -262,8 +260,8 @@ class _Flips:
         self.share = float((self.weights**2).sum())
         self.weighted = np.concatenate(parts, axis=1) * self.weights
         self.variance = np.array([noise.variance for noise in noises]) / counts
-        # An estimate of few degrees of freedom makes for large statistics. Its weight in the denominator keeps them
-        # from raising the critical value for pairs that differ in images only.
+        # An estimate with few degrees of freedom gives large statistics. Its weight in the denominator keeps them from
+        # raising the critical value for pairs that differ only in images.
         self.spread = np.array([noise.spread for noise in noises]) / counts
         self.noisy = bool(self.variance.any())
         self.signs = _signs(self.weighted.shape[1], FLIPS, repeat=self.noisy)
@@ -272,7 +270,7 @@ class _Flips:
         if self.noisy:
             rng = np.random.default_rng(SEED + 1)
             shape = (len(noises), len(self.signs))
-            # An estimate of the variance is itself uncertain: its ratio to the truth, one for each family and flip.
+            # The variance estimate is itself uncertain: its ratio to the true variance, one for each family and flip.
             ratios = {
                 noise: rng.chisquare(noise.freedom, shape[1]) / noise.freedom
                 for noise in dict.fromkeys(noises)
@@ -283,14 +281,14 @@ class _Flips:
             self.errors[:, 0], self.scale[:, 0] = 0.0, 1.0
 
     def observed(self, squares: Array) -> Array:
-        """Return the statistics of all pairs as they are."""
+        """Return the observed statistics of all pairs."""
         means = self.weighted @ self.signs[0]
         size = squares + self.spread[:, None] + self.spread
         statistics: Array = np.abs(means[:, None] - means) / np.sqrt(np.where(squares > 0, size, np.inf))
         return statistics
 
     def largest(self, waiting: NDArray[np.bool_], squares: Array) -> Array:
-        """Return for each flip the largest statistic of the pairs that wait."""
+        """Return for each flip the largest statistic of the remaining pairs."""
         result = np.zeros(len(self.signs))
         inverse = 1 / np.sqrt(np.where(squares > 0, squares, np.inf))
         for start in range(0, len(self.signs), CHUNK):
@@ -313,7 +311,7 @@ class _Flips:
 
 
 class _Noise:
-    """The noise of training that some flips carry: what another seed adds to a model's values on all images alike."""
+    """Training noise of some flips: the change by another seed, which is equal on all images of a model."""
 
     def __init__(self, flips: _Flips, signs: Array, here: slice) -> None:
         self.errors = flips.errors[:, here]
@@ -327,18 +325,18 @@ class _Noise:
         shift = self.errors[others] - self.errors[row]
         size = squares[:, None] + shift * (2 * (self.cross[others] - self.cross[row]) + shift * self.share)
         size += self.spread[others] + self.spread[row]
-        # The first terms are a sum of squares, which rounding may take below zero.
+        # The first terms are a sum of squares, which rounding may make negative.
         return np.asarray(np.abs(means + shift) / np.sqrt(np.maximum(size, ZERO**2)))
 
 
 @lru_cache(maxsize=4)
 def _signs(images: int, count: int, *, repeat: bool) -> Array:
-    """Return flips of shape (flips, images), the first without any change: all of them where these are few.
+    """Return flips of shape (flips, images), the first one without changes: all of them if there are few.
 
     Args:
-        images: Of all data sets together.
-        count: How many to draw where there are more than that.
-        repeat: Whether to repeat few flips up to `count`, so that each is given several draws of noise.
+        images: Number of images of all data sets together.
+        count: Number of flips to draw if there are more than that.
+        repeat: Whether to repeat few flips up to `count`, so that each gets several draws of noise.
     """
     if images < 64 and (patterns := 2 ** (images - 1)) <= count:
         negative = ((np.arange(patterns)[:, None] >> np.arange(images)) & 1).astype(bool)

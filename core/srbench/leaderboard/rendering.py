@@ -1,4 +1,4 @@
-"""What the templates of pages share: escaping, and how figures are written."""
+"""Helpers for page templates: escaping and formatting of figures."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ MINUS = "\N{MINUS SIGN}"
 
 @cache
 def environment(package: str = "srbench.leaderboard") -> Environment:
-    """Return the environment of a package's templates: everything that is not markup of ours is escaped.
+    """Return the template environment of a package, which escapes everything except our own markup.
 
     Args:
-        package: Its folder `templates` is searched first, then that of `srbench.leaderboard`.
+        package: The package whose folder `templates` is searched first, before that of `srbench.leaderboard`.
     """
     environment = Environment(
         loader=ChoiceLoader([PackageLoader(name) for name in dict.fromkeys((package, "srbench.leaderboard"))]),
@@ -47,12 +47,12 @@ def environment(package: str = "srbench.leaderboard") -> Environment:
 
 
 def sort_value(value: float | None) -> str:
-    """Write a number for a script that sorts; nothing for a missing one."""
+    """Format a number for the sorting script; empty if it is missing."""
     return "" if value is None or math.isnan(value) else repr(round(float(value), 10))
 
 
 def number(value: float, decimals: int) -> str:
-    """Write a figure with so many decimals, a dash for a missing one."""
+    """Format a figure with a number of decimals; a dash if it is missing."""
     if math.isnan(value):
         return "–"
     if math.isinf(value):
@@ -61,20 +61,20 @@ def number(value: float, decimals: int) -> str:
 
 
 def signed(value: float, decimals: int) -> str:
-    """Write a difference with its sign; a rounded zero has none."""
+    """Format a difference with its sign; a rounded zero has none."""
     text = f"{value:+.{decimals}f}"
     return text.replace("-", MINUS) if any(digit in text for digit in "123456789") else text[1:]
 
 
 def interval_text(interval: Interval, decimals: int) -> str:
-    """Write the ends of an interval of a difference."""
+    """Format the ends of an interval of a difference."""
     if math.isnan(interval.low):
         return "interval unknown"
     return f"{signed(interval.low, decimals)} to {signed(interval.high, decimals)}"
 
 
 def breakable(text: str) -> Markup:
-    """Escape a name and let a browser break it after its punctuation."""
+    """Escape a name and allow line breaks after its punctuation."""
     result = Markup("")
     for character in text:
         result += escape(character)

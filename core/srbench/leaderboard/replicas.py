@@ -1,4 +1,4 @@
-"""Networks that differ in the seed of their training only: when records are such, and their common record."""
+"""Trainings that differ only in the seed: how they are recognized, and their joined record."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from srbench.storage import canonical_json
 
 __all__ = ["joined_record", "noise_by_model", "replicas_by_model", "seed_note", "setting"]
 
-# An estimate of fewer degrees of freedom than these is so uncertain that it would separate nothing.
+# An estimate with fewer degrees of freedom is so uncertain that nothing would be separated.
 MIN_FREEDOM = 4
 
 
 def setting(record: Record) -> str:
-    """Return all that decides a network but the seed of its training, as one text.
+    """Return everything that determines a network except the seed of its training, as a text.
 
-    Of weights from a file, whose model's name says nothing of them, it is their hash; empty for those of a tag.
+    For weights from a file, which the model's name does not identify, this is their hash; empty for a tag's weights.
     """
     training = record.training
     if training is None:
@@ -31,10 +31,10 @@ def setting(record: Record) -> str:
 
 
 def replicas_by_model(cells: Iterable[Cell]) -> tuple[list[dict[tuple[str, str], list[Cell]]], list[Cell]]:
-    """Return for each model and tier: name and hash of a data set -> cells, one for each seed; then what is left out.
+    """Return for each model and tier: name and hash of a data set -> a cell per seed; then the cells left out.
 
-    Only seeds that every data set of the model has are averaged. Of trainings that differ in more than the seed, and of
-    files with weights, the latest counts, and the others are left out.
+    Only seeds that all data sets of the model have are averaged. Of trainings that differ in more than the seed, and of
+    weight files, only the latest is used.
     """
     models: dict[tuple[str, str], list[Cell]] = {}
     for cell in sorted(cells, key=lambda cell: (cell.record.model, cell.record.tier, cell.record.created)):
@@ -63,12 +63,12 @@ def _seed(cell: Cell) -> int:
 
 
 def joined_record(records: Sequence[Record]) -> Record:
-    """Return one record for a model's trainings on one data set: means of the figures, all seeds, keys and weights."""
+    """Return one record for all trainings of a model on one data set: mean figures, all seeds, keys and weights."""
     first = records[0]
     if len(records) == 1:
         return first
     trainings = [record.training for record in records if record.training is not None]
-    # The metrics that all of them have; another set of metrics gives another key.
+    # The metrics that all of them have; another set of metrics would give another key.
     metrics = [name for name in first.metrics if all(name in record.metrics for record in records)]
     return first.model_copy(
         update={
@@ -89,11 +89,11 @@ def joined_record(records: Sequence[Record]) -> Record:
 
 
 def noise_by_model(figures: Mapping[str, Sequence[float]], families: Mapping[str, str]) -> dict[str, SeedNoise]:
-    """Estimate the noise of training, for each family apart where it has trainings enough, else over all.
+    """Estimate the training noise, for each family with enough trainings, otherwise over all.
 
     Args:
-        figures: Per model, its figure for each training.
-        families: Per model, what it shares its estimate with: its backbone.
+        figures: For each model, its figure for each training.
+        families: For each model, its family, which shares an estimate: its backbone.
     """
     pooled = pooled_noise(list(figures.values()))
     noises = {}
@@ -104,7 +104,7 @@ def noise_by_model(figures: Mapping[str, Sequence[float]], families: Mapping[str
 
 
 def seed_note(noise: Mapping[str, SeedNoise], families: Mapping[str, str], counts: Iterable[int], unit: str) -> str:
-    """Say over how many trainings figures are averaged and how these vary; nothing where no model has several."""
+    """Return a note on the number of averaged trainings and their variation; empty if no model has several."""
     known = {count for count in counts if count}
     by_family = {families[name]: one for name, one in noise.items() if one.freedom}
     if not by_family:
@@ -118,6 +118,6 @@ def seed_note(noise: Mapping[str, SeedNoise], families: Mapping[str, str], count
         for family, one in (list(by_family.items())[:1] if same else sorted(by_family.items()))
     ]
     return (
-        f"Averaged over {several} trainings of each model, which differ in the seed. Intervals contain their "
-        f"variation: a standard deviation of {', '.join(deviations)} from one training to the next."
+        f"Averaged over {several} trainings of each model with different seeds. Intervals include the variation "
+        f"between trainings, a standard deviation of {', '.join(deviations)}."
     )

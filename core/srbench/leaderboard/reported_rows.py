@@ -1,4 +1,4 @@
-"""Papers' figures as they are shown: by scale, one row per model, apart from everything that was measured."""
+"""Arrange papers' figures for display: by scale, one row per model, separate from measured figures."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ TITLE = "Reported in papers, not measured here"
 
 @dataclass
 class ReportedRow:
-    """What a paper prints for one model.
+    """The figures that a paper prints for one model.
 
     Attributes:
-        first: The first figure; paper, table, model, protocol and sizes are the same in all.
+        first: The first figure; paper, table, model, protocol and sizes are equal in all of them.
         figures: Data set -> figure.
     """
 
@@ -26,7 +26,7 @@ class ReportedRow:
 
     @property
     def notes(self) -> list[str]:
-        """Return what a reader must know of this row, with the data set where it is of one only."""
+        """The notes on this row, with the data set if a note is about only one."""
         by_note: dict[str, list[str]] = {}
         for dataset, figure in self.figures.items():
             if figure.note:
@@ -42,7 +42,7 @@ class ReportedTable:
     """The figures of one scale.
 
     Attributes:
-        datasets: In the order of their first mention; none for a table of sizes only.
+        datasets: In the order of their first mention; empty for a table of sizes only.
         rows: In the order of the papers.
     """
 
@@ -52,12 +52,12 @@ class ReportedTable:
 
     @property
     def anchor(self) -> str:
-        """Return the fragment of a link to this table."""
+        """The URL fragment of this table."""
         return f"reported-x{self.scale}"
 
     @property
     def papers(self) -> list[str]:
-        """Return the papers, each with its tables and with what is known of its protocol."""
+        """The papers, each with its tables and what is known about its protocol."""
         found: dict[tuple[str, str], list[str]] = {}
         for row in self.rows:
             tables = found.setdefault((row.first.paper, row.first.protocol), [])

@@ -1,4 +1,4 @@
-"""Short names for tables and pictures, and how metrics are written."""
+"""Short model names for tables and charts, and styles of metrics."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ __all__ = ["Style", "in_order", "short_names", "style"]
 
 @dataclass(frozen=True)
 class Style:
-    """How a metric is written: its title, its unit, its decimals, those of a difference, and which way is better."""
+    """The style of a metric: title, unit, decimals of values and differences, and whether higher is better."""
 
     title: str
     unit: str
@@ -23,16 +23,16 @@ class Style:
 
     @property
     def heading(self) -> str:
-        """Return the title with a mark where, against the habit, lower is better."""
+        """The title, marked with an arrow if lower is better."""
         return self.title if self.higher_is_better else f"{self.title} ↓"
 
     @property
     def sign(self) -> int:
-        """Return 1 where higher is better, else -1: a figure times its sign is better the higher it is."""
+        """1 if higher is better, else -1, so that a figure times the sign is better if higher."""
         return 1 if self.higher_is_better else -1
 
 
-# In the order in which metrics are shown.
+# In the order of display.
 STYLES = {
     "psnr": Style("PSNR", "dB", 2, 3),
     "ssim": Style("SSIM", "", 4, 4),
@@ -46,21 +46,22 @@ STYLES = {
 
 
 def style(metric: str, kind: MetricKind | None = None) -> Style:
-    """Return how a metric is written; one that is not known here by its own name, as its kind says."""
+    """Return the style of a metric; one that is not listed here has its own name, with the unit of its kind."""
     if metric in STYLES:
         return STYLES[metric]
     kind = kind or MetricKind()
     return Style(metric, kind.unit, 2 if kind.unit == "dB" else 4, 3 if kind.unit == "dB" else 4, kind.higher_is_better)
 
 
-# Protocols by whose color records of before schema version 3 are ranked: they do not name their primary metric.
+# Records before schema version 3 do not name their primary metric; for these protocols it follows from the color.
 _EARLIER = {"ntire": "psnr_rgb"}
 
 
 def in_order(metrics: Iterable[str], records: Iterable[Record]) -> list[str]:
-    """Return the metrics of a board as they are shown: the one that decides its ranks, then the usual ones.
+    """Return the metrics of a board in the order of display: the one that ranks first, then the usual ones.
 
-    The protocol decides it, as the records say; where it was not measured, it is the first of the usual ones.
+    The records name the metric that ranks under their protocol; if it was not measured, the first of the usual ones
+    ranks.
     """
     there = set(metrics)
     order = [name for name in STYLES if name in there] + sorted(there.difference(STYLES))
@@ -74,9 +75,9 @@ def in_order(metrics: Iterable[str], records: Iterable[Record]) -> list[str]:
 
 
 def short_names(records: Sequence[Record]) -> dict[str, str]:
-    """Return canonical name -> a shorter one: arguments that all models of one backbone and method share are left out.
+    """Return canonical name -> short name, without arguments that are equal in all models of a backbone and method.
 
-    Names that would no longer differ stay as they are.
+    Names that would become equal are left unchanged.
     """
     by_kind: dict[tuple[str, str | None], list[Record]] = {}
     for record in records:

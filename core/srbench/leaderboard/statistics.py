@@ -1,7 +1,7 @@
 """Uncertainty of means over images and of differences of two models.
 
-Models are compared on the same images, so what is resampled is the difference between two models image by image, never
-the two models apart: images differ by 10 dB and more, two models on one image by a few hundredths.
+Models are compared on the same images, so the per-image difference of two models is resampled, never the two models
+separately: images differ by 10 dB and more, two models on one image by a few hundredths.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ __all__ = [
 LEVEL = 0.95
 RESAMPLES = 9999
 SEED = 1
-ROWS = 256  # whose resamples are held at a time
+ROWS = 256  # whose resamples are in memory at a time
 # With n images the resampled means lie between the smallest and the largest value; that range misses the median with
 # probability 2 * 0.5**n, which is below 5% only from n = 6 on.
 FEW_IMAGES = 6
@@ -43,7 +43,7 @@ Scores = Mapping[str, Sequence[Array]]
 
 @dataclass(frozen=True)
 class Interval:
-    """A mean and the ends of its 95% interval, which are NaN where there are too few images to tell."""
+    """A mean and the ends of its 95% interval, which are NaN if there are too few images."""
 
     mean: float
     low: float
@@ -51,16 +51,16 @@ class Interval:
 
     @property
     def half_width(self) -> float:
-        """Return half the length of the interval."""
+        """Half the length of the interval."""
         return (self.high - self.low) / 2
 
     @property
     def includes_zero(self) -> bool:
-        """Return whether the interval contains zero, which an unknown interval cannot exclude."""
+        """Whether the interval contains zero; also true for an unknown interval."""
         return not (self.low > ZERO or self.high < -ZERO)
 
     def widened(self, half_width: float) -> Interval:
-        """Return the interval with an independent uncertainty added, in quadrature."""
+        """Return the interval with an independent uncertainty added in quadrature."""
         if half_width == 0:
             return self
         low, high = self.mean - self.low, self.high - self.mean
@@ -69,11 +69,11 @@ class Interval:
 
 @dataclass(frozen=True)
 class SeedNoise:
-    """How much a figure changes from one training to another that differs in the seed only.
+    """Variation of a figure between trainings that differ only in the seed.
 
     Attributes:
-        deviation: Standard deviation over trainings, pooled over models; NaN where no model has several.
-        freedom: Degrees of freedom of that estimate.
+        deviation: Standard deviation over trainings, pooled over models; NaN if no model has several.
+        freedom: Degrees of freedom of the estimate.
     """
 
     deviation: float = np.nan
@@ -81,22 +81,22 @@ class SeedNoise:
 
     @property
     def variance(self) -> float:
-        """Return the variance over trainings, 0 where it is not known."""
+        """The variance over trainings, 0 if unknown."""
         return self.deviation**2 if self.freedom else 0.0
 
     @property
     def spread(self) -> float:
-        """Return the variance, enlarged by how much wider Student's distribution is than the normal at 95%."""
+        """The variance, enlarged because Student's distribution is wider than the normal distribution at 95%."""
         if not self.freedom:
             return 0.0
         level = (1 + LEVEL) / 2
         return self.variance * float(stats.t.ppf(level, self.freedom) / stats.norm.ppf(level)) ** 2
 
     def half_width(self, *trainings: int) -> float:
-        """Return the half-width of the 95% interval that seeds alone give, 0 where they are not known.
+        """Return the half-width of the 95% interval due to seeds alone, 0 if unknown.
 
         Args:
-            trainings: Of one model's mean, over how many trainings it is taken; of a difference, those of both.
+            trainings: Number of trainings in the mean of one model; for a difference, those of both models.
         """
         if not self.freedom:
             return 0.0
@@ -108,7 +108,7 @@ NO_NOISE = SeedNoise()
 
 
 def difference_noise(a: SeedNoise, trainings_of_a: int, b: SeedNoise, trainings_of_b: int) -> float:
-    """Return the half-width of the 95% interval that seeds alone give to the difference of two models.
+    """Return the half-width of the 95% interval of the difference of two models due to seeds alone.
 
     Models of one family share one estimate. Two estimates are combined with Welch and Satterthwaite's degrees of
     freedom.
@@ -123,10 +123,10 @@ def difference_noise(a: SeedNoise, trainings_of_a: int, b: SeedNoise, trainings_
 
 
 def pooled_noise(models: Sequence[Sequence[float]]) -> SeedNoise:
-    """Estimate the noise of training from the figures of each model's trainings.
+    """Estimate the training noise from the figures of each model's trainings.
 
-    Two or three trainings of one model say little of their spread, so models share one estimate: the mean of their
-    variances, weighted by degrees of freedom.
+    Two or three trainings of one model are too few to estimate their spread, so models share one estimate: the mean of
+    their variances, weighted by degrees of freedom.
     """
     replicated = [np.asarray(figures) for figures in models if len(figures) > 1 and np.isfinite(figures).all()]
     freedom = sum(len(figures) - 1 for figures in replicated)
@@ -137,23 +137,23 @@ def pooled_noise(models: Sequence[Sequence[float]]) -> SeedNoise:
 
 
 def mean_intervals(samples: Sequence[Array]) -> list[Interval]:
-    """Estimate means with their 95% bootstrap intervals, resampling the images of each data set on their own.
+    """Estimate means with their 95% bootstrap intervals, resampling the images of each data set separately.
 
     The mean is the mean of the data sets' means. The percentile interval is expanded for small samples (T. Hesterberg,
     "What Teachers Should Know About the Bootstrap", 2015, "expanded percentile interval"): the level is that of a
-    t interval, with Welch and Satterthwaite's degrees of freedom where there are several data sets. Where values are
-    skewed, the end on the side of the long tail is moved outwards, by what skewness adds to the normal quantile. All
-    rows use the same resamples, so an interval does not depend on which other rows were asked for.
+    t interval, with Welch and Satterthwaite's degrees of freedom for several data sets. For skewed values, the end on
+    the side of the long tail is moved outwards by what skewness adds to the normal quantile. All rows use the same
+    resamples, so an interval does not depend on the other rows.
 
     Args:
-        samples: per data set, values of shape (rows, images); rows are models or pairs of models.
+        samples: For each data set, values of shape (rows, images); rows are models or pairs of models.
     """
     rows = samples[0].shape[0]
     mean = np.mean([sample.mean(axis=-1) for sample in samples], axis=0)
     finite = np.isfinite(mean)
     if rows == 0 or min(sample.shape[-1] for sample in samples) < 2:
         return [Interval(float(value), np.nan, np.nan) for value in mean]
-    # PSNR is infinite where SR equals HR: such a mean has no interval.
+    # PSNR is infinite if SR equals HR: such a mean has no interval.
     samples = [np.where(finite[:, None], sample, 0.0) for sample in samples]
     shares = _resamples(tuple(sample.shape[-1] for sample in samples), RESAMPLES)
     skewness = mean_skewness(samples)
@@ -179,7 +179,7 @@ def _standard_errors(samples: Sequence[Array]) -> Array:
 
 @lru_cache(maxsize=8)
 def _resamples(sizes: tuple[int, ...], count: int) -> list[Array]:
-    """Return for each data set the share of each image in each resample, of shape (images, resamples)."""
+    """Return for each data set the weight of each image in each resample, of shape (images, resamples)."""
     rng = np.random.default_rng(SEED)
     shares = []
     for size in sizes:
@@ -189,10 +189,10 @@ def _resamples(sizes: tuple[int, ...], count: int) -> list[Array]:
 
 
 def _tails(parts: Sequence[Array]) -> Array:
-    """Return for each row the probability to cut off at each end, smaller than 2.5% to make up for few images.
+    """Return for each row the tail probability at each end, below 2.5% to correct for few images.
 
     Args:
-        parts: Per data set, values of shape (rows, images).
+        parts: For each data set, values of shape (rows, images).
     """
     sizes = np.array([[part.shape[1]] for part in parts])
     variances = np.array([part.var(axis=1, ddof=1) for part in parts]) / sizes
@@ -201,7 +201,7 @@ def _tails(parts: Sequence[Array]) -> Array:
     spread = total > 0
     some = variances[:, spread]
     freedom = total[spread] ** 2 / (some**2 / (sizes - 1)).sum(axis=0)
-    # The bootstrap divides by n where the unbiased variance divides by n - 1.
+    # The bootstrap divides by n, the unbiased variance by n - 1.
     stretch = np.sqrt(total[spread] / (some * (sizes - 1) / sizes).sum(axis=0))
     tails[spread] = stats.norm.cdf(-stretch * stats.t.ppf((1 + LEVEL) / 2, freedom))
     return tails
@@ -213,15 +213,15 @@ def paired_intervals(
     noise: Mapping[str, SeedNoise] | None = None,
     trainings: Mapping[str, int] | None = None,
 ) -> list[Interval]:
-    """Estimate the difference of each pair, value of the first minus value of the second, with its 95% interval.
+    """Estimate the difference of each pair, first minus second, with its 95% interval.
 
     Each interval holds for its pair alone; `ranks` compares many models at once.
 
     Args:
-        scores: Per model, one array of per-image values for each data set, images in the same order.
+        scores: For each model, an array of per-image values per data set, images in the same order.
         pairs: Names of two models each; a model's difference to itself is exactly zero.
-        noise: Per model, the noise of training, which widens the interval.
-        trainings: Per model, over how many trainings its values are averaged (default: one).
+        noise: For each model, the training noise, which widens the interval.
+        trainings: For each model, the number of trainings that its values are averaged over (default: one).
     """
     if not pairs:
         return []

@@ -1,7 +1,7 @@
-"""Add a run's rows to a committed board: a folder of files that a pull request adds.
+"""Add the rows of a run to a committed board, for a pull request.
 
-The board is made anew under a temporary name, with what it held before, and put in its place at the end: it has all
-new rows, with its tables and page, or none.
+The new board is written under a temporary name and then moved into place: it has all new rows, with tables and page, or
+none.
 """
 
 from __future__ import annotations
@@ -35,9 +35,9 @@ from srbench.storage import (
 __all__ = ["BOARDS", "Submission", "submit"]
 
 BOARDS = "leaderboards"
-"""The folder of a repository that holds one folder for each board."""
+"""The folder of a repository with one folder per board."""
 
-# Of a suite's definition, what decides which figures may be compared; models may differ from run to run.
+# The keys of a suite's definition that determine whether figures are comparable; models may differ between runs.
 _DECIDES = ("name", "scale", "protocol", "datasets", "metrics", "inference", "train", "seeds", "multi_scale")
 
 _LOOSE = ".tmp-cells"  # a packed board's cells while rows are added
@@ -45,16 +45,16 @@ _LOOSE = ".tmp-cells"  # a packed board's cells while rows are added
 
 @dataclass
 class Submission:
-    """What was added to a board.
+    """The result of a submission.
 
     Attributes:
-        board: Its name.
-        folder: Where it is.
+        board: Name of the board.
+        folder: Folder of the board.
         added: Records that the board did not have.
         replaced: The board's records that were replaced, each with its successor.
-        unchanged: Records of results that the board has already.
+        unchanged: Records of results that the board already had.
         left_out: Files of cells that do not belong on a board.
-        index: The page that links all boards; None where it was not made.
+        index: The page that links all boards; None if it was not made.
     """
 
     board: str
@@ -80,20 +80,20 @@ def submit(
     index: bool = False,
     other_code: Callable[[Path], Collection[str]] = _none,
 ) -> Submission:
-    """Add a run's results to a board under `root/leaderboards`, and make the board's tables and page.
+    """Add a run's results to a board in `root/leaderboards`, and make the board's tables and page.
 
     Args:
         run_dir: A directory that `srbench run` wrote; it is only read.
-        root: A checkout, or a folder of its own; made where there is none.
-        board: The board's name; that of the suite and its budget if not given.
+        root: A checkout, or a separate folder; created if needed.
+        board: The board's name; by default, that of the suite and its budget.
         models: Only models that match this glob.
-        replace: Whether results of other content take the place of those that the board has.
-        index: Whether to make the page that links all boards too.
-        other_code: Run directory -> keys of its cells that other code than the present one made.
+        replace: Whether different results replace those on the board.
+        index: Whether to also make the page that links all boards.
+        other_code: Run directory -> keys of its cells whose code has changed since they were measured.
 
     Raises:
         StoreError: The run has cells that may not be submitted (`read_candidates`), contradicts the board, or has
-            other results for rows of it; or the folder is in use or cannot be written. The board stays as it was.
+            different results for its rows; or the folder is in use or cannot be written to. The board stays unchanged.
     """
     candidates = read_candidates(run_dir, models, other_code=other_code(run_dir))
     name = _board_name(board, candidates.info)
@@ -119,10 +119,10 @@ def submit(
 def _add(
     candidates: Candidates, final: Path, replace: bool, other_code: Callable[[Path], Collection[str]]
 ) -> Submission:
-    """Make the board with its new rows beside the old one, and put it in its place. Needs the lock."""
+    """Write the board with its new rows beside the old one, then replace it. Requires the lock."""
     store = RunStore(final / RESULTS)
     if final.exists() and not store.path.is_dir():
-        raise StoreError(f"'{final}' is no board: it holds no folder '{RESULTS}'; give another --board")
+        raise StoreError(f"'{final}' is not a board: it has no folder '{RESULTS}'; give another --board")
     known = store.cells() if final.exists() else []
     held = store.info() if final.exists() else None
     if held is not None:
@@ -133,7 +133,7 @@ def _add(
         raise StoreError(f"the board '{final}' has other results: {named}; give --replace to put these in their place")
     _check_content((cell for cell in known if cell not in gone), candidates.cells, final.name)
 
-    # A board that has a directory per cell keeps that form.
+    # A board with a directory per cell keeps that form.
     packed = store.packed is not None or not final.exists()
     staged = final.with_name(f".tmp-{final.name}-{os.getpid()}")
     try:
@@ -173,7 +173,7 @@ def _add(
 def _sorted_out(
     candidates: Candidates, known: Sequence[Cell], final: Path
 ) -> tuple[Submission, list[Cell], list[Cell]]:
-    """Return what a submission does, the cells that are to be written, and those of the board that go."""
+    """Return the result of the submission, the cells to be written, and the cells of the board to be removed."""
     held = {cell.record.identity: cell for cell in known}
     submission = Submission(final.name, final)
     fresh, gone = [], []
@@ -193,7 +193,7 @@ def _sorted_out(
 
 
 def _same(cell: Cell, other: Cell) -> bool:
-    """Say whether two cells are one result, whenever they were measured: made of the same, with the same values."""
+    """Return whether two cells are the same result: equal inputs and equal values, whenever they were measured."""
     if (cell.record.key, cell.record.metrics) != (other.record.key, other.record.metrics):
         return False
     ours, theirs = ({name: list(one.per_image[name]) for name in one.per_image} for one in (cell, other))
@@ -207,7 +207,7 @@ def _replacement(old: Record, new: Record) -> str:
 
 
 def _check_agreement(run: RunInfo, board: RunInfo, name: str) -> None:
-    """Refuse a run of another suite than the board's, or of one that decides figures otherwise."""
+    """Refuse a run of another suite than the board's, or of a version of it with other figures."""
 
     def refuse(what: str, ours: object, theirs: object) -> None:
         shown = [str(value) if isinstance(value, str) else canonical_json(value) for value in (theirs, ours)]
@@ -233,7 +233,7 @@ def _check_agreement(run: RunInfo, board: RunInfo, name: str) -> None:
 
 
 def _check_content(kept: Iterable[Cell], new: Iterable[Cell], name: str) -> None:
-    """Refuse images or a protocol that have the name of others on the board."""
+    """Refuse images or a protocol with the same name as different ones on the board."""
     images: dict[str, str] = {}
     protocols: dict[str, str] = {}
     for cell in kept:
@@ -242,18 +242,18 @@ def _check_content(kept: Iterable[Cell], new: Iterable[Cell], name: str) -> None
     for record in (cell.record for cell in new):
         if images.get(record.dataset, record.dataset_hash) != record.dataset_hash:
             raise StoreError(
-                f"{label(record)} was measured on other images than the rows of '{name}' on {record.dataset}; measure "
-                "it on the same images, or give another --board"
+                f"{label(record)} was measured on other images than the rows of '{name}' on {record.dataset}; "
+                "measure it on the same images, or give another --board"
             )
         if protocols.get(record.protocol, record.protocol_digest) != record.protocol_digest:
             raise StoreError(
-                f"{label(record)} was compared by another protocol than the rows of '{name}' under {record.protocol}; "
-                "measure it with the present version, or give another --board"
+                f"{label(record)} was measured under another protocol than the rows of '{name}' under "
+                f"{record.protocol}; measure it with the current version, or give another --board"
             )
 
 
 def _models(info: RunInfo) -> dict[str, Any]:
-    """Return the models of a suite's definition by name and file of weights, without the name."""
+    """Return (name, weights file) -> the rest of a model's definition, for the models of a suite."""
     entries = info.definition.get("models", [])
     named = [entry for entry in entries if isinstance(entry, dict)] if isinstance(entries, list) else []
     return {
@@ -263,7 +263,7 @@ def _models(info: RunInfo) -> dict[str, Any]:
 
 
 def _joined(board: RunInfo, run: RunInfo) -> RunInfo:
-    """Return a board's description with the models of a run, and what is said of them, added."""
+    """Return a board's description, extended by the models of a run."""
     definition = dict(board.definition)
     more = [entry for name, entry in _models(run).items() if name not in _models(board)]
     if definition and more:
@@ -283,7 +283,7 @@ def _board_name(board: str | None, info: RunInfo) -> str:
     """Return the name of the board's folder.
 
     Raises:
-        StoreError: What was given is no name of a folder.
+        StoreError: The given name is not valid for a folder.
     """
     if board is None:
         return slugify(f"{info.suite}-{info.budget}" if info.budget else info.suite)
@@ -296,7 +296,7 @@ def _board_name(board: str | None, info: RunInfo) -> str:
 
 
 def _link(source: str, target: str) -> str:
-    """Have a file under a second name, or copy it where the file system has no such names; neither is written again."""
+    """Create a hard link, or copy the file if the file system does not support links; neither is written again."""
     try:
         os.link(source, target)
     except OSError:

@@ -18,9 +18,9 @@ __all__ = ["csv_text", "figures", "markdown_text", "ranking_table"]
 
 
 def figures(results: Results) -> pd.DataFrame:
-    """Return everything that is known, one row per model, data set and protocol.
+    """Return all figures, one row per model, data set and protocol.
 
-    After what was measured come the papers' figures (tier `reported`, in columns of their own), then the cells that
+    Measured rows are followed by the papers' figures (tier `reported`, in separate columns), then by the cells that
     failed or were not measured yet.
     """
     rows = [
@@ -62,7 +62,7 @@ def figures(results: Results) -> pd.DataFrame:
 
 
 def _reported_row(figure: ReportedFigure) -> dict[str, object]:
-    """Return a paper's figure: it has no rank, no interval and no count that we made ourselves."""
+    """Return the row of a paper's figure, which has no rank, no interval and no counts of ours."""
     return {
         "status": "ok",
         "protocol": figure.protocol,
@@ -154,7 +154,7 @@ def _figure_row(board: Board, section: str, entry: Entry, label: str) -> dict[st
 
 
 def csv_text(results: Results) -> str:
-    """Return `figures` as CSV, ten significant digits: more would differ in the last from processor to processor."""
+    """Return `figures` as CSV with ten significant digits, since further digits depend on the processor."""
     table = figures(results)
     for name in table.columns:
         if not pd.api.types.is_numeric_dtype(table[name]):
@@ -163,18 +163,18 @@ def csv_text(results: Results) -> str:
 
 
 def _inert(value: object) -> object:
-    """Put an apostrophe before a text that a spreadsheet would compute: other programs see that it is a text."""
+    """Prefix a text that a spreadsheet would evaluate with an apostrophe."""
     if not isinstance(value, str):
         return value
-    text = value.replace("\r\n", "\n").replace("\r", "\n")  # readers take a bare carriage return for a new row
+    text = value.replace("\r\n", "\n").replace("\r", "\n")  # readers treat a bare carriage return as a new row
     return f"'{text}" if text.startswith(("=", "+", "-", "@", "\t", "\n")) else text
 
 
 def ranking_table(results: Results) -> pd.DataFrame:
     """Return one row per model, scale, protocol and tier, best first.
 
-    Columns: `protocol`, `scale`, `tier`, `rank` (missing: not ranked) with the ranks that are left open at 95%,
-    `rank_best` to `rank_worst`, `model`, `name` (short), `method`, `params_unique`, `params_deployed`, `macs`,
+    Columns: `protocol`, `scale`, `tier`, `rank` (missing: not ranked) with its 95% interval `rank_best` to
+    `rank_worst`, `model`, `name` (short), `method`, `params_unique`, `params_deployed`, `macs`,
     `macs_executed`, `macs_synthesis`, `mean` (of the first metric over the data sets), `to_best`, `to_best_low`,
     `to_best_high` (paired difference to the tier's first), `over_baseline` (difference to the best model without
     parameters), and `METRIC@DATASET` for every metric and data set.
@@ -222,7 +222,7 @@ def ranking_table(results: Results) -> pd.DataFrame:
 
 
 def _cell(text: object) -> str:
-    """Return a text that cannot end a Markdown table's cell or start HTML."""
+    """Escape a text so that it cannot end a Markdown table cell or start HTML."""
     escaped = str(text).replace("\\", "\\\\").replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
     return escaped.replace("|", "\\|").replace("`", "\\`").replace("\n", " ").replace("\r", " ")
 
@@ -277,7 +277,7 @@ def _markdown_table(board: Board, entries: list[Entry]) -> list[str]:
     means = [f"{first.heading}, mean"] if len(board.datasets) > 1 else []
     header = [
         "Rank",
-        "Ranks, 95%",
+        "Rank interval, 95%",
         "Model",
         *means,
         "Parameters (deployed)",

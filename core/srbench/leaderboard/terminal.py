@@ -18,13 +18,13 @@ __all__ = ["print_results"]
 
 
 def print_results(results: Results, console: Console | None = None) -> None:
-    """Print one table per board and tier, then what was not measured."""
+    """Print one table per board and tier, then the missing cells."""
     if console is None:
         console = Console(highlight=False)
         if not console.is_terminal:
             console.width = 160
     for board in results.boards:
-        # Narrow terminals get the mean of the deciding metric only: a table that cannot be read says less.
+        # Narrow terminals only get the mean of the metric that ranks: a wider table would be unreadable.
         wide = console.width >= 78 + 14 * len(board.datasets) * len(board.metrics)
         for group in board.groups or [Group("baseline", "Without parameters", [])]:
             console.print(_table(board, group, wide=wide))
@@ -47,7 +47,7 @@ def print_results(results: Results, console: Console | None = None) -> None:
 
 
 def _text(text: str, style: str = "") -> Text:
-    """Return what a record says as it is: no markup, and no characters that a terminal acts on."""
+    """Return a record's text without markup and control characters."""
     return Text("\n".join(map(escaped, text.split("\n"))), style=style)
 
 

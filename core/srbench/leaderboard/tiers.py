@@ -19,10 +19,10 @@ __all__ = ["by_mean", "overall_noise", "ranked_group"]
 
 
 def by_mean(first: Style) -> Callable[[Entry], tuple[int, float, str]]:
-    """Return the key by which entries are sorted, best first."""
+    """Return the sort key of entries, best first."""
 
     def key(entry: Entry) -> tuple[int, float, str]:
-        # Unranked entries last; NaN does not compare, so it is replaced.
+        # Unranked entries come last; NaN cannot be compared, so it is replaced.
         overall = -math.inf if math.isnan(entry.overall) else entry.overall * first.sign
         return (entry.rank or 10**9, -overall, entry.record.model)
 
@@ -32,7 +32,7 @@ def by_mean(first: Style) -> Callable[[Entry], tuple[int, float, str]]:
 def ranked_group(
     tier: str, title: str, members: list[Entry], datasets: list[DatasetInfo], styles: dict[str, Style]
 ) -> Group:
-    """Rank the models of a tier by the first metric, and fill in their paired differences to the first of them."""
+    """Rank the models of a tier by the first metric, and fill in their paired differences to the first model."""
     metrics = list(styles)
     first = styles[metrics[0]]
     images = {dataset.label: _images(members, dataset.label) for dataset in datasets}
@@ -69,7 +69,7 @@ def ranked_group(
 
 
 def _families(tier: str, rankable: Mapping[str, Entry]) -> dict[str, list[str]]:
-    """Return the models whose pairs share a resolution: trainings of one backbone; all, where there is one only."""
+    """Return the groups of models whose pairs share a resolution: one per trained backbone, or all if there is one."""
     families: dict[str, list[str]] = {}
     for name, entry in rankable.items():
         families.setdefault(entry.record.backbone if tier == "trained" else "", []).append(name)
@@ -77,7 +77,7 @@ def _families(tier: str, rankable: Mapping[str, Entry]) -> dict[str, list[str]]:
 
 
 def overall_noise(entries: list[Entry], labels: list[str], metric: str) -> dict[str, SeedNoise]:
-    """Estimate, for each model, the noise of training in the mean of a metric over some data sets."""
+    """Estimate, for each model, the training noise in the mean of a metric over some data sets."""
     families = {entry.record.model: entry.record.backbone for entry in entries}
     return noise_by_model(
         {entry.record.model: _overall_of_each_training(entry, labels, metric) for entry in entries}, families
@@ -85,7 +85,7 @@ def overall_noise(entries: list[Entry], labels: list[str], metric: str) -> dict[
 
 
 def _overall_of_each_training(entry: Entry, labels: list[str], metric: str) -> list[float]:
-    """Return the mean over the data sets for each seed; none where they are not the same everywhere."""
+    """Return the mean over the data sets for each seed; empty if the seeds differ between data sets."""
     figures = [entry.trainings.get((label, metric), []) for label in labels]
     if len({len(several) for several in figures}) != 1:
         return []
@@ -96,7 +96,7 @@ Noises = Mapping[tuple[str, str], Mapping[str, SeedNoise]]
 
 
 def _add_noise(members: list[Entry], noises: Noises) -> None:
-    """Widen the intervals of means by what another training would change."""
+    """Widen the intervals of means by the training noise."""
     for key, noise in noises.items():
         for entry in members:
             if (value := entry.values.get(key)) is not None:
@@ -105,13 +105,13 @@ def _add_noise(members: list[Entry], noises: Noises) -> None:
 
 
 def _images(members: list[Entry], label: str) -> pd.Index[str] | None:
-    """Return the images of a data set: those of the model that was measured on most."""
+    """Return the images of a data set: those of the model measured on the most images."""
     indices = [entry.images[label].index for entry in members if label in entry.images]
     return max(indices, key=len, default=None)
 
 
 def _paired(entry: Entry, images: Mapping[str, pd.Index[str] | None], metric: str) -> bool:
-    """Return whether an entry has finite per-image values of the same images as the others, on every data set."""
+    """Return whether an entry has finite per-image values for the same images as the others, on every data set."""
     for label, index in images.items():
         table = entry.images.get(label)
         if table is None or metric not in table or not len(table) or not np.isfinite(table[metric]).all():
@@ -122,7 +122,7 @@ def _paired(entry: Entry, images: Mapping[str, pd.Index[str] | None], metric: st
 
 
 def _compare(entry: Entry, best: Entry, noises: Noises) -> None:
-    """Fill in an entry's paired differences to the first of its tier, where the two can be paired."""
+    """Fill in an entry's paired differences to the first of its tier, if the two can be paired."""
     for (label, metric), noise in noises.items():
         mine, its = entry.images.get(label), best.images.get(label)
         value = entry.values.get((label, metric))

@@ -1,7 +1,7 @@
-"""The registries: what is installed, by name, in timm's manner.
+"""The registries of models, methods, metrics, data sets, protocols and suites by name, similar to timm's.
 
-Listing reads the entry points of installed distributions and imports nothing; an object is imported when it is first
-used. The decorators register objects of notebooks and tests, and mark those of plugins.
+Listing reads the entry points of installed distributions without importing anything; an object is imported when it is
+first used. The decorators register objects of notebooks and tests, and mark those of plugins.
 """
 
 from srbench.registry.lookup import (

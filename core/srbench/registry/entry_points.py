@@ -1,9 +1,9 @@
-"""Installed plugins: found from metadata, loaded when used, and what is wrong with those that cannot be.
+"""Find installed plugins from metadata, load them on first use, and diagnose those that cannot be loaded.
 
-A plugin is a distribution with entry points in groups such as `srbench.methods` (`GROUPS` lists them). The range of
-sr-bench that it was written for is its own requirement on `sr-bench` (`Requires-Dist`): pip and this module read the
-same line. A name can be qualified by its distribution, `DIST:NAME`; an unqualified name of sr-bench or of one of its
-extras always means theirs.
+A plugin is a distribution with entry points in groups such as `srbench.methods` (`GROUPS` lists them). The versions of
+sr-bench that it supports are given by its requirement on `sr-bench` (`Requires-Dist`), which pip also reads. A name can
+be qualified by its distribution, `DIST:NAME`; an unqualified name of sr-bench or of one of its extras always refers to
+theirs.
 """
 
 from __future__ import annotations
@@ -49,12 +49,12 @@ GROUPS = (
     "commands", "figures",
 )  # fmt: skip
 
-# A model's name begins with a name of either kind, so that one kind's name is taken in the other too.
+# A model's name begins with a name of either kind, so names must be unique across both.
 _SHARED_NAMES = {"backbones": "baselines", "baselines": "backbones"}
 
 
 class PluginStatus(enum.Enum):
-    """What `srbench plugins` and `srbench plugins doctor` say of a plugin."""
+    """Status of a plugin in `srbench plugins` and `srbench plugins doctor`."""
 
     OK = "ok"
     WARNING = "warning"
@@ -66,7 +66,7 @@ class PluginStatus(enum.Enum):
 
 @dataclass(frozen=True)
 class Contribution:
-    """One entry point: a kind, a name and where its object is.
+    """One entry point: a kind, a name and the location of its object.
 
     Attributes:
         kind: One of `GROUPS`.
@@ -88,23 +88,23 @@ class Contribution:
 
     @property
     def owner(self) -> str:
-        """Normalized name of the distribution that contributes it; empty where it is not known."""
+        """Normalized name of the distribution that contributes it; empty if unknown."""
         return normalized(self.entry.dist.name) if self.entry.dist is not None else ""
 
     @property
     def qualified(self) -> str:
-        """The name that means this contribution and no other, `DIST:NAME`."""
+        """The unambiguous name of this contribution, `DIST:NAME`."""
         return f"{self.owner}:{self.name}"
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What came of importing an object.
+    """The outcome of importing an object.
 
     Attributes:
         status: Whether it can be used.
-        detail: What is wrong and how to mend it; empty if it is OK.
-        traceback: Where the plugin failed; empty if it did not.
+        detail: What is wrong and how to fix it; empty if it is OK.
+        traceback: Traceback if the plugin failed; otherwise empty.
         obj: The object; None if it cannot be used.
     """
 
@@ -116,18 +116,18 @@ class Outcome:
 
 @functools.cache
 def _distributions() -> dict[str, metadata.Distribution]:
-    """Return every distribution with an entry point in a group of ours: normalized name -> distribution."""
+    """Return every distribution with an entry point in one of our groups: normalized name -> distribution."""
     found: dict[str, metadata.Distribution] = {}
     for dist in metadata.distributions():
-        # Most distributions have none: their names, in a file of their own, need not be read.
+        # Most distributions have none, so their names, stored in another file, need not be read.
         if "[srbench." in (dist.read_text("entry_points.txt") or "") and dist.name:
-            found.setdefault(normalized(dist.name), dist)  # the first on the path is the one that is imported
+            found.setdefault(normalized(dist.name), dist)  # the first on the path is the one that gets imported
     return found
 
 
 @functools.cache
 def _installed() -> dict[str, dict[str, tuple[Contribution, ...]]]:
-    """Return kind -> name -> contributions of every installed distribution, those left out by the user included."""
+    """Return kind -> name -> contributions of every installed distribution, including those excluded by the user."""
     found: dict[str, dict[str, tuple[Contribution, ...]]] = {kind: {} for kind in GROUPS}
     for dist in _distributions().values():
         for entry in dist.entry_points:
@@ -140,9 +140,9 @@ def _installed() -> dict[str, dict[str, tuple[Contribution, ...]]]:
 
 @functools.cache
 def contributions() -> dict[str, dict[str, tuple[Contribution, ...]]]:
-    """Return kind -> name -> contributions, read from metadata without importing any plugin.
+    """Return kind -> name -> contributions, from metadata alone.
 
-    Plugins that the environment variable SRBENCH_PLUGINS leaves out are not among them.
+    Plugins that the environment variable SRBENCH_PLUGINS excludes are not included.
     """
     chosen = PluginFilter.from_environment()
     if chosen.is_empty:
@@ -156,12 +156,12 @@ def contributions() -> dict[str, dict[str, tuple[Contribution, ...]]]:
 
 
 def distributions() -> dict[str, metadata.Distribution]:
-    """Return every plugin distribution and sr-bench, those left out included: normalized name -> distribution."""
+    """Return every plugin distribution and sr-bench, including excluded ones: normalized name -> distribution."""
     return dict(sorted(_distributions().items()))
 
 
 def left_out(kind: str, name: str) -> Contribution | None:
-    """Return the contribution of a name that SRBENCH_PLUGINS leaves out, or None."""
+    """Return the contribution with this name that SRBENCH_PLUGINS excludes, or None."""
     dist, _, bare = name.rpartition(":")
     for item in _installed()[kind].get(bare, ()):
         if (not dist or normalized(dist) == item.owner) and not PluginFilter.from_environment().allows(item.owner):
@@ -170,11 +170,11 @@ def left_out(kind: str, name: str) -> Contribution | None:
 
 
 def claims(kind: str, name: str) -> tuple[Contribution, ...]:
-    """Return what a name may mean: nothing, one contribution, or those of several plugins that took the same name.
+    """Return the contributions that a name may refer to: none, one, or several if plugins claim the same name.
 
     Args:
         kind: One of `GROUPS`.
-        name: A name; or `DIST:NAME`, which means the contribution of that distribution.
+        name: A name, or `DIST:NAME` for the contribution of one distribution.
     """
     dist, colon, bare = name.rpartition(":")
     items = contributions()[kind].get(bare, ())
@@ -188,7 +188,7 @@ def claims(kind: str, name: str) -> tuple[Contribution, ...]:
 
 
 def precedence(item: Contribution) -> int:
-    """Return whose name goes first: 0 for sr-bench, 1 for its extras, 2 for every other distribution."""
+    """Return the precedence of a contribution: 0 for sr-bench, 1 for its extras, 2 for other distributions."""
     if item.owner == CORE:
         return 0
     extra = item.owner.removeprefix(f"{CORE}-")
@@ -199,8 +199,8 @@ def load(item: Contribution) -> Any:
     """Import and return the object behind a contribution.
 
     Raises:
-        PluginError: The plugin was written for another range of sr-bench, lacks a dependency, fails at import, or its
-            object is not of the kind that it is registered as.
+        PluginError: The plugin requires another version of sr-bench, lacks a dependency, fails at import, or its object
+            does not have the type of its kind.
     """
     found = attempt(item)
     if found.status is not PluginStatus.OK:
@@ -212,11 +212,11 @@ def load(item: Contribution) -> Any:
 
 
 def attempt(item: Contribution, *, guarded: bool = True) -> Outcome:
-    """Import the object behind a contribution and say what came of it.
+    """Import the object behind a contribution and return the outcome.
 
     Args:
         item: The contribution.
-        guarded: Whether to keep what the plugin prints off standard output.
+        guarded: Whether to keep the plugin's output off standard output.
     """
     if wrong := incompatibility(item.entry.dist):
         return Outcome(PluginStatus.INCOMPATIBLE, wrong)
@@ -242,7 +242,7 @@ def attempt(item: Contribution, *, guarded: bool = True) -> Outcome:
     except SystemExit as error:
         detail = f"it ends the program when it is imported (SystemExit: {error.code}); report it to its authors"
         return Outcome(PluginStatus.BROKEN, detail, traceback.format_exc())
-    except BaseException as error:  # a plugin may fail in any way at all, and must not take the command line with it
+    except BaseException as error:  # a plugin may raise anything, which must not end the command line
         detail = (
             f"{type(error).__name__}: {error}; `srbench plugins doctor` shows the traceback to report to its authors"
         )
@@ -253,7 +253,7 @@ def attempt(item: Contribution, *, guarded: bool = True) -> Outcome:
 
 
 def requirement(dist: metadata.Distribution) -> str | None:
-    """Return the range of sr-bench that a distribution requires, as `>=0.1,<0.2`; None where it requires none."""
+    """Return the versions of sr-bench that a distribution requires, such as `>=0.1,<0.2`, or None."""
     from packaging.requirements import InvalidRequirement, Requirement
 
     for line in dist.requires or ():
@@ -261,14 +261,14 @@ def requirement(dist: metadata.Distribution) -> str | None:
             found = Requirement(line)
         except InvalidRequirement:
             continue
-        # A plugin may require extras of sr-bench as well; a requirement of one of its own extras does not count.
+        # A plugin may require extras of sr-bench as well; requirements of its own extras are ignored.
         if normalized(found.name) == CORE and (found.marker is None or "extra" not in str(found.marker)):
             return str(found.specifier)
     return None
 
 
 def incompatibility(dist: metadata.Distribution | None) -> str:
-    """Say why a distribution was written for another sr-bench, and what to do; empty where it was not."""
+    """Return why a distribution is incompatible with this sr-bench, and what to do; empty if it is compatible."""
     if dist is None or normalized(dist.name) == CORE:
         return ""
     wanted = requirement(dist)

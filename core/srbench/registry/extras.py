@@ -1,11 +1,11 @@
-"""What the extras of sr-bench contribute, so that a name can be explained where its plugin is not installed."""
+"""Names contributed by the extras of sr-bench, to suggest the extra if a name's plugin is not installed."""
 
 from __future__ import annotations
 
 __all__ = ["EXTRAS", "extra_for"]
 
-# What the extras of this distribution would contribute, so that asking for one of these names without the plugin
-# says what to install. A test compares the table with the plugins' own entry points.
+# Names that the extras of this distribution contribute, so that the error for such a name says what to install. A test
+# compares the table with the plugins' entry points.
 EXTRAS: dict[str, dict[str, tuple[str, ...]]] = {
     "ps": {
         "methods": ("basis", "dsconv", "ps"),

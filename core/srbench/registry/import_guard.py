@@ -1,4 +1,4 @@
-"""Keep what a plugin does when it is imported away from the command that imports it."""
+"""Isolate commands from side effects of plugin imports."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ from collections.abc import Iterator
 
 __all__ = ["Terminated", "point_stdout_at_stderr", "stdout_to_stderr"]
 
-_LOCK = threading.RLock()  # the file descriptor is the process's; two imports at once take turns
+_LOCK = threading.RLock()  # the file descriptor belongs to the process, so concurrent imports take turns
 
 
 class Terminated(SystemExit):
-    """The end that SIGTERM asks for, which is no plugin's doing and passes through an import."""
+    """Termination by SIGTERM, which must pass through an import and is not attributed to the plugin."""
 
 
 @contextlib.contextmanager
 def stdout_to_stderr() -> Iterator[None]:
-    """Send to standard error what the block writes to standard output, so that `--json -` prints JSON and no more.
+    """Redirect standard output to standard error in the block, so that `--json -` prints only JSON.
 
-    `sys.stdout` alone would not do: an extension module or a child process writes to the file descriptor.
+    Replacing `sys.stdout` is not enough, because extension modules and child processes write to the file descriptor.
     """
     with _LOCK:
         _flush()
@@ -32,7 +32,7 @@ def stdout_to_stderr() -> Iterator[None]:
             with contextlib.redirect_stdout(sys.stderr):
                 yield
         finally:
-            _flush()  # what was written to the stream itself and is still in its buffer
+            _flush()  # flush what is still in the stream's buffer
             if saved is not None:
                 os.dup2(saved, 1)
                 os.close(saved)
@@ -40,7 +40,7 @@ def stdout_to_stderr() -> Iterator[None]:
 
 def _flush() -> None:
     for stream in {id(s): s for s in (sys.stdout, sys.__stdout__) if s is not None}.values():
-        # A closed stream, or a reader that went away: the command itself will notice.
+        # A closed stream or pipe: the command itself will notice.
         with contextlib.suppress(OSError, ValueError):
             stream.flush()
 
@@ -53,7 +53,7 @@ def _duplicated(descriptor: int) -> int | None:
 
 
 def point_stdout_at_stderr() -> None:
-    """Make the process's standard output its standard error; where that is closed, nothing."""
+    """Make standard error the process's standard output, or nothing if it is closed."""
     try:
         os.dup2(2, 1)
     except OSError:  # standard error is closed

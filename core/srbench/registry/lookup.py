@@ -1,4 +1,4 @@
-"""Find what is installed, by name, in timm's manner: lists, objects, and the canonical names of models."""
+"""Look up installed objects by name, similar to timm: lists, objects, and canonical names of models."""
 
 from __future__ import annotations
 
@@ -52,12 +52,12 @@ __all__ = [
 
 
 def matching(names: Iterable[str], pattern: str | Sequence[str]) -> list[str]:
-    """Return the names that match a glob pattern, or one of several; all of them where there is none."""
+    """Return the names that match a glob pattern, or one of several; all names if there is no pattern."""
     patterns = [pattern] if isinstance(pattern, str) else list(pattern)
     for one in patterns:
-        # `fnmatch` treats an unclosed bracket as a plain character, and then nothing matches, silently.
+        # `fnmatch` treats an unclosed bracket as a plain character, so that silently nothing matches.
         if one.count("[") > one.count("]"):
-            raise ConfigError(f"'{one}' is no glob pattern: a bracket is opened and not closed; give e.g. 'edsr*'")
+            raise ConfigError(f"'{one}' is not a glob pattern: a bracket is not closed; give e.g. 'edsr*'")
     return [name for name in names if not any(patterns) or any(fnmatch.fnmatchcase(name, p) for p in patterns)]
 
 
@@ -92,16 +92,16 @@ def list_suites(pattern: str | Sequence[str] = "") -> list[str]:
 
 
 def suite_file(name: str) -> Traversable:
-    """Return the YAML file of a suite: one of sr-bench's own, or a plugin's.
+    """Return the YAML file of a suite of sr-bench or of a plugin.
 
     Raises:
-        UnknownNameError: No suite has this name; the nearest is named.
+        UnknownNameError: No suite has this name; the message suggests the nearest.
         DuplicateNameError: Two distributions claim the name.
-        PluginError: The plugin cannot be used, or the file that it names is not there.
+        PluginError: The plugin cannot be used, or its file does not exist.
     """
     own = _own_suites()
     if name in own:
-        return own[name]  # a plugin that takes the name is reached as DIST:NAME
+        return own[name]  # a plugin's suite of the same name is available as DIST:NAME
     if name not in SUITES:
         if plugins.left_out("suites", name):
             raise SUITES.unknown(name)
@@ -119,8 +119,8 @@ def _own_suites() -> dict[str, Traversable]:
 def list_models(pattern: str | Sequence[str] = "") -> list[str]:
     """Return the model names that match a glob pattern, without importing anything.
 
-    These are the baselines, each backbone alone and with each method (its default arguments), and the tagged models,
-    whose weights exist. Whether a method finds sites on a backbone is known only when the model is created.
+    These are the baselines, each backbone alone and with each method (with default arguments), and the tagged models,
+    which have weights. Whether a backbone has sites for a method is only known when the model is created.
 
     Example:
         >>> "edsr_baseline+recursive" in list_models("edsr*")
@@ -132,7 +132,7 @@ def list_models(pattern: str | Sequence[str] = "") -> list[str]:
 
 
 def is_model(name: str) -> bool:
-    """Say whether a name can be created: its backbone, method, arguments and tag are all known."""
+    """Return whether a name is valid: its backbone, method, arguments and tag are all known."""
     try:
         canonical_name(name)
     except (UnknownNameError, NameSyntaxError, ConfigError, PluginError, DuplicateNameError):
@@ -141,10 +141,10 @@ def is_model(name: str) -> bool:
 
 
 def get_backbone(name: str) -> Callable[..., Any]:
-    """Return the function that builds a backbone or a baseline, of this or of another library.
+    """Return the function that builds a backbone or a baseline, of sr-bench or of another library.
 
     Raises:
-        UnknownNameError: Nothing is registered under the name.
+        UnknownNameError: The name is not registered.
         PluginError: Its plugin cannot be used.
     """
     if name in BASELINES:
@@ -164,7 +164,7 @@ def get_method(name: str) -> type[SharingMethod]:
     """Return the class of a sharing method.
 
     Raises:
-        UnknownNameError: Nothing is registered under the name.
+        UnknownNameError: The name is not registered.
         PluginError: Its plugin cannot be used.
     """
     return METHODS.get(name)  # type: ignore[no-any-return]
@@ -174,7 +174,7 @@ def get_metric(name: str) -> Metric:
     """Return an instance of a metric.
 
     Raises:
-        UnknownNameError: Nothing is registered under the name.
+        UnknownNameError: The name is not registered.
         PluginError: Its plugin cannot be used.
     """
     return METRICS.make(name)  # type: ignore[no-any-return]
@@ -184,14 +184,14 @@ def get_dataset(name: str) -> Dataset:
     """Return a registered data set.
 
     Raises:
-        UnknownNameError: Nothing is registered under the name.
+        UnknownNameError: The name is not registered.
         PluginError: Its plugin cannot be used.
     """
     return DATASETS.make(name)  # type: ignore[no-any-return]
 
 
 def make_method(name: ModelName) -> SharingMethod | None:
-    """Return the method of a model name with its arguments checked, or None for a published network.
+    """Return the method of a model name with checked arguments, or None if the name has no method.
 
     Raises:
         UnknownNameError: The method is not installed.
@@ -208,9 +208,9 @@ def make_method(name: ModelName) -> SharingMethod | None:
 
 
 def canonical_name(name: str | ModelName) -> ModelName:
-    """Return the one spelling under which a model is hashed and shown: checked, defaults filled in, keys sorted.
+    """Return the canonical spelling of a model name: validated, with defaults filled in and sorted keys.
 
-    A tag fixes the method's arguments. Needs no torch, except for architectures of another library.
+    A tag determines the method's arguments. Needs no torch, except for architectures of another library.
 
     Raises:
         NameSyntaxError: The name does not follow the grammar.
@@ -233,14 +233,14 @@ def canonical_name(name: str | ModelName) -> ModelName:
 
 
 def _unqualified(name: ModelName) -> ModelName:
-    """Leave out distributions in a model's name where it means the same without."""
+    """Remove distributions from a model name if it is unambiguous without them."""
     registry = BASELINES if name.backbone in BASELINES else BACKBONES
     method = None if name.method is None else METHODS.shortest(name.method)
     return replace(name, backbone=registry.shortest(name.backbone), method=method)
 
 
 def _canonical_architecture(name: str) -> str:
-    """Return the one spelling of another library's architecture; the library is imported for it, and so is torch."""
+    """Return the canonical spelling of another library's architecture; this imports the library, and torch."""
     named = ArchitectureName.parse(name)
     args = ARCHITECTURES.get(named.source).canonical(named.architecture, dict(named.args))
     return str(replace(named, args=tuple(sorted(args.items()))))
@@ -251,7 +251,7 @@ def tagged_source(name: ModelName) -> Any:
 
     Raises:
         UnknownNameError: No weights are registered under the tag.
-        ConfigError: The name's arguments contradict those that the weights were trained with.
+        ConfigError: The name's arguments differ from those that the weights were trained with.
     """
     bare = str(ModelName(name.backbone, name.method, (), name.tag))
     if bare not in WEIGHTS:

@@ -1,4 +1,4 @@
-"""Model names: `BACKBONE[+METHOD[(key=value,...)]][.TAG]`, parsed and printed.
+"""Parse and print model names: `BACKBONE[+METHOD[(key=value,...)]][.TAG]`.
 
     edsr_baseline
     basicsr/EDSR(num_feat=32)
@@ -7,9 +7,9 @@
 
 A value is an integer, a decimal, a fraction (both kept exact), a shape, a name, `true`, `false`, or any other text in
 double quotes. A backbone of another library is `LIBRARY/ARCHITECTURE[(key=value,...)]`. A backbone or a method that
-several distributions contribute is `DISTRIBUTION:NAME`. Printing sorts the keys and gives every value one spelling:
-`0.25`, `4/16` and `1/4` print as `1/4`. This module knows nothing of what is installed;
-`srbench.registry.canonical_name` fills in a method's defaults.
+several distributions contribute is `DISTRIBUTION:NAME`. Printing sorts the keys and normalizes values: `0.25`, `4/16`
+and `1/4` print as `1/4`. This module does not look at installed plugins; `srbench.registry.canonical_name` fills in a
+method's defaults.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ __all__ = ["ArchitectureName", "ModelName", "Value", "format_value", "parse", "p
 Value = int | Fraction | bool | str
 
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
-# A name may say which distribution it is of: `my-plugin:edsr`.
+# A name may be qualified by its distribution: `my-plugin:edsr`.
 _QUALIFIED = re.compile(r"(?:[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?:)?[A-Za-z][A-Za-z0-9_]*")
 _TAG = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 _WORD = re.compile(r"[A-Za-z_][A-Za-z0-9_-]*")
@@ -39,20 +39,20 @@ _FRACTION = re.compile(r"(-?\d+)/(\d+)")
 _QUOTED = re.compile(r'"([^"\n]*)"')
 _BARE = re.compile(r"[^,()\"=\s]+")
 _NUMBER_LIKE = re.compile(r"[-\d./]+")
-_LONGEST_NUMBER = 60  # characters of a number: more than any argument needs
+_LONGEST_NUMBER = 60  # most characters of a number, more than any argument needs
 _LONGEST_NAME = 500
 _RESERVED = {"true": True, "false": False}
 _FORM = "BACKBONE[+METHOD[(key=value,...)]][.TAG]"
 
 
 def parse_value(text: str) -> Value:
-    """Read one argument's value.
+    """Parse the value of an argument.
 
     Raises:
-        NameSyntaxError: The text is no number, fraction, shape, name or quoted string.
+        NameSyntaxError: The text is not a number, fraction, shape, name or quoted string.
     """
     if quoted := _QUOTED.fullmatch(text):
-        # Quotes only delimit: "1/4" is the fraction, so that every value has one meaning and one spelling.
+        # Quotes only delimit: "1/4" is the fraction, so that every value has one meaning and one canonical spelling.
         try:
             return parse_value(quoted[1])
         except NameSyntaxError:
@@ -81,7 +81,7 @@ def parse_value(text: str) -> Value:
 
 
 def format_value(value: Value) -> str:
-    """Print a value in its one canonical spelling; `parse_value` reads it back."""
+    """Print a value in its canonical spelling, which `parse_value` can read."""
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, int | Fraction):
@@ -99,7 +99,7 @@ def _plain(number: Fraction) -> int | Fraction:
 
 
 def value_from_object(obj: object) -> Value:
-    """Turn a YAML or Python scalar into a value: `0.25` and the text `1/4` both become a fraction.
+    """Convert a YAML or Python scalar to a value: `0.25` and the text `1/4` both become a fraction.
 
     Raises:
         NameSyntaxError: The object is neither a number, a truth value nor a text.
@@ -109,7 +109,7 @@ def value_from_object(obj: object) -> Value:
     if isinstance(obj, int):
         return obj
     if isinstance(obj, float):
-        # repr gives the shortest decimal that a person would have written.
+        # repr gives the shortest decimal, as a person would write it.
         return parse_value(f"{obj:f}" if "e" in repr(obj) else repr(obj))
     if isinstance(obj, str):
         try:
@@ -123,13 +123,13 @@ def value_from_object(obj: object) -> Value:
 
 @dataclass(frozen=True)
 class ModelName:
-    """Name a model: a backbone, perhaps a sharing method with its arguments, perhaps a tag.
+    """A model name: a backbone, optionally a sharing method with its arguments, optionally a tag.
 
     Attributes:
         backbone: Registered name of the backbone, or `LIBRARY/ARCHITECTURE[(key=value,...)]` with sorted keys.
         method: Registered name of the sharing method, or None for the published network.
         args: The method's arguments, sorted by key.
-        tag: Which weights; None for freshly initialised ones.
+        tag: Name of the weights; None for random initialization.
     """
 
     backbone: str
@@ -153,13 +153,13 @@ class ModelName:
             if text is not None and not (isinstance(text, str) and pattern.fullmatch(text)):
                 raise NameSyntaxError(f"'{text}' cannot name a {what}; a model name has the form {_FORM}")
         for _, value in self.args:
-            format_value(value)  # refuses here, not when printed, what the grammar cannot spell
+            format_value(value)  # refuses values that the grammar cannot spell here, rather than when printed
         if self.args and self.method is None:
             raise NameSyntaxError(f"arguments without a method; a model name has the form {_FORM}")
 
     @classmethod
     def from_mapping(cls, mapping: Mapping[str, Any]) -> ModelName:
-        """Read the YAML form: keys `backbone`, `method`, `args` (a mapping) and `tag`.
+        """Parse the YAML form: keys `backbone`, `method`, `args` (a mapping) and `tag`.
 
         Raises:
             NameSyntaxError: A key is missing or unknown, or a value has the wrong type.
@@ -186,16 +186,16 @@ class ModelName:
 
     @property
     def slug(self) -> str:
-        """A file name for this model: readable, safe on every file system, distinct for distinct names."""
+        """A file name for this model: readable, valid on every file system, and unique."""
         text = str(self)
         slug = re.sub(r"[^A-Za-z0-9_.=-]+", "-", text.replace("/", "of")).strip("-")
-        # Different names may read alike once their punctuation is gone, and case folds on some file systems.
+        # Names may become equal without punctuation, or on file systems that ignore case.
         return slug if slug == text == text.lower() else f"{slug}-{hashlib.sha256(text.encode()).hexdigest()[:8]}"
 
 
 @dataclass(frozen=True)
 class ArchitectureName:
-    """Name an architecture of another library: `LIBRARY/ARCHITECTURE[(key=value,...)]`.
+    """An architecture of another library: `LIBRARY/ARCHITECTURE[(key=value,...)]`.
 
     Attributes:
         source: Registered name of the library.
@@ -209,10 +209,10 @@ class ArchitectureName:
 
     @classmethod
     def parse(cls, text: str) -> ArchitectureName:
-        """Read the form that `str()` prints.
+        """Parse the form that `str()` prints.
 
         Raises:
-            NameSyntaxError: The text does not follow the grammar; the message says where.
+            NameSyntaxError: The text does not follow the grammar; the message gives the position.
         """
         reader = _Reader(text)
         name = reader.architecture()
@@ -228,7 +228,7 @@ def _printed(args: tuple[tuple[str, Value], ...]) -> str:
 
 
 class _Reader:
-    """Read a model's name from left to right."""
+    """Recursive-descent parser of a model name."""
 
     def __init__(self, text: str) -> None:
         self.text, self.position = text, 0
@@ -254,7 +254,7 @@ class _Reader:
             self.take(re.compile(r"(?!)"), what)
 
     def arguments(self) -> dict[str, Value]:
-        """Read `(key=value,...)` if it is next."""
+        """Parse `(key=value,...)` if it is next."""
         args: dict[str, Value] = {}
         if not self.skip("("):
             return args
@@ -276,24 +276,24 @@ class _Reader:
         return args
 
     def architecture(self) -> ArchitectureName:
-        """Read `LIBRARY/ARCHITECTURE[(key=value,...)]`."""
+        """Parse `LIBRARY/ARCHITECTURE[(key=value,...)]`."""
         library = self.take(_NAME, "a library")
         self.take(re.compile("/"), "'/'")
         architecture = self.take(_NAME, "an architecture")
         return ArchitectureName(library, architecture, tuple(sorted(self.arguments().items())))
 
     def backbone(self) -> str:
-        """Read a backbone of either form."""
+        """Parse a backbone of either form."""
         if re.compile(_NAME.pattern + "/").match(self.text, self.position):
             return str(self.architecture())
         return self.take(_QUALIFIED, "a backbone")
 
 
 def parse(text: str) -> ModelName:
-    """Read a model name; `str()` of the result is its canonical spelling.
+    """Parse a model name; `str()` of the result is its canonical spelling.
 
     Raises:
-        NameSyntaxError: The text does not follow the grammar; the message says where.
+        NameSyntaxError: The text does not follow the grammar; the message gives the position.
 
     Example:
         >>> str(parse("edsr_baseline+ps(shape=64x64x1x1, ratio=4/16)"))

@@ -1,4 +1,4 @@
-"""What the object behind an entry point must be, as far as can be told without torch."""
+"""Type checks of the objects behind entry points, as far as possible without torch."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def _is_weights(obj: Any) -> bool:
     return not isinstance(obj, type) and hasattr(obj, "sources")
 
 
-# kind -> what the object must be, in words, and the test
+# kind -> description of the required type, and the test
 EXPECTED: dict[str, tuple[str, Callable[[Any], bool]]] = {
     "methods": ("a subclass of srbench.plugin.SharingMethod", _is_method),
     "backbones": ("a function of `scales` that returns a srbench.plugin.Backbone", callable),
@@ -45,7 +45,7 @@ EXPECTED: dict[str, tuple[str, Callable[[Any], bool]]] = {
 
 
 def described(obj: Any) -> str:
-    """Return what an object is, in words: `the class Odd`, `a function`, `a str`."""
+    """Describe an object: `the class Odd`, `a function`, `a str`."""
     if isinstance(obj, type):
         return f"the class {obj.__name__}"
     name = type(obj).__name__
@@ -53,20 +53,20 @@ def described(obj: Any) -> str:
 
 
 def wrong_type(kind: str, obj: Any, value: str) -> str:
-    """Say what is wrong with the object of an entry point; empty where it may be what it is registered as.
+    """Return what is wrong with the object of an entry point; empty if its type is plausible.
 
     Args:
         kind: The entry point's group, without `srbench.`.
-        obj: What was imported.
+        obj: The imported object.
         value: `module:attribute`.
     """
     if kind not in EXPECTED:
-        return ""  # commands and figures, which `srbench.cli` looks at
+        return ""  # commands and figures, which `srbench.cli` checks
     expected, is_right = EXPECTED[kind]
     if not is_right(obj):
         return f"'{value}' is {described(obj)}, not {expected}; report it to the plugin's authors"
     if kind == "suites" and not obj.is_file():
         return (
-            f"'{value}' names the file '{obj}', which is not there; reinstall the plugin, or report it to its authors"
+            f"'{value}' names the file '{obj}', which does not exist; reinstall the plugin, or report it to its authors"
         )
     return ""

@@ -1,4 +1,4 @@
-"""Which plugins are used: the environment variable SRBENCH_PLUGINS allows or forbids distributions.
+"""Select plugins by the environment variable SRBENCH_PLUGINS, which allows or excludes distributions.
 
     SRBENCH_PLUGINS=ps,zoo      only these, and sr-bench itself
     SRBENCH_PLUGINS=-my-plugin  all but this one
@@ -20,17 +20,17 @@ _CORE = "sr-bench"
 
 
 def normalized(name: str) -> str:
-    """Return a distribution's name as pip compares names: in lower case, with single dashes."""
+    """Return a distribution's name as normalized by pip: in lower case, with single dashes."""
     return re.sub(r"[-_.]+", "-", name).lower()
 
 
 @dataclass(frozen=True)
 class PluginFilter:
-    """Say which distributions are used.
+    """The selection of distributions.
 
     Attributes:
         allowed: Normalized names; none means all.
-        forbidden: Normalized names that are left out.
+        forbidden: Normalized names that are excluded.
     """
 
     allowed: frozenset[str] = frozenset()
@@ -38,7 +38,7 @@ class PluginFilter:
 
     @classmethod
     def from_environment(cls) -> PluginFilter:
-        """Read SRBENCH_PLUGINS; where it is not set, every plugin is used."""
+        """Read SRBENCH_PLUGINS; if it is not set, every plugin is used."""
         names = [name.strip() for name in os.environ.get(VARIABLE, "").split(",")]
         return cls(
             frozenset(normalized(name) for name in names if name and not name.startswith("-")),
@@ -51,13 +51,13 @@ class PluginFilter:
         return not self.allowed and not self.forbidden
 
     def allows(self, distribution: str) -> bool:
-        """Say whether a distribution, by its normalized name, is used; sr-bench itself always is."""
+        """Return whether a distribution, by its normalized name, is used; sr-bench itself always is."""
         if distribution == _CORE:
             return True
         names = {distribution, distribution.removeprefix(f"{_CORE}-")}
         return not names & self.forbidden and (not self.allowed or bool(names & self.allowed))
 
     def unknown(self, installed: set[str]) -> list[str]:
-        """Return the names in SRBENCH_PLUGINS that no installed plugin has."""
+        """Return the names in SRBENCH_PLUGINS without an installed plugin."""
         known = {_CORE, *installed, *(name.removeprefix(f"{_CORE}-") for name in installed)}
         return sorted((self.allowed | self.forbidden) - known)

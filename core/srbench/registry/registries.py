@@ -33,11 +33,11 @@ T = TypeVar("T", bound=Callable[..., Any])
 
 
 class Registry:
-    """Names of one kind: those of installed distributions and those registered by a decorator.
+    """The registry of one kind: names of installed distributions and names registered by a decorator.
 
     Args:
         kind: The entry-point group is `srbench.<kind>`.
-        noun: How a message calls one of them.
+        noun: Word for one of them in messages.
     """
 
     def __init__(self, kind: str, noun: str) -> None:
@@ -53,7 +53,7 @@ class Registry:
         return name in self._local or (isinstance(name, str) and bool(plugins.claims(self.kind, name)))
 
     def add(self, name: str, obj: Any) -> None:
-        """Register an object under a name; a failing add leaves the registry as it was.
+        """Register an object under a name; a failure leaves the registry unchanged.
 
         Raises:
             DuplicateNameError: The name is taken by another object.
@@ -61,7 +61,7 @@ class Registry:
         place = _place(obj)
         installed = plugins.claims(self.kind, name)
         if any(item.value == place for item in installed):
-            return  # the decorator on a plugin's own object: the entry point already says so
+            return  # a decorator on a plugin's own object, which its entry point registers anyway
         for item in installed:
             raise DuplicateNameError(
                 f"{self.noun} '{name}' is already contributed by {item.distribution} ({item.value}); "
@@ -76,10 +76,10 @@ class Registry:
         self._local[name] = obj
 
     def remove(self, name: str) -> None:
-        """Forget a name registered by a decorator (for tests and notebooks).
+        """Remove a name registered by a decorator (for tests and notebooks).
 
         Raises:
-            UnknownNameError: No decorator registered it.
+            UnknownNameError: It was not registered by a decorator.
         """
         if name not in self._local:
             raise UnknownNameError(
@@ -88,11 +88,10 @@ class Registry:
         del self._local[name]
 
     def get(self, name: str) -> Any:
-        """Return the object of a name, importing its plugin when it is first used.
+        """Return the object of a name; its plugin is imported on first use.
 
         Raises:
-            UnknownNameError: Nothing is registered under the name; the message suggests the nearest, or the extra to
-                install.
+            UnknownNameError: The name is not registered; the message suggests the nearest, or the extra to install.
             DuplicateNameError: Two distributions claim the name.
             PluginError: The plugin cannot be used.
         """
@@ -110,17 +109,17 @@ class Registry:
         return plugins.load(items[0])
 
     def make(self, name: str) -> Any:
-        """Return what the function or the class of a name returns, called without arguments.
+        """Call the function or class of a name without arguments and return the result.
 
         Raises:
-            UnknownNameError, DuplicateNameError, PluginError: As `get`; the last also where the call fails.
+            UnknownNameError, DuplicateNameError, PluginError: As for `get`; the last also if the call fails.
         """
         factory = self.get(name)
         try:
             return factory()
         except SRBenchError:
             raise
-        except Exception as error:  # a plugin may fail in any way, and must not take the command line with it
+        except Exception as error:  # a plugin may raise anything, which must not end the command line
             items = () if name in self._local else plugins.claims(self.kind, name)
             owner = f" of {items[0].distribution}" if items else ""
             raise PluginError(
@@ -129,7 +128,7 @@ class Registry:
             ) from error
 
     def shortest(self, name: str) -> str:
-        """Return the one spelling of a name: without its distribution, where it means the same without."""
+        """Return the shortest unambiguous spelling of a name, with its distribution only if needed."""
         _, colon, bare = name.rpartition(":")
         if not colon or len(plugins.claims(self.kind, name)) != 1:
             return name
@@ -137,7 +136,7 @@ class Registry:
         return bare if same else plugins.claims(self.kind, name)[0].qualified
 
     def unknown(self, name: str) -> UnknownNameError:
-        """Return the error for a name that nothing is registered under."""
+        """Return the error for a name that is not registered."""
         if item := plugins.left_out(self.kind, name):
             return UnknownNameError(
                 f"{self.noun} '{name}' comes with {item.distribution}, which SRBENCH_PLUGINS leaves out; change or "
@@ -157,7 +156,7 @@ def _place(obj: Any) -> str:
 def _owner(obj: Any) -> str:
     from importlib.metadata import packages_distributions
 
-    if not hasattr(obj, "__qualname__"):  # an object, whose module is that of its class
+    if not hasattr(obj, "__qualname__"):  # an instance: use the module of its class
         return "this program"
     top = str(getattr(obj, "__module__", "")).split(".")[0]
     dists = packages_distributions().get(top)

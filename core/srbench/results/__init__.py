@@ -1,1 +1,1 @@
-"""Records of what was measured, and where they are kept."""
+"""Records of measurements, and their storage."""

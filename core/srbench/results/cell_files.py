@@ -1,4 +1,4 @@
-"""The files of a cell, as bytes and on the disk."""
+"""The files of a cell, as bytes and on disk."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ __all__ = ["fill", "parquet", "png"]
 
 
 def fill(directory: Path, contents: Mapping[str, bytes], speed: Mapping[str, Any] | None) -> None:
-    """Write a cell's files and, last, the marker with their hashes; all are synced.
+    """Write a cell's files, then the marker with their hashes, and sync them all.
 
     Args:
-        directory: Emptied first.
-        contents: Path in it -> bytes.
+        directory: The target; it is emptied first.
+        contents: Path in the directory -> bytes.
         speed: Timing and hardware; not covered by the marker.
     """
     shutil.rmtree(directory, ignore_errors=True)

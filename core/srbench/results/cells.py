@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Cell", "check_version", "examine", "latest_of", "parsed_record", "read_finished", "wrong_file"]
 
-# Of a table of values: more images than any data set, more metrics than any suite.
+# Limits for a table of values: more images than any data set, more metrics than any suite.
 _MOST_ROWS, _MOST_COLUMNS = 10**6, 1000
 
 
@@ -28,7 +28,7 @@ class Cell:
     """One finished cell: its record, its directory, and its per-image values when asked for."""
 
     def __init__(self, record: Record, directory: Path) -> None:
-        """Join a record and the directory that it was read from."""
+        """Initialize the cell with its record and the directory that it was read from."""
         self.record = record
         self.directory = directory
 
@@ -54,7 +54,7 @@ class Cell:
         try:
             check_regular(path, TEXT_LIMIT, "table of values", StoreError)
             about = pyarrow.parquet.read_metadata(path)
-            # A column that holds one value many times takes no room in the file, and all of it in memory.
+            # A column that repeats one value takes almost no space in the file, but all of it in memory.
             if about.num_rows > _MOST_ROWS or about.num_columns > _MOST_COLUMNS:
                 raise ValueError(f"it has {about.num_rows:,} rows and {about.num_columns:,} columns")
             return pd.read_parquet(path)
@@ -65,7 +65,7 @@ class Cell:
 
     @cached_property
     def hashes(self) -> dict[str, str]:
-        """Return the files of the cell with their hashes, as its marker has them.
+        """Return the files of the cell with their hashes, as listed in its marker.
 
         Raises:
             StoreError: The marker cannot be read.
@@ -93,7 +93,7 @@ class Cell:
 
     @property
     def speed(self) -> dict[str, Any] | None:
-        """Return what `speed.json` holds: forward times in seconds and the hardware; None where it was not timed."""
+        """Return the content of `speed.json`: forward times in seconds and the hardware; None if it was not timed."""
         try:
             value = parse_json(read_text(self.directory / "speed.json", error=StoreError))
         except (StoreError, ValueError):
@@ -102,10 +102,10 @@ class Cell:
 
 
 def latest_of(cells: Iterable[Cell]) -> list[Cell]:
-    """Return the cells that count, sorted by name: of two for the same thing, the later one.
+    """Return the latest cell for each model, scale, seed, data set and protocol, sorted by name.
 
-    The same are model, scale, seed, data set and protocol. A data set is the same if its images are, or if it was read
-    from the same folder, whose images were changed since.
+    Two data sets are the same if their images are equal, or if they were read from the same folder, whose images
+    have changed since.
     """
     by_images: dict[tuple[object, ...], Cell] = {}
     by_source: dict[tuple[object, ...], Cell] = {}
@@ -123,7 +123,7 @@ def _keep_later(found: dict[tuple[object, ...], Cell], key: tuple[object, ...], 
 
 
 def read_finished(directory: Path) -> Record | None:
-    """Return a cell's record if its marker is there and agrees with every file; else None.
+    """Return a cell's record if its marker exists and matches every file, else None.
 
     Raises:
         StoreError: The record was written by a later version of sr-bench.
@@ -133,7 +133,7 @@ def read_finished(directory: Path) -> Record | None:
 
 
 def examine(directory: Path) -> Record | str:
-    """Return a cell's record if its marker is there and agrees with every file; else what is wrong with the cell.
+    """Return a cell's record if its marker exists and matches every file, else a description of the damage.
 
     Raises:
         StoreError: The record was written by a later version of sr-bench.
@@ -155,15 +155,15 @@ def examine(directory: Path) -> Record | str:
 
 
 def wrong_file(folder: Path, files: Mapping[str, str], names_them: str) -> str:
-    """Return which of a cell's files is not what its hash says; empty if all are.
+    """Describe the first file of a cell that does not match its hash; empty if all match.
 
     Args:
         folder: The cell's folder.
-        files: Path in it -> SHA-256. They may come from anywhere, and must not have other files read.
-        names_them: What names the files, for the message.
+        files: Path in the folder -> SHA-256. They are untrusted: no file outside of the folder is read.
+        names_them: What lists the files, for the message.
 
     Raises:
-        StoreError: A file is missing, no regular file or too large.
+        StoreError: A file is missing, not a regular file, or too large.
     """
     for name, digest in files.items():
         if Path(name).is_absolute() or ".." in Path(name).parts:
@@ -175,7 +175,7 @@ def wrong_file(folder: Path, files: Mapping[str, str], names_them: str) -> str:
 
 
 def parsed_record(text: str, path: Path) -> Record | str:
-    """Return the record that a text is, or what is wrong with it.
+    """Parse a record; return it, or a description of what is wrong.
 
     Raises:
         StoreError: The record was written by a later version of sr-bench; the message names `path`.
@@ -184,14 +184,14 @@ def parsed_record(text: str, path: Path) -> Record | str:
     try:
         return Record.model_validate_json(text)
     except ValidationError as error:
-        return f"its record is not one: {problems_in(error)[0].sentence()}"
+        return f"its record is invalid: {problems_in(error)[0].sentence()}"
 
 
 def check_version(path: Path, text: str, known: int) -> None:
-    """Refuse a description of a later schema version than is known.
+    """Refuse a file with a later schema version than this sr-bench knows.
 
     Raises:
-        StoreError: It is of a later one.
+        StoreError: The version is later.
     """
     try:
         version = parse_json(text).get("schema_version")

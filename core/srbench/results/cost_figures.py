@@ -1,4 +1,4 @@
-"""What a record holds of its model's cost."""
+"""The cost figures of a record."""
 
 from __future__ import annotations
 
@@ -7,23 +7,25 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
 
-# Larger than the work of any network on one image: a record that says more is damaged or forged.
+# More than the work of any network on one image: a record with a larger figure is damaged or forged.
 Work = Annotated[int, Field(ge=0, le=10**18)]
 
 __all__ = ["CostFigures", "joined_cost"]
 
 
 class CostFigures(BaseModel):
-    """Hold what one image costs, counted from shapes (docs/cost.md).
+    """The cost of one image, counted from shapes (docs/cost.md).
 
     Attributes:
-        macs: Multiply-accumulates at a 1280x720 SR image, everything computed.
-        macs_256: The same at a 256x256 LR image.
-        macs_executed: What masks leave of `macs`, mean over the images of the data set; None where nothing is skipped.
-        synthesis: Multiply-accumulates that make weights in each forward pass and that folding removes; not in `macs`.
-        activations: Elements of all convolutions' outputs at a 1280x720 SR image.
-        activations_256: The same at a 256x256 LR image.
-        not_counted: Why there are no figures; empty where there are.
+        macs: Multiply-accumulates for a 1280x720 SR image, everything computed.
+        macs_256: The same for a 256x256 LR image.
+        macs_executed: What the network executes of `macs` with its masks, mean over the images of the data set; None
+            if it skips nothing.
+        synthesis: Multiply-accumulates that generate weights in each forward pass and that folding removes; not part
+            of `macs`.
+        activations: Elements of all convolutions' outputs for a 1280x720 SR image.
+        activations_256: The same for a 256x256 LR image.
+        not_counted: Why the cost could not be counted; empty if it was.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -38,7 +40,7 @@ class CostFigures(BaseModel):
 
 
 def joined_cost(costs: Sequence[CostFigures | None]) -> CostFigures | None:
-    """Return one cost for trainings of one model: they differ in what their masks leave, if in anything."""
+    """Return the mean cost over several trainings of one model, which differ at most in what their masks skip."""
     known = [cost for cost in costs if cost is not None]
     if not known:
         return None

@@ -1,4 +1,4 @@
-"""The JSON Schema of what is stored: of a cell's record, and of a run's description."""
+"""JSON Schemas of the stored files: a cell's record, and a run's description."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _KNOWN: dict[str, tuple[type[BaseModel], int]] = {
 
 
 def schema_of(what: str) -> dict[str, Any]:
-    """Return the JSON Schema (draft 2020-12) of `record` or `run`; it describes all versions up to the present one."""
+    """Return the JSON Schema (draft 2020-12) of `record` or `run`; it covers all versions up to the current one."""
     model, version = _KNOWN[what]
     described = model.model_json_schema()
     return {

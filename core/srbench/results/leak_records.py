@@ -1,4 +1,4 @@
-"""What is known of test images in training sets, kept beside results so that tables can mark the rows concerned."""
+"""Records of test images found in training sets, stored beside results so that tables can mark affected rows."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class _Schema(BaseModel):
 
 
 class LeakedImage(_Schema):
-    """Name a test image that is in a training set; `srbench.data.leaks.Leak` explains the fields."""
+    """A test image that is in a training set; `srbench.data.leaks.Leak` explains the fields."""
 
     test: str
     train: str
@@ -37,15 +37,15 @@ class LeakedImage(_Schema):
 
 
 class LeakRecord(_Schema):
-    """Say what a comparison of a training set with a test set found.
+    """The result of comparing a training set with a test set.
 
     Attributes:
         train: Name of the training set; `train_hash` is its content hash, as `Training.data_hash` of a record.
         test: Name of the test set; `test_hash` is its content hash, as `dataset_hash` of a record.
-        train_images: How many images it has.
-        test_images: How many images it has.
-        leaks: The test images that were found; none if the sets share nothing.
-        srbench: The version that compared them.
+        train_images: Number of images in the training set.
+        test_images: Number of images in the test set.
+        leaks: The test images that were found in the training set.
+        srbench: The version of sr-bench that compared them.
         date: ISO 8601, UTC.
     """
 
@@ -61,7 +61,7 @@ class LeakRecord(_Schema):
 
     @property
     def images(self) -> int:
-        """Return how many test images are in the training set, wholly or in part."""
+        """Return the number of test images that are in the training set, entirely or in part."""
         return len({leak.test for leak in self.leaks})
 
 
@@ -71,7 +71,7 @@ class _File(_Schema):
 
 
 def read_leaks(results_dir: str | Path) -> dict[tuple[str, str], LeakRecord]:
-    """Return what is recorded in a results folder, by the content hashes of training and test set.
+    """Return the leak records of a results folder, keyed by the content hashes of training and test set.
 
     Raises:
         StoreError: Its `leaks.json` cannot be read.
@@ -89,10 +89,10 @@ def read_leaks(results_dir: str | Path) -> dict[tuple[str, str], LeakRecord]:
 
 
 def record_leaks(results_dir: str | Path, record: LeakRecord) -> Path:
-    """Add what a comparison found to a results folder, in place of an earlier one of the same images.
+    """Add the result of a comparison to a results folder, replacing an earlier one of the same images.
 
     Raises:
-        StoreError: The folder is not there or may not be written to, or its `leaks.json` cannot be read.
+        StoreError: The folder does not exist or cannot be written to, or its `leaks.json` cannot be read.
     """
     folder = Path(results_dir)
     if not folder.is_dir():

@@ -1,4 +1,4 @@
-"""Where a result comes from: code, weights, plan, and the part of a data set that was measured."""
+"""The origin of a result: code, weights, plan, and the measured part of a data set."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ __all__ = ["Checkout", "PlanReference", "Planned", "PlannedData", "Subset", "Wei
 
 
 class Checkout(Stored):
-    """Name the state of the git checkout that sr-bench ran from.
+    """The state of the git checkout that sr-bench ran from.
 
     Attributes:
         commit: The commit, 40 (or 64) hexadecimal digits.
-        dirty: Whether Python files differed from it, or there were any that it does not have.
+        dirty: Whether Python files had been modified or added since that commit.
     """
 
     commit: Annotated[str, Field(pattern=r"^[0-9a-f]{40}([0-9a-f]{24})?$")]
@@ -24,13 +24,13 @@ class Checkout(Stored):
 
 
 class WeightsOrigin(Stored):
-    """Say where published weights come from.
+    """The origin of published weights.
 
     Attributes:
         url: Where the file can be downloaded.
         licence: The licence that the repository states, or "none stated".
         paper: The paper that describes the model.
-        third_party: Who trained them, where it was not the authors of the paper; else empty.
+        third_party: Who trained them if it was not the authors of the paper; else empty.
     """
 
     url: str = ""
@@ -40,11 +40,11 @@ class WeightsOrigin(Stored):
 
 
 class PlannedData(Stored):
-    """Name a data set of a plan.
+    """A data set of a plan.
 
     Attributes:
-        name: As records have it.
-        sha256: The hash of its images.
+        name: Its name in records.
+        sha256: Hash of its images.
     """
 
     name: str
@@ -52,12 +52,12 @@ class PlannedData(Stored):
 
 
 class Planned(Stored):
-    """Say which cells a suite asks for: every model at its scales, on every data set, under every protocol.
+    """The cells of a suite: every model at its scales, on every data set, under every protocol.
 
     Attributes:
         models: Canonical name -> scales.
         datasets: The data sets.
-        protocols: The protocols, as records have them.
+        protocols: The names of the protocols in records.
     """
 
     models: dict[str, list[int]]
@@ -66,12 +66,12 @@ class Planned(Stored):
 
 
 class PlanReference(Stored):
-    """Name the plan that a result was measured for.
+    """The plan that a result was measured for.
 
     Attributes:
         suite: Name of the suite.
-        budget: The budget of the suite; empty for the whole one.
-        definition_sha256: Hash of the suite's definition as canonical JSON, as `run.json` holds it.
+        budget: The budget of the suite; empty for the full suite.
+        definition_sha256: Hash of the suite's definition in `run.json`, as canonical JSON.
     """
 
     suite: str
@@ -80,13 +80,13 @@ class PlanReference(Stored):
 
 
 class Subset(Stored):
-    """Say which part of a data set was measured.
+    """The measured part of a data set.
 
     Attributes:
         of: Name of the data set.
-        of_images: How many images that has.
-        pattern: How they were chosen: names and globs, separated by commas.
-        images: Their names.
+        of_images: Number of images in the whole data set.
+        pattern: Which images were chosen: names and globs, separated by commas.
+        images: Names of the chosen images.
         sha256: Hash of their names and pixel hashes.
     """
 

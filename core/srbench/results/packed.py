@@ -1,11 +1,11 @@
-"""A packed board, read: the results of a run in two tables instead of a directory for each cell.
+"""Reading packed boards: the results of a run in two tables instead of a directory per cell.
 
     RESULTS/run.json                           as in a run directory (RunInfo)
-    RESULTS/records.parquet                    a row per cell: its record as text, hashes, and columns to search by
+    RESULTS/records.parquet                    a row per cell: its record as text, hashes, and columns for queries
     RESULTS/per_image.parquet                  a row per image of each cell, a column per metric
-    RESULTS/images/<cell>/images/*.png         crops, as a run directory has them
+    RESULTS/images/<cell>/images/*.png         crops, as in a run directory
 
-A row counts only if the hashes in it agree with its record, its values and its crops, as with the marker of a run
+A row is valid only if its hashes match its record, its values and its crops, like the marker of a cell in a run
 directory (docs/adr/0025-packed-boards.md).
 """
 
@@ -37,14 +37,14 @@ if TYPE_CHECKING:
 __all__ = ["IMAGES", "RECORDS", "VALUES", "PackedCell", "PackedStore", "Values", "is_packed"]
 
 RECORDS, VALUES, IMAGES = "records.parquet", "per_image.parquet", "images"
-# Of a table: more than any board has, and little enough to be held in memory.
+# Limits for a table: more than any board has, and few enough to fit into memory.
 _MOST_ROWS, _MOST_COLUMNS, _LIMIT = 10**7, 1000, 4 * 1024**3
 _TEXTS = ("cell", "record", "record_sha256", "values_sha256", "columns", "files", "speed")
 _ATTEMPTS = 3
 
 
 def is_packed(folder: str | Path) -> bool:
-    """Say whether a folder holds a packed board."""
+    """Return whether a folder holds a packed board."""
     return (Path(folder) / RECORDS).exists()
 
 
@@ -62,7 +62,7 @@ class Values:
 
     @property
     def sha256(self) -> str:
-        """Return the hash of names and values; it does not depend on how they are stored."""
+        """Return the hash of names and values, which is independent of how they are stored."""
         found = hashlib.sha256(canonical_json([list(self.columns), list(self.images)]).encode())
         for column in self.columns.values():
             found.update(np.ascontiguousarray(column, dtype="<f8").tobytes())
@@ -70,7 +70,7 @@ class Values:
 
     @property
     def table(self) -> pd.DataFrame:
-        """Return them as the table of a run directory."""
+        """Return the values as a table, as in a run directory."""
         import pandas as pd
 
         return pd.DataFrame({"image": list(self.images), **{name: np.array(v) for name, v in self.columns.items()}})
@@ -81,7 +81,7 @@ class PackedCell(Cell):
 
     Args:
         record: Its record.
-        folder: The board's folder of crops for it, in which the record's `crops` are paths.
+        folder: The board's folder with the cell's crops; the record's `crops` are relative to it.
         row: Its row in the table of records.
         values: Its per-image values.
     """
@@ -98,7 +98,7 @@ class PackedCell(Cell):
 
     @property
     def files(self) -> list[str]:
-        """Return the names of the files that a run directory has of the cell; the tables hold the first two."""
+        """Return the names of the cell's files in a run directory; here the tables hold the first two."""
         return ["record.json", "per_image.parquet", *parse_json(self.row["files"])]
 
     def read(self, name: str) -> bytes:
@@ -118,7 +118,7 @@ class PackedCell(Cell):
 
 
 class PackedStore:
-    """Read a packed board through the same methods as a run directory; writing it is `packing`'s.
+    """Reader of a packed board with the same methods as a run directory; `packing` writes boards.
 
     Args:
         path: The folder that holds the tables.
@@ -128,7 +128,7 @@ class PackedStore:
         self.path = Path(path)
 
     def info(self) -> RunInfo | None:
-        """Return what `run.json` says, or None where there is none.
+        """Return the description in `run.json`, or None if the file does not exist.
 
         Raises:
             StoreError: The file is damaged or was written by a later version.
@@ -136,7 +136,7 @@ class PackedStore:
         return read_info(self.path)
 
     def cells(self) -> list[Cell]:
-        """Return every cell that can be used, failed ones included; of two for the same thing the later one.
+        """Return every valid cell, including failed ones; of several for the same thing, only the latest.
 
         Raises:
             StoreError: The tables cannot be read, or a record was written by a later version of sr-bench.
@@ -144,15 +144,15 @@ class PackedStore:
         return latest_of(self._read[0])
 
     def damaged(self) -> dict[str, str]:
-        """Return the cells that cannot be used: name -> why; readers leave them out."""
+        """Return the invalid cells, which readers leave out: name -> reason."""
         return dict(self._read[1])
 
     def all_cells(self) -> tuple[list[PackedCell], dict[str, str]]:
-        """Return every cell that can be used, later ones of the same thing or not, then of the others: name -> why."""
+        """Return every valid cell, including superseded ones, and the invalid ones: name -> reason."""
         return list(self._read[0]), dict(self._read[1])
 
     def find(self, directory_name: str, key: str) -> Cell | None:
-        """Return the cell of this name and key, or None; the cell may be a failed one."""
+        """Return the cell with this name and key, or None; it may be a failed cell."""
         cell = self._by_name.get(directory_name)
         return None if cell is None or cell.record.key != key else cell
 
@@ -166,7 +166,7 @@ class PackedStore:
             before = _state(self.path)
             rows = _rows(self.path / RECORDS)
             values = _values(self.path / VALUES)
-            if _state(self.path) == before:  # else it was written meanwhile, and the two may not belong together
+            if _state(self.path) == before:  # otherwise it was written meanwhile, and the two tables may not match
                 break
         cells, damaged = [], {}
         for row in rows:
@@ -200,37 +200,37 @@ def _table(path: Path) -> pa.Table:
             raise ValueError(f"it has {about.num_rows:,} rows and {about.num_columns:,} columns")
         return pq.read_table(path)
     except (OSError, ValueError, pa.ArrowException) as error:
-        raise StoreError(f"'{path}' cannot be read ({error}); take the packed board anew.") from error
+        raise StoreError(f"'{path}' cannot be read ({error}); restore the packed board.") from error
 
 
 def _rows(path: Path) -> list[dict[str, Any]]:
     table = _table(path)
     if missing := [name for name in _TEXTS if name not in table.column_names]:
-        raise StoreError(f"'{path}' is no table of records: it has no column {', '.join(missing)}.")
+        raise StoreError(f"'{path}' is not a table of records: it lacks the column {', '.join(missing)}.")
     columns = {name: table[name].to_pylist() for name in _TEXTS}
     return [dict(zip(_TEXTS, row, strict=True)) for row in zip(*columns.values(), strict=True)]
 
 
 def _values(path: Path) -> dict[str, tuple[Sequence[str], dict[str, NDArray[np.float64]], int, int]]:
-    """Return for each cell all names and columns, and which rows are its own; a cell's rows are side by side."""
+    """Return for each cell the names, the columns, and the range of its rows, which are contiguous."""
     import pyarrow as pa
 
     table = _table(path).combine_chunks()
     floats = [name for name in table.column_names if table.schema.field(name).type == pa.float64()]
     if not {"cell", "image"} <= set(table.column_names):
-        raise StoreError(f"'{path}' is no table of values: it needs the columns 'cell' and 'image'.")
+        raise StoreError(f"'{path}' is not a table of values: it needs the columns 'cell' and 'image'.")
     try:
         cells = np.asarray(table["cell"].cast(pa.string()).to_numpy(zero_copy_only=False), dtype=object)
         images: list[str] = table["image"].cast(pa.string()).to_pylist()
     except pa.ArrowException as error:
-        raise StoreError(f"'{path}' is no table of values: {error}.") from error
+        raise StoreError(f"'{path}' is not a table of values: {error}.") from error
     columns = {name: table[name].to_numpy(zero_copy_only=False) for name in floats}
     starts = np.concatenate([[0], np.flatnonzero(cells[1:] != cells[:-1]) + 1]) if len(cells) else np.empty(0, int)
     ends = np.append(starts[1:], len(cells)) if len(cells) else starts
     found: dict[str, tuple[Sequence[str], dict[str, NDArray[np.float64]], int, int]] = {}
     for start, end in zip(starts.tolist(), ends.tolist(), strict=True):
         name = str(cells[start])
-        # Rows of one cell in two places: an interrupted addition left both, and neither is sure to be whole.
+        # Rows of one cell in two places: left by an interrupted addition; neither is certain to be complete.
         found[name] = (images, columns, start, end if name not in found else start)
     return found
 
@@ -240,7 +240,7 @@ def _cell(
     row: dict[str, Any],
     values: Mapping[str, tuple[Sequence[str], dict[str, NDArray[np.float64]], int, int]],
 ) -> PackedCell | str:
-    """Return the cell of a row, or what is wrong with it.
+    """Return the cell of a row, or a description of the damage.
 
     Raises:
         StoreError: The record was written by a later version of sr-bench.
@@ -261,7 +261,7 @@ def _cell(
             return "its values are not those that were written"
         place = folder / IMAGES / name
         if not place.resolve().is_relative_to(folder.resolve()) or name != Path(name).name:
-            return "its name is no name of a folder"
+            return "its name is not a valid folder name"
         if problem := wrong_file(place, files, "it"):
             return problem
     except StoreError as error:
@@ -278,11 +278,11 @@ def row_of(name: str, record: str, values: Values, files: Mapping[str, str], spe
     """Return the row of a cell in the table of records.
 
     Args:
-        name: The name of its directory.
-        record: The text of its record.
+        name: Name of the cell's directory.
+        record: Text of its record.
         values: Its per-image values.
         files: Path of each crop -> hash.
-        speed: The text of `speed.json`, if there is one.
+        speed: Text of `speed.json`, if any.
     """
     return {
         "cell": name,

@@ -1,4 +1,4 @@
-"""Packed boards, written: from run directories, back to them, and with the rows of another run added."""
+"""Writing packed boards: pack and unpack run directories, and add the rows of another run."""
 
 from __future__ import annotations
 
@@ -27,17 +27,17 @@ if TYPE_CHECKING:
 
 __all__ = ["Packed", "add", "open_results", "pack", "unpack", "write_board"]
 
-WAIT = 120.0  # seconds that an addition waits for another one
+WAIT = 120.0  # seconds that an addition waits for another
 
 
 @dataclass(frozen=True)
 class Packed:
-    """What was written.
+    """The result of writing a board.
 
     Attributes:
-        path: Where.
-        cells: How many cells there are.
-        damaged: Cells that could not be used and were left out: name -> why.
+        path: The folder that was written.
+        cells: Number of cells.
+        damaged: Invalid cells, which were left out: name -> reason.
     """
 
     path: Path
@@ -47,7 +47,7 @@ class Packed:
 
 @dataclass(frozen=True)
 class _Row:
-    """A cell on its way into a board: its row, its values, and where its crops are."""
+    """A cell to be written to a board: its row, its values, and the source of its crops."""
 
     row: dict[str, Any]
     values: Values
@@ -64,37 +64,37 @@ class _Row:
 
 
 def open_results(path: str | Path) -> RunStore | PackedStore:
-    """Return what reads the results in a folder: a run directory, or a packed board."""
+    """Return a reader for the results in a folder: a run directory or a packed board."""
     return PackedStore(path) if is_packed(path) else RunStore(path)
 
 
 def pack(run_dir: str | Path, out: str | Path) -> Packed:
-    """Write the results of a run directory as a packed board; the same results give the same bytes.
+    """Write the results of a run directory as a packed board; equal results give equal bytes.
 
     Args:
         run_dir: A directory that `srbench run` wrote, or a packed board.
-        out: The folder for the board; a board that is there is replaced.
+        out: The folder for the board; an existing board is replaced.
 
     Raises:
-        StoreError: There are no results in `run_dir`, it holds something that a board has no place for, or `out` cannot
-            be written to; what was there stays as it was.
+        StoreError: There are no results in `run_dir`, it holds something that a board cannot store, or `out` cannot be
+            written to; an existing board stays unchanged.
     """
     return _write(run_dir, out, replace=True)
 
 
 def add(run_dir: str | Path, board: str | Path) -> Packed:
-    """Add the results of a run directory to a packed board; of two for the same thing the later one is kept.
+    """Add the results of a run directory to a packed board, keeping the later of two results for the same thing.
 
-    Several may be added at once: each waits for the one before.
+    Concurrent additions wait for each other.
 
     Raises:
-        StoreError: There are no results in `run_dir`, it is a run of another suite, or the board cannot be written.
+        StoreError: There are no results in `run_dir`, it is a run of another suite, or the board cannot be written to.
     """
     return _write(run_dir, board, replace=False)
 
 
 def write_board(out: str | Path, cells: Iterable[tuple[Record, Values]], info: RunInfo) -> Packed:
-    """Write a packed board of records and values that are in memory, without crops and times.
+    """Write a packed board from records and values in memory, without crops and times.
 
     Raises:
         StoreError: The folder cannot be written to.
@@ -110,14 +110,14 @@ def write_board(out: str | Path, cells: Iterable[tuple[Record, Values]], info: R
 
 
 def unpack(board: str | Path, out: str | Path) -> Packed:
-    """Write a packed board as a run directory, which `srbench run` continues.
+    """Write a packed board as a run directory, which `srbench run` can continue.
 
     Args:
         board: A packed board.
-        out: The directory, which must be empty or not there.
+        out: The directory, which must be empty or not exist.
 
     Raises:
-        StoreError: There is no board, or `out` is not empty or cannot be written to.
+        StoreError: There is no board, `out` is not empty, or it cannot be written to.
     """
     board, out = Path(board), Path(out)
     if not is_packed(board):
@@ -177,13 +177,13 @@ def _write(run_dir: str | Path, out: str | Path, *, replace: bool) -> Packed:
 
 
 def _joined(old: Sequence[_Row], new: Sequence[_Row]) -> list[_Row]:
-    """Return the rows that count of two boards: the later one of two for the same thing."""
+    """Return the rows of two boards, keeping the later of two rows for the same thing."""
     by_name: dict[str, _Row] = {}
     for row in (*old, *new):
         other = by_name.get(row.name)
         if other is None or other.cell.record.created <= row.cell.record.created:
             by_name[row.name] = row
-    # A failure does not take the place of a result.
+    # A failure does not replace a result.
     finished = {row.cell.record.identity for row in by_name.values() if row.cell.record.status == "ok"}
     cells = [
         _Named(row.cell.record, row.cell.directory, row.name)
@@ -207,14 +207,14 @@ def _row(cell: Cell) -> _Row:
     """Return a cell as a row.
 
     Raises:
-        StoreError: It holds something that a board has no place for.
+        StoreError: It holds something that a board cannot store.
     """
     if isinstance(cell, PackedCell):
         return _Row(dict(cell.row), cell.values, cell)
     files = {name: digest for name, digest in cell.hashes.items() if name.startswith("images/")}
     other = sorted(set(cell.files) - set(files) - {"record.json", "per_image.parquet"})
     if other:
-        raise StoreError(f"'{cell.directory}' holds '{other[0]}', which a packed board has no place for.")
+        raise StoreError(f"'{cell.directory}' holds '{other[0]}', which a packed board cannot store.")
     speed = cell.directory / "speed.json"
     return _Row(
         row_of(
@@ -249,10 +249,10 @@ def _values_of(cell: Cell) -> Values:
 
 
 def _publish(out: Path, old: Sequence[_Row], rows: Sequence[_Row], info: str | None) -> None:
-    """Write a board over the one that is there, so that at any moment each row that is seen is whole.
+    """Write a board over an existing one, so that readers only ever see complete rows.
 
-    Crops come first, then values of old and new rows together, then the new records, which is the moment when the
-    board changes; then what only old rows needed is removed.
+    Crops are written first, then the values of old and new rows together, then the new records, at which moment the
+    board changes; finally, what only old rows needed is removed.
     """
     rows = sorted(rows, key=lambda row: row.name)
     names = {row.name for row in rows}
@@ -326,7 +326,7 @@ def _records_file(rows: Sequence[_Row]) -> bytes:
 
 
 def _values_file(rows: Sequence[_Row]) -> bytes:
-    """Return the per-image values of all cells, in the order of the rows; a metric that a cell has not is missing."""
+    """Return the per-image values of all cells, in the order of the rows; metrics that a cell lacks are missing."""
     import pyarrow as pa
 
     metrics = sorted({name for row in rows for name in row.values.columns})
@@ -353,6 +353,6 @@ def _file(table: pa.Table) -> bytes:
     import pyarrow.parquet as pq
 
     stream = io.BytesIO()
-    # Values of floats repeat little, and texts of records much: a good compressor is worth its time once.
+    # Records repeat a lot of text: a slow compressor with a good ratio pays off, since a file is written once.
     pq.write_table(table, stream, compression="zstd", compression_level=19, store_schema=True)
     return stream.getvalue()

@@ -1,4 +1,4 @@
-"""What is stored of a measurement: the record of a cell, and the description of a run."""
+"""The stored form of results: the record of a cell, and the description of a run."""
 
 from __future__ import annotations
 
@@ -35,10 +35,10 @@ SCHEMA_VERSION = 3
 RUN_SCHEMA_VERSION = 2  # 2 adds `images` and `planned`
 
 
-KEY_LENGTH = 12  # hexadecimal digits of a cell's key in its directory's name
+KEY_LENGTH = 12  # hexadecimal digits of a cell's key in the name of its directory
 
 
-# Larger than any network or image: a record that says more is damaged or forged.
+# More than any network or image has: a record with a larger figure is damaged or forged.
 Count = Annotated[int, Field(ge=0, le=10**15)]
 Scale = Annotated[int, Field(ge=1, le=16)]
 
@@ -46,12 +46,12 @@ Tier = Literal["reported", "reproduced", "trained"]
 
 
 def now() -> str:
-    """Return the time as an ISO 8601 text in UTC, to the second."""
+    """Return the current time in UTC as ISO 8601, to the second."""
     return datetime.now(UTC).replace(microsecond=0).isoformat()
 
 
 def second_after(created: str) -> str:
-    """Return the time one second later, as `now` writes it; what is no such time is returned as it is."""
+    """Return the time one second later, in the format of `now`; an invalid time is returned unchanged."""
     try:
         return (datetime.fromisoformat(created) + timedelta(seconds=1)).isoformat()
     except (ValueError, OverflowError):
@@ -59,19 +59,19 @@ def second_after(created: str) -> str:
 
 
 def slugify(text: str, *, length: int = 120) -> str:
-    """Return a text as a file name: letters, digits, dot, dash and underscore, at most `length` characters.
+    """Turn a text into a file name of letters, digits, dots, dashes and underscores, at most `length` characters.
 
-    Different texts may give the same name; where that matters, a hash is put beside it.
+    Different texts may give the same name; callers append a hash where that matters.
     """
     return re.sub(r"[^A-Za-z0-9._]+", "-", text).strip("-.")[:length].rstrip("-.") or "x"
 
 
 class TrainingTrace(Stored):
-    """Hold what a replay of a training's first iterations must repeat.
+    """The first iterations of a training, which a replay must reproduce.
 
     Attributes:
-        losses: Loss of each of them.
-        weights_sha256: Hash of the weights after the last.
+        losses: Loss of each iteration.
+        weights_sha256: Hash of the weights after the last one.
     """
 
     losses: list[Figure]
@@ -79,18 +79,19 @@ class TrainingTrace(Stored):
 
 
 class Adoption(Stored):
-    """Say that a result made by other code was checked and taken over.
+    """How a result of an earlier version of the code was checked before it was kept for the current one.
 
     Attributes:
-        from_code: Digest of the code that made it.
-        from_key: The key that it had.
-        srbench: Version of sr-bench that made it.
-        training: How the training was checked: `replayed` (its first iterations), `repeated` (all of it, to the same
+        from_code: Digest of the code that produced it.
+        from_key: Its former key.
+        srbench: Version of sr-bench that produced it.
+        training: How the training was checked: `replayed` (its first iterations) or `repeated` (completely, with equal
             weights); empty for models that were not trained here.
-        evaluation: What came of measuring again: values `identical` to the last bit; equal `but for rounding`, on the
-            same platform, where the record has the new ones; or `within tolerance`, on another, where it has the old.
-        largest_difference: Metric -> largest difference of one image; empty where all are identical.
-        platform: What it was checked on.
+        evaluation: Result of measuring again: values `identical` to the last bit; equal `but for rounding` on the same
+            platform, in which case the record has the new values; or `within tolerance` on another platform, in which
+            case it has the old ones.
+        largest_difference: Metric -> largest difference of one image; empty if all are identical.
+        platform: The platform that it was checked on.
         date: ISO 8601, UTC.
     """
 
@@ -105,17 +106,17 @@ class Adoption(Stored):
 
 
 class Training(Stored):
-    """Say how a model of tier `trained` came to be.
+    """The training of a model of tier `trained`.
 
     Attributes:
-        recipe: Every setting of the training.
-        iterations: Optimiser steps.
+        recipe: All settings of the training.
+        iterations: Number of optimizer steps.
         seeds: The seeds, one per training.
         data: Name of the training data set.
-        data_hash: Hash of the decoded pixels it was trained on.
-        seconds: Wall-clock time of the training, over all its interruptions.
-        code_digest: Digest of the code that trained it; empty in records of before it was kept apart.
-        trace: Its first iterations; None in records of before they were kept.
+        data_hash: Hash of the decoded pixels of the training data.
+        seconds: Wall-clock time of the training, summed over interruptions.
+        code_digest: Digest of the code that trained it; empty in records from before it was stored separately.
+        trace: Its first iterations; None in records from before they were stored.
     """
 
     recipe: dict[str, Any]
@@ -129,46 +130,47 @@ class Training(Stored):
 
 
 class MetricKind(Stored):
-    """Say how a metric's figures are read: its unit, and which way is better."""
+    """The unit of a metric, and whether higher is better."""
 
     unit: str = ""
     higher_is_better: bool = True
 
 
 class Record(Stored):
-    """Hold what was measured for one model on one data set at one scale under one protocol.
+    """The result of one model on one data set at one scale under one protocol.
 
     Attributes:
-        key: SHA-256 of everything that decides the result; timing and hardware have their own key in `speed.json`.
+        key: SHA-256 of everything that determines the result; timing and hardware are in `speed.json`.
         status: `ok`, or `failed`: then `error` is the traceback and `metrics` is empty.
-        model: Canonical spelling of the model's name; `backbone`, `method`, `tag` and `args` are its parts.
-        scale: The up-sampling factor; `scales` are all those that the measured network was built for.
-        seed: Seed of the training that the suite asks for; None for models with published weights or none.
+        model: Canonical name of the model; `backbone`, `method`, `tag` and `args` are its parts.
+        scale: The upscaling factor; `scales` are all those that the measured network was built for.
+        seed: Seed of the training, as given by the suite; None for models with published weights or without weights.
         images: Number of images.
         tier: `reported` (a paper's figure), `reproduced` (authors' weights, measured here), `trained` (both here).
         metrics: Means over the images: `psnr_y` in dB, `ssim_y` in 0..1.
-        metric_kinds: How they are read, so that a leaderboard needs no plugin; empty where it was not recorded.
-        params_unique: Parameters of the network, each tensor once.
-        params_deployed: The same, of the view that serves one scale.
-        params_stored: Numbers in its checkpoint.
-        cost: Multiply-accumulates and the like; None in records of before they were counted.
+        metric_kinds: Their units and directions, so that leaderboards need no plugins; empty if not recorded.
+        params_unique: Number of parameters, each tensor counted once.
+        params_deployed: The same for the network deployed for one scale.
+        params_stored: Number of values in its checkpoint.
+        cost: Multiply-accumulates etc.; None in records from before they were counted.
         checks: Conformance check -> `passed`, `failed: why` or `skipped: why`.
-        plugins: Distributions that the model comes from -> version; `code_digest` is the hash of their code.
-        numerics: Switches that change what is computed, such as TF32, and inference options that are not the default.
-        tile_error: In tiles: what these change, measured on a part of one image; None for whole images.
+        plugins: Distributions that provide the model -> version; `code_digest` is the hash of their code.
+        numerics: Switches that affect the computation, such as TF32, and inference options other than the defaults.
+        tile_error: Difference caused by tiles, measured on a part of one image; None without tiles.
         versions: Of srbench, torch, numpy and python; recorded, not part of the key.
         created: ISO 8601, UTC.
-        redistributable: Whether crops of the images may be shown; `licence` says under what.
-        adopted: How a result of other code was checked before it was taken over; None where this code made it.
+        redistributable: Whether crops of the images may be shown, under the terms in `licence`.
+        adopted: How a result of an earlier version of the code was checked before it was kept; None for results of the
+            current code.
         crops: Paths in the cell's directory, two per image: `images/<image>.sr.png` and `images/<image>.hr.png`.
-        checkout: Commit of the sr-bench that measured it; None for an installed one, and before schema version 3.
-        weights: Where published weights come from; None for others, and before schema version 3.
+        checkout: Commit of the sr-bench that measured it; None for installed packages and before schema version 3.
+        weights: Origin of published weights; None for other weights and before schema version 3.
         plan: The suite that it was measured for; None before schema version 3.
-        subset: The part of the data set that was measured; None for the whole set.
-        dataset_source: Hash of the folder's or list's path, which tells apart two of one name; empty for a registered
-            data set, and before schema version 3.
-        primary_metric: The metric that figures under the protocol are ranked by; empty where it was not measured, and
-            before schema version 3.
+        subset: The measured part of the data set; None for the whole set.
+        dataset_source: Hash of the path of a folder or list, which distinguishes two with the same name; empty for a
+            registered data set and before schema version 3.
+        primary_metric: The metric that ranks under the protocol; empty if it was not measured and before schema
+            version 3.
     """
 
     schema_version: Literal[1, 2, 3] = 3
@@ -218,35 +220,35 @@ class Record(Stored):
 
     @property
     def place(self) -> tuple[str, int, int | None, str, str]:
-        """Say which cell of a suite this is by names: model, scale, seed, data set, protocol."""
+        """Return the names that identify the cell in a suite: model, scale, seed, data set, protocol."""
         seeds = self.training.seeds if self.training is not None else []
         seed = seeds[0] if self.seed is None and len(seeds) == 1 else self.seed
         return (self.model, self.scale, seed, self.dataset, self.protocol)
 
     @property
     def identity(self) -> tuple[str, int, int | None, str, str, str]:
-        """Say which cell this is: its place, and the hash of the images, since two data sets may have one name."""
+        """Return `place` and the hash of the images, because two data sets may have the same name."""
         return (*self.place, self.dataset_hash)
 
     @property
     def directory_name(self) -> str:
-        """Return the name of the cell's directory: readable first, then the beginning of the key."""
+        """Return the name of the cell's directory: a readable part, then the beginning of the key."""
         slug = slugify(f"{self.model}-x{self.scale}-{self.dataset}-{self.protocol}")
         return f"{slug}-{self.key[:KEY_LENGTH]}"
 
 
 class RunInfo(Stored):
-    """Say what a run directory is a run of.
+    """The description of a run.
 
     Attributes:
         suite: Name of the suite.
-        budget: Name of the suite's budget that it is run with; empty for the whole suite.
+        budget: Name of the suite's budget; empty for the full suite.
         images: Which images of each data set are measured, as names and globs; empty for all.
-        planned: The cells that the suite asks for, measured or not; None before schema version 2.
-        definition: The suite, as validated; with a budget, as that has it.
-        explanations: Digest of each protocol -> what it does, in words; for readers that have no code to ask.
-        reported: Figures of papers that the suite wants to be shown beside what is measured.
-        srbench: Version that started the run.
+        planned: All cells of the suite, measured or not; None before schema version 2.
+        definition: The validated suite, with the budget applied.
+        explanations: Digest of each protocol -> its description, for readers without the code.
+        reported: Figures of papers that the suite shows beside the measured ones.
+        srbench: Version of sr-bench that started the run.
         created: ISO 8601, UTC.
     """
 
@@ -265,6 +267,6 @@ class RunInfo(Stored):
 
     @property
     def asked(self) -> str:
-        """Return what the run was asked for, in words."""
+        """Return the suite, budget and images of the run, for messages."""
         text = f"'{self.suite}'" + (f" with budget '{self.budget}'" if self.budget else "")
         return text + (f" on the images '{self.images}'" if self.images else "")

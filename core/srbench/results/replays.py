@@ -1,9 +1,9 @@
-"""Replays: which rows were measured again, by whom, and what came of it (docs/adr/0026-what-a-row-claims.md).
+"""Replays: which rows were measured again, by whom, and with which outcome (docs/adr/0026-what-a-row-claims.md).
 
-    RUN_DIR/replays.json    one entry for each row that was replayed, beside `run.json`
+    RUN_DIR/replays.json    one entry for each replayed row, beside `run.json`
 
-A row that nobody measured again is *submitted*. An entry counts only for the result whose hash it names: if a figure of
-the row is edited, its entry does not count any more.
+A row without a replay is *submitted*. An entry is valid only for the result whose hash it contains: editing a figure of
+the row invalidates its entry.
 """
 
 from __future__ import annotations
@@ -51,19 +51,19 @@ class _Schema(BaseModel):
 
 
 class Replay(_Schema):
-    """Say what came of measuring one row again.
+    """The outcome of measuring one row again.
 
     Attributes:
         cell: The row's key.
-        stored_sha256: Hash of what the row said then (`stored_sha256`).
-        outcome: `equal`, to the last bit; `within tolerance`; `differs`; or `failed`: it could not be measured.
-        largest_difference: Metric -> largest difference of one image; empty where all are equal.
+        stored_sha256: Hash of the row's result at that time (`stored_sha256`).
+        outcome: `equal` to the last bit, `within tolerance`, `differs`, or `failed` if it could not be measured.
+        largest_difference: Metric -> largest difference of one image; empty if all are equal.
         reason: For the last two outcomes, what is wrong.
-        training: How the weights were had: `repeated` if they were trained anew; empty otherwise.
-        by: Who replayed it: `CI`, with the address of its job, or a person.
-        commit: Commit of the code that replayed it; empty where it is not known.
+        training: `repeated` if the model was trained again; otherwise empty.
+        by: Who replayed it: `CI` with the URL of its job, or a person.
+        commit: Commit of the code that replayed it; empty if unknown.
         dirty: Whether that code had uncommitted changes.
-        code: Whether it was the code that made the row: `the same` or `other`.
+        code: Whether the row was produced by `the same` code or by `other` code.
         date: ISO 8601, UTC.
         platform: Operating system and processor.
         versions: Of srbench, torch, numpy and python.
@@ -87,27 +87,27 @@ class Replay(_Schema):
 
     @property
     def agrees(self) -> bool:
-        """Say whether the row was confirmed."""
+        """Whether the replay confirmed the row."""
         return self.outcome in ("equal", "within tolerance")
 
     @property
     def state(self) -> str:
-        """Return the row's state as tables show it: `replayed here`, or `submitted` where a replay did not agree."""
+        """The row's state in tables: `replayed here`, or `submitted` if the replay did not agree."""
         return REPLAYED if self.agrees else SUBMITTED
 
 
 class _Log(_Schema):
-    """All entries of a run directory, in the order in which they were added."""
+    """All entries of a run directory, in the order of their addition."""
 
     schema_version: Literal[1] = 1
     replays: list[Replay] = []
 
 
 def stored_sha256(cell: Cell) -> str:
-    """Return the hash of a result: of what its record says and of each image's values, wherever they are stored.
+    """Return the hash of a result: its record and each image's values, however they are stored.
 
-    Fields at their defaults and the schema's version do not count, so that a record keeps its hash when it is stored
-    again in a later form.
+    Fields at their defaults and the schema version are left out, so that a record keeps its hash when it is stored
+    again under a later schema version.
     """
     text = cell.record.model_dump_json(exclude={"schema_version"}, exclude_defaults=True)
     table = cell.per_image
@@ -120,14 +120,14 @@ def _exact(value: object) -> str:
 
 
 def read_replays(run_dir: str | Path, cells: Iterable[Cell] | None = None) -> dict[str, Replay]:
-    """Return the replays that count: a row's key -> its latest entry. Rows that are not in it are *submitted*.
+    """Return the valid replays: a row's key -> its latest entry. All other rows are *submitted*.
 
     Args:
         run_dir: A run's directory.
-        cells: Its cells, where they are read already.
+        cells: Its cells, if they have been read already.
 
     Raises:
-        StoreError: The entries cannot be read, or the results cannot.
+        StoreError: The entries or the results cannot be read.
     """
     log = read_log(run_dir)
     if not log:
@@ -139,10 +139,10 @@ def read_replays(run_dir: str | Path, cells: Iterable[Cell] | None = None) -> di
 
 
 def read_log(run_dir: str | Path) -> list[Replay]:
-    """Return every entry, whether it counts or not, in the order in which they were added.
+    """Return every entry, valid or not, in the order of their addition.
 
     Raises:
-        StoreError: The file is not one of these.
+        StoreError: The file is not a list of replays.
     """
     path = Path(run_dir) / REPLAYS
     if not path.exists():
@@ -159,10 +159,10 @@ def read_log(run_dir: str | Path) -> list[Replay]:
 
 
 def add_replays(run_dir: str | Path, entries: Sequence[Replay]) -> None:
-    """Add entries, each in place of an earlier one of the same row. Other processes may add theirs at the same time.
+    """Add entries, each replacing an earlier one of the same row; safe to call from several processes at once.
 
     Raises:
-        StoreError: The file cannot be read or written; what was there before stays.
+        StoreError: The file cannot be read or written; it stays unchanged.
     """
     path = Path(run_dir) / REPLAYS
     end = time.monotonic() + _PATIENCE
@@ -182,7 +182,7 @@ def add_replays(run_dir: str | Path, entries: Sequence[Replay]) -> None:
 
 
 def replay_command(run_dir: str | Path, record: Record) -> str:
-    """Return the command that measures a row again, as pages offer it."""
+    """Return the command that measures a row again, for pages."""
     words = ["srbench", "replay", str(run_dir), "--model", record.model, "--scale", str(record.scale)]
     words += ["--data", record.dataset, "--protocol", record.protocol]
     seed = record.identity[2]

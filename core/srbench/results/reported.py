@@ -1,4 +1,4 @@
-"""Figures that papers report: tables as printed, packaged as CSV. Nothing here was measured by sr-bench."""
+"""Figures reported in papers: tables as printed, packaged as CSV. None of them were measured by sr-bench."""
 
 from __future__ import annotations
 
@@ -19,22 +19,22 @@ __all__ = ["ReportedFigure", "read_reported"]
 
 
 class ReportedFigure(BaseModel):
-    """One line of a packaged table: what a paper prints for one model on one data set.
+    """One row of a packaged table: the figures that a paper prints for one model on one data set.
 
     Attributes:
         paper: Authors, short title, venue.
         table: The table in the paper.
-        row: The model, as the paper calls it.
-        model: The same as a model name of sr-bench; empty where sr-bench has no such model.
-        setting: What else tells the row apart in the paper.
-        scale: The up-sampling factor.
-        dataset: Name of the data set; empty where the table has none.
-        protocol: How the figures were measured, as far as the authors say.
-        psnr: In dB, as printed; so are the rest.
+        row: The paper's name of the model.
+        model: The corresponding model name of sr-bench; empty if there is none.
+        setting: What else distinguishes the row in the paper.
+        scale: The upscaling factor.
+        dataset: Name of the data set; empty for tables without data sets.
+        protocol: How the figures were measured, as far as the authors state.
+        psnr: In dB, as printed.
         ssim: As printed.
         params: As printed, with its unit.
         flops: As printed, with its unit.
-        note: What a reader must know, such as a probable misprint.
+        note: A remark for readers, such as a probable misprint.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -55,25 +55,25 @@ class ReportedFigure(BaseModel):
 
     @property
     def label(self) -> str:
-        """Return the model as the paper calls it, with what else tells the row apart."""
+        """The paper's name of the model, with its setting in parentheses."""
         return f"{self.row} ({self.setting})" if self.setting else self.row
 
     def value(self, metric: str) -> float:
-        """Return `psnr` or `ssim` as a number, NaN where it is not printed."""
+        """Return `psnr` or `ssim` as a number, NaN if it is not printed."""
         text = {"psnr": self.psnr, "ssim": self.ssim}[metric]
         return float(text) if text else math.nan
 
 
 def read_reported(table: str | Path, models: str = "*") -> list[ReportedFigure]:
-    """Read a packaged table by its name, or a CSV file of the same columns by its path.
+    """Read a packaged table by its name, or a CSV file with the same columns by its path.
 
     Args:
-        table: The name, or the file.
+        table: The table's name, or the file.
         models: Only rows whose `model`, `row` or label matches this glob.
 
     Raises:
-        UnknownNameError: No table has this name; the nearest is named.
-        ConfigError: The file is missing or is no such table (file and line are named), or no row matches.
+        UnknownNameError: No table has this name; the message suggests the nearest.
+        ConfigError: The file is missing or not such a table (the message has file and line), or no row matches.
     """
     name = str(table)
     is_file = isinstance(table, Path) or name.endswith(".csv")
@@ -118,7 +118,7 @@ def _parse(file: Traversable, name: str) -> list[ReportedFigure]:
             if column not in known:
                 raise ConfigError(f"{place}: unknown column '{column}'" + suggest(str(column), known, noun="columns"))
         try:
-            # A short line lacks its last cells: csv gives None for them, which no text is.
+            # csv gives None for the missing last cells of a short line.
             figures.append(ReportedFigure.model_validate(row))
         except ValidationError as error:
             first = problems_in(error)[0]

@@ -1,4 +1,4 @@
-"""Rows of a run, found by what a user gives: a folder, and parts of a row's name."""
+"""Find rows of a run from user input: a folder, and parts of a row's name."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ _SUBFOLDER = "results"  # of a committed board's folder
 
 
 def results_folder(path: Path) -> tuple[Path, str | None]:
-    """Return the run's directory that a path belongs to, and the beginning of a cell's key if it is a cell's folder.
+    """Return the run directory that a path belongs to, and the beginning of the cell's key if it is a cell's folder.
 
     Args:
-        path: A run's directory; a folder that has one as `results`; or a cell's folder.
+        path: A run directory, a folder that contains one as `results`, or a cell's folder.
 
     Raises:
-        StoreError: There are no results there.
+        StoreError: There are no results at the path.
     """
     if path.parent.name == "cells" and (path / "record.json").is_file():
         return path.parent.parent, path.name.rpartition("-")[2]
@@ -41,10 +41,10 @@ def find_rows(
     seed: int | None = None,
     key: str | None = None,
 ) -> list[Cell]:
-    """Return the measured rows that are what is asked for; what is None does not matter.
+    """Return the measured rows that match all given conditions; conditions that are None are ignored.
 
     Raises:
-        UnknownNameError: There is none; for a name, the nearest is named.
+        UnknownNameError: No row matches; the message suggests the nearest name.
         StoreError: The results cannot be read.
     """
     cells = [cell for cell in store.cells() if cell.record.status == "ok"]

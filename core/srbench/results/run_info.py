@@ -1,4 +1,4 @@
-"""The description of a run: `run.json`, read."""
+"""Read `run.json`, the description of a run."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ __all__ = ["read_info"]
 
 
 def read_info(folder: Path) -> RunInfo | None:
-    """Return what a folder's `run.json` says, or None where there is none.
+    """Return the content of a folder's `run.json`, or None if the file does not exist.
 
     Raises:
         StoreError: The file is damaged or was written by a later version.

@@ -1,17 +1,17 @@
-"""What a run leaves behind: one record per cell, and where it is kept.
+"""The results of a run: one record per cell, in a directory each.
 
-Either a directory per cell, as described here, or packed (`packed`), which is read through the same methods.
+Packed results (`packed`) are read through the same methods.
 
-    RUN_DIR/run.json                         which suite this is (RunInfo)
-    RUN_DIR/cells/<slug>/record.json         what was measured (Record)
+    RUN_DIR/run.json                         the description of the run (RunInfo)
+    RUN_DIR/cells/<slug>/record.json         the result (Record)
                         /per_image.parquet   columns: image, one per metric
                         /images/*.png        crops, of freely licensed images only
-                        /speed.json          timing and the hardware it was taken on (not part of the result)
-                        /DONE                sha256 of each of the files above but speed.json
+                        /speed.json          timing and hardware (not part of the result)
+                        /DONE                SHA-256 of each of the files above except speed.json
     RUN_DIR/models/<slug>/                   networks trained by the run
 
-A cell's directory is filled under a temporary name, synced, and renamed: it is there wholly or not at all. It counts
-only if its marker agrees with its content (docs/adr/0005-results-store.md).
+A cell's directory is written under a temporary name, synced, and renamed, so it is either complete or absent. It is
+valid only if its marker matches its content (docs/adr/0005-results-store.md).
 """
 
 from __future__ import annotations
@@ -44,26 +44,26 @@ _TEMPORARY = ".tmp-"
 
 
 class RunStore:
-    """Keep the cells of one run directory; reading never writes, and writing never leaves half a cell.
+    """Store the cells of one run directory; reading never writes, and writing never leaves a partial cell.
 
-    One process at a time may write (`lock`); any number may read meanwhile.
+    Only one process may write at a time (`lock`); any number of processes may read meanwhile.
     """
 
     def __init__(self, path: str | Path) -> None:
-        """Name the directory; nothing is read or written yet."""
+        """Initialize the store for a directory, without reading or writing anything yet."""
         self.path = Path(path)
         self.cells_path = self.path / "cells"
         self.models_path = self.path / "models"
-        # Directories by what their names have before the key, and the state of the folder that they were listed in.
+        # Directories by the part of their names before the key, and the folder's state when they were listed.
         self._names: dict[str, set[str]] = {}
         self._listed: tuple[int, int] | None = None
-        # Hashes of the data sets that are measured now: what is known of them is kept, whatever has the same name.
+        # Hashes of the data sets being measured: their results are kept even if another data set has the same name.
         self.measured_data: frozenset[str] = frozenset()
 
     # Reading
 
     def info(self) -> RunInfo | None:
-        """Return what `run.json` says, or None where there is none.
+        """Return the content of `run.json`, or None if the file does not exist.
 
         Raises:
             StoreError: The file is damaged or was written by a later version.
@@ -72,13 +72,13 @@ class RunStore:
 
     @property
     def packed(self) -> PackedStore | None:
-        """Return the reader of the packed board that is here instead of cells, if one is."""
+        """Return the reader of the packed board if this folder holds one, else None."""
         return PackedStore(self.path) if is_packed(self.path) else None
 
     def cells(self) -> list[Cell]:
-        """Return every finished cell, failed ones included, sorted by directory.
+        """Return every finished cell, including failed ones, sorted by directory.
 
-        Of two for the same model, scale, seed, data set and protocol it is the later one (`cells.latest_of`).
+        Of several for the same model, scale, seed, data set and protocol, only the latest (`cells.latest_of`).
 
         Raises:
             StoreError: There is no run in this directory, or a record was written by a later version of sr-bench.
@@ -86,7 +86,7 @@ class RunStore:
         return self.read()[0]
 
     def read(self) -> tuple[list[Cell], dict[str, str]]:
-        """Return what `cells` and what `damaged` return; each file is read and hashed once for both.
+        """Return the results of `cells` and `damaged`, reading and hashing each file only once.
 
         Raises:
             StoreError: As for `cells`.
@@ -99,7 +99,7 @@ class RunStore:
         return latest_of(found), damaged
 
     def all_cells(self) -> tuple[list[Cell], dict[str, str]]:
-        """Return every finished cell, later ones of the same thing or not, then of the others: directory -> why.
+        """Return every finished cell, including superseded ones, and the damaged ones: directory -> reason.
 
         Raises:
             StoreError: A record was written by a later version of sr-bench.
@@ -117,11 +117,11 @@ class RunStore:
         return cells, damaged
 
     def damaged(self) -> dict[str, str]:
-        """Return the cells that cannot be used: directory -> why; readers leave them out."""
+        """Return the damaged cells, which readers leave out: directory -> reason."""
         return self.all_cells()[1]
 
     def find(self, directory_name: str, key: str) -> Cell | None:
-        """Return the finished cell of this name and key, or None; the cell may be a failed one.
+        """Return the finished cell with this name and key, or None; it may be a failed cell.
 
         Raises:
             StoreError: The record was written by a later version of sr-bench.
@@ -133,13 +133,13 @@ class RunStore:
 
     @cached_property
     def _packed_for_finding(self) -> PackedStore | None:
-        return self.packed  # read once: a run looks for every cell of its plan
+        return self.packed  # read once, because a run looks up every cell of its plan
 
     def results_named(self, directory_name: str) -> Iterator[Cell | str]:
-        """Yield the finished cells of a name, whatever code made them, the latest first; of damaged ones, why.
+        """Yield the finished cells of a name, of any version of the code, latest first; for damaged ones, the reason.
 
         Args:
-            directory_name: As of `find`; its key does not count.
+            directory_name: As for `find`; the key in it is ignored.
         """
         found, damaged = [], []
         for directory in self._alike(directory_name):
@@ -159,7 +159,7 @@ class RunStore:
                 yield directory
 
     def _alike(self, directory_name: str) -> list[Path]:
-        """Return the directories whose names differ from this one in the key only, or not at all."""
+        """Return the directories whose names differ from this one at most in the key."""
         state = self._state()
         if state is None:
             return []
@@ -172,7 +172,7 @@ class RunStore:
         return [self.cells_path / name for name in sorted(self._names.get(directory_name[:-KEY_LENGTH], ()))]
 
     def _state(self) -> tuple[int, int] | None:
-        """Return what changes with every entry of the folder of cells, None where there is none."""
+        """Return a value that changes with every entry of the folder of cells, or None if it does not exist."""
         try:
             status = self.cells_path.stat()
         except OSError:
@@ -180,7 +180,7 @@ class RunStore:
         return status.st_mtime_ns, status.st_nlink
 
     def _changed(self, *, added: str = "", removed: str = "") -> None:
-        """Keep the list of directories up to date with what this process, which holds the lock, has changed."""
+        """Update the list of directories after a change by this process, which holds the lock."""
         self._names.get(removed[:-KEY_LENGTH], set()).discard(removed)
         if added:
             self._names.setdefault(added[:-KEY_LENGTH], set()).add(added)
@@ -190,19 +190,19 @@ class RunStore:
 
     @contextmanager
     def lock(self) -> Iterator[None]:
-        """Be the only run that writes here.
+        """Lock the directory for writing.
 
         Raises:
-            StoreError: Another run is at work in this directory, or it cannot be written to.
+            StoreError: Another run is using the directory, or it cannot be written to.
         """
         with exclusive(self.path / ".lock", owner=f"'{self.path}'"):
             yield
 
     def check_writable(self) -> None:
-        """Refuse to write where a packed board is.
+        """Refuse to write into a packed board.
 
         Raises:
-            StoreError: One is.
+            StoreError: The folder holds one.
         """
         if is_packed(self.path):
             raise StoreError(
@@ -211,7 +211,7 @@ class RunStore:
             )
 
     def begin(self, info: RunInfo) -> None:
-        """Write `run.json`, unless it says the same already, and remove what killed runs left behind. Needs the lock.
+        """Write `run.json` if it has changed, and remove leftovers of killed runs. Requires the lock.
 
         Raises:
             StoreError: The directory cannot be written to, or holds a run of another suite.
@@ -228,7 +228,7 @@ class RunStore:
             write_atomic(self.path / "run.json", info.to_json().encode())
 
     def sweep(self) -> None:
-        """Remove the leftovers of killed runs. Needs the lock: a running writer's files look the same."""
+        """Remove leftovers of killed runs. Requires the lock, because files of a running writer look the same."""
         for folder in (self.path, self.cells_path):
             for leftover in folder.glob(f"{_TEMPORARY}*"):
                 if leftover.is_dir():
@@ -244,17 +244,17 @@ class RunStore:
         *,
         speed: Mapping[str, Any] | None = None,
     ) -> Path:
-        """Store one cell so that it is there wholly or not at all, and return its directory.
+        """Store one cell atomically, and return its directory.
 
         Args:
-            record: What was measured; `crops` is filled in from `images`.
+            record: The result; `crops` is filled in from `images`.
             per_image: Columns `image` and the metrics; None for a failed cell.
             images: File name such as `baby.sr.png` -> crop, uint8 `(H, W, 3)`.
             speed: Timing and hardware, stored beside the result.
 
         Raises:
-            StoreError: The disk is full or the place cannot be written to; nothing of this cell is left, and the others
-                stay.
+            StoreError: The disk is full or the directory cannot be written to; nothing of this cell is left, and other
+                cells are unaffected.
         """
         import pandas as pd
 
@@ -277,15 +277,15 @@ class RunStore:
         return final
 
     def adopt(self, cell: Cell, record: Record, per_image: pd.DataFrame | None = None) -> Path:
-        """Store a finished cell again under another record of the same result, and return its directory.
+        """Store a finished cell under a new record of the same result, and return its directory.
 
         Args:
-            cell: The cell; it is removed, as every earlier result of the same thing is.
+            cell: The cell; it is removed, like every earlier result for the same thing.
             record: Its new record.
-            per_image: Values that take the place of the cell's.
+            per_image: Values that replace those of the cell.
 
         Raises:
-            StoreError: It cannot be read or written; the cell stays as it was.
+            StoreError: The cell cannot be read or written; it stays unchanged.
         """
         final = self.cells_path / record.directory_name
         temporary = self.cells_path / f"{_TEMPORARY}{record.directory_name}-{os.getpid()}"
@@ -304,7 +304,7 @@ class RunStore:
         return final
 
     def _not_before(self, record: Record) -> str:
-        """Return when a record was made, or a second after the one that it follows: a clock may have been set back."""
+        """Return a record's time, or one second after the record it replaces if the clock has been set back."""
         created = record.created
         for directory in self._alike(record.directory_name):
             other = read_finished(directory)
@@ -315,7 +315,7 @@ class RunStore:
     def _publish(self, temporary: Path, final: Path) -> None:
         aside: Path | None = None
         if final.exists():
-            # Only a failed or damaged cell is ever written again under its key: nothing finished can get lost here.
+            # Only failed or damaged cells are rewritten under the same key, so no finished result can get lost.
             aside = self.cells_path / f"{_TEMPORARY}old-{final.name}-{os.getpid()}"
             os.rename(final, aside)
         os.rename(temporary, final)
@@ -325,9 +325,10 @@ class RunStore:
         self._changed(added=final.name)
 
     def supersede(self, record: Record) -> None:
-        """Remove results of the same model, scale, seed, data set and protocol that other code, weights or data gave.
+        """Remove earlier results for the same model, scale, seed, data set and protocol.
 
-        A failed cell removes earlier failures only: a result that was once right stays until there is a new one.
+        They have other code, weights or data. A failed cell replaces only failures: a result is kept until there is a
+        new one.
         """
         for directory in self._alike(record.directory_name):
             if directory.name == record.directory_name:
@@ -344,9 +345,9 @@ class RunStore:
             self._changed(removed=directory.name)
 
     def _replaces(self, record: Record, other: Record) -> bool:
-        """Say whether two records are of one cell: same names, and the same images or the same folder, since changed.
+        """Return whether two records are of one cell: same names, and the same images or the same (changed) folder.
 
-        Records of schema versions 1 and 2 do not say which folder they are of, and there was one of each name only.
+        Records of schema versions 1 and 2 do not name their folder; then each name had only one.
         """
         if record.place != other.place:
             return False

@@ -1,1 +1,1 @@
-"""Runs: plan what a suite asks for, do it, keep it."""
+"""Runs: plan, execute and store the cells of a suite."""

@@ -1,8 +1,8 @@
-"""Adoption: results that other code made are checked under the present code, and then kept under its keys.
+"""Adoption: check results of an earlier version of the code with the current code, and store them under its keys.
 
-Nothing is taken on trust (docs/adr/0019-staleness-by-code.md). Every value is measured again, from the published
-weights or from those that the run keeps. A training is replayed for its first iterations, or repeated as a whole. What
-does not agree is refused with a sentence and left as it is.
+Everything is verified (docs/adr/0019-staleness-by-code.md): every value is measured again, from the published weights
+or from those stored in the run, and a training is replayed for its first iterations, or repeated completely. A result
+that does not agree is refused with a reason and left unchanged.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ __all__ = ["AdoptionReport", "Refusal", "adopt"]
 
 @dataclass(frozen=True)
 class Refusal:
-    """Say why a result was not adopted.
+    """A result that was not adopted, and why.
 
     Attributes:
         cell: Model, data set and protocol.
@@ -45,15 +45,15 @@ class Refusal:
 
 @dataclass(frozen=True)
 class AdoptionReport:
-    """Say how an adoption ended.
+    """The outcome of an adoption.
 
     Attributes:
-        plan: All that the suite asks for.
-        run_dir: Where the results are.
-        current: Cells that the present code made, or that were adopted before.
+        plan: The plan of the suite.
+        run_dir: The run directory.
+        current: Number of cells that were already up to date.
         adopted: Records adopted now.
-        refused: What was not.
-        absent: Cells of which there is no result at all.
+        refused: Results that were refused.
+        absent: Cells without any result.
     """
 
     plan: Plan
@@ -65,7 +65,7 @@ class AdoptionReport:
 
     @property
     def exit_status(self) -> int:
-        """Return 1 if something was refused, else 0."""
+        """1 if a result was refused, else 0."""
         return 1 if self.refused else 0
 
 
@@ -79,19 +79,19 @@ def adopt(
     device: str = "cpu",
     observer: Observer,
 ) -> AdoptionReport:
-    """Check the results that other code left in a run directory, and keep those that agree as results of this code.
+    """Check the outdated results in a run directory, and keep those that agree as results of the current code.
 
     Args:
         suite: The suite.
-        run_dir: Where the results are; `runs/<suite>` if not given.
+        run_dir: The run directory; `runs/<suite>` if not given.
         models_glob: Only models that match.
         datasets: Only these of the suite's data sets.
-        retrain: Repeat a training whose weights or trace are not there; its weights must come out the same.
+        retrain: Repeat trainings whose weights or trace are missing; the resulting weights must be equal.
         device: `cpu`, `cuda` or `cuda:N`.
         observer: Receives the progress.
 
     Raises:
-        SRBenchError: The suite is not right, the directory is in use, or the disk is full.
+        SRBenchError: The suite is invalid, the directory is in use, or the disk is full.
     """
     check_device(device)
     store = RunStore(run_directory(suite, run_dir))
@@ -106,7 +106,7 @@ def adopt(
     store.measured_data = plan.data_hashes
     with store.lock():
         store.sweep()
-        observer.started(plan, [replace(model, training=None) for model in todo], 1)  # nothing is trained anew
+        observer.started(plan, [replace(model, training=None) for model in todo], 1)  # nothing is trained from scratch
         for model in todo:
             _adopt_model(model, store, report, retrain, device, observer)
     return report
@@ -148,7 +148,7 @@ def _adopt_model(
 
 
 def _stored(model: ModelPlan, cell: CellPlan, store: RunStore, report: AdoptionReport) -> Cell | None:
-    """Return the stored result of a cell that other code made and that says it is what the suite asks for."""
+    """Return the outdated result of a cell whose record matches the suite."""
     seed = None if model.training is None else model.training.seed
     reasons = []
     for found in store.results_named(cell.directory):
@@ -177,7 +177,7 @@ def _said(model: ModelPlan, cell: CellPlan) -> str:
 
 
 def _by_threads(cells: Sequence[CellPlan], old: dict[str, Cell]) -> dict[int, tuple[CellPlan, ...]]:
-    """Group cells by the number of threads that they were measured with: sums depend on it in their last bits."""
+    """Group cells by the number of threads they were measured with, which affects the last bits of sums."""
     found: dict[int, tuple[CellPlan, ...]] = {}
     for cell in cells:
         hardware = (old[cell.directory].speed or {}).get("hardware", {})
@@ -211,7 +211,7 @@ def _judge(
     report: AdoptionReport,
     observer: Observer,
 ) -> None:
-    """Store one result under its new key if it agrees with what was measured now."""
+    """Store one result under its new key if it agrees with the new measurement."""
     record = new.record
     cell = next(cell for cell in model.cells if cell.directory == record.directory_name)
     try:
@@ -228,7 +228,7 @@ def _judge(
 
 
 def _keep(source: Path, target: Path) -> None:
-    """Move a training that was taken over to where this code's trainings are."""
+    """Move an adopted training to the directory of the current code's trainings."""
     target.parent.mkdir(parents=True, exist_ok=True)
     shutil.rmtree(target, ignore_errors=True)
     source.rename(target)

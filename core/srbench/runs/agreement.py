@@ -1,4 +1,4 @@
-"""Whether a stored result is what is measured now: what must be equal, and what may differ by how much."""
+"""Compare stored results with new measurements: what must be equal, and the tolerance for what may differ."""
 
 from __future__ import annotations
 
@@ -33,38 +33,38 @@ __all__ = [
     "wrong_means",
 ]
 
-# Largest difference of one image's value between platforms or versions: in dB, and in other units as a share of the
-# value where that exceeds 1.
+# Largest difference of one image's value between platforms or versions: in dB; in other units absolute, or relative to
+# values above 1.
 TOLERANCE_DB = 1e-4
 TOLERANCE_OTHER = 1e-6
-# The same on one platform, in all units as a share of the value where that exceeds 1: code may add up in another order.
-# What is measured now then takes the place of the stored values.
+# The same on one platform, in all units, relative to values above 1: the order of sums may differ between versions of
+# the code. New values then replace the stored ones.
 ROUNDING = 1e-12
 
-# What the plan says of a cell and the record must say too.
+# Fields of a record that must match the plan.
 _PLANNED = ("dataset_hash", "protocol_digest", "scales", "dtype", "numerics")
-# What a record says beside the values and is found anew by measuring; filled in where the old record says nothing.
+# Fields that are counted again with each measurement; filled in if the old record lacks them.
 _COUNTED = (
     "params_unique", "params_deployed", "params_stored", "images", "metric_kinds", "redistributable", "licence", "cost",
 )  # fmt: skip
-# What describes a result and says nothing of its value: as the run that adopts it has it. Its checkout stays its own.
+# Descriptive fields, taken from the run that adopts the result. The checkout is kept.
 _DESCRIBED = ("weights", "plan", "subset", "dataset_source", "primary_metric")
 
 
 class Disagreement(Exception):  # noqa: N818 - an outcome, shown to the user as a refusal
-    """A stored result is not what it should be; the text is a sentence."""
+    """A stored result does not agree; the message is a sentence."""
 
 
 @dataclass(frozen=True)
 class ValueDifference:
-    """One image's value that is not what it was.
+    """A changed value of one image.
 
     Attributes:
         metric: The metric.
         image: The image's name.
-        stored: What was measured before.
-        measured: What is measured now.
-        tolerance: How far the two may be apart.
+        stored: The stored value.
+        measured: The new value.
+        tolerance: Largest allowed difference.
     """
 
     metric: str
@@ -75,26 +75,26 @@ class ValueDifference:
 
     @property
     def size(self) -> float:
-        """Return the distance of the two; NaN where one of them is."""
+        """The absolute difference; NaN if one of the values is."""
         return abs(self.stored - self.measured)
 
     @property
     def allowed(self) -> bool:
-        """Say whether the two are as near as they must be; no where one is NaN."""
+        """Whether the difference is within the tolerance; False if a value is NaN."""
         return self.size <= self.tolerance
 
     def __str__(self) -> str:
         return (
-            f"{self.metric} of '{self.image}' is {self.stored!r}, and measured now {self.measured!r}: more than "
+            f"{self.metric} of '{self.image}' is {self.stored!r}, but now measured as {self.measured!r}: more than "
             f"{self.tolerance:.0e} apart"
         )
 
 
 def check_plan(record: Record, model: ModelPlan, cell: CellPlan) -> None:
-    """Check what a record says of itself against what the suite asks for.
+    """Check a record against the plan of the suite.
 
     Raises:
-        Disagreement: It is a result of something else.
+        Disagreement: It is not a result of the plan.
     """
     planned: dict[str, Any] = {
         "dataset_hash": cell.data.content_hash,
@@ -106,45 +106,45 @@ def check_plan(record: Record, model: ModelPlan, cell: CellPlan) -> None:
     for name in _PLANNED:
         if getattr(record, name) != planned[name]:
             raise Disagreement(
-                f"its {name} is {_short(getattr(record, name))}, and the suite's {_short(planned[name])}"
+                f"its {name} is {_short(getattr(record, name))}, but the suite's is {_short(planned[name])}"
             )
     if set(record.metrics) != set(cell.metrics):
         raise Disagreement(
-            f"it has the metrics {', '.join(sorted(record.metrics))}, and the suite {', '.join(sorted(cell.metrics))}"
+            f"it has the metrics {', '.join(sorted(record.metrics))}, but the suite {', '.join(sorted(cell.metrics))}"
         )
     if model.training is None:
         if record.weights_sha256 != model.weights_sha256:
             raise Disagreement(
-                f"its weights are {_short(record.weights_sha256)}, and the model's {_short(model.weights_sha256)}"
+                f"its weights are {_short(record.weights_sha256)}, not {_short(model.weights_sha256)} of the model"
             )
         return
     stored, training = record.training, model.training
     if stored is None:
-        raise Disagreement("it does not say how it was trained")
+        raise Disagreement("it does not describe its training")
     if stored.seeds != [training.seed] or stored.recipe.get("seed") != training.seed:
         raise Disagreement(
-            f"it was trained with seed {stored.recipe.get('seed')}, and the suite asks for {training.seed}"
+            f"it was trained with seed {stored.recipe.get('seed')}, but the suite has seed {training.seed}"
         )
     try:
         same = Recipe.model_validate(stored.recipe).digest == training.recipe.digest
     except ValidationError:
         same = False
     if not same or stored.iterations != training.iterations:
-        raise Disagreement("it was trained by another recipe than the suite's")
+        raise Disagreement("it was trained with another recipe than the suite's")
     if stored.data_hash != training.data.content_hash:
-        raise Disagreement(f"it was trained on other images than '{training.data.name}' holds now")
+        raise Disagreement(f"it was trained on other images than '{training.data.name}' contains now")
 
 
 def agreement(old: Cell, new: Finished, training: str) -> Record:
-    """Return the stored record under the key of what was measured now, if the two agree.
+    """Return the stored record under the key of the new measurement, if the two agree.
 
-    On the same platform, versions and number of threads, every image's value must be the same but for `ROUNDING`, and
-    the record gets the values that were measured now, to the last bit. Elsewhere it may differ by `TOLERANCE_DB` in dB,
-    or `TOLERANCE_OTHER`, and the record keeps its own.
+    With the same platform, versions and number of threads, every image's value must be equal up to `ROUNDING`, and the
+    record gets the new values. Otherwise it may differ by `TOLERANCE_DB` in dB or by `TOLERANCE_OTHER`, and the record
+    keeps the stored values.
 
     Args:
         old: The stored result.
-        new: What was measured now.
+        new: The new measurement.
         training: How the training was checked: `replayed`, `repeated`, or empty.
 
     Raises:
@@ -154,10 +154,8 @@ def agreement(old: Cell, new: Finished, training: str) -> Record:
     if after.status != "ok":
         raise Disagreement(f"it could not be measured again: {(after.error or '').strip().splitlines()[-1]}")
     if before.weights_sha256 != after.weights_sha256:
-        how = " the repeated training gives" if training == "repeated" else ""
-        raise Disagreement(
-            f"its weights are {_short(before.weights_sha256)}, and{how} now {_short(after.weights_sha256)}"
-        )
+        how = "after repeating the training" if training == "repeated" else "now"
+        raise Disagreement(f"its weights are {_short(before.weights_sha256)}, but {how} {_short(after.weights_sha256)}")
     exact = same_platform(old, new)
     assert new.per_image is not None  # a cell that was measured has its values
     largest = dict.fromkeys(sorted(before.metrics), 0.0)
@@ -173,7 +171,7 @@ def agreement(old: Cell, new: Finished, training: str) -> Record:
     if before.training is not None and after.training is not None:
         trace = before.training.trace
         if trace is not None and trace != after.training.trace:
-            raise Disagreement("the trace of its training is not the one that the training keeps")
+            raise Disagreement("the trace of its training differs from the one in models/")
         filled["training"] = before.training.model_copy(
             update={"code_digest": after.training.code_digest, "trace": after.training.trace}
         )
@@ -205,7 +203,7 @@ def agreement(old: Cell, new: Finished, training: str) -> Record:
 
 
 def same_platform(old: Cell, new: Finished) -> bool:
-    """Say whether the two were measured by the same kind of machine, versions and number of threads."""
+    """Return whether two results were measured with the same platform, versions and number of threads."""
     before, after = old.speed or {}, new.speed or {}
     versions = ("torch", "numpy")
     return before.get("hardware", {}) == after.get("hardware", None) and all(
@@ -214,16 +212,16 @@ def same_platform(old: Cell, new: Finished) -> bool:
 
 
 def compared(record: Record, before: pd.DataFrame, after: pd.DataFrame, exact: bool) -> list[ValueDifference]:
-    """Return every image's value that is not the same to the last bit, metric by metric.
+    """Return all per-image values that are not bitwise equal, metric by metric.
 
     Args:
-        record: What the stored values are values of.
+        record: The record of the stored values.
         before: The stored values: `image`, and a column for each metric.
-        after: Those that are measured now.
+        after: The new values.
         exact: Whether both were measured on one platform (`same_platform`).
 
     Raises:
-        Disagreement: The two are not of the same images, or a metric has no values.
+        Disagreement: The tables have different images, or a metric has no values.
     """
     if list(before["image"]) != list(after["image"]):
         raise Disagreement("its images are not those of the data set")
@@ -243,12 +241,12 @@ def compared(record: Record, before: pd.DataFrame, after: pd.DataFrame, exact: b
 
 
 def wrong_means(record: Record, per_image: pd.DataFrame, exact: bool) -> list[str]:
-    """Return a sentence for each metric whose stored mean is not the mean of the stored values.
+    """Return a sentence for each metric whose stored mean does not match the stored values.
 
     Args:
-        record: What is stored of the cell.
+        record: The stored record.
         per_image: Its values: `image`, and a column for each metric.
-        exact: Compare to the last bit: platforms may add up in another order.
+        exact: Whether to compare bitwise; other platforms may sum in a different order.
     """
     said = []
     for name in sorted(record.metrics):
@@ -257,17 +255,17 @@ def wrong_means(record: Record, per_image: pd.DataFrame, exact: bool) -> list[st
             continue
         stored, mean = record.metrics[name], float(per_image[name].mean())
         if stored != mean and not math.isclose(stored, mean, rel_tol=0 if exact else 1e-12):
-            said.append(f"its mean of {name} is {stored!r}, and its images' values have the mean {mean!r}")
+            said.append(f"its mean of {name} is {stored!r}, but the mean of its images' values is {mean!r}")
     return said
 
 
 def counted_differences(before: Record, after: Record, exact: bool) -> list[str]:
-    """Return a sentence for each figure beside the values, such as parameters and cost, that is another now.
+    """Return a sentence for each other figure, such as parameters and cost, that has changed.
 
     Args:
-        before: The stored record; what it does not say is not compared.
-        after: The record of what was measured now.
-        exact: Whether both were measured on one platform: what masks skip may differ elsewhere.
+        before: The stored record; fields that it lacks are not compared.
+        after: The record of the new measurement.
+        exact: Whether both were measured on one platform; on another, masks may skip different parts.
     """
     said = []
     for name in _COUNTED:
@@ -275,12 +273,12 @@ def counted_differences(before: Record, after: Record, exact: bool) -> list[str]
         if stored is None or stored == {}:
             continue
         if _comparable(name, stored, exact) != _comparable(name, counted, exact):
-            said.append(f"its {name} is {_short(stored)}, and now {_short(counted)}")
+            said.append(f"its {name} is {_short(stored)}, but now {_short(counted)}")
     return said
 
 
 def _comparable(name: str, value: Any, exact: bool) -> Any:
-    """Return what is compared of a counted field: masks may fall otherwise on another platform."""
+    """Return the comparable part of a counted field: on another platform, masks may skip different parts."""
     if name == "cost" and not exact:
         return value.model_copy(update={"macs_executed": None})
     return value

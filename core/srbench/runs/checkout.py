@@ -1,4 +1,4 @@
-"""The git checkout that sr-bench runs from, where it does."""
+"""The git checkout that sr-bench runs from, if any."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ __all__ = ["checkout", "checkout_of"]
 
 @lru_cache(maxsize=1)
 def checkout() -> Checkout | None:
-    """Return the commit that this sr-bench is, and whether its code was changed since; None for an installed one."""
+    """Return the commit of this sr-bench, and whether its code was modified; None for an installed package."""
     return checkout_of(Path(srbench.__file__).resolve())
 
 
 def checkout_of(file: Path) -> Checkout | None:
-    """Return the state of the checkout that tracks a file, None where none does or git cannot tell.
+    """Return the state of the checkout that tracks a file, None if there is none or git is not available.
 
-    A wheel in an environment inside somebody's repository is in no checkout: the repository does not track it.
+    A wheel installed inside some repository is not part of a checkout, because the repository does not track it.
     """
     if _git(file.parent, "ls-files", "--error-unmatch", "--", file.name) is None:
         return None
@@ -39,7 +39,7 @@ def checkout_of(file: Path) -> Checkout | None:
 
 
 def _git(folder: Path, *arguments: str) -> str | None:
-    """Return what a git command says, None where it fails; a hook's variables must not point it elsewhere."""
+    """Return git's output, None if it fails; variables set by git hooks must not redirect it."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
     try:
         done = subprocess.run(

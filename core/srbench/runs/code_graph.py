@@ -1,4 +1,4 @@
-"""Digests of what an entry point computes: its own shape and those of everything that it uses."""
+"""Digests of entry points' code: the shape of each and of everything that it uses."""
 
 from __future__ import annotations
 
@@ -15,20 +15,20 @@ __all__ = ["CodeBase", "installed_code"]
 
 CORE = "srbench"
 
-# The packages and modules of the core that decide a number. What others hold counts by its name only.
+# The packages and modules of the core that affect numbers. Definitions in other modules are hashed by name only.
 NUMERIC = frozenset(
     {"compat", "data", "evaluation", "images", "metrics", "models", "protocols", "training"}
 )  # fmt: skip
 _NOT_NUMERIC = ("srbench.models.architecture", "srbench.models.summary_table", "srbench.evaluation.protocol_costs")
-# In a plugin everything counts but these.
+# In a plugin, everything is hashed except these.
 _NOT_NUMERIC_IN_PLUGINS = frozenset({"cli", "figures"})
 
-# What they return is part of the key already: a protocol's settings, the data's pixels.
+# Their results are part of the key anyway: a protocol's settings, the data's pixels.
 _LOOKUPS = frozenset({"get_protocol", "open_dataset"})
 
-# (from, to): a training measures its network on validation images and takes no notice of the result.
+# (from, to): a training evaluates its network on validation images, but does not use the result.
 _WITHOUT_EFFECT = (("srbench.training", "srbench.evaluation"), ("srbench.training", "srbench.metrics"))
-# A protocol and what prepares images for the metrics use luma only where the protocol or a metric asks for it.
+# Protocols, and the preparation of images for metrics, use luma only if the protocol or a metric needs it.
 _LUMA = "srbench.images.color"
 _LUMA_ONLY_IF_ASKED = (
     "srbench.protocols", "srbench.evaluation", "srbench.metrics.base", "srbench.metrics.comparison",
@@ -49,17 +49,17 @@ class CodeBase:
     """The source of the core and of the plugins."""
 
     def __init__(self, places: Mapping[str, Path] | None = None) -> None:
-        """Name where the code is.
+        """Initialize with the locations of the code.
 
         Args:
-            places: Top-level name -> its folder, or its file. If not given, the installed code.
+            places: Top-level name -> its folder or file; the installed code if not given.
         """
         self._given = places
         self._modules: dict[str, ModuleShape | None] = {}
         self._tokens: dict[tuple[Node, bool], str] = {}
 
     def digest(self, entry: str, *, luma: bool = True) -> str:
-        """Return the hash of what an entry point computes.
+        """Return the hash of an entry point's code.
 
         Args:
             entry: `module:name`, as entry points are written.
@@ -105,7 +105,7 @@ class CodeBase:
         return None
 
     def _module(self, module: str) -> ModuleShape | None:
-        """Return a module's shapes; None where it is not ours or not Python source."""
+        """Return a module's shapes; None if it is not ours or not Python source."""
         if module not in self._modules:
             path = self._file(module)
             try:
@@ -124,7 +124,7 @@ class CodeBase:
     # Linking
 
     def _resolve(self, module: str, ref: Ref, seen: frozenset[tuple[str, Ref]] = frozenset()) -> tuple[str, Ref]:
-        """Follow a reference to the module that defines it, and the rest of its path there."""
+        """Follow a reference to the defining module, and return it with the remaining path."""
         target, *path = ref
         if target == "":
             target = module
@@ -148,7 +148,7 @@ class CodeBase:
         return path is not None and path.name == "__init__.py"
 
     def _edge(self, source: str, ref: Ref, luma: bool, *, root: bool = False) -> tuple[Node | None, str]:
-        """Return the definition that a reference leads to, if it is one that counts, and the reference's own text."""
+        """Return the definition that a reference points to, if it is hashed, and the reference's own text."""
         module, path = self._resolve(source, ref)
         text = ".".join(path[1:])
         if module.partition(".")[0] not in self._tops:
@@ -164,7 +164,7 @@ class CodeBase:
         shapes = self._module(module)
         if shapes is not None and name in shapes.definitions:
             return (module, name), text
-        # A name that is not seen to be defined, or compiled code: the file as it is.
+        # A name without a visible definition, or compiled code: hash the whole file.
         file = self._file(module)
         return None, _hash(hashlib.sha256(file.read_bytes()).hexdigest() if file else module, *path)
 
@@ -180,7 +180,7 @@ class CodeBase:
     def _parts(self, node: Node, luma: bool) -> tuple[str, list[tuple[Node | None, str]]]:
         module, name = node
         shapes = self._module(module)
-        assert shapes is not None  # it was found there
+        assert shapes is not None  # it was found before
         shape = shapes.definitions[name] if name else shapes.effects
         assert shape is not None
         edges = [self._edge(module, ref, luma) for ref in shape.refs]
@@ -190,7 +190,7 @@ class CodeBase:
 
 
 class _Components:
-    """Hash definitions in the order of their use; those that use each other are hashed together (Tarjan, 1972)."""
+    """Hash definitions in order of use, mutually recursive ones together (Tarjan's algorithm, 1972)."""
 
     def __init__(self, code: CodeBase, luma: bool) -> None:
         self.code, self.luma = code, luma
@@ -216,7 +216,7 @@ class _Components:
 
     def finish(self, members: list[Node]) -> None:
         tokens = self.code._tokens
-        # What members refer to in one another is refined round by round, so that no name and no order matters.
+        # Mutual references of members are refined iteratively, so that neither names nor order matter.
         current = {member: self.parts[member][0] for member in members}
         for _ in members:
             current = {
@@ -234,5 +234,5 @@ class _Components:
 
 @functools.cache
 def installed_code() -> CodeBase:
-    """Return the installed code, as it was when it was first asked for."""
+    """Return the installed code, as of the first call."""
     return CodeBase()

@@ -1,7 +1,7 @@
-"""The shape of a module's code: what it computes, without names, comments, docstrings, annotations and messages.
+"""The shape of a module's code, without names, comments, docstrings, annotations and messages.
 
-A module becomes one `Shape` for each name that it binds at its top level. A shape is a hash of the definition's syntax
-tree, in which everything defined elsewhere is a numbered place, and the list of what these places refer to
+A module has one `Shape` for each name bound at its top level. A shape consists of a hash of the definition's syntax
+tree, in which everything defined elsewhere is a numbered placeholder, and the list of references for these placeholders
 (docs/adr/0019-staleness-by-code.md).
 """
 
@@ -14,12 +14,12 @@ from dataclasses import dataclass, field
 
 __all__ = ["ModuleShape", "Ref", "Shape", "module_shape"]
 
-# What a name refers to: a module as an import statement writes it ("" for this module), then attribute by attribute.
+# The target of a name: a module as written in an import statement ("" for this module), then attributes.
 Ref = tuple[str, ...]
 
-# Methods that make text for people, in every class.
+# Methods of any class that produce text for people.
 _PROSE = frozenset({"__repr__", "__str__", "explain", "extra_repr", "meaning"})
-# Methods that only the conformance kit calls, in every class.
+# Methods of any class that only the conformance kit calls.
 _FOR_CHECKS = frozenset({"expected_failures", "identities"})
 _SKIPPED_FIELDS = frozenset({"annotation", "ctx", "kind", "returns", "type_comment"})
 _FIELDS_MATTER = frozenset({"BaseModel", "NamedTuple", "TypedDict"})
@@ -29,11 +29,11 @@ _COMPREHENSIONS = (ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
 
 @dataclass(frozen=True)
 class Shape:
-    """A definition's own code.
+    """The code of one definition.
 
     Attributes:
         digest: Hash of the syntax tree.
-        refs: What the tree's places refer to, in the order in which they appear.
+        refs: Targets of the placeholders, in order of appearance.
     """
 
     digest: str
@@ -45,9 +45,9 @@ class ModuleShape:
     """A module's definitions.
 
     Attributes:
-        imports: Name -> what it is bound to.
+        imports: Name -> its target.
         definitions: Name -> shape of the statements that define it.
-        effects: Shape of the statements that only do something; None where there are none.
+        effects: Shape of the statements that only have side effects; None if there are none.
     """
 
     imports: dict[str, Ref]
@@ -74,12 +74,12 @@ def module_shape(source: str) -> ModuleShape:
 def _sort(
     statement: ast.stmt, imports: dict[str, Ref], statements: dict[str, list[ast.stmt]], effects: list[ast.stmt]
 ) -> None:
-    """Put a top-level statement where it belongs: to the names that it binds, or to the effects."""
+    """Assign a top-level statement to the names that it binds, or to the effects."""
     if isinstance(statement, ast.Import | ast.ImportFrom):
         imports.update(_bindings(statement))
         return
     if _is_type_checking(statement):
-        # Modules that load their names when these are first used say here where they come from.
+        # Modules that load their names lazily list their origins here.
         for inner in ast.walk(statement):
             if isinstance(inner, ast.Import | ast.ImportFrom):
                 for name, ref in _bindings(inner):
@@ -127,9 +127,9 @@ def _bindings(statement: ast.Import | ast.ImportFrom) -> Iterator[tuple[str, Ref
 
 
 def _bound(statement: ast.stmt) -> tuple[set[str], list[str]]:
-    """Return the names that a top-level statement binds, and those whose objects it changes."""
+    """Return the names that a top-level statement binds, and those whose objects it modifies."""
     if isinstance(statement, ast.AnnAssign) and statement.value is None:
-        return {"__all__"}, []  # an annotation and nothing else
+        return {"__all__"}, []  # a bare annotation
     names, others = set(), []
     for node in _own_nodes(statement):
         if isinstance(node, (*_FUNCTIONS, ast.ClassDef)):
@@ -146,7 +146,7 @@ def _bound(statement: ast.stmt) -> tuple[set[str], list[str]]:
 
 
 def _own_nodes(node: ast.AST) -> Iterator[ast.AST]:
-    """Yield a node and those below it, but nothing inside functions, classes and comprehensions."""
+    """Yield a node and its descendants, except inside functions, classes and comprehensions."""
     yield node
     if isinstance(node, (*_FUNCTIONS, ast.ClassDef, ast.Lambda, *_COMPREHENSIONS)):
         return
@@ -185,14 +185,14 @@ def _body_scope(body: Iterable[ast.AST], *, is_class: bool = False) -> _Scope:
                 outer.update(node.names)
             elif isinstance(node, ast.Import | ast.ImportFrom):
                 scope.imports.update(_bindings(node))
-            elif isinstance(node, _COMPREHENSIONS):  # what `:=` binds in them belongs to the function
+            elif isinstance(node, _COMPREHENSIONS):  # names bound by `:=` in comprehensions belong to the function
                 scope.names.update(inner.target.id for inner in ast.walk(node) if isinstance(inner, ast.NamedExpr))
     scope.names -= outer | scope.imports.keys()
     return scope
 
 
 class _Writer:
-    """Write syntax trees as one text, and collect what they refer to."""
+    """Serialize syntax trees to text, and collect their references."""
 
     def __init__(self, imports: dict[str, Ref], known: set[str], name: str) -> None:
         self.imports, self.known, self.name = imports, known, name
@@ -223,7 +223,7 @@ class _Writer:
         elif isinstance(node, ast.Raise):
             self.write_raise(node)
         elif isinstance(node, ast.AnnAssign):
-            if node.value is not None:  # in no other way than an assignment without an annotation
+            if node.value is not None:  # exactly like an assignment without an annotation
                 self.fields("Assign", [node.target], node.value)
         elif isinstance(node, ast.Assert):
             self.fields("Assert", node.test)
@@ -335,7 +335,7 @@ class _Writer:
         self.parts.append(")")
 
     def write_raise(self, node: ast.Raise) -> None:
-        """Write which error is raised, and not what it says."""
+        """Write which error is raised, without its message."""
         error = node.exc
         said = isinstance(error, ast.Call) and _last_name(error).endswith(("Error", "Exception", "Exit"))
         self.fields("Raise", error.func if said and isinstance(error, ast.Call) else error)

@@ -1,8 +1,8 @@
-"""Executors: who does a run's jobs. In this process, or in several on this machine.
+"""Executors: run jobs in this process, or in several processes on this machine.
 
-A job is done by `perform(job, emit)`; whatever it emits reaches `handle` in the process that called `run`, which is the
-only one that writes cells. So an executor cannot corrupt the store, and one that hands jobs to other machines has this
-same shape.
+A job is executed by `perform(job, emit)`; whatever it emits is passed to `handle` in the process that called `run`, the
+only one that writes cells. So an executor cannot corrupt the store, and an executor for several machines could have the
+same interface.
 """
 
 from __future__ import annotations
@@ -32,44 +32,45 @@ Handle = Callable[[int, Any], None]
 
 @dataclass(frozen=True)
 class Crash:
-    """Tell that a job ended without having said so: its process died.
+    """The unexpected end of a job's process.
 
     Attributes:
-        reason: What is known of it.
+        reason: What is known about it.
     """
 
     reason: str
 
 
 class Executor(Protocol):
-    """Do jobs."""
+    """Interface of executors."""
 
     def run(self, jobs: Sequence[Any], perform: Perform, handle: Handle) -> None:
-        """Do every job; call `handle(index of the job, what it emitted)` in this process, one at a time.
+        """Run every job, and call `handle(index of the job, emitted object)` in this process, one at a time.
 
-        What `handle` raises ends the run. `perform` must not raise; where it does, or dies, `handle` gets a `Crash`.
+        An exception in `handle` ends the run. `perform` must not raise; if it does or its process dies, `handle`
+        receives a `Crash`.
         """
 
 
 class InProcess:
-    """Do jobs one after the other, here."""
+    """Run jobs one after the other in this process."""
 
     def run(self, jobs: Sequence[Any], perform: Perform, handle: Handle) -> None:
-        """Do every job in order."""
+        """Run every job in order."""
         for index, job in enumerate(jobs):
             perform(job, lambda event, index=index: handle(index, event))  # type: ignore[misc]
 
 
 class Workers:
-    """Do jobs in processes of their own, which end when this process does, however it ends."""
+    """Run jobs in worker processes, which end with this process, however it ends."""
 
     def __init__(self, count: int) -> None:
-        """Say how many jobs are done at a time."""
+        """Initialize with the number of concurrent jobs."""
         self.count = count
 
     def run(self, jobs: Sequence[Any], perform: Perform, handle: Handle) -> None:
-        """Do every job, the first ones first."""
-        # A forked copy of a process that has started threads (torch does) may hang; a spawned one starts afresh.
+        """Run every job, in the given order."""
+        # Forking a process with threads, which torch starts, may hang; spawning does not.
         context = multiprocessing.get_context("spawn")
         waiting = deque(enumerate(jobs))
         busy: dict[Any, tuple[BaseProcess, int]] = {}
@@ -77,7 +78,7 @@ class Workers:
         def give(connection: Connection[Any, Any], process: BaseProcess) -> None:
             index, job = waiting.popleft()
             busy[connection] = (process, index)
-            with contextlib.suppress(BrokenPipeError):  # it died: the next recv() says so
+            with contextlib.suppress(BrokenPipeError):  # it died: the next recv() raises
                 connection.send(job)
 
         def start() -> None:
@@ -99,7 +100,7 @@ class Workers:
                         del busy[ready]
                         process.join()
                         handle(index, Crash(_ending(process.exitcode)))
-                        if waiting:  # it took one job with it, not those that wait
+                        if waiting:  # only its own job is lost, not the waiting ones
                             start()
                         continue
                     if kind == "event":
@@ -118,7 +119,7 @@ class Workers:
 
 
 def _work(connection: Connection[Any, Any], perform: Perform, parent: int) -> None:
-    """Do the jobs that come through a connection until it is closed."""
+    """Run the jobs received through a connection until it is closed."""
     _end_with(parent)
     keep_freed_memory()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the parent decides
@@ -132,12 +133,12 @@ def _work(connection: Connection[Any, Any], perform: Perform, parent: int) -> No
 
 
 def _end_with(parent: int) -> None:
-    """Have this process killed when its parent ends, however it ends: nobody would take its results."""
+    """Kill this process when its parent ends, however it ends, since its results would be lost."""
     if platform.system() == "Linux":
         import ctypes
 
         ctypes.CDLL(None, use_errno=True).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
-        if os.getppid() != parent:  # it ended before the line above
+        if os.getppid() != parent:  # the parent ended before the line above
             os._exit(1)
         return
 

@@ -1,7 +1,6 @@
-"""What decides a result, as hashes: a cell's key, a training's key, and the digest of the code behind a model.
+"""Hashes of everything that determines a result: keys of cells and trainings, and digests of code.
 
-Everything here reads names, metadata and source files only, so that a finished run is recognised without importing
-torch.
+This module reads only names, metadata and source files, so that a finished run is recognized without importing torch.
 """
 
 from __future__ import annotations
@@ -39,24 +38,24 @@ __all__ = [
 DTYPE = "float32"
 FOLDER = "srbench.data.folders:FolderDataset"
 
-# Switches that change what is computed and that the runner sets. Versions of libraries, the device and the number of
-# threads are recorded with a result but are no part of its key: they move a mean by less than is printed
+# Switches set by the runner that affect the computation. Versions of libraries, the device and the number of threads
+# are recorded with a result but are not part of its key: they change means by less than the printed precision
 # (docs/adr/0005-results-store.md).
 NUMERICS: dict[str, str | bool | int] = {"tf32": False}
 
 CORE = "sr-bench"
 
-# Where each kind of work begins. What these use is found from there, by name, in any module.
+# The entry points of each kind of work; the code that they use is found from there.
 _BUILDING = ("srbench.plugin:create_model", "srbench.plugin:load_into")
 _MEASURING = (*_BUILDING, "srbench.plugin:evaluate", "srbench.plugin:Protocol")
 _TRAINING = (*_BUILDING, "srbench.training.train:train", "srbench.plugin:Protocol")
 
-# Metrics of what the protocol compares.
+# Metrics that follow the protocol's color.
 _AS_COMPARED = frozenset({"psnr", "ssim"})
 
 
 def distributions(name: ModelName, metrics: Sequence[str] = ()) -> dict[str, str]:
-    """Return the distributions that a model and the metrics come from, and the core: name -> version."""
+    """Return the distributions of a model, the metrics and the core: name -> version."""
     found = {CORE: metadata.version(CORE)}
     for item in (*_of_model(name), *_of_metrics(metrics)):
         if item.entry.dist is not None:
@@ -65,11 +64,11 @@ def distributions(name: ModelName, metrics: Sequence[str] = ()) -> dict[str, str
 
 
 def training_code(name: ModelName, *, code: CodeBase | None = None) -> str:
-    """Return the SHA-256 of the code that decides the weights of a training.
+    """Return the SHA-256 of the code that determines the weights of a training.
 
     Args:
         name: The model.
-        code: Where the code is; the installed code if not given.
+        code: The code base; the installed code if not given.
     """
     return _code(code, [*_TRAINING, *(item.value for item in _of_model(name))], luma=False)
 
@@ -77,14 +76,14 @@ def training_code(name: ModelName, *, code: CodeBase | None = None) -> str:
 def cell_code(
     name: ModelName, *, metrics: Sequence[str], protocol: Protocol, dataset: str, code: CodeBase | None = None
 ) -> str:
-    """Return the SHA-256 of the code that decides what is measured of a network with given weights.
+    """Return the SHA-256 of the code that determines the figures of a network with given weights.
 
     Args:
-        name: The model; with a tag, the code that reads its weights counts.
+        name: The model; with a tag, the code that reads its weights is included.
         metrics: Names of the metrics.
-        protocol: The protocol. Code for luma does not count where it is RGB throughout and so is every metric.
+        protocol: The protocol. Code for luma is excluded if the protocol and every metric use only RGB.
         dataset: `module:class` of the data set.
-        code: Where the code is; the installed code if not given.
+        code: The code base; the installed code if not given.
     """
     items = (*_of_model(name), *_of_metrics(metrics))
     rgb = protocol.lr_channels == "rgb" and protocol.color == "rgb"
@@ -98,7 +97,7 @@ def class_of(value: object) -> str:
 
 
 def is_current(record: Record) -> bool:
-    """Say whether a record was made by the present code, or adopted for it; no where a plugin of it is missing."""
+    """Return whether a record is up to date with the current code; False if one of its plugins is missing."""
     from srbench.data.datasets import open_dataset
     from srbench.protocols import get_protocol
     from srbench.registry import list_datasets
@@ -116,7 +115,7 @@ def is_current(record: Record) -> bool:
 
 
 def other_code(run_dir: str | Path) -> frozenset[str]:
-    """Return the keys of a run's cells that are not current.
+    """Return the keys of a run's outdated cells.
 
     Raises:
         StoreError: There is no run in this directory.
@@ -160,7 +159,7 @@ def training_key(
     code: str,
     numerics: Mapping[str, Any] = NUMERICS,
 ) -> str:
-    """Return the SHA-256 of everything that decides trained weights: the seed is part of the recipe."""
+    """Return the SHA-256 of everything that determines trained weights; the seed is part of the recipe."""
     return _key(
         {
             "kind": "training",
@@ -188,19 +187,19 @@ def cell_key(
     inference: InferenceOptions = DEFAULT,
     numerics: Mapping[str, Any] = NUMERICS,
 ) -> str:
-    """Return the SHA-256 of everything that decides a cell's result.
+    """Return the SHA-256 of everything that determines a cell's result.
 
     Args:
-        model: Canonical spelling, all arguments filled in.
+        model: Canonical name, with all arguments filled in.
         scale: The scale that is measured.
-        scales: Those that the network was built for.
-        weights: SHA-256 of the weights' content, or a training's key, or None for a model that has none.
+        scales: The scales that the network was built for.
+        weights: SHA-256 of the weights' content, or the key of a training, or None for a model without weights.
         dataset_hash: Hash of the data set's decoded pixels.
         protocol_digest: Hash of the protocol.
         metrics: Names of the metrics.
         code: Digest of the code that measures it (`cell_code`).
-        inference: How the network is run.
-        numerics: Switches that change what is computed.
+        inference: Inference options.
+        numerics: Switches that affect the computation.
     """
     return _key(
         {

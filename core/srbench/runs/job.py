@@ -1,4 +1,4 @@
-"""What is done with one model of a run: check it, train it if it has no weights, measure it on every data set."""
+"""The job for one model of a run: check it, train it if it has no weights, and measure it on every data set."""
 
 from __future__ import annotations
 
@@ -36,15 +36,15 @@ __all__ = ["DiskFull", "Finished", "Job", "Progress", "perform"]
 
 @dataclass(frozen=True)
 class Job:
-    """A model's part of a run, with what a process needs to do it.
+    """A model's part of a run, with everything that a worker process needs.
 
     Attributes:
-        model: What to do.
-        models_path: Where trainings are kept.
+        model: The plan of the model.
+        models_path: The folder of trainings.
         device: `cpu`, `cuda` or `cuda:N`.
-        train_threads: CPU threads of a training.
-        threads: CPU threads of an evaluation.
-        images_path: Where whole SR images are kept, in a folder for each cell; None: they are not.
+        train_threads: CPU threads for training.
+        threads: CPU threads for evaluation.
+        images_path: Folder for whole SR images, with a folder per cell; None to discard them.
     """
 
     model: ModelPlan
@@ -57,13 +57,13 @@ class Job:
 
 @dataclass(frozen=True)
 class Progress:
-    """Tell how far a step of a job is.
+    """Progress of a step of a job.
 
     Attributes:
         step: `check`, `train` or `evaluate`.
-        done: Checks, iterations or images.
-        total: How many there are; 0 where it is not known.
-        detail: What a reader may want to know beside it, such as a loss.
+        done: Number of finished checks, iterations or images.
+        total: Total number; 0 if unknown.
+        detail: Additional information, such as the loss.
     """
 
     step: str
@@ -74,7 +74,7 @@ class Progress:
 
 @dataclass(frozen=True)
 class Finished:
-    """A cell is measured, or has failed: everything that is to be stored."""
+    """A measured or failed cell, with everything to be stored."""
 
     record: Record
     per_image: pd.DataFrame | None = None
@@ -84,22 +84,22 @@ class Finished:
 
 @dataclass(frozen=True)
 class DiskFull:
-    """The disk is full: no use in going on.
+    """The disk is full, so the run has to stop.
 
     Attributes:
-        message: The sentence for the user.
+        message: The message for the user.
     """
 
     message: str
 
 
 class CheckFailedError(Exception):
-    """A conformance check of the model failed, so that its figures would mean nothing."""
+    """A conformance check of the model failed, so its figures would be meaningless."""
 
 
 @dataclass
 class _State:
-    """What a job knows by now: facts for records, and the network, whole and as one scale deploys it."""
+    """The state of a job: facts for records, and the network, both complete and deployed for one scale."""
 
     facts: ModelFacts = field(default_factory=ModelFacts)
     network: Backbone | None = None
@@ -111,7 +111,7 @@ Emit = Callable[[Progress | Finished | DiskFull], None]
 
 
 def perform(job: Job, emit: Emit) -> None:
-    """Do a job: emit `Progress`, one `Finished` per cell, and `DiskFull` where the disk has no room; raise nothing."""
+    """Run a job: emit `Progress`, one `Finished` per cell, and `DiskFull` if the disk is full; raise nothing."""
     model = job.model
     state = _State()
     cells = list(model.cells)
@@ -131,11 +131,7 @@ def perform(job: Job, emit: Emit) -> None:
                 cells.remove(cell)
     except Exception as error:
         if _is_full(error):
-            emit(
-                DiskFull(
-                    str(error) if isinstance(error, SRBenchError) else f"there is no room left on the disk: {error}"
-                )
-            )
+            emit(DiskFull(str(error) if isinstance(error, SRBenchError) else f"no space left on the disk: {error}"))
             return
         text = str(error) if isinstance(error, CheckFailedError) else traceback.format_exc()
         for cell in cells:
@@ -143,7 +139,7 @@ def perform(job: Job, emit: Emit) -> None:
 
 
 def _is_full(error: BaseException | None) -> bool:
-    """Say whether an error is the disk's lack of room, or was caused by it."""
+    """Return whether an error means that the disk is full, or was caused by that."""
     while error is not None:
         if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
             return True
@@ -152,7 +148,7 @@ def _is_full(error: BaseException | None) -> bool:
 
 
 def _prepare(job: Job, state: _State, emit: Emit) -> None:
-    """Check the model, train it if need be, and load it."""
+    """Check the model, train it if needed, and load it."""
     import torch
 
     from srbench.models.counting import count_parameters, count_stored
@@ -198,12 +194,12 @@ def _prepare(job: Job, state: _State, emit: Emit) -> None:
 
 
 def _deploy(job: Job, scale: int, state: _State) -> Backbone:
-    """Return what one scale needs of the network, on the device."""
+    """Return the network deployed for one scale, on the device."""
     from srbench.models.counting import count_parameters
     from srbench.models.surgery import deployed
 
     if state.deployed is None or state.scale != scale:
-        assert state.network is not None  # `_prepare` made it
+        assert state.network is not None  # created by `_prepare`
         network: Backbone = deployed(state.network, scale)
         state.facts.params_deployed = count_parameters(network)
         state.facts.cost = cost_figures(network)
@@ -227,7 +223,7 @@ def _train(job: Job, training: TrainingPlan, emit: Emit) -> TrainResult:
 
 
 def _sharing_outputs(cells: Sequence[CellPlan]) -> list[CellPlan]:
-    """Return the first cell and those that need the same outputs of the network: same images, same LR, same scale."""
+    """Return the first cell and those that need the same network outputs: same images, same LR images, same scale."""
 
     def needs(cell: CellPlan) -> tuple[object, ...]:
         return cell.data.source, cell.scale, cell.metrics, cell.inference, cell.protocol.lr_digest
@@ -236,7 +232,7 @@ def _sharing_outputs(cells: Sequence[CellPlan]) -> list[CellPlan]:
 
 
 def _collector(cells: Sequence[CellPlan], crops: PageCrops | None, images_path: Path | None) -> Collector | None:
-    """Return what takes the SR images of some cells: page crops, files of whole images, both, or None."""
+    """Return a callback for the SR images of some cells, which keeps page crops, whole images or both; or None."""
     if images_path is None:
         return crops
     from srbench.images.files import write_png
@@ -252,7 +248,7 @@ def _collector(cells: Sequence[CellPlan], crops: PageCrops | None, images_path: 
 
 
 def _evaluate(job: Job, cells: Sequence[CellPlan], state: _State, emit: Emit) -> list[Finished]:
-    """Measure cells that differ in the protocol only, with one pass of the network."""
+    """Measure cells that differ only in the protocol, with one pass of the network."""
     from srbench.evaluation.evaluate import evaluate_protocols
     from srbench.registry import get_metric
 
@@ -268,7 +264,7 @@ def _evaluate(job: Job, cells: Sequence[CellPlan], state: _State, emit: Emit) ->
     started = time.perf_counter()
     crops = PageCrops(scale) if dataset.redistributable else None
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", TilingWarning)  # what it says is in the record
+        warnings.simplefilter("ignore", TilingWarning)  # its message is stored in the record
         evaluations = evaluate_protocols(
             network,
             dataset,
@@ -305,7 +301,7 @@ def _evaluate(job: Job, cells: Sequence[CellPlan], state: _State, emit: Emit) ->
             "hardware": hardware(job.device, job.threads),
             "forward_seconds": found.forward_seconds,
             "wall_seconds": seconds,
-            "protocols": [protocol.name for protocol in protocols],  # that those seconds were spent on
+            "protocols": [protocol.name for protocol in protocols],  # the hardware on which these times were measured
         }
         measured.append(Finished(record, found.scores, crops.under(found.protocol) if crops else {}, speed))
     return measured

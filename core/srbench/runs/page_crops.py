@@ -1,4 +1,4 @@
-"""The parts of SR and HR images that pages show."""
+"""Crops of SR and HR images for pages."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ CROP = 96  # side of a crop in HR pixels
 
 
 class PageCrops:
-    """Collect the part of every image with the most detail, as `evaluate` hands the images out.
+    """Callback for `evaluate` that collects the most detailed part of every image.
 
-    It is chosen on the HR image, so that every model is shown at the same place.
+    It is chosen on the HR image, so that all models are shown at the same position.
 
     Args:
-        scale: The scale; a crop covers whole LR pixels.
+        scale: The scale; crops cover whole LR pixels.
     """
 
     def __init__(self, scale: int) -> None:
@@ -33,13 +33,13 @@ class PageCrops:
         self._found: defaultdict[str, dict[str, NDArray[np.uint8]]] = defaultdict(dict)
 
     def __call__(self, protocol: Protocol, image: str, sr: NDArray[np.uint8], hr: NDArray[np.uint8]) -> None:
-        """Keep an image's crops: uint8 RGB `(H, W, 3)`, or luma `(H, W)`, which is kept as grey RGB."""
+        """Collect the crops of an image, uint8 RGB `(H, W, 3)` or luma `(H, W)`, which is stored as gray RGB."""
         if hr.ndim == 2:
             sr, hr = (luma[..., None].repeat(3, 2) for luma in (sr, hr))
         top, left, bottom, right = crop_box(hr, CROP, self.scale)
         found = self._found[protocol.name]
         for kind, pixels in (("hr", hr), ("sr", sr)):
-            # A copy, so that the whole image is not kept.
+            # Copy the crop, so that the whole image is not kept in memory.
             found[f"{slugify(image)}.{kind}.png"] = pixels[top:bottom, left:right].copy()
 
     def under(self, protocol: Protocol) -> dict[str, NDArray[np.uint8]]:

@@ -1,4 +1,4 @@
-"""What a run will do, as data: networks, their cells and their trainings, each with its key."""
+"""The plan of a run: networks, their cells and their trainings, each with its key."""
 
 from __future__ import annotations
 
@@ -30,13 +30,13 @@ class DataPlan:
     """A data set of the suite.
 
     Attributes:
-        name: Its registered name, or its folder's.
-        source: What opens it: the name, or the folder.
+        name: Its registered name, or that of its folder.
+        source: The name or folder to open it by.
         content_hash: Hash of the decoded pixels.
-        images: How many there are.
-        opened_as: `module:class` of the data set, of a part that of the whole.
+        images: Number of images.
+        opened_as: `module:class` of the data set; for a subset, that of the whole data set.
         pattern: Which of its images are measured; empty for all.
-        subset: The same as records describe it; None for all.
+        subset: Description of the subset for records; None for all images.
         path_hash: Hash of the path of a folder or list; empty for a registered data set.
     """
 
@@ -52,11 +52,11 @@ class DataPlan:
 
     @property
     def label(self) -> str:
-        """Return the name, with the beginning of the hash where another data set of the plan has the same name."""
+        """The name, with the beginning of the hash if another data set of the plan has the same name."""
         return self.shown or self.name
 
     def open(self) -> Dataset:
-        """Return the data set."""
+        """Open the data set."""
         from srbench.data.subsets import open_images
 
         return open_images(self.source, self.pattern)
@@ -67,11 +67,11 @@ class CellPlan:
     """One model on one data set at one scale under one protocol.
 
     Attributes:
-        protocol_digest: Of the protocol and the inference options.
+        protocol_digest: Digest of the protocol and the inference options.
         directory: The cell's directory in the store.
         code: Digest of the code that measures it.
-        failed: Whether an earlier run tried and failed.
-        inference: How the network is run.
+        failed: Whether it failed in an earlier run.
+        inference: Inference options.
     """
 
     key: str
@@ -88,18 +88,18 @@ class CellPlan:
 
     @property
     def shown_protocol(self) -> str:
-        """Return the protocol's name with the inference options, under which figures are stored and shown."""
+        """The protocol's name with the inference options, under which figures are stored and shown."""
         return self.inference.label(self.protocol.name)
 
 
 @dataclass(frozen=True)
 class TrainingPlan:
-    """The training that a model without weights needs.
+    """The training of a model without weights.
 
     Attributes:
-        key: Hash of everything that decides the weights.
-        recipe: How it is trained.
-        data: What it is trained on.
+        key: Hash of everything that determines the weights.
+        recipe: The recipe.
+        data: The training data.
         directory: The training's directory in the run's `models/`.
         code: Digest of the code that trains it.
     """
@@ -112,16 +112,16 @@ class TrainingPlan:
 
     @property
     def seed(self) -> int:
-        """Return the recipe's seed."""
+        """The recipe's seed."""
         return self.recipe.seed
 
     @property
     def iterations(self) -> int:
-        """Return the recipe's optimiser steps."""
+        """The recipe's number of iterations."""
         return self.recipe.iterations
 
     def finished(self, store: RunStore) -> bool:
-        """Say whether the weights are there, and are those that the training left."""
+        """Return whether the training is finished and its weights file is unchanged."""
         folder = store.models_path / self.directory
         try:
             result = parse_json(read_text(folder / "training.json", error=StoreError))["result"]
@@ -133,22 +133,22 @@ class TrainingPlan:
 
 @dataclass(frozen=True)
 class ModelPlan:
-    """One network with all its cells: the unit of work that an executor gets.
+    """One network with all its cells: the unit of work of an executor.
 
-    A model is one for each seed, and for each scale unless one network is trained for all of them.
+    A model has one network per seed, and per scale unless one network is trained for all scales.
 
     Attributes:
-        name: The model, canonical.
+        name: Canonical name of the model.
         measured: The scales that are measured.
-        scales: Those that the network is built for.
-        tier: How its weights came to be.
-        training: None for a model with weights, or with none to train.
-        weights_sha256: Of the published weights, or of the file; None for others.
-        weights: The file with the weights, where the suite names one.
-        plugins: Distributions that the model and the metrics come from -> version.
-        place: Where the suite's file names the model, for messages.
-        several_seeds: Whether there are others that differ in the seed only.
-        origin: Where published weights come from.
+        scales: The scales that the network is built for.
+        tier: Origin of its weights.
+        training: Its training; None for a model with weights or without parameters.
+        weights_sha256: Hash of the published weights or of the file; None for others.
+        weights: The weights file, if the suite gives one.
+        plugins: Distributions of the model and the metrics -> version.
+        place: Location of the model in the suite's file, for messages.
+        several_seeds: Whether the plan has other trainings that differ only in the seed.
+        origin: Origin of published weights.
         plan: The suite that it is measured for.
     """
 
@@ -168,13 +168,13 @@ class ModelPlan:
 
     @property
     def data(self) -> list[DataPlan]:
-        """Return the data sets that it is measured and trained on."""
+        """The data sets that it is measured and trained on."""
         measured = [cell.data for cell in self.cells]
         return measured if self.training is None else [*measured, self.training.data]
 
     @property
     def label(self) -> str:
-        """Return the model, its scales, and its seed where there are several, as progress shows them."""
+        """The model, its scales, and its seed if there are several, for progress messages."""
         text = f"{self.name} x{'+'.join(map(str, self.measured))}"
         return f"{text} seed {self.training.seed}" if self.training is not None and self.several_seeds else text
 
@@ -194,7 +194,7 @@ class Plan:
 
     @property
     def described(self) -> Planned:
-        """Return the cells as a run's description has them."""
+        """Return the cells in the form of a run's description."""
         models: dict[str, list[int]] = {}
         for model in self.models:
             scales = models.setdefault(str(model.name), [])
@@ -208,12 +208,12 @@ class Plan:
 
     @property
     def data_hashes(self) -> frozenset[str]:
-        """Return the hashes of the data sets that are measured."""
+        """The hashes of the measured data sets."""
         return frozenset(cell.data.content_hash for cell in self.cells)
 
 
 def pending(plan: Plan, store: RunStore) -> list[ModelPlan]:
-    """Return the models with only those cells that are not finished; failed ones are to be tried again."""
+    """Return the models with their unfinished cells, including failed ones, which are tried again."""
     left = []
     for model in plan.models:
         cells = []
@@ -227,5 +227,5 @@ def pending(plan: Plan, store: RunStore) -> list[ModelPlan]:
 
 
 def run_directory(suite: Suite, out: Path | None) -> Path:
-    """Return where a run of a suite goes: the given directory, or `runs/<suite>`, with `-<budget>` if there is one."""
+    """Return the directory of a run: the given one, or `runs/<suite>`, with `-<budget>` if there is one."""
     return out if out is not None else Path("runs") / suite.label

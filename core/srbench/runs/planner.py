@@ -1,4 +1,4 @@
-"""From a suite to a plan: names, data, protocols and trainings checked, keys computed, before anything is written."""
+"""Turn a suite into a plan: check names, data, protocols and trainings, and compute keys, without writing anything."""
 
 from __future__ import annotations
 
@@ -30,16 +30,18 @@ __all__ = ["make_plan"]
 
 
 def make_plan(suite: Suite, *, models_glob: str | None = None, datasets: Sequence[str] | None = None) -> Plan:
-    """Name every cell and training of a suite with its key. Imports no torch, writes nothing but the data cache.
+    """Return the plan of a suite with the keys of all cells and trainings, without importing torch.
+
+    Only the data cache is written to.
 
     Args:
         suite: The suite.
-        models_glob: Only models whose name, as written or canonical, matches.
+        models_glob: Only models whose name, as written or canonical, matches this pattern.
         datasets: Only these of the suite's data sets.
 
     Raises:
-        SRBenchError: A model, method, argument, data set, protocol or metric is not right, or data is missing; the
-            message names the line of the suite's file.
+        SRBenchError: A model, method, argument, data set, protocol or metric is invalid, or data is missing; the
+            message gives the line of the suite's file.
     """
     opened: dict[tuple[str, str], DataPlan] = {}
     chosen = _chosen_models(suite, models_glob)
@@ -131,7 +133,7 @@ def _open(source: str, opened: dict[tuple[str, str], DataPlan], pattern: str = "
 
 
 def _told_apart(data: list[DataPlan]) -> list[DataPlan]:
-    """Return data sets with what they are shown as: of those that have one name, the beginning of their hash too."""
+    """Return data sets with distinct labels: those with equal names get the beginning of their hash appended."""
     count = Counter(name for name, _ in {(item.name, item.content_hash) for item in data})
     return [
         replace(item, shown=f"{item.name} [{item.content_hash[:6]}]") if count[item.name] > 1 else item for item in data
@@ -139,10 +141,10 @@ def _told_apart(data: list[DataPlan]) -> list[DataPlan]:
 
 
 def _check_distinct(plan: Plan) -> None:
-    """Refuse a plan of which two cells would be one, so that one result would take the place of the other.
+    """Refuse a plan with two equal cells, of which one result would replace the other.
 
     Raises:
-        ConfigError: Two cells would be one; both are named.
+        ConfigError: Two cells are equal; the message names both.
     """
     seen: dict[str, CellPlan] = {}
     for cell in plan.cells:
@@ -169,12 +171,12 @@ def _plan_model(
     opened: dict[tuple[str, str], DataPlan],
     place: str,
 ) -> list[ModelPlan]:
-    """Return what is measured of one model: a network for each scale, or one for all, and for each seed."""
+    """Return the plans of one model: a network per seed, and per scale unless there is one for all scales."""
     plugins = fingerprint.distributions(
         name, [metric for protocol in protocols for metric in suite.metrics_under(protocol)]
     )
     measured = suite.scales_of(entry)
-    # The scales that networks are built for, each with those of them that are measured.
+    # The scales that each network is built for -> those that are measured.
     networks: list[tuple[tuple[int, ...], tuple[int, ...]]] = [((scale,), (scale,)) for scale in measured]
     tagged = file = None
     trains = name.tag is None and entry.weights is None and name.backbone not in BASELINES
@@ -230,7 +232,7 @@ def _plan_model(
 def _network_of(
     file: Path, suite: Suite, entry: ModelEntry, measured: tuple[int, ...]
 ) -> tuple[tuple[int, ...], tuple[int, ...]]:
-    """Return the scales that a checkpoint's network is built for, and those of them that are measured."""
+    """Return the scales that a checkpoint's network is built for, and those that are measured."""
     from srbench.models.weight_files import saved_for
 
     about = saved_for(file)

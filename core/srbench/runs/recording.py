@@ -1,4 +1,4 @@
-"""Records of cells: what is put into them of the plan, the model and the machine."""
+"""Create records of cells from the plan, the model and the machine."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ __all__ = ["ModelFacts", "cell_record", "cost_figures", "executed", "failed_reco
 
 @dataclass
 class ModelFacts:
-    """What a record says of a model, as far as it is known; a failed cell's record has what was known by then."""
+    """The facts about a model in a record, as far as they are known when the cell is stored."""
 
     checks: dict[str, str] = field(default_factory=dict)
     training: Training | None = None
@@ -36,12 +36,12 @@ class ModelFacts:
     cost: CostFigures | None = None
 
     def fields(self) -> dict[str, Any]:
-        """Return the fields of a record."""
+        """Return the facts as fields of a record."""
         return dict(vars(self))
 
 
 def cell_record(model: ModelPlan, cell: CellPlan, **values: Any) -> Record:
-    """Return the record of a cell: what the plan says of it, and the given fields."""
+    """Return the record of a cell from its plan and the given fields."""
     name = model.name
     return Record(
         key=cell.key,
@@ -75,13 +75,13 @@ def cell_record(model: ModelPlan, cell: CellPlan, **values: Any) -> Record:
 
 
 def failed_record(model: ModelPlan, cell: CellPlan, error: str, facts: ModelFacts | None = None) -> Record:
-    """Return the record of a cell that could not be measured."""
+    """Return the record of a failed cell."""
     known = {} if facts is None else facts.fields()
     return cell_record(model, cell, status="failed", error=error, **known)
 
 
 def versions() -> dict[str, str]:
-    """Return the versions that a record names."""
+    """Return the versions for a record."""
     from importlib.metadata import version
 
     return {
@@ -93,7 +93,7 @@ def versions() -> dict[str, str]:
 
 
 def cost_figures(deployed: Backbone) -> CostFigures:
-    """Return what a network costs, or why it could not be counted."""
+    """Return the cost of a network, or why it could not be counted."""
     from srbench.cost.counts import cost_of
 
     try:
@@ -110,7 +110,7 @@ def cost_figures(deployed: Backbone) -> CostFigures:
 
 
 def executed(network: Backbone, dataset: Dataset, scale: int, protocol: Protocol, cost: CostFigures) -> CostFigures:
-    """Return a cost with what the network's masks leave of it on these images, if it has masks."""
+    """Return a cost with the work executed on these images, if the network has masks."""
     from srbench.cost.executed import executed_on
 
     counts = executed_on(network, dataset, scale, protocol)
@@ -120,13 +120,13 @@ def executed(network: Backbone, dataset: Dataset, scale: int, protocol: Protocol
 
 
 def licences(dataset: Dataset) -> str | None:
-    """Return author and licence of each image that may be shown, in one line."""
+    """Return author and licence of each redistributable image, in one line."""
     known = [(name, dataset.licence(name)) for name in dataset.image_names()] if dataset.redistributable else []
     return "; ".join(f"{name}: {terms.author}, {terms.licence}" for name, terms in known if terms is not None) or None
 
 
 def hardware(device: str, threads: int) -> dict[str, Any]:
-    """Return what times were taken on."""
+    """Return a description of the hardware, for timings."""
     import torch
 
     from srbench.machine import processor_name

@@ -1,4 +1,4 @@
-"""What must be measured to replay a row, found from its record: network, weights, images, protocol, threads."""
+"""Plan the replay of a row from its record: network, weights, images, protocol and threads."""
 
 from __future__ import annotations
 
@@ -33,12 +33,12 @@ _WEIGHTS = (".safetensors", ".pth", ".pt")
 
 @dataclass
 class Sources:
-    """Where the data sets and weights of a run's rows are.
+    """The sources of the data sets and weights of a run's rows.
 
     Attributes:
-        info: What the run says of itself; its definition names data that are folders or lists.
-        models_path: Where weights may be: the run's `models/`.
-        weights: A file of weights that a user gives.
+        info: The description of the run; its definition has data sets that are folders or lists.
+        models_path: Folder of trained weights: the run's `models/`.
+        weights: A weights file given by the user.
     """
 
     info: RunInfo | None
@@ -48,14 +48,14 @@ class Sources:
     _hashes: dict[str, Path] | None = None
 
     def dataset(self, name: str, digest: str | None = None) -> tuple[str, Dataset]:
-        """Return a data set and what opens it.
+        """Return a data set, and the name or path that opens it.
 
         Args:
-            name: The name that it has in records.
-            digest: Hash of its pixels, which decides where the run's suite has several of the name.
+            name: Its name in records.
+            digest: Hash of its pixels, to choose between several data sets of the suite with that name.
 
         Raises:
-            SRBenchError: There is none of this name, here or in the folders of SRBENCH_DATA.
+            SRBenchError: There is no data set of this name, neither here nor in the folders of SRBENCH_DATA.
         """
         from srbench.data.datasets import open_dataset
 
@@ -79,7 +79,7 @@ class Sources:
         raise problem or SRBenchError(f"no data set of the run's suite is called '{name}'")
 
     def weights_named(self, digest: str | None) -> Path | None:
-        """Return the file of weights with this hash: the given one, or one in `models/`; None if there is none."""
+        """Return the weights file with this hash, either the given one or one in `models/`, or None."""
         if self._hashes is None:
             self._hashes = {}
             for path in self._files():
@@ -104,17 +104,17 @@ class Sources:
 
 
 def replay_plan(record: Record, sources: Sources, place: str, *, train: bool) -> ModelPlan:
-    """Return what is to be measured for a row, as one network with one cell.
+    """Return the plan for a row: one network with one cell.
 
     Args:
         record: The row.
-        sources: Where its data and weights are.
-        place: What the cell is called by in what comes back: its key.
-        train: Train a trained model anew, instead of taking the weights that are kept.
+        sources: The sources of data and weights.
+        place: Identifier of the cell in results: its key.
+        train: Retrain a trained model instead of using its stored weights.
 
     Raises:
-        Disagreement: The record names no network that could be measured, or its weights are not there.
-        SRBenchError: A model, data set, protocol or metric that it names is not there.
+        Disagreement: The record does not describe a network that can be measured, or its weights are missing.
+        SRBenchError: A model, data set, protocol or metric in the record is not available.
     """
     name = canonical_name(record.model)
     protocol = get_protocol(record.protocol.partition("+")[0])
@@ -153,17 +153,17 @@ def replay_plan(record: Record, sources: Sources, place: str, *, train: bool) ->
 
 
 def network_scales(record: Record, name: ModelName) -> tuple[int, ...]:
-    """Return the scales that a row's network is built for: those of its published weights, or as the record says."""
+    """Return the scales that a row's network is built for: those of its published weights, or those in the record."""
     if name.tag is not None:
         return tuple(tagged_source(name).serving(record.scale).scales)
     return tuple(record.scales) or (record.scale,)
 
 
 def options_of(record: Record) -> InferenceOptions:
-    """Return the inference options that a record names.
+    """Return the inference options of a record.
 
     Raises:
-        Disagreement: There are no such options.
+        Disagreement: The options are invalid.
     """
     values: dict[str, Any] = {
         key: value
@@ -186,7 +186,7 @@ def _data(source: str, dataset: Dataset) -> DataPlan:
 def _weights(
     record: Record, name: ModelName, sources: Sources, train: bool
 ) -> tuple[Path | None, str | None, TrainingPlan | None]:
-    """Return the file of weights, the hash that they must have, and the training that is to be repeated."""
+    """Return the weights file, the expected hash, and the training to be repeated."""
     if name.tag is not None:
         return None, str(tagged_source(name).serving(record.scale).sha256), None
     if name.backbone in BASELINES:
@@ -198,7 +198,7 @@ def _weights(
         return found, record.weights_sha256, None
     where = f"its weights are not in '{sources.models_path}'"
     raise WeightsError(
-        f"{where}; put them there, or train the model anew with --train"
+        f"{where}; put them there, or retrain the model with --train"
         if record.training is not None
         else f"{where}, and no tag names them; give the file with --weights"
     )
@@ -210,7 +210,7 @@ def _training(record: Record, name: ModelName, sources: Sources) -> TrainingPlan
     try:
         recipe = Recipe.model_validate(stored.recipe)
     except ValidationError:
-        raise Disagreement("the recipe of its training is none") from None
+        raise Disagreement("the recipe of its training is invalid") from None
     data = _data(*sources.dataset(stored.data, stored.data_hash))
     code = fingerprint.training_code(name)
     key = fingerprint.training_key(

@@ -1,4 +1,4 @@
-"""Replay: rows measured again from their weights and data, and compared with what is stored."""
+"""Replay: measure rows again from their weights and data, and compare them with the stored results."""
 
 from __future__ import annotations
 
@@ -32,22 +32,22 @@ from srbench.runs.replay_plan import Sources, replay_plan
 
 __all__ = ["Replayed", "entry", "replay"]
 
-KEY = 12  # characters of a place; records need so many
+KEY = 12  # characters of a place, as required by records
 
 
 @dataclass(frozen=True)
 class Replayed:
-    """What came of measuring one row again.
+    """The outcome of measuring one row again.
 
     Attributes:
         cell: The row.
         outcome: `equal`, `within tolerance`, `differs` or `failed`.
-        differences: Every image's value that is not the same to the last bit.
-        reasons: What else is not as it should be, or why it could not be measured, as sentences.
-        other_code: Which code is not what made the row: `measuring`, `training`.
-        exact: Whether platform, versions and threads are those that the row was measured with.
-        training: `repeated` if the model was trained anew; empty otherwise.
-        hardware: What it was measured on.
+        differences: Per-image values that are not bitwise equal.
+        reasons: Other disagreements, or why the row could not be measured, as sentences.
+        other_code: Which code has changed since the row was measured: `measuring`, `training`.
+        exact: Whether platform, versions and threads are equal to those of the row.
+        training: `repeated` if the model was retrained; otherwise empty.
+        hardware: The hardware of the new measurement.
     """
 
     cell: Cell
@@ -61,12 +61,12 @@ class Replayed:
 
     @property
     def agrees(self) -> bool:
-        """Say whether the row was confirmed."""
+        """Whether the row was confirmed."""
         return self.outcome in ("equal", "within tolerance")
 
     @property
     def largest_difference(self) -> dict[str, float]:
-        """Return metric -> largest difference of one image; empty where all are equal."""
+        """Metric -> largest difference of one image; empty if all are equal."""
         largest: dict[str, float] = {}
         for one in self.differences:
             largest[one.metric] = max(largest.get(one.metric, 0.0), one.size)
@@ -81,17 +81,17 @@ def replay(
     device: str = "cpu",
     note: Callable[[str], None] = lambda text: None,
 ) -> Iterator[Replayed]:
-    """Measure rows again, with as many threads as they were measured with, and yield what came of each.
+    """Measure rows again, with the same number of threads as originally, and yield the outcome of each.
 
     Args:
         cells: The rows.
-        sources: Where their data and weights are.
-        train: Train models of tier `trained` anew, and compare their weights too.
+        sources: The sources of their data and weights.
+        train: Retrain models of tier `trained`, and compare their weights as well.
         device: `cpu`, `cuda` or `cuda:N`.
-        note: Receives what is being done, in a few words.
+        note: Called with a short description of each step.
 
     Raises:
-        SRBenchError: The device is not there, or the disk is full.
+        SRBenchError: The device is not available, or the disk is full.
     """
     check_device(device)
     groups: dict[tuple[object, ...], list[tuple[Cell, ModelPlan]]] = {}
@@ -112,7 +112,7 @@ def replay(
 def _replay_network(
     group: Sequence[tuple[Cell, ModelPlan]], device: str, note: Callable[[str], None]
 ) -> Iterator[Replayed]:
-    """Replay rows of one network: it is checked, and trained if need be, once."""
+    """Replay rows of one network, which is checked, and trained if needed, only once."""
     first = group[0][1]
     measured = tuple(dict.fromkeys(model.cells[0].scale for _, model in group))
     whole = replace(first, measured=measured, cells=tuple(model.cells[0] for _, model in group))
@@ -155,11 +155,11 @@ def _judged(old: Cell, new: Finished, code: str, model: ModelPlan) -> Replayed:
     exact = same_platform(old, new)
     reasons, differences = [], []
     if before.weights_sha256 != after.weights_sha256:
-        how = "the repeated training gives" if training else "now"
-        reasons.append(f"its weights are {_short(before.weights_sha256)}, and {how} {_short(after.weights_sha256)}")
+        how = "after repeating the training" if training else "now"
+        reasons.append(f"its weights are {_short(before.weights_sha256)}, but {how} {_short(after.weights_sha256)}")
     traces = [None if record.training is None else record.training.trace for record in (before, after)]
     if training and traces[0] is not None and traces[0] != traces[1]:
-        reasons.append("the trace of its training is not the one that the training keeps")
+        reasons.append("the trace of its training differs from the one in models/")
     try:
         differences = compared(before, old.per_image, new.per_image, exact)
         reasons += wrong_means(before, old.per_image, exact)
@@ -176,13 +176,13 @@ def _judged(old: Cell, new: Finished, code: str, model: ModelPlan) -> Replayed:
 
 
 def _changed_checks(before: dict[str, str], after: dict[str, str]) -> list[str]:
-    """Return a sentence for each conformance check that failed only then, or only now; what is skipped may change."""
+    """Return a sentence for each conformance check that failed only originally or only now; skipped ones may change."""
     failed = {
         name: [said.startswith("failed") for said in (before[name], after[name])] for name in before if name in after
     }
     verdict = {True: "failed", False: "did not fail"}
     return [
-        f"its check {name} {verdict[one]}, and now {verdict[two]}" for name, (one, two) in failed.items() if one != two
+        f"its check {name} {verdict[one]}, but now {verdict[two]}" for name, (one, two) in failed.items() if one != two
     ]
 
 
@@ -203,10 +203,10 @@ def _short(digest: str | None) -> str:
 
 
 def entry(replayed: Replayed, by: str | None = None) -> Replay:
-    """Return what is kept of a replay in `replays.json`.
+    """Return the entry of a replay for `replays.json`.
 
     Args:
-        replayed: What came of it.
+        replayed: The outcome.
         by: Who replayed it; `CI` with the address of its job, or `a person`, if not given.
     """
     code = checkout()

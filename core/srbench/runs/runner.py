@@ -1,8 +1,8 @@
-"""Runs: everything a suite asks for and that is not done yet, and nothing twice.
+"""Run a suite: measure all cells that are not finished yet.
 
-First the whole suite is checked (names, arguments, shapes, weights, data), before the first write. Then each model's
-cells are measured; what is finished stays finished, whatever ends the run. A cell that fails is recorded with its
-traceback, and the others continue.
+The whole suite is checked first (names, arguments, shapes, weights, data), before anything is written. Then each
+model's cells are measured; finished cells are kept, however the run ends. A failed cell is recorded with its traceback,
+and the run continues.
 """
 
 from __future__ import annotations
@@ -35,23 +35,23 @@ __all__ = ["Observer", "RunReport", "run"]
 
 
 class Observer(Protocol):
-    """Receive the progress of a run; every method is called in the process that runs it."""
+    """Receiver of a run's progress; all methods are called in the main process of the run."""
 
     def note(self, text: str) -> None:
-        """Take one sentence about what is being prepared."""
+        """Receive a message about the preparation."""
 
     def started(self, plan: Plan, todo: Sequence[ModelPlan], workers: int) -> None:
-        """Take what will be done."""
+        """Receive the plan and the unfinished models when the run starts."""
 
     def progressed(self, model: ModelPlan, progress: Progress) -> None:
-        """Take how far one model is."""
+        """Receive the progress of one model."""
 
     def finished(self, model: ModelPlan, record: Record) -> None:
-        """Take a cell that is stored."""
+        """Receive a cell that has been stored."""
 
 
 class Silent:
-    """Tell nobody."""
+    """Observer that ignores everything."""
 
     def note(self, text: str) -> None:
         """Ignore it."""
@@ -68,17 +68,17 @@ class Silent:
 
 @dataclass(frozen=True)
 class RunReport:
-    """Say how a run ended.
+    """The outcome of a run.
 
     Attributes:
-        plan: All that the suite asks for.
-        run_dir: Where the results are.
-        before: Cells that were finished before this run.
-        todo: What was left to do when it started.
-        done: Records of the cells measured now.
-        failed: Records of the cells that failed now.
-        skipped: Models left out because their weights could not be downloaded, as the user allowed: label -> reason.
-        dry: Nothing was done, on purpose.
+        plan: The plan of the suite.
+        run_dir: The run directory.
+        before: Number of cells that were finished before this run.
+        todo: Models with cells that were unfinished when the run started.
+        done: Records of the cells measured in this run.
+        failed: Records of the cells that failed in this run.
+        skipped: Models skipped because their weights could not be downloaded, if allowed: label -> reason.
+        dry: Whether it was a dry run.
     """
 
     plan: Plan
@@ -92,7 +92,7 @@ class RunReport:
 
     @property
     def exit_status(self) -> int:
-        """Return 1 if a cell failed, else 0."""
+        """1 if a cell failed, else 0."""
         return 1 if self.failed else 0
 
 
@@ -110,27 +110,28 @@ def run(
     skip_missing_weights: bool = False,
     observer: Observer | None = None,
 ) -> RunReport:
-    """Do what a suite asks for and is not done yet.
+    """Measure all cells of a suite that are not finished yet.
 
     Args:
         suite: The suite.
-        run_dir: Where the results go; `runs/<suite>` if not given.
+        run_dir: The run directory; `runs/<suite>` if not given.
         models_glob: Only models that match.
         datasets: Only these of the suite's data sets.
-        dry_run: Only say what would be done; write nothing.
+        dry_run: Only report what would be done; write nothing.
         device: `cpu`, `cuda` or `cuda:N`.
-        threads: CPU threads of each evaluation and training. If not given: one for a training, since small networks are
-            fastest so and a result must not depend on the machine; for an evaluation, this machine's cores shared by
-            the jobs.
-        jobs: Models done at a time. If not given, as many as need training, at most one per core; one on a GPU.
-        keep_images: Keep whole SR images of what is measured, as `sr_images/CELL/IMAGE.png` in the run's folder.
-        skip_missing_weights: Leave out models whose weights cannot be downloaded, instead of refusing the suite; they
-            stay planned and are not measured.
+        threads: CPU threads of each evaluation and training. If not given: one for training, which is fastest for small
+            networks and makes results independent of the machine; for evaluation, the machine's cores shared by all
+            jobs.
+        jobs: Number of models processed at a time. If not given, as many as need training, at most one per core; one
+            on a GPU.
+        keep_images: Keep whole SR images, as `sr_images/CELL/IMAGE.png` in the run's folder.
+        skip_missing_weights: Skip models whose weights cannot be downloaded, instead of refusing the suite; they stay
+            planned and are not measured.
         observer: Receives the progress.
 
     Raises:
-        SRBenchError: Something in the suite is not right, data or weights are missing, the directory is in use, or
-            the disk is full; what was finished is kept.
+        SRBenchError: The suite is invalid, data or weights are missing, the directory is in use, or the disk is full;
+            finished cells are kept.
     """
     observer = observer if observer is not None else Silent()
     check_device(device)
@@ -184,11 +185,11 @@ def _info(plan: Plan, store: RunStore, *, whole: bool) -> RunInfo:
 
 def _explanation(protocol: Settings, inference: InferenceOptions) -> str:
     said = "".join(f"\n- {sentence}" for sentence in inference.explain())
-    return protocol.explain() + (f"\n\nHow networks were run:\n{said}" if said else "")
+    return protocol.explain() + (f"\n\nInference options:\n{said}" if said else "")
 
 
 def _forget_superseded(plan: Plan, store: RunStore) -> None:
-    """Where code was changed and changed back, the cell that fits it now is the one that counts."""
+    """Remove superseded results: if a code change was reverted, the cell of the current code is valid again."""
     for cell in plan.cells:
         found = store.find(cell.directory, cell.key)
         if found is not None and found.record.status == "ok":
@@ -198,14 +199,14 @@ def _forget_superseded(plan: Plan, store: RunStore) -> None:
 def _preflight(
     todo: Sequence[ModelPlan], observer: Observer, device: str, *, fetch: bool, skip_missing_weights: bool
 ) -> dict[str, str]:
-    """Build every network and fetch all weights and images, so that errors are found before hours of work.
+    """Build every network and fetch all weights and images, to find errors before hours of work.
 
     Returns:
-        The models to leave out because their weights cannot be downloaded: label -> reason. Empty unless
+        The models to skip because their weights cannot be downloaded: label -> reason. Empty unless
         `skip_missing_weights`.
 
     Raises:
-        SRBenchError: What is wrong, with the line of the suite's file.
+        SRBenchError: There is an error; the message gives the line of the suite's file.
     """
     from srbench.models.factory import create_model
     from srbench.models.weight_files import load_into
@@ -293,7 +294,7 @@ def _do(
         )
         for model in todo
     ]
-    reported: set[str] = set()  # directories: of two data sets with the same images cells have the same key
+    reported: set[str] = set()  # directories: two data sets with equal images have equal keys
 
     def handle(index: int, event: Any) -> None:
         model = todo[index]
@@ -311,7 +312,7 @@ def _do(
 
     executor: Executor = InProcess() if workers == 1 else Workers(workers)
     observer.started(report.plan, todo, workers)
-    # The long ones first, so that no worker waits at the end.
+    # Long jobs first, so that no worker is idle at the end.
     order = sorted(range(len(work)), key=lambda index: -_cost(todo[index])) if workers > 1 else list(range(len(work)))
     executor.run([work[index] for index in order], perform, lambda place, event: handle(order[place], event))
 

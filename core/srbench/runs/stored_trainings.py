@@ -1,4 +1,4 @@
-"""Trainings that other code left in a run directory: found by their weights, and taken over after a replay."""
+"""Outdated trainings in a run directory: find them by their weights, and adopt them after a replay."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ class StoredTraining:
     """A finished training in a run's `models/`.
 
     Attributes:
-        folder: Where it is.
-        content: What its `training.json` holds.
+        folder: The folder of the training.
+        content: The content of its `training.json`.
     """
 
     folder: Path
@@ -34,12 +34,12 @@ class StoredTraining:
 
     @property
     def weights(self) -> Path:
-        """Return the file of weights."""
+        """The weights file."""
         return self.folder / str(self.content["result"]["weights"])
 
     @property
     def trace(self) -> dict[str, Any] | None:
-        """Return the trace, or None where none was kept."""
+        """The trace, or None if none was stored."""
         found: dict[str, Any] | None = self.content["result"].get("trace")
         return found
 
@@ -47,27 +47,27 @@ class StoredTraining:
 def stored_training(
     model: ModelPlan, store: RunStore, records: Sequence[Record], *, retrain: bool
 ) -> StoredTraining | None:
-    """Return the training that gave some records their weights, or None where the training is to be repeated.
+    """Return the training that produced the weights of some records, or None if the training is to be repeated.
 
     Raises:
-        Disagreement: It is not there or keeps no trace, and is not to be repeated; or it was altered.
+        Disagreement: It is missing or has no trace, and is not to be repeated; or it was altered.
     """
     training = model.training
     assert training is not None
     if training.finished(store):
-        return None  # by this code, or taken over before
+        return None  # by the current code, or adopted before
     hashes = {record.weights_sha256 for record in records}
     found = [kept for kept in _all(store.models_path) if _same(kept.content["identity"], model, training)]
     found.sort(key=lambda kept: kept.content["result"].get("weights_sha256") not in hashes)
     if found:
         kept = found[0]
         if not kept.weights.is_file() or sha256_file(kept.weights) != kept.content["result"].get("weights_sha256"):
-            raise Disagreement(f"the weights in '{kept.folder.name}' are not those that its training wrote")
+            raise Disagreement(f"the weights in '{kept.folder.name}' have changed since they were trained")
         if kept.trace is not None:
             return kept
         if not retrain:
             raise Disagreement(
-                f"its training in '{kept.folder.name}' keeps no trace to replay; repeat it as a whole with --retrain"
+                f"its training in '{kept.folder.name}' has no trace to replay; repeat it completely with --retrain"
             )
     if retrain:
         return None
@@ -78,13 +78,13 @@ def stored_training(
 
 
 def take_over(kept: StoredTraining, model: ModelPlan, models_path: Path, device: str) -> str:
-    """Replay a training, and copy it to where the plan expects it.
+    """Replay a training, and copy it to the location that the plan expects.
 
     Returns:
         How it was checked: `replayed`.
 
     Raises:
-        Disagreement: The replay gives other losses or weights.
+        Disagreement: The replay gives different losses or weights.
     """
     from srbench.training.train import replay
 
@@ -114,7 +114,7 @@ def take_over(kept: StoredTraining, model: ModelPlan, models_path: Path, device:
 
 
 def how_checked(model: ModelPlan, store: RunStore) -> str:
-    """Return how a training is checked that is under the present key, or will be: `replayed` before, or `repeated`."""
+    """Return how the training under the current key is checked: `replayed` if it was replayed before, or `repeated`."""
     assert model.training is not None
     there = [kept for kept in _all(store.models_path) if kept.folder.name == model.training.directory]
     return str(there[0].content.get("checked", "repeated")) if there else "repeated"
@@ -132,7 +132,7 @@ def _all(models_path: Path) -> Iterator[StoredTraining]:
 
 
 def _same(identity: dict[str, Any], model: ModelPlan, training: TrainingPlan) -> bool:
-    """Say whether a training is the one that the plan asks for, whatever code did it."""
+    """Return whether a training is the one in the plan, regardless of its code."""
     from pydantic import ValidationError
 
     from srbench.training.recipe import Recipe

@@ -1,4 +1,4 @@
-"""Where the published weights of a tag come from, as records name it."""
+"""The origin of a tag's published weights, for records."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ __all__ = ["origin_of", "third_party_training"]
 
 
 def origin_of(name: ModelName, source: WeightSource) -> WeightsOrigin:
-    """Return address, licence and paper of the weights that a tag names, and who trained them."""
+    """Return URL, licence, paper and third-party trainer of a tag's weights."""
     return WeightsOrigin(
         url=source.url, licence=source.licence, paper=source.paper, third_party=third_party_training(name)
     )
 
 
 def third_party_training(name: ModelName) -> str:
-    """Return who trained the weights of a tag where it was not the authors of the paper; else an empty text.
+    """Return who trained the weights of a tag if it was not the authors of the paper; else an empty string.
 
-    The module that registers the weights says so in `THIRD_PARTY`, tagged name -> who it was. It is kept apart from
-    the weights' source, which is part of the code that decides a result.
+    The module that registers the weights has a table `THIRD_PARTY`, tagged name -> who trained them. It is separate
+    from the weights' source, which is part of the code that affects results.
     """
     tagged = str(ModelName(name.backbone, name.method, (), name.tag))
     for item in contributions()["weights"].get(tagged, ()):

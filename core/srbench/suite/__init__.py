@@ -1,1 +1,1 @@
-"""Suites: YAML files, read and checked."""
+"""Read and validate suites, which are YAML files."""

@@ -61,27 +61,27 @@ __all__ = ["ModelEntry", "Suite", "TrainSpec", "load_suite"]
 BudgetName = Annotated[StrictStr, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=40)]
 
 
-# A model's name has an equals sign within its parentheses only: `edsr_tiny+ps(ratio=1/4)=weights.safetensors`.
+# A model name has equals signs only within its parentheses: `edsr_tiny+ps(ratio=1/4)=weights.safetensors`.
 _ADDITION = re.compile(r"(?P<model>[^=()]+(?:\([^()]*\)[^=()]*)*)(?:=(?P<file>.+))?")
 
 
 class Suite(Schema):
-    """Content of a suite file.
+    """The content of a suite file.
 
     Attributes:
-        name: Names the run directory; letters, digits, dot, dash and underscore.
-        title: One line for a page's head.
-        description: What the suite is for, in words.
-        scales: The up-sampling factors; in YAML `scale: 2` or `scale: [2, 3, 4]`.
-        models: What is measured.
+        name: Name of the run directory: letters, digits, dots, dashes and underscores.
+        title: Title of pages.
+        description: Purpose of the suite.
+        scales: The upscaling factors; in YAML `scale: 2` or `scale: [2, 3, 4]`.
+        models: The models to measure.
         datasets: Names of data sets, or folders of HR images.
         protocols: Names of protocols; in YAML `protocol: NAME` or a list.
-        metrics: Names of metrics; if not given, PSNR and SSIM of what each protocol compares.
+        metrics: Names of metrics; if not given, PSNR and SSIM of each protocol's color.
         inference: Inference options; whole images in float32 if not given.
-        train: How models without weights are trained; required if there are any.
-        seeds: Every model without weights is trained once with each; the recipe's own seed if not given.
-        multi_scale: Whether a model without weights is one network for all scales, trained for them together.
-        reported: Papers' figures to show next to measured ones: tables' names, or mappings with `table` and `models`.
+        train: Training of models without weights; required if there are any.
+        seeds: Seeds with which every model without weights is trained; the recipe's own seed if not given.
+        multi_scale: Whether a model without weights is one network trained for all scales together.
+        reported: Papers' figures to show beside measured ones: names of tables, or mappings with `table` and `models`.
         budgets: Name -> a cheaper version of the suite.
         requires: Method or backbone -> package to install for it.
         budget: Description of the suite's cost.
@@ -107,35 +107,35 @@ class Suite(Schema):
     _document: yaml_lines.Document | None = PrivateAttr(default=None)
     _base: Path | None = PrivateAttr(default=None)
     _chosen_budget: str = PrivateAttr(default="")
-    # Which images of each data set are measured; empty for all.
+    # Patterns of the images of each data set that are measured; empty for all.
     _images: str = PrivateAttr(default="")
-    # How many models were added to those of the file, at the end.
+    # Number of models added at the end of the file's models.
     _added: int = PrivateAttr(default=0)
-    # Keys whose value is given by the chosen budget.
+    # Keys whose values come from the chosen budget.
     _moved: frozenset[str] = PrivateAttr(default=frozenset())
 
     @property
     def chosen_budget(self) -> str:
-        """Return the name of the budget that this suite was made with; empty for the whole one."""
+        """The name of the applied budget; empty for the full suite."""
         return self._chosen_budget
 
     @property
     def images(self) -> str:
-        """Return which images of each data set are measured, as names and globs; empty for all."""
+        """The images of each data set that are measured, as names and globs; empty for all."""
         return self._images
 
     @property
     def label(self) -> str:
-        """Return the suite's name, with that of the chosen budget and the images."""
+        """The suite's name, with the chosen budget and images."""
         label = f"{self.name}-{self._chosen_budget}" if self._chosen_budget else self.name
         return f"{label}-images-{slugify(self._images, length=40)}" if self._images else label
 
     def metrics_under(self, protocol: Protocol) -> tuple[str, ...]:
-        """Return the metrics that are computed under a protocol: those of the suite, or of what it compares."""
+        """Return the metrics computed under a protocol: those of the suite, or the protocol's defaults."""
         return self.metrics or protocol.metrics
 
     def place(self, *place: str | int) -> tuple[str | int, ...]:
-        """Return the place of a key or item in the file: in the chosen budget, if that sets it."""
+        """Return the place of a key or item in the file, which is in the chosen budget if that sets it."""
         return ("budgets", self._chosen_budget, *place) if place and place[0] in self._moved else place
 
     def where(self, *place: str | int) -> str:
@@ -147,7 +147,7 @@ class Suite(Schema):
 
     @contextmanager
     def locate_errors(self, *place: str | int) -> Iterator[None]:
-        """Say of an error in the block which line of the suite's file it comes from."""
+        """Prefix errors in the block with the line of the suite's file."""
         try:
             yield
         except SRBenchError as error:
@@ -167,7 +167,7 @@ class Suite(Schema):
         return beside if beside.is_file() else Path(file)
 
     def training(self, entry: ModelEntry) -> TrainSpec | None:
-        """Return how one model is trained: the suite's settings, with its own in their place.
+        """Return the training of one model: the suite's settings, overridden by its own.
 
         Raises:
             ConfigError: The settings do not name the training data.
@@ -187,8 +187,8 @@ class Suite(Schema):
         """Return the papers' figures at the suite's scales.
 
         Raises:
-            UnknownNameError: There is no such table; line and nearest name are named.
-            ConfigError: A table is not right, or no row matches.
+            UnknownNameError: There is no such table; the message gives the line and the nearest name.
+            ConfigError: A table is invalid, or no row matches.
         """
         found: list[ReportedFigure] = []
         for index, spec in enumerate(self.reported):
@@ -244,7 +244,7 @@ class Suite(Schema):
         return smaller
 
     def trained_on(self, data: str) -> Suite:
-        """Return the suite with other images to train on: a data set's name or a folder.
+        """Return the suite with other training images: the name of a data set, or a folder.
 
         Raises:
             ConfigError: Nothing is trained in this suite.
@@ -259,7 +259,7 @@ class Suite(Schema):
         return self.model_copy(update={"train": train, "models": models})
 
     def with_models(self, additions: Iterable[str]) -> Suite:
-        """Return the suite with more models: `MODEL`, or `MODEL=FILE` with a checkpoint, relative to here.
+        """Return the suite with more models: `MODEL`, or `MODEL=FILE` with a checkpoint.
 
         Raises:
             ConfigError: An addition is neither.
@@ -280,7 +280,7 @@ class Suite(Schema):
         return larger
 
     def on_images(self, pattern: str) -> Suite:
-        """Return the suite on a part of each data set: the images that match one of some names and globs.
+        """Return the suite restricted to the images of each data set that match one of several names and globs.
 
         Raises:
             ConfigError: There is none.
@@ -305,17 +305,17 @@ class Suite(Schema):
         return entry.scales or self.scales
 
     def trained_together(self, entry: ModelEntry) -> bool:
-        """Say whether one network is trained for all scales of a model."""
+        """Return whether one network is trained for all scales of a model."""
         return self.multi_scale if entry.multi_scale is None else entry.multi_scale
 
     def definition(self) -> dict[str, Any]:
-        """Return the suite as plain values, in the form that its file has; of absolute paths, the last part only."""
+        """Return the suite as plain values in the form of its file, with only the last part of absolute paths."""
         values: dict[str, Any] = _without_paths(self.model_dump(mode="json", by_alias=True, exclude_defaults=True))
         return {**values, "images": self._images} if self._images else values
 
 
 def _without_paths(value: Any) -> Any:
-    """Return plain values with the last part of every absolute path: the folder says nothing about a result."""
+    """Reduce every absolute path in plain values to its last part, since folders do not affect results."""
     if isinstance(value, dict):
         return {key: _without_paths(item) for key, item in value.items()}
     if isinstance(value, list):
@@ -327,11 +327,11 @@ def load_suite(name_or_path: str | Path) -> Suite:
     """Load an installed suite by its name, sr-bench's own or a plugin's, or a YAML file by its path.
 
     Raises:
-        UnknownNameError: No suite has this name; the nearest is named.
+        UnknownNameError: No suite has this name; the message suggests the nearest.
         DuplicateNameError: Two distributions claim the name.
         PluginError: The suite's plugin cannot be used.
-        ConfigError: The file is missing, is no YAML, or holds an unknown key or a wrong value; file, line and the
-            nearest key are named.
+        ConfigError: The file is missing, is not YAML, or has an unknown key or an invalid value; the message gives the
+            file, the line and the nearest key.
     """
     text = str(name_or_path)
     if isinstance(name_or_path, Path) or text.endswith((".yaml", ".yml")) or "/" in text or "\\" in text:
@@ -347,7 +347,7 @@ def load_suite(name_or_path: str | Path) -> Suite:
 
     file = suite_file(text)
     suite = _validate(yaml_lines.read(file), file.parent if isinstance(file, Path) else None)
-    name = text.rpartition(":")[2]  # `DIST:NAME` where several distributions have a suite of the name
+    name = text.rpartition(":")[2]  # `DIST:NAME` if several distributions have a suite of that name
     if suite.name != name:
         raise ConfigError(
             f"{suite.where('name')}: this file is registered as suite '{name}' but its name is '{suite.name}'; "
@@ -382,7 +382,7 @@ def _parsed(document: yaml_lines.Document, base: Path | None) -> Suite:
 
 
 def _keys_at(place: yaml_lines.Place) -> list[str]:
-    """Return the keys that are known at a place: in one of the parts that have keys of their own, or at the top."""
+    """Return the valid keys at a place: of a part with its own keys, or of the top level."""
     if len(place) > 2 and place[0] == "budgets":
         return list(BudgetSpec.model_fields)
     if len(place) > 1 and place[0] == "models":

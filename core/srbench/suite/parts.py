@@ -1,4 +1,4 @@
-"""The parts of a suite's file: models, training, budgets, papers' figures."""
+"""Parts of a suite file: models, training, budgets, papers' figures."""
 
 from __future__ import annotations
 
@@ -57,16 +57,16 @@ Names = Annotated[tuple[Name, ...], BeforeValidator(_listed), Field(min_length=1
 
 
 class Schema(BaseModel):
-    """Refuse unknown keys and changes."""
+    """Base of all parts: immutable, without unknown keys."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
 
 
 class TrainSpec(BaseModel):
-    """How models without weights are trained: `data` and the settings of a recipe.
+    """Training of models without weights: `data` and the settings of a recipe.
 
     Attributes:
-        data: A data set's name or a folder of HR images.
+        data: Name of a data set, or a folder of HR images.
     """
 
     model_config = ConfigDict(extra="allow", frozen=True)
@@ -75,12 +75,12 @@ class TrainSpec(BaseModel):
 
     @property
     def recipe(self) -> dict[str, Any]:
-        """Return the settings that the training engine takes."""
+        """Return the settings for the training engine."""
         return dict(self.__pydantic_extra__ or {})
 
 
 def merged_settings(base: TrainSpec | dict[str, Any] | None, changes: dict[str, Any]) -> dict[str, Any]:
-    """Return a training's settings with others in their place; one patch size replaces the other."""
+    """Return training settings overridden by others; a patch size in HR or LR pixels replaces the other one."""
     settings = base.model_dump() if isinstance(base, TrainSpec) else dict(base or {})
     for key, other in (("gt_size", "lr_size"), ("lr_size", "gt_size")):
         if key in changes and other not in changes:
@@ -94,10 +94,10 @@ class ModelEntry(Schema):
     Attributes:
         model: The name: `BACKBONE[+METHOD[(key=value,...)]][.TAG]`.
         train: Settings that replace those of the suite's `train` for this model.
-        weights: A checkpoint that is measured instead of training the model: its path, from the suite's file or from
-            where the run is started.
-        multi_scale: Whether one network is trained for all the suite's scales; as the suite says where not given.
-        scales: Scales at which this model is measured, of the suite's; all of them where not given.
+        weights: Path of a checkpoint to measure instead of training the model, relative to the suite's file or to the
+            current folder.
+        multi_scale: Whether one network is trained for all the suite's scales; by default, as for the suite.
+        scales: The suite's scales at which this model is measured; all of them if not given.
     """
 
     model: Name
@@ -111,7 +111,7 @@ class ModelEntry(Schema):
         if self.weights is None:
             return self
         if self.train is not None:
-            raise ValueError(f"'{self.model}' has weights, '{self.weights}', and settings to train it with; keep one")
+            raise ValueError(f"'{self.model}' has both weights, '{self.weights}', and training settings; keep one")
         if naming.parse(self.model).tag is not None:
             raise ValueError(
                 f"'{self.model}' names its weights by a tag, and '{self.weights}' is another file; leave out one"
@@ -124,7 +124,7 @@ MODEL_KEYS = ("model", *_NAME_KEYS, "train", "weights", "multi_scale", "scale")
 
 
 def _model_entry(value: object) -> object:
-    """Read a model's two forms: a name, or a mapping with the parts of a name; each may carry `train`."""
+    """Parse a model: a name, or a mapping with the parts of a name, optionally with `train`."""
     if isinstance(value, str):
         value = {"model": value}
     if not isinstance(value, dict):
@@ -149,10 +149,10 @@ def _model_entry(value: object) -> object:
 
 
 class ReportedSpec(Schema):
-    """A paper's figures, which are shown next to measured ones but never ranked with them.
+    """A paper's figures, which are shown beside measured ones but never ranked with them.
 
     Attributes:
-        table: A packaged table's name, or a CSV file relative to the suite's.
+        table: Name of a packaged table, or a CSV file relative to the suite's file.
         models: Only rows whose model or name in the paper matches this glob.
     """
 
@@ -168,7 +168,7 @@ Reported = Annotated[ReportedSpec, BeforeValidator(_reported_spec)]
 
 
 def _not_empty(value: tuple[ModelEntry, ...]) -> tuple[ModelEntry, ...]:
-    # A length that pydantic checks itself would hide what is wrong with an item.
+    # A length check by pydantic would hide errors in items.
     if not value:
         raise ValueError("give at least one model")
     return value
@@ -181,12 +181,12 @@ class BudgetSpec(Schema):
     """A cheaper version of a suite: values given here replace the suite's.
 
     Attributes:
-        models: Other models, or fewer.
-        datasets: Other data sets, or fewer.
-        seeds: Other seeds, or fewer.
-        train: Settings that replace those of the suite's `train`, and of its models' where there are no other models.
-        description: What it is, for the page's head.
-        budget: What it costs, in words.
+        models: Other or fewer models.
+        datasets: Other or fewer data sets.
+        seeds: Other or fewer seeds.
+        train: Settings that override those of the suite's `train`, and those of its models unless `models` is given.
+        description: Description for pages.
+        budget: Description of its cost.
     """
 
     description: StrictStr | None = None

@@ -1,4 +1,4 @@
-"""Checks of a suite beyond the types of its keys: recipes, seeds, duplicates, models of budgets."""
+"""Checks of a suite beyond types: recipes, seeds, duplicates, and models of budgets."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ __all__ = ["check_duplicates", "check_models", "check_recipes", "check_seeds"]
 
 
 def check_duplicates(suite: Suite) -> None:
-    """Refuse data sets, protocols and metrics that are given twice, including one path spelled in two ways.
+    """Refuse duplicate data sets, protocols and metrics, including two spellings of one path.
 
     Raises:
-        ConfigError: Two are the same; both lines are named.
+        ConfigError: There is a duplicate; the message gives both lines.
     """
     for key, names in (("datasets", suite.datasets), ("protocol", suite.protocols), ("metrics", suite.metrics or ())):
         seen: dict[str, int] = {}
@@ -38,10 +38,10 @@ def check_duplicates(suite: Suite) -> None:
 
 
 def check_models(suite: Suite) -> None:
-    """Refuse models that neither an installed plugin nor one of sr-bench's extras provides.
+    """Refuse models that neither an installed plugin nor an extra of sr-bench provides.
 
     Raises:
-        UnknownNameError: There is one; its line and the nearest name are named.
+        UnknownNameError: There is one; the message gives its line and the nearest name.
     """
     from srbench.registry import canonical_name
 

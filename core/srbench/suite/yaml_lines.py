@@ -1,4 +1,4 @@
-"""YAML that remembers its lines, so that a validation error can say where to look."""
+"""YAML with line numbers for validation errors."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ Place = Sequence[str | int]
 
 @dataclass(frozen=True)
 class Document:
-    """A YAML text's value and the tree of nodes that it was made from.
+    """The value of a YAML text and its tree of nodes.
 
     Attributes:
-        label: The file, as messages name it.
+        label: Name of the file in messages.
         value: The value of the top-level mapping.
         root: The node behind it.
     """
@@ -37,7 +37,7 @@ class Document:
     root: yaml.MappingNode
 
     def where(self, *place: str | int) -> str:
-        """Return `FILE, line N` for a key or an item, or for the nearest thing around it that the file holds."""
+        """Return `FILE, line N` for a key or an item, or for its nearest ancestor in the file."""
         return f"{self.label}, line {self._line(place)}"
 
     def _line(self, place: Place) -> int:
@@ -47,7 +47,7 @@ class Document:
             if isinstance(node, yaml.MappingNode):
                 pair = next(((key, value) for key, value in node.value if key.value == str(part)), None)
                 if pair is None:
-                    continue  # pydantic names validators in its locations too
+                    continue  # pydantic's locations also include names of validators
                 line, node = pair[0].start_mark.line + 1, pair[1]
             elif isinstance(node, yaml.SequenceNode) and isinstance(part, int) and part < len(node.value):
                 node = node.value[part]
@@ -59,7 +59,7 @@ def read(path: Path | Traversable, label: str | None = None) -> Document:
     """Read a YAML file whose top level is a mapping.
 
     Raises:
-        ConfigError: The file is missing, is no YAML, holds a key twice or something other than a mapping.
+        ConfigError: The file is missing, is not YAML, has a duplicate key, or is not a mapping.
     """
     label = label or str(path)
     if isinstance(path, Path):
@@ -71,7 +71,7 @@ def parse(text: str, label: str) -> Document:
     """Read a YAML text whose top level is a mapping.
 
     Raises:
-        ConfigError: The text is no YAML, holds a key twice or something other than a mapping.
+        ConfigError: The text is not YAML, has a duplicate key, or is not a mapping.
     """
     try:
         root = yaml.compose(text, Loader=yaml.SafeLoader)
@@ -101,7 +101,7 @@ def _refuse_duplicates(node: yaml.Node, label: str) -> None:
             if not isinstance(key, yaml.ScalarNode):
                 raise ConfigError(f"{label}, line {key.start_mark.line + 1}: a key must be a plain name.")
             if key.value in seen:
-                # YAML itself would quietly keep the last one.
+                # YAML itself would silently keep the last one.
                 raise ConfigError(
                     f"{label}, line {key.start_mark.line + 1}: the key '{key.value}' is given twice; keep one."
                 )
@@ -118,13 +118,13 @@ def explain(
     """Return a validation error as a sentence: file, line, what was given, what was expected, the nearest key.
 
     Args:
-        error: What pydantic found.
-        document: Where the value came from.
-        keys: Returns the keys that are known where an unknown one is.
-        prefix: Where in the document the validated value is.
+        error: The error raised by pydantic.
+        document: The document of the value.
+        keys: Returns the valid keys at the place of an unknown key.
+        prefix: Place of the validated value in the document.
     """
     found = problems_in(error, tuple(prefix))
-    # A misspelt key is also a missing one: the misspelling says more.
+    # A misspelled key is also a missing key: report the misspelling, which is more helpful.
     first = min(found, key=lambda problem: (problem.kind == "missing", document._line(problem.place)))
     more = f" (and {len(found) - 1} more)" if len(found) > 1 else ""
     return ConfigError(f"{document.where(*first.place)}: {first.sentence(keys(first.place))}{more}")

@@ -1,4 +1,4 @@
-"""Checks of what the tools do with a network: they run, or decline with a sentence."""
+"""Checks that the tools accept a network, or refuse it with a clear message."""
 
 from __future__ import annotations
 
@@ -14,25 +14,25 @@ from srbench.testing.subject import Check, CheckFailedError, CheckSkipped, Examp
 
 __all__ = ["ACCOUNTS", "SLOW"]
 
-# Not before each measurement: an export takes seconds, whatever the network.
+# Not run before measurements: an export takes seconds for any network.
 SLOW = frozenset({"onnx_export_runs"})
 
 
 def check_cost_runs(subject: Subject, example: Example) -> None:
-    """`srbench cost` counts the network, or says in a sentence why it cannot."""
+    """`srbench cost` counts the network, or states in a sentence why it cannot."""
     model = subject.fresh(example, spread=False)
     for scale in subject.scales:
         _runs("cost", partial(cost_of, model, scale))
 
 
 def check_audit_runs(subject: Subject, example: Example) -> None:
-    """`srbench audit` says what the network shares, or says in a sentence why it cannot."""
+    """`srbench audit` lists what the network shares, or states in a sentence why it cannot."""
     model = subject.fresh(example, spread=False)
     _runs("audit", partial(audit, model))
 
 
 def check_onnx_export_runs(subject: Subject, example: Example) -> None:
-    """`srbench export` writes the network as ONNX, or says in a sentence why it cannot."""
+    """`srbench export` writes the network as ONNX, or states in a sentence why it cannot."""
     from srbench.interop.onnx import export_onnx
 
     model = subject.fresh(example, spread=False)
@@ -49,7 +49,7 @@ def _runs(tool: str, call: Callable[[], object]) -> None:
     except PluginError:
         raise
     except SRBenchError as error:
-        require("\n" not in str(error).strip(), f"`srbench {tool}` declines, and not in one sentence: {error}")
+        require("\n" not in str(error).strip(), f"`srbench {tool}` refuses it with more than a sentence: {error}")
     except Exception as error:
         raise CheckFailedError(f"`srbench {tool}` fails: {type(error).__name__}: {error}") from error
 

@@ -1,4 +1,4 @@
-"""The laws of every network: each a function of a way to make the model, its scales, and an example."""
+"""The laws of every network, each a function of a subject (factory and scales of a model) and an example."""
 
 from __future__ import annotations
 
@@ -27,18 +27,18 @@ __all__ = ["CHECKS", "CheckFailedError", "CheckSkipped", "Example", "Subject"]
 
 
 def check_sites_exist(subject: Subject, example: Example) -> None:
-    """Every declared sharing site is a module of the network, named once."""
+    """Every declared sharing site is a module of the network and declared only once."""
     model = subject.fresh(example, spread=False)
     try:
         sites = checked_sites(model)
     except Exception as error:
         raise CheckFailedError(str(error)) from None
     for site in sites:
-        require(site.kind in ("conv", "tconv", "block"), f"the site '{site.path}' is of the unknown kind '{site.kind}'")
+        require(site.kind in ("conv", "tconv", "block"), f"the site '{site.path}' has the unknown kind '{site.kind}'")
 
 
 def check_output_shape(subject: Subject, example: Example) -> None:
-    """An LR batch (N, 3, h, w) gives a finite SR batch (N, 3, s*h, s*w) at every scale."""
+    """An LR batch (N, 3, h, w) gives a finite SR batch (N, 3, s*h, s*w) at every scale s."""
     model = subject.fresh(example)
     lr = example.images()
     for scale in subject.scales:
@@ -49,7 +49,7 @@ def check_output_shape(subject: Subject, example: Example) -> None:
 
 
 def check_deterministic(subject: Subject, example: Example) -> None:
-    """Two forward passes in evaluation mode give the same bits."""
+    """Two forward passes in evaluation mode are bitwise equal."""
     model = subject.fresh(example)
     lr = example.images()
     for scale in subject.scales:
@@ -70,7 +70,7 @@ def check_batch_independent(subject: Subject, example: Example) -> None:
 
 
 def check_input_unchanged(subject: Subject, example: Example) -> None:
-    """A forward pass leaves the LR batch as it was."""
+    """A forward pass does not modify the LR batch."""
     model = subject.fresh(example)
     lr = example.images()
     before = lr.clone()
@@ -98,7 +98,7 @@ def check_gradients_reach_every_parameter(subject: Subject, example: Example) ->
 
 
 def check_each_tensor_stored_once(subject: Subject, example: Example) -> None:
-    """No two keys of the state dict hold the same memory."""
+    """No two keys of the state dict share memory."""
     try:
         unique_state(subject.fresh(example, spread=False))
     except Exception as error:
@@ -106,7 +106,7 @@ def check_each_tensor_stored_once(subject: Subject, example: Example) -> None:
 
 
 def check_state_dict_round_trip(subject: Subject, example: Example) -> None:
-    """A fresh model that loads another's state dict computes the same bits."""
+    """A new model that loads another's state dict gives bitwise equal outputs."""
     model = subject.fresh(example)
     other = subject.fresh(Example(example.seed + 1))
     other.load_state_dict({key: tensor.clone() for key, tensor in model.state_dict().items()})
@@ -114,7 +114,7 @@ def check_state_dict_round_trip(subject: Subject, example: Example) -> None:
 
 
 def check_deepcopy_keeps_sharing(subject: Subject, example: Example) -> None:
-    """A deep copy has as many parameters, none of the original's, and computes the same bits."""
+    """A deep copy has as many parameters, none of them the original's, and gives bitwise equal outputs."""
     model = subject.fresh(example)
     copied = copy.deepcopy(model)
     require(
@@ -133,7 +133,7 @@ def check_deepcopy_keeps_sharing(subject: Subject, example: Example) -> None:
 
 
 def check_dtype_reaches_everything(subject: Subject, example: Example) -> None:
-    """`to(dtype)` reaches every tensor that the forward pass uses: all are registered."""
+    """`to(dtype)` converts every tensor that the forward pass uses, i.e. all are registered."""
     model = subject.fresh(example).double()
     lr = example.images().double()
     for scale in subject.scales:
@@ -145,7 +145,7 @@ def check_dtype_reaches_everything(subject: Subject, example: Example) -> None:
 
 
 def check_fold_equals_unfolded(subject: Subject, example: Example) -> None:
-    """A folded network computes what the network computes."""
+    """A folded network has the same outputs as the original."""
     model = subject.fresh(example)
     require_method(model)
     lr = example.images()
@@ -155,17 +155,17 @@ def check_fold_equals_unfolded(subject: Subject, example: Example) -> None:
 
 
 def check_single_scale_view_equals_network(subject: Subject, example: Example) -> None:
-    """What one scale deploys computes the same bits as the whole multi-scale network."""
+    """The network deployed for one scale is bitwise equal to the whole multi-scale network."""
     if len(subject.scales) < 2:
         raise CheckSkipped("a network for one scale")
     model = subject.fresh(example)
     lr = example.images()
     for scale in subject.scales:
         view = model.at_scale(scale)
-        require(view.scales == (scale,), f"x{scale}: the single-scale view says it has the scales {view.scales}")
+        require(view.scales == (scale,), f"x{scale}: the single-scale view has the scales {view.scales}")
         require(
             torch.equal(sr_image(model, lr, scale), sr_image(view, lr, scale)),
-            f"x{scale}: the single-scale view computes otherwise",
+            f"x{scale}: the single-scale view gives a different output",
         )
 
 

@@ -1,4 +1,4 @@
-"""What of a distribution is checked: its backbones, and its methods on small backbones."""
+"""Models of a distribution to be checked: its backbones, and its methods on small backbones."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from srbench.registry.entry_points import contributions
 
 __all__ = ["contributed_by", "distribution_named"]
 
-# Methods are tried on these in turn: plain convolutions, blocks, a pyramid with transposed convolutions; then on
-# every other installed backbone that calls itself tiny.
+# Backbones on which methods are tried in turn: plain convolutions, blocks, a pyramid with transposed convolutions;
+# then every other installed backbone with "tiny" in its name.
 _SMALL = ("edsr_tiny", "srresnet_tiny", "ms_lapsrn_tiny", "smsr_tiny", "ecbsr_m4c16")
 
 
 def distribution_named(text: str) -> str | None:
-    """Return the distribution of that name, or `srbench-` and that name, that contributes something, or None."""
+    """Return the contributing distribution of that name, with or without the prefix `srbench-`, or None."""
     names = {
         item.entry.dist.name
         for entries in contributions().values()
@@ -31,11 +31,11 @@ def distribution_named(text: str) -> str | None:
 
 
 def contributed_by(distribution: str, scales: Sequence[int]) -> tuple[list[str], dict[str, str]]:
-    """Return the models to check of a distribution, and what cannot be checked, with the reason.
+    """Return the models of a distribution to be checked, and what cannot be checked with the reason.
 
     Args:
-        distribution: Its name.
-        scales: Those that each network is made for.
+        distribution: Name of the distribution.
+        scales: The scales of each network.
     """
     own = {
         kind: [
@@ -67,7 +67,7 @@ def contributed_by(distribution: str, scales: Sequence[int]) -> tuple[list[str],
 
 
 def _refusal(model: str, scales: Sequence[int]) -> str | None:
-    """Return why a model cannot be made; None where it can, or where only a check will say what is wrong."""
+    """Return why a model cannot be created; None if it can, or if only a check can tell what is wrong."""
     try:
         create_model(model, scales=scales, seed=0)
     except SRBenchError as error:

@@ -1,4 +1,4 @@
-"""Checks of folding: what a folded network holds, where, in which precision, and that the network stays as it was."""
+"""Checks of folding: values, device, precision and registration of a folded network."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ __all__ = ["FOLDING"]
 
 
 def check_fold_on_meta(subject: Subject, example: Example) -> None:
-    """A network whose tensors have shapes and no values can be folded; `srbench cost` and `audit` do that."""
+    """A network on the meta device, whose tensors have no values, can be folded, as `srbench cost` and `audit` do."""
     model = subject.fresh(example, spread=False)
     require_method(model)
     shapes = on_meta(model)
     for scale in subject.scales:
         try:
             fold(shapes, scale)
-        except Exception as error:  # the method's own code may fail in any way
+        except Exception as error:  # a method's code may raise anything
             raise CheckFailedError(
                 f"x{scale}: folding on the meta device fails ({_first_line(error)}); make the layer from the kernel's "
                 "tensor, as srbench.plugin.plain_conv does, and read no values"
@@ -37,7 +37,7 @@ def check_fold_on_meta(subject: Subject, example: Example) -> None:
 
 
 def check_fold_keeps_device(subject: Subject, example: Example) -> None:
-    """A folded network is on the network's device: on `meta`, and on CUDA where there is one."""
+    """A folded network is on the network's device: on `meta`, and on CUDA if available."""
     model = subject.fresh(example, spread=False)
     require_method(model)
     places = [on_meta(model)]
@@ -60,7 +60,7 @@ def check_fold_keeps_device(subject: Subject, example: Example) -> None:
 
 
 def check_fold_keeps_dtype(subject: Subject, example: Example) -> None:
-    """A network in bfloat16, or in float64, is folded in that precision."""
+    """A network in bfloat16 or float64 is folded in that precision."""
     for dtype in (torch.bfloat16, torch.float64):
         model = subject.fresh(example, spread=False).to(dtype)
         require_method(model)
@@ -75,7 +75,7 @@ def check_fold_keeps_dtype(subject: Subject, example: Example) -> None:
 
 
 def check_fold_keeps_registration(subject: Subject, example: Example) -> None:
-    """A folded network registers all that it computes with, holds no tensor of the network, and leaves it unchanged."""
+    """A folded network registers all of its tensors, shares none with the network, and leaves the network unchanged."""
     model = subject.fresh(example)
     require_method(model)
     before = {key: tensor.clone() for key, tensor in model.state_dict().items()}
@@ -101,7 +101,7 @@ def check_fold_keeps_registration(subject: Subject, example: Example) -> None:
             raise CheckFailedError(
                 f"x{scale}: the weights of one folded network do not fit another: {_first_line(error)}"
             ) from error
-        require_equal(folded, second, (scale,), example, "after the weights of one folded network were put in another")
+        require_equal(folded, second, (scale,), example, "after loading the weights of one folded network into another")
 
 
 def _tensors(model: Backbone) -> list[tuple[str, str, torch.Tensor]]:

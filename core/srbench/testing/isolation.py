@@ -1,4 +1,4 @@
-"""Checks that a network keeps to itself: no global state changed, no file opened, no connection made."""
+"""Checks that a network has no side effects: on global state, files or connections."""
 
 from __future__ import annotations
 
@@ -22,20 +22,20 @@ from srbench.testing.subject import Check, CheckSkipped, Example, Subject, requi
 
 __all__ = ["ISOLATION", "preserved_state"]
 
-_State = dict[str, Any]  # what it is -> its value, or a digest of it
+_State = dict[str, Any]  # name -> value, or a digest of it
 
-# Looking a model up by name reads which distributions are installed.
+# Looking up a model by name reads the list of installed distributions.
 _METADATA = re.compile(r"\.(dist|egg)-info[/\\]")
 _EVENTS = ("open", "socket.", "subprocess.", "os.system", "os.remove", "os.rename", "os.mkdir", "shutil.", "urllib.")
-# Modules that are imported late, and what the system tells of itself.
+# Modules that are imported late, and information about the system.
 _ALLOWED_ENDS = (".py", ".pyc", ".so", ".pyi", ".pth", ".dll", ".pyd", "METADATA", "entry_points.txt")
 _ALLOWED_STARTS = ("/proc/", "/sys/", "/dev/", "<")
 
 
 def check_global_state_unchanged(subject: Subject, example: Example) -> None:
-    """Making, running and folding a network leaves random state, default dtype, threads and gradient mode as they were.
+    """Creating, running and folding a network does not change random state, default dtype, threads or gradient mode.
 
-    The random state may move where a network is made without a seed and in training, which draw from it.
+    The random state may advance when a network is created without a seed and in training, which draw from it.
     """
     with preserved_state():
         before = _state()
@@ -50,10 +50,10 @@ def check_global_state_unchanged(subject: Subject, example: Example) -> None:
 
 
 def check_no_file_or_network_access(subject: Subject, example: Example) -> None:
-    """Making, running and folding a network opens no file and no connection, and starts no process."""
+    """Creating, running and folding a network opens no file and no connection, and starts no process."""
     with preserved_state():
         for _, act in _actions(subject, example):
-            _do(act)  # imports are late, and allowed
+            _do(act)  # late imports are allowed
         for what, act in _actions(subject, example):
             with _watched() as seen:
                 _do(act)
@@ -76,11 +76,11 @@ def _do(act: Callable[[], object]) -> None:
     try:
         act()
     except Exception as error:  # the model's own code may fail in any way
-        raise CheckSkipped("it does not run; another check says why") from error
+        raise CheckSkipped("it does not run; another check reports why") from error
 
 
 def _loss(subject: Subject, example: Example) -> None:
-    """Do a forward and a backward pass of training; what it draws at random is the training's own."""
+    """Do a forward and a backward pass of training, whose random draws are restored."""
     with torch.random.fork_rng(devices=[]):
         model = subject.make(example.seed).train()
         for scale in subject.scales:
@@ -112,7 +112,7 @@ def _state() -> _State:
 
 @contextlib.contextmanager
 def preserved_state() -> Iterator[None]:
-    """Put back what a network has changed, so that one check does not disturb the next."""
+    """Restore the global state, so that one check does not affect the next."""
     torch_rng, numpy_rng, python_rng = torch.get_rng_state(), np.random.get_state(), random.getstate()  # noqa: NPY002
     kept = _state()
     try:
@@ -133,7 +133,7 @@ def preserved_state() -> Iterator[None]:
 
 
 class _Audit:
-    """Python's audit hooks cannot be removed: one is added at the first use, and ignores what is not watched."""
+    """A permanent audit hook, installed at first use, since Python's cannot be removed; it is inactive by default."""
 
     installed = False
     watching: dict[int, list[str]] = {}  # noqa: RUF012 - thread -> what it did

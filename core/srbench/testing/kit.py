@@ -1,4 +1,4 @@
-"""Run the checks: once before a measurement, by `srbench check`, or under Hypothesis in a plugin's tests."""
+"""Run the checks: before a measurement, in `srbench check`, or with Hypothesis in a plugin's tests."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ Model = str | tuple[str, tuple[int, ...]]
 
 
 def run_checks(model_name: str, scales: tuple[int, ...]) -> dict[str, str]:
-    """Run every check that takes no seconds of its own once on a freshly initialised model.
+    """Run every fast check once on a newly initialized model.
 
     Args:
-        model_name: Its name; a tag's weights are not loaded, since the laws hold for any weights.
-        scales: The scales that it is created for; a tagged model's are those of its weights.
+        model_name: The model's name; weights of a tag are not loaded, since the laws hold for any weights.
+        scales: The scales that it is created for; for a tagged model, those of its weights.
 
     Returns:
         Check -> `passed`, `failed: why`, `skipped: why` or `expected failure: reason (why)`.
 
     Raises:
-        ConfigError: It declares expected failures of checks that there are not.
+        ConfigError: It declares expected failures of unknown checks.
         SRBenchError: The model cannot be created.
     """
     return {outcome.check: str(outcome) for outcome in check_model(model_name, scales, slow=False)}
@@ -45,26 +45,26 @@ def check_model(
     expected_failures: Mapping[str, str] | None = None,
     progress: Callable[[str], None] | None = None,
 ) -> list[Outcome]:
-    """Run every check on a freshly initialised model.
+    """Run every check on a newly initialized model.
 
     Args:
-        model_name: Its name, as in `run_checks`.
+        model_name: The model's name, as for `run_checks`.
         scales: The scales that it is created for.
-        examples: How many examples each check is run on, 1 or more: the first is fixed, the others are of other seeds
-            and sizes, the same in every call.
-        slow: Whether checks that take seconds are run too.
-        expected_failures: Check -> why it fails, beside what the model declares.
+        examples: Number of examples per check, 1 or more: the first is fixed, the others have different seeds and
+            sizes, which are equal in every call.
+        slow: Whether to include checks that take seconds.
+        expected_failures: Check -> reason of its failure, in addition to those that the model declares.
         progress: Called with the name of each check before it runs.
 
     Returns:
-        An outcome for each check: the first that failed, or that of the first example.
+        An outcome for each check: that of the first failing example, or of the first example.
 
     Raises:
-        ConfigError: `expected_failures` names a check that there is not.
+        ConfigError: `expected_failures` names an unknown check.
         SRBenchError: The model cannot be created.
     """
     subject = subject_of(model_name, scales)
-    subject.make(0)  # a model that cannot be made is no failed check
+    subject.make(0)  # a model that cannot be created is not a failed check
     expected = expected_failures_of(subject, expected_failures)
     drawn = _examples(examples)
     found = []
@@ -94,10 +94,10 @@ def _examples(count: int) -> list[Example]:
 
 
 def subject_of(model_name: str, scales: tuple[int, ...]) -> Subject:
-    """Return what checks of a model are run on.
+    """Return the subject for checks of a model.
 
     Raises:
-        SRBenchError: The name is not right.
+        SRBenchError: The name is invalid.
     """
     name = canonical_name(model_name)
     if name.tag is not None:
@@ -113,14 +113,14 @@ def subject_of(model_name: str, scales: tuple[int, ...]) -> Subject:
 def conformance_test(
     *models: Model, examples: int = 1, expected_failures: Mapping[str, str] | None = None
 ) -> Callable[..., None]:
-    """Make a pytest test of models, in one line of a test module.
+    """Create a pytest test of models, in one line of a test module.
 
     Example: `test_conformance = conformance_test("edsr_tiny+my_sharing")`
 
     Args:
         models: Model names, created at x2, or pairs of a name and its scales.
-        examples: How many examples each check is run on.
-        expected_failures: Check -> why it fails.
+        examples: Number of examples per check.
+        expected_failures: Check -> reason of its failure.
     """
     import pytest
 
@@ -143,15 +143,14 @@ def _error(outcome: Outcome, model: Model) -> CheckFailedError:
 
 
 def parametrize_with_checks(models: Sequence[Model]) -> Callable[[Callable[..., Any]], Any]:
-    """Return a pytest decorator that makes one test of each model, with the parameters `model` and `check`.
+    """Return a pytest decorator that creates one test per model, with the parameters `model` and `check`.
 
     Args:
         models: Model names, created at x2, or pairs of a name and its scales.
 
-    The decorated test calls `check(model)`, or `check(model, max_examples=3)` for a model that takes long. That runs
-    every check and reports all that fail, each with the smallest example that Hypothesis found; checks that do not
-    depend on the image run on one. Without Hypothesis, and in one line, `conformance_test` does the same on fixed
-    examples.
+    The decorated test calls `check(model)`, or `check(model, max_examples=3)` for a slow model. This runs every check
+    and reports all failures, each with the smallest example that Hypothesis found; checks that do not depend on the
+    image run on one example. `conformance_test` does the same on fixed examples, without Hypothesis.
     """
     import pytest
 
@@ -170,10 +169,10 @@ def _label(model: Model) -> str:
 def _check_all(
     model: Model, max_examples: int | None = None, expected_failures: Mapping[str, str] | None = None
 ) -> None:
-    """Run every check on examples that Hypothesis draws.
+    """Run every check on examples drawn by Hypothesis.
 
     Raises:
-        CheckFailedError, ExceptionGroup: What the one failing check, or each of several, raised.
+        CheckFailedError, ExceptionGroup: The error of the failing check, or the errors of several.
     """
     subject = subject_of(*_named(model))
     expected = expected_failures_of(subject, expected_failures)
@@ -181,7 +180,7 @@ def _check_all(
     failures: list[Exception] = []
     for check_name, check in checks.items():
         try:
-            # Structure and tools do not depend on the image: one example says all.
+            # Structure and tools do not depend on the image: one example suffices.
             _check_examples(check_name, check, subject, expected, max_examples if check_name in CHECKS else 1)
         except CheckFailedError as error:
             error.add_note(f"'{_label(model)}' fails the check '{check_name}'")
@@ -210,7 +209,7 @@ def _check_examples(
         width=st.integers(4, 12),
     )
 
-    # A network's time is no property of it, and the first example imports what the later ones find.
+    # No deadline: time is not part of the law, and the first example is slower because of imports.
     @settings(max_examples=max_examples or min(settings().max_examples, 20), deadline=None)
     @given(example=examples)
     def law(example: Example) -> None:

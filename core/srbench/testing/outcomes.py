@@ -1,4 +1,4 @@
-"""Run checks on one model: what came of each, where, and what was expected."""
+"""Run checks on one model, and describe their outcomes."""
 
 from __future__ import annotations
 
@@ -30,14 +30,14 @@ IDENTITY = "identity:"
 
 @dataclass(frozen=True)
 class Outcome:
-    """What came of one check.
+    """The outcome of one check.
 
     Attributes:
-        check: Its name.
+        check: Name of the check.
         status: `passed`, `failed`, `skipped`, or `expected failure`.
-        detail: Why, where it did not pass.
-        layer: Path of the layer at fault; "" where it is not known.
-        traceback: Where an error was raised; "" where a law was simply not kept.
+        detail: The reason, unless it passed.
+        layer: Path of the layer at fault; "" if unknown.
+        traceback: Traceback of an unexpected error; "" if the law was merely violated.
     """
 
     check: str
@@ -47,16 +47,16 @@ class Outcome:
     traceback: str = ""
 
     def __str__(self) -> str:
-        """Return the outcome as records keep it: `passed`, `failed: why`."""
+        """Return the outcome as stored in records: `passed`, `failed: why`."""
         return self.status + (f": {self.detail}" if self.detail else "")
 
 
 def checks_of(subject: Subject, *, slow: bool) -> dict[str, Check]:
-    """Return name -> check of a model: those of all models, and the identities that its method declares.
+    """Return name -> check for a model: the general checks, and the identities that its method declares.
 
     Args:
         subject: The model.
-        slow: Whether checks that take seconds are among them.
+        slow: Whether to include checks that take seconds.
     """
     checks = {name: check for name, check in ALL_CHECKS.items() if slow or name not in SLOW}
     method = subject.make(0).method
@@ -66,13 +66,13 @@ def checks_of(subject: Subject, *, slow: bool) -> dict[str, Check]:
 
 
 def _identity(name: str, subject: Subject, example: Example) -> None:
-    """Two networks that a method declares to be the same compute the same."""
+    """Two networks that a method declares to be identical have the same outputs."""
     method = subject.make(example.seed).method
-    assert method is not None  # `checks_of` saw to both
+    assert method is not None  # ensured by `checks_of`
     assert subject.name is not None
     pair = method.identities()[name](subject.name.backbone, subject.scales, example.seed)
     if pair is None:
-        raise CheckSkipped("it says nothing of this network")
+        raise CheckSkipped("it does not apply to this network")
     lr = example.images()
     for scale in subject.scales:
         same, error = close(*(sr_image(network.eval(), lr, scale) for network in pair))
@@ -80,10 +80,10 @@ def _identity(name: str, subject: Subject, example: Example) -> None:
 
 
 def expected_failures_of(subject: Subject, given: Mapping[str, str] | None = None) -> dict[str, str]:
-    """Return check -> reason, as the network, its method and the caller declare them.
+    """Return check -> reason, as declared by the network, its method and the caller.
 
     Raises:
-        ConfigError: There is no such check, or no reason is given.
+        ConfigError: A check is unknown, or no reason is given.
     """
     model = subject.make(0)
     expected = {
@@ -101,7 +101,7 @@ def expected_failures_of(subject: Subject, given: Mapping[str, str] | None = Non
 
 
 def outcome_of(name: str, check: Check, subject: Subject, example: Example, expected: Mapping[str, str]) -> Outcome:
-    """Run one check on one example and say what came of it; global state is put back."""
+    """Run one check on one example and return its outcome; global state is restored."""
     found = _run(name, check, subject, example)
     if name not in expected or found.status == "skipped":
         return found
@@ -122,7 +122,7 @@ def _run(name: str, check: Check, subject: Subject, example: Example) -> Outcome
             layer = failed.layer or (layer_at_fault(cause) if cause is not None else "")
             text = "" if cause is None else "".join(traceback.format_exception(cause))
             return Outcome(name, "failed", _with_layer(str(failed), layer), layer, text)
-        except Exception as error:  # the model's own code may fail in any way
+        except Exception as error:  # a model's code may raise anything
             layer = layer_at_fault(error)
             text = "".join(traceback.format_exception(error))
             return Outcome(name, "failed", _with_layer(f"{type(error).__name__}: {error}", layer), layer, text)
@@ -134,7 +134,7 @@ def _with_layer(message: str, layer: str) -> str:
 
 
 def layer_at_fault(error: BaseException) -> str:
-    """Return the path of the innermost layer of a network that was at work when an error was raised, or ""."""
+    """Return the path of the innermost layer that was running when an error was raised, or ""."""
     network: Backbone | None = None
     module: nn.Module | None = None
     path = ""

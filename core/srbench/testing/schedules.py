@@ -1,4 +1,4 @@
-"""Checks of training: the laws after a schedule has run, and additional losses."""
+"""Checks of training: the laws after `on_step`, and auxiliary losses."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ _ITERATIONS = 100
 
 
 def check_laws_after_on_step(subject: Subject, example: Example) -> None:
-    """Every law that holds for a new network holds after the schedule of a training has run."""
+    """Every law of a new network also holds after `on_step` has been called for a whole training."""
     model = subject.make(example.seed)
     by_method = model.method is not None and type(model.method).on_step is not SharingMethod.on_step
     if not by_method and type(model).on_step is Backbone.on_step:
-        raise CheckSkipped("nothing follows a schedule")
+        raise CheckSkipped("nothing overrides on_step")
 
     def make(seed: int) -> Backbone:
         stepped = subject.make(seed).train()
@@ -33,14 +33,14 @@ def check_laws_after_on_step(subject: Subject, example: Example) -> None:
             law(later, example)
         except CheckSkipped:
             continue
-        except Exception as error:  # the model's own code may fail in any way
+        except Exception as error:  # a model's code may raise anything
             if _holds(law, subject, example):
                 layer = error.layer if isinstance(error, CheckFailedError) else ""
                 raise CheckFailedError(f"after on_step the check '{name}' fails: {error}", layer) from error
 
 
 def check_auxiliary_loss_finite(subject: Subject, example: Example) -> None:
-    """The additional loss of a sharing method is one finite number."""
+    """The auxiliary loss of a sharing method is a single finite number."""
     model = subject.fresh(example).train()
     found = False
     for scale in subject.scales:

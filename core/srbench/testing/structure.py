@@ -1,4 +1,4 @@
-"""Checks of structure: sites, what takes their place, what is registered, and what is declared."""
+"""Checks of structure: sites, their replacements, registered modules, and declared costs."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ __all__ = ["STRUCTURE"]
 
 
 def check_site_kinds(subject: Subject, example: Example) -> None:
-    """A site of kind `conv` is a convolution, one of kind `tconv` a transposed one, and a block has its parts."""
+    """A `conv` site is a convolution, a `tconv` site a transposed convolution, and a block has its declared parts."""
     plain = _without_method(subject, example)
     sites = _sites(plain)
     if not sites:
@@ -44,10 +44,10 @@ def check_site_kinds(subject: Subject, example: Example) -> None:
 
 
 def check_replacement_shapes(subject: Subject, example: Example) -> None:
-    """What takes a site's place gives outputs of the shapes that the layer gave."""
+    """The replacement of a site has outputs of the same shapes as the original layer."""
     require_method(subject.fresh(example, spread=False))
     if subject.name is None:
-        raise CheckSkipped("the network without its method is not known by name")
+        raise CheckSkipped("the name of the network without its method is unknown")
     plain, changed = _without_method(subject, example), subject.fresh(example)
     paths = [site.path for site in _sites(plain)]
     lr = example.images()
@@ -55,15 +55,15 @@ def check_replacement_shapes(subject: Subject, example: Example) -> None:
         before, _ = _output_shapes(plain, paths, lr, scale)
         after, error = _output_shapes(changed, paths, lr, scale)
         for path in paths:
-            # What is between the sites may be executed otherwise, and so more often.
+            # Layers between the sites may be executed differently, and therefore more often.
             for shape in after[path] if before[path] else []:
                 require(
                     shape in before[path],
-                    f"x{scale}: the layer '{path}' gives {shape}, and what it replaces gave {before[path][0]}",
+                    f"x{scale}: the layer '{path}' gives {shape}, but the layer it replaces gives {before[path][0]}",
                     path,
                 )
         if error is not None:
-            raise CheckSkipped("the forward pass fails; the check 'output_shape' says where") from error
+            raise CheckSkipped("the forward pass fails; the check 'output_shape' reports where") from error
 
 
 def check_shared_modules_registered(subject: Subject, example: Example) -> None:
@@ -84,10 +84,10 @@ def check_shared_modules_registered(subject: Subject, example: Example) -> None:
 
 
 def check_declared_synthesis(subject: Subject, example: Example) -> None:
-    """The multiply-accumulates that a layer declares for making its kernel are those that are counted."""
+    """The multiply-accumulates that a layer declares for generating its kernel match the counted ones."""
     model = subject.fresh(example, spread=False)
     if not any(isinstance(layer, GeneratedConv) and layer.kernel_macs() is not None for layer in model.modules()):
-        raise CheckSkipped("no layer declares what making its kernel takes")
+        raise CheckSkipped("no layer declares the cost of generating its kernel")
     for scale in subject.scales:
         view = on_meta(model.at_scale(scale))
         declared = {
@@ -113,12 +113,12 @@ def check_declared_synthesis(subject: Subject, example: Example) -> None:
 
 
 def _without_method(subject: Subject, example: Example) -> Backbone:
-    """Return the network without its method; skip the check where it is not known."""
+    """Return the network without its method; skip the check if it is unknown."""
     if subject.name is not None:
         return create_model(ModelName(subject.name.backbone), scales=subject.scales, seed=example.seed).eval()
     model = subject.fresh(example, spread=False)
     if model.method is not None:
-        raise CheckSkipped("the network without its method is not known by name")
+        raise CheckSkipped("the name of the network without its method is unknown")
     return model
 
 
@@ -126,15 +126,15 @@ def _sites(model: Backbone) -> list[SharingSite]:
     try:
         return checked_sites(model)
     except SharingError as error:
-        raise CheckSkipped("the sites are not right; the check 'sites_exist' says how") from error
+        raise CheckSkipped("the sites are invalid; the check 'sites_exist' reports why") from error
 
 
 def _require_parts(site: SharingSite, block: nn.Module) -> None:
     if site.parts is None:
-        raise CheckFailedError(f"the site '{site.path}' is of kind 'block' and does not say its parts", site.path)
+        raise CheckFailedError(f"the site '{site.path}' is of kind 'block' but does not declare its parts", site.path)
     parts: Sequence[str] = (*site.parts.convs, site.parts.gather, site.parts.mask_input)
     for part in filter(None, parts):
-        # A network that has masks of its own wraps its blocks.
+        # A network with its own masks wraps its blocks.
         if not any(part in dict(module.named_modules()) for module in block.modules()):
             raise CheckFailedError(f"the block '{site.path}' has no part '{part}'", site.path)
 
@@ -143,7 +143,7 @@ def _require_parts(site: SharingSite, block: nn.Module) -> None:
 def _output_shapes(
     model: Backbone, paths: Sequence[str], lr: Tensor, scale: int
 ) -> tuple[dict[str, list[Any]], Exception | None]:
-    """Return the shapes that each path gave, execution by execution, and what ended the forward pass early."""
+    """Return the output shapes of each path by execution, and the error that ended the forward pass, if any."""
     shapes: dict[str, list[Any]] = {path: [] for path in paths}
     handles = []
 
@@ -154,10 +154,10 @@ def _output_shapes(
         try:
             handles.append(model.get_submodule(path).register_forward_hook(hook(path)))
         except AttributeError:
-            continue  # a method for blocks has replaced what was there
+            continue  # a method for blocks has replaced the layer
     try:
         model(lr, scale)
-    except Exception as error:  # the model's own code may fail in any way
+    except Exception as error:  # a model's code may raise anything
         return shapes, error
     finally:
         for handle in handles:

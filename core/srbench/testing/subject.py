@@ -1,4 +1,4 @@
-"""What checks are run on, what they raise, and what they share."""
+"""The subject of checks, their exceptions and common helpers."""
 
 from __future__ import annotations
 
@@ -26,15 +26,15 @@ __all__ = [
     "sr_image",
 ]
 
-# Reordered sums of a network this deep differ by this much of the output's range in float32.
+# Rounding error of reordered sums in float32 for deep networks, relative to the output's range.
 _TOLERANCE = 1e-4
 
 
 class CheckFailedError(AssertionError):
-    """A model broke the law that a check states.
+    """A model violates the law of a check.
 
     Attributes:
-        layer: Path of the layer at fault; "" where it is the network as a whole or not known.
+        layer: Path of the layer at fault; "" for the network as a whole or if unknown.
     """
 
     def __init__(self, message: str, layer: str = "") -> None:
@@ -43,16 +43,16 @@ class CheckFailedError(AssertionError):
 
 
 class CheckSkipped(Exception):  # noqa: N818 - an outcome, not an error
-    """A check says nothing of this model; the message says why."""
+    """A check does not apply to this model; the message states why."""
 
 
 @dataclass(frozen=True)
 class Example:
-    """What a check is run on.
+    """The input of a check.
 
     Attributes:
         seed: Seed of the weights and the images.
-        batch: Images in the batch.
+        batch: Number of images in the batch.
         height: Height of the LR images in pixels.
         width: Width of the LR images in pixels.
     """
@@ -70,12 +70,12 @@ class Example:
 
 @dataclass(frozen=True)
 class Subject:
-    """The model under check.
+    """The model under test.
 
     Attributes:
-        make: Creates it, freshly initialised from a seed.
+        make: Creates the model, initialized from a seed.
         scales: The scales that it is created for.
-        name: Its canonical name, without a tag; None for a network that has none.
+        name: Its canonical name without a tag; None for a network without a name.
     """
 
     make: Callable[[int], Backbone]
@@ -83,7 +83,7 @@ class Subject:
     name: ModelName | None = None
 
     def fresh(self, example: Example, *, spread: bool = True) -> Backbone:
-        """Return a new model in evaluation mode, its parameters moved off special initial values such as zero."""
+        """Return a new model in evaluation mode, with parameters perturbed away from special values such as zero."""
         model = self.make(example.seed).eval()
         if spread:
             generator = torch.Generator().manual_seed(example.seed + 1)
@@ -98,7 +98,7 @@ Check = Callable[[Subject, Example], None]
 
 
 def require(condition: bool, message: str, layer: str = "") -> None:
-    """Fail the check unless a condition holds."""
+    """Fail the check unless the condition holds."""
     if not condition:
         raise CheckFailedError(message, layer)
 
@@ -110,7 +110,7 @@ def sr_image(model: Backbone, lr: Tensor, scale: int) -> Tensor:
 
 
 def close(a: Tensor, b: Tensor) -> tuple[bool, float]:
-    """Say whether two results are equal up to the order of sums, and the largest difference."""
+    """Return whether two results are equal up to rounding, and the largest difference."""
     if a.shape != b.shape:
         return False, float("inf")
     error = float((a - b).abs().max())
@@ -118,14 +118,14 @@ def close(a: Tensor, b: Tensor) -> tuple[bool, float]:
 
 
 def require_equal(a: Backbone, b: Backbone, scales: tuple[int, ...], example: Example, when: str) -> None:
-    """Fail the check unless two networks compute the same bits."""
+    """Fail the check unless two networks have bitwise equal outputs."""
     lr = example.images()
     for scale in scales:
         require(torch.equal(sr_image(a, lr, scale), sr_image(b, lr, scale)), f"x{scale}: the outputs differ {when}")
 
 
 def require_method(model: Backbone) -> SharingMethod:
-    """Return the network's sharing method; skip the check where there is none."""
+    """Return the network's sharing method; skip the check if it has none."""
     if model.method is None:
         raise CheckSkipped("no sharing method")
     return model.method

@@ -1,4 +1,4 @@
-"""What a board of results claims, checked: `srbench leaderboard check` (docs/adr/0026-what-a-row-claims.md).
+"""Verification of boards: `srbench leaderboard check` (docs/adr/0026-what-a-row-claims.md).
 
 `record_checks`, `coverage`, `registered` and `written_files` need no torch; `network_checks` builds networks, and
 `sampling` measures rows again.

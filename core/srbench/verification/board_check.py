@@ -1,4 +1,4 @@
-"""All checks of a board, in order."""
+"""Run all checks of a board in order."""
 
 from __future__ import annotations
 
@@ -58,11 +58,11 @@ _CHECKS: tuple[Callable[[Board], CheckResult], ...] = (
 
 @dataclass
 class BoardReport:
-    """What all checks found.
+    """The results of all checks.
 
     Attributes:
-        run_dir: Where the results are.
-        checks: What each check found.
+        run_dir: The run directory.
+        checks: The result of each check.
         replayed: Rows that were measured again.
     """
 
@@ -72,12 +72,12 @@ class BoardReport:
 
     @property
     def passed(self) -> bool:
-        """Say whether every check passed."""
+        """Whether every check passed."""
         return all(check.passed for check in self.checks)
 
     @property
     def failed(self) -> list[str]:
-        """Return the names of the checks that did not."""
+        """The names of the failed checks."""
         return [check.name for check in self.checks if not check.passed]
 
 
@@ -96,24 +96,24 @@ def check_board(
     note: Callable[[str], None] = lambda text: None,
     report: Callable[[CheckResult], None] = lambda check: None,
 ) -> BoardReport:
-    """Check what a board claims.
+    """Check a board.
 
     Args:
-        path: A run's directory, or the folder of a committed board.
-        suite: The suite that it should be of; by default the installed one of its name.
-        networks: Build the networks, to count parameters and work; imports torch.
-        load: Load published weights too.
-        replays: How many rows to measure again.
-        seed: Decides which.
-        train: Train rows whose weights are not there anew.
-        device: Where they are measured.
-        record: Keep what comes of each in `replays.json`.
-        by: Who it is that replays them.
-        note: Receives what is being done.
-        report: Receives each check's result as soon as it is known.
+        path: A run directory, or the folder of a committed board.
+        suite: The suite that the board should be of; by default, the installed one of its name.
+        networks: Build the networks to count parameters and work; imports torch.
+        load: Load published weights as well.
+        replays: Number of rows to measure again.
+        seed: Seed for the choice of these rows.
+        train: Retrain models whose weights are missing.
+        device: Device for the measurements.
+        record: Store each outcome in `replays.json`.
+        by: Who replays the rows.
+        note: Called with a description of each step.
+        report: Called with the result of each check as soon as it is known.
 
     Raises:
-        SRBenchError: There are no results, or an option is not right.
+        SRBenchError: There are no results, or an option is invalid.
     """
     board = read_board(path, suite)
     found = BoardReport(board.store.path)

@@ -1,4 +1,4 @@
-"""Checks of a board as a whole: whether all is there that its suite asks for, and whether the suite is the real one."""
+"""Checks of a board as a whole: whether it has everything its suite asks for, and whether that suite is unaltered."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from srbench.verification.stored_board import Board
 
 __all__ = ["check_coverage", "check_seeds", "check_suite"]
 
-# Words, and what only says how a suite is used: these decide no figure.
+# Descriptions, and keys that only affect how a suite is used: they do not affect any figure.
 _WORDS = frozenset({"name", "title", "description", "budget", "budgets", "requires", "reported"})
 _GROWING = frozenset({"models", "datasets", "protocol", "metrics", "seeds", "scale"})
 
@@ -23,11 +23,11 @@ Place = tuple[str, int, str, str]  # model, scale, data set, protocol
 
 
 def check_coverage(board: Board) -> CheckResult:
-    """Check that every model is measured on every data set under every protocol of the board, and nothing else is."""
+    """Check that every model is measured on every data set under every protocol of the board, and nothing else."""
     result = CheckResult("coverage", "rows")
     suite = board.suite
     if suite is None:
-        result.wrong("", "run.json holds no suite, so that nobody can say what is missing")
+        result.wrong("", "run.json holds no suite, so missing cells cannot be determined")
         return result
     present = _present(board)
     measured_on = {place[2] for place in present}
@@ -38,30 +38,30 @@ def check_coverage(board: Board) -> CheckResult:
         if place in present or place[2] not in measured_on:
             continue
         if whole or not any(other[0] == place[0] and other[2:] == place[2:] for other in present):
-            result.wrong("", f"{_said(place)} is in the suite, and has no result")
+            result.wrong("", f"{_said(place)} is in the suite but has no result")
     absent = sorted({place[2] for place in expected} - measured_on)
     if absent:
         result.notes.append(f"of the suite's data sets, not measured at all: {', '.join(absent)}")
     for place in sorted(present.keys() - expected):
-        result.wrong("", f"{_said(place)} has a result, and is not in the suite")
+        result.wrong("", f"{_said(place)} has a result but is not in the suite")
     for one in board.measured:
         if suite.metrics and set(one.record.metrics) != set(suite.metrics):
             listed = ", ".join(sorted(one.record.metrics))
             result.wrong(one.name, f"it has the metrics {listed}; the suite has {', '.join(suite.metrics)}")
     failed = sum(1 for one in board.cells if one.cell is not None and one.record.status == "failed")
     if failed:
-        result.notes.append(f"{failed} cells could not be measured, and say so")
+        result.notes.append(f"{failed} cells are recorded as failed")
     return result
 
 
 def check_seeds(board: Board) -> CheckResult:
-    """Check that a model that is trained with several seeds has a result for each, and that seeds are told alike."""
+    """Check that a model trained with several seeds has a result for each, with consistent seeds in its records."""
     result = CheckResult("seeds", "rows")
     suite, present = board.suite, _present(board)
     if suite is not None:
         for place, seeds, _ in _expected(board, suite, CheckResult("")):
             if place not in present:
-                continue  # `coverage` says so
+                continue  # reported by `coverage`
             result.checked += 1
             missing = sorted(map(str, seeds - present[place]))
             if missing:
@@ -75,14 +75,14 @@ def check_seeds(board: Board) -> CheckResult:
             record.seed, *record.training.seeds, record.training.recipe.get("seed")
         }  # fmt: skip
         if len(told) > 1 or (record.training is None and record.seed is not None):
-            result.wrong(one.name, f"it tells its seed as {', '.join(sorted(map(str, told)))}")
+            result.wrong(one.name, f"its records state different seeds: {', '.join(sorted(map(str, told)))}")
     return result
 
 
 def check_suite(board: Board) -> CheckResult:
-    """Check that the suite in `run.json` asks for what the installed suite of its name asks for.
+    """Check that the suite in `run.json` agrees with the installed suite of its name.
 
-    Suites grow: what a board does not have of it yet is a fault only where the suite was named by whom it is checked.
+    Suites grow, so keys or models that a board lacks are errors only if the suite was given explicitly.
     """
     result = CheckResult("suite", "keys")
     if board.info is None or board.suite is None:
@@ -101,7 +101,7 @@ def check_suite(board: Board) -> CheckResult:
         missing, more = [one for one in asked if one not in has], [one for one in has if one not in asked]
         if key in _GROWING and (key == "models" or not more):
             if missing and board.suite_given:
-                result.wrong("", f"the suite has {key} that run.json has not: {_joined(missing)}")
+                result.wrong("", f"the suite has {key} that run.json lacks: {_joined(missing)}")
             elif missing:
                 result.notes.append(f"the suite has {key} that the board was not asked for: {_joined(missing)}")
             if more:
@@ -120,7 +120,7 @@ def check_suite(board: Board) -> CheckResult:
 
 
 def _present(board: Board) -> dict[Place, set[int | None]]:
-    """Return the seeds of each place that has a cell; a failed one counts: it says itself that it failed."""
+    """Return the seeds of each place with a cell; failed cells are included, since their records state the failure."""
     found: dict[Place, set[int | None]] = defaultdict(set)
     for one in board.cells:
         if one.cell is not None:
@@ -130,9 +130,9 @@ def _present(board: Board) -> dict[Place, set[int | None]]:
 
 
 def _expected(board: Board, suite: Suite, result: CheckResult) -> Iterator[tuple[Place, set[int | None], bool]]:
-    """Yield each place that a suite asks for, its seeds, and whether each of its scales must be there.
+    """Yield each place in a suite, its seeds, and whether each of its scales is required.
 
-    A file of weights may be for some of the scales only. Seeds are empty where any will do.
+    A weights file may be for some of the scales only. Seeds are empty if any seed is allowed.
     """
     known = {one.record.dataset for one in board.cells if one.cell is not None}
     datasets = [_name_of(source, known) for source in suite.datasets]
@@ -158,7 +158,7 @@ def _trains(entry: ModelEntry, tag: str | None, backbone: str) -> bool:
 
 
 def _name_of(source: str, known: set[str]) -> str:
-    """Return the name that a suite's data set has in records: its own, or that of its folder or list."""
+    """Return the name of a suite's data set in records: its own, or that of its folder or list."""
     path = Path(source)
     for name in (source, path.name, f"{path.name}-folder", path.stem):
         if name in known:

@@ -1,4 +1,4 @@
-"""What a check found."""
+"""Results of checks."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ __all__ = ["CheckResult", "Finding"]
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing that is not as it should be.
+    """One problem found by a check.
 
     Attributes:
-        cell: The cell's name; empty where it is about the whole board.
-        sentence: What is wrong.
+        cell: Name of the cell; empty if the problem concerns the whole board.
+        sentence: The problem, as a sentence.
     """
 
     cell: str
@@ -22,14 +22,14 @@ class Finding:
 
 @dataclass
 class CheckResult:
-    """What one check found on a board.
+    """The result of one check of a board.
 
     Attributes:
         name: The check's name, e.g. `means`.
-        noun: What it looks at, in the plural.
-        checked: How many of these it looked at.
-        findings: What is wrong; empty if the check passed.
-        notes: What it could not look at, and other facts that are no faults.
+        noun: What it examines, in the plural.
+        checked: Number of examined items.
+        findings: Problems; empty if the check passed.
+        notes: Items that could not be examined, and other remarks that are not problems.
     """
 
     name: str
@@ -40,7 +40,7 @@ class CheckResult:
 
     @property
     def passed(self) -> bool:
-        """Say whether nothing is wrong."""
+        """Whether no problems were found."""
         return not self.findings
 
     def wrong(self, cell: str, sentence: str) -> None:

@@ -11,7 +11,7 @@ from srbench.runs.replay_plan import network_scales
 from srbench.verification.findings import CheckResult
 from srbench.verification.stored_board import Board
 
-# What is executed is scaled by area to 1280x720; work per image, such as that of channel attention, is scaled with it.
+# Executed work is scaled by area to 1280x720, including work per image such as that of channel attention.
 _SCALED = 1.001
 
 __all__ = ["Networks", "check_cost", "check_loading", "check_parameters"]
@@ -26,15 +26,15 @@ class _Counted:
 
 
 class Networks:
-    """What the networks of a board have and cost, each built once."""
+    """Parameters and cost of a board's networks, each built once."""
 
     def __init__(self, board: Board) -> None:
-        """Take the board; nothing is built yet."""
+        """Initialize with a board; nothing is built yet."""
         self.board = board
         self.found: dict[object, _Counted | SRBenchError] = {}
 
     def counted(self, record: Record) -> _Counted | SRBenchError:
-        """Return what the network of a record has and costs, or why it cannot be built."""
+        """Return the parameters and cost of a record's network, or why it cannot be built."""
         key = (record.model, tuple(record.scales), record.scale)
         if key not in self.found:
             try:
@@ -68,34 +68,34 @@ def check_parameters(board: Board, networks: Networks) -> CheckResult:
         for field, value in told.items():
             stored = getattr(one.record, field)
             if stored is not None and stored != value:
-                result.wrong(one.name, f"its {field} is {stored:,}, and the network's {value:,}")
+                result.wrong(one.name, f"its {field} is {stored:,}, but the network has {value:,}")
     return result
 
 
 def check_cost(board: Board, networks: Networks) -> CheckResult:
-    """Count the work of every cell's network; what masks leave of it is told by a replay."""
+    """Count the work of every cell's network; only a replay can check the work executed with masks."""
     result = CheckResult("cost")
     masked = 0
     for one in board.measured:
         stored, counted = one.record.cost, networks.counted(one.record)
         if stored is None or isinstance(counted, SRBenchError):
-            continue  # of a network that cannot be built `parameters` tells
+            continue  # reported by `parameters`
         result.checked += 1
         for field, value in counted.cost:
             told = getattr(stored, field)
             if field == "macs_executed":
                 masked += told is not None
                 if told is not None and not 0 <= told <= (stored.macs or 0) * _SCALED:
-                    result.wrong(one.name, f"its masks leave {told:,} of {stored.macs or 0:,} multiply-accumulates")
+                    result.wrong(one.name, f"its masked work is {told:,} of {stored.macs or 0:,} multiply-accumulates")
             elif told != value:
-                result.wrong(one.name, f"its cost has {field} {_number(told)}, and the network {_number(value)}")
+                result.wrong(one.name, f"its cost has {field} {_number(told)}, but the network has {_number(value)}")
     if masked:
-        result.notes.append(f"of {masked} cells only a replay can tell what masks leave of the work")
+        result.notes.append(f"for {masked} cells with masks, only a replay can check the executed work")
     return result
 
 
 def check_loading(board: Board) -> CheckResult:
-    """Load the published weights that the board's rows name into their networks."""
+    """Load the published weights named by the board's rows into their networks."""
     from srbench.models.factory import create_model
 
     result = CheckResult("loading", "files of weights")

@@ -1,4 +1,4 @@
-"""Checks of records by themselves: nothing is needed but the results."""
+"""Checks of records that need only the results."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ from srbench.verification.stored_board import Board
 __all__ = ["check_dates", "check_files", "check_identity", "check_means", "check_replays", "check_schema"]
 
 FIRST = datetime(2026, 11, 21, tzinfo=UTC)  # sr-bench's first commit
-_CLOCKS = timedelta(minutes=10)  # that clocks of two machines may be apart
+_CLOCKS = timedelta(minutes=10)  # tolerance for clocks of different machines
 
 
 def check_schema(board: Board) -> CheckResult:
-    """Check that `run.json` and every record are what they should be in form."""
+    """Check that `run.json` and every record are valid under their schemas."""
     result = CheckResult("schema", "files", len(board.cells) + 1)
     if board.malformed:
         result.wrong("", board.malformed)
     for one in board.cells:
         if one.malformed:
-            result.wrong(one.name, f"its record is not one: {one.malformed}")
+            result.wrong(one.name, f"its record is invalid: {one.malformed}")
     return result
 
 
@@ -41,7 +41,7 @@ def check_files(board: Board) -> CheckResult:
 
 
 def check_identity(board: Board) -> CheckResult:
-    """Check that a record is of the model, data and protocol that its name and directory say, and the only one."""
+    """Check that every record matches its name and directory, and that no two records are for the same thing."""
     result = CheckResult("identity")
     seen: dict[object, str] = {}
     for one in board.cells:
@@ -64,26 +64,26 @@ def _parts(record: Record, board: Board) -> list[str]:
     try:
         name = parse(record.model)
     except SRBenchError as error:
-        return [f"its model is no name: {error}"]
+        return [f"its model is not a valid name: {error}"]
     said = []
     args = {key: format_value(value) for key, value in name.args}
     named = {"backbone": name.backbone, "method": name.method, "tag": name.tag, "args": args}
     for field, value in named.items():
         if getattr(record, field) != value:
-            said.append(f"its {field} is {getattr(record, field)!r}, and that of '{record.model}' is {value!r}")
+            said.append(f"its {field} is {getattr(record, field)!r}, but that of '{record.model}' is {value!r}")
     if record.scales and record.scale not in record.scales:
         said.append(f"it is measured at x{record.scale}, and its network is built for {record.scales}")
     try:
         canonical = str(board.name(record.model))
     except SRBenchError as error:
-        return [*said, f"no such model is installed, so that nothing of it can be checked: {error}"]
+        return [*said, f"no such model is installed, so it cannot be checked: {error}"]
     if canonical != record.model:
-        said.append(f"its model '{record.model}' is spelled '{canonical}'")
+        said.append(f"its model '{record.model}' has the canonical name '{canonical}'")
     return said
 
 
 def check_means(board: Board) -> CheckResult:
-    """Recompute every mean from the images' values."""
+    """Recompute every mean from the per-image values."""
     result = CheckResult("means")
     for one in board.measured:
         result.checked += 1
@@ -99,7 +99,7 @@ def check_means(board: Board) -> CheckResult:
 
 
 def check_dates(board: Board) -> CheckResult:
-    """Check that dates are neither in the future nor from before sr-bench was, and in order."""
+    """Check that dates are in order, and neither in the future nor before the first commit of sr-bench."""
     result = CheckResult("dates")
     began = None if board.info is None else board.info.created
     if began is not None and (sentence := _wrong_date(began)):
@@ -117,9 +117,11 @@ def check_dates(board: Board) -> CheckResult:
         if wrong:
             continue
         if began is not None and _time(record.created) < _time(began):
-            result.wrong(one.name, f"it was made on {record.created}, and the run began on {began}")
+            result.wrong(one.name, f"it was created on {record.created}, before the run began on {began}")
         if record.adopted is not None and _time(record.adopted.date) < _time(record.created):
-            result.wrong(one.name, f"it was adopted on {record.adopted.date}, and made on {record.created}")
+            result.wrong(
+                one.name, f"it was adopted on {record.adopted.date}, before it was created on {record.created}"
+            )
     return result
 
 
@@ -131,18 +133,18 @@ def _wrong_date(text: str) -> str:
     try:
         date = _time(text)
     except ValueError:
-        return f"'{text[:40]}' is no date"
+        return f"'{text[:40]}' is not a date"
     if date.tzinfo is None:
         return f"{text} has no time zone"
     if date > datetime.now(UTC) + _CLOCKS:
         return f"{text} is in the future"
     if date < FIRST:
-        return f"{text} is before sr-bench was begun, {FIRST.date()}"
+        return f"{text} is before the first commit of sr-bench, {FIRST.date()}"
     return ""
 
 
 def check_replays(board: Board) -> CheckResult:
-    """Check `replays.json`: its form and dates; entries of rows that are not as they were do not count."""
+    """Check the format and dates of `replays.json`; entries for rows that have changed are ignored."""
     result = CheckResult("replays", "entries")
     try:
         log = read_log(board.store.path)
@@ -158,8 +160,8 @@ def check_replays(board: Board) -> CheckResult:
         if sentence := _wrong_date(entry.date):
             result.wrong(entry.cell[:12], sentence)
         if any(not math.isfinite(value) or value < 0 for value in entry.largest_difference.values()):
-            result.wrong(entry.cell[:12], "its largest difference is no number")
+            result.wrong(entry.cell[:12], "its largest difference is not a number")
     counting = sum(entry.stored_sha256 in hashes[entry.cell] for entry in log)
     if counting < len(log):
-        result.notes.append(f"{len(log) - counting} entries are of rows that are not as they were, and do not count")
+        result.notes.append(f"{len(log) - counting} entries are ignored because their rows have changed")
     return result

@@ -1,4 +1,4 @@
-"""Checks of records against what is installed: models, weights, data sets, protocols, metrics. None needs torch."""
+"""Checks of records against installed models, weights, data sets, protocols and metrics. None of them needs torch."""
 
 from __future__ import annotations
 
@@ -48,19 +48,19 @@ def check_key(board: Board) -> CheckResult:
             current = is_current(record)
             key = _key(record)
         except (SRBenchError, Disagreement, ValidationError):
-            result.wrong(one.name, "it says nothing of which a key could be computed")
+            result.wrong(one.name, "its record lacks the fields that its key is computed from")
             continue
         stale += not current
         if key is None and not current and record.adopted is None:
-            unknown += 1  # of before a training's code was recorded
+            unknown += 1  # from before the code of a training was recorded
             continue
         result.checked += 1
         if key != record.key:
-            result.wrong(one.name, f"its key is {record.key[:12]}..., and what it says has {str(key)[:12]}...")
+            result.wrong(one.name, f"its key is {record.key[:12]}..., but its record gives {str(key)[:12]}...")
     if unknown:
-        result.notes.append(f"{unknown} cells of earlier versions do not say all that their key was made of")
+        result.notes.append(f"{unknown} cells of earlier versions do not record all that their key was computed from")
     if stale:
-        result.notes.append(f"{stale} cells were made by other code than this; their pages mark them")
+        result.notes.append(f"{stale} cells were measured by a different version of the code; their pages mark them")
     return result
 
 
@@ -92,7 +92,7 @@ def _key(record: Record) -> str | None:
 
 
 def check_images(board: Board) -> CheckResult:
-    """Check that a cell has a value for each image of its data set, and for no other."""
+    """Check that a cell has exactly one value for each image of its data set."""
     result = CheckResult("images")
     names = _Registered(board)
     by_set: dict[str, tuple[str, list[str]]] = {}
@@ -104,10 +104,10 @@ def check_images(board: Board) -> CheckResult:
         result.checked += 1
         listed = [str(name) for name in one.values["image"]]
         if record.images != len(listed):
-            result.wrong(one.name, f"it says {record.images} images, and has values of {len(listed)}")
+            result.wrong(one.name, f"it states {record.images} images, but has values for {len(listed)}")
         dataset = names.dataset(record.dataset)
         if dataset is None:
-            # Nobody here knows the data set: its cells must agree with each other.
+            # The data set is not available here: its cells must agree with each other.
             other, known = by_set.setdefault(record.dataset, (one.name, listed))
         else:
             other, known = f"data set '{dataset.name}'", dataset.image_names()
@@ -115,14 +115,15 @@ def check_images(board: Board) -> CheckResult:
             gone, more = sorted(set(known) - set(listed)), sorted(set(listed) - set(known))
             what = [f"without {', '.join(gone[:5])}"] * bool(gone) + [f"with {', '.join(more[:5])}"] * bool(more)
             result.wrong(
-                one.name, f"its images are not those of {other}: {' and '.join(what) or 'in another order or twice'}"
+                one.name,
+                f"its images are not those of {other}: {' and '.join(what) or 'in a different order, or twice'}",
             )
     result.notes += names.unknown("data sets")
     return result
 
 
 def check_data(board: Board) -> CheckResult:
-    """Check the hash of every data set, measured on or trained on, against the pixels of the one that has its name."""
+    """Check the hash of every test and training set against the pixels of the data set with its name."""
     result = CheckResult("data")
     names = _Registered(board)
     told: dict[str, str] = {}
@@ -136,14 +137,14 @@ def check_data(board: Board) -> CheckResult:
             known = names.hash_of(name) or told.setdefault(name, digest)
             if digest != known:
                 result.wrong(
-                    one.name, f"the pixels of its '{name}' have the hash {digest[:12]}..., not {known[:12]}..."
+                    one.name, f"the recorded pixels of '{name}' have the hash {digest[:12]}..., not {known[:12]}..."
                 )
     result.notes += names.unknown("data sets")
     return result
 
 
 def check_protocol(board: Board) -> CheckResult:
-    """Check that a cell's protocol is the one of that name, with the inference options that the cell names."""
+    """Check a cell's protocol against the one of that name, combined with the cell's inference options."""
     result = CheckResult("protocol")
     for one in board.measured:
         record = one.record
@@ -154,7 +155,8 @@ def check_protocol(board: Board) -> CheckResult:
             result.wrong(one.name, str(error))
             continue
         if record.protocol != options.label(protocol.name):
-            result.wrong(one.name, f"it calls '{options.label(protocol.name)}' '{record.protocol}'")
+            label = options.label(protocol.name)
+            result.wrong(one.name, f"its protocol is named '{record.protocol}' instead of '{label}'")
         digest = options.digest(protocol.digest)
         if record.protocol_digest != digest:
             told = record.protocol_digest[:12]
@@ -165,7 +167,7 @@ def check_protocol(board: Board) -> CheckResult:
 
 
 def check_metrics(board: Board) -> CheckResult:
-    """Check the metrics' units and directions against the installed ones, and that values are possible."""
+    """Check units and directions of metrics against the installed ones, and that values are possible."""
     result = CheckResult("metrics")
     known: dict[str, tuple[str, bool] | None] = {}
     for one in board.measured:
@@ -179,17 +181,17 @@ def check_metrics(board: Board) -> CheckResult:
                     known[name] = None
                     result.notes.append(f"'{name}' cannot be checked: {error}")
             if known[name] not in (None, (kind.unit, kind.higher_is_better)):
-                result.wrong(one.name, f"its {name} is read another way than the metric of that name")
+                result.wrong(one.name, f"its {name} has another unit or direction than the metric of that name")
         for name, value in one.record.metrics.items():
             if math.isnan(value) or (name.startswith("ssim") and not -1 <= value <= 1):
-                result.wrong(one.name, f"its {name} is {value}, which no image has")
+                result.wrong(one.name, f"its {name} is {value}, which is impossible")
         if one.record.metric_kinds and set(one.record.metric_kinds) != set(one.record.metrics):
-            result.wrong(one.name, "the metrics that it explains are not those that it has")
+            result.wrong(one.name, "it describes other metrics than it has values for")
     return result
 
 
 def check_tier(board: Board) -> CheckResult:
-    """Check that a cell's tier is one that its evidence supports."""
+    """Check that a cell's record supports its tier."""
     result = CheckResult("tier")
     for one in board.cells:
         if one.cell is None:
@@ -202,26 +204,26 @@ def check_tier(board: Board) -> CheckResult:
 
 def _tier(record: Record, board: Board) -> list[str]:
     if record.tier == "reported":
-        return ["it is of tier 'reported': a paper's figure is no measurement and has no cell"]
+        return ["it is of tier 'reported', but a paper's figure is not a measurement and cannot be a cell"]
     if record.status != "ok":
         return []
     if record.tier == "trained":
-        said = [] if record.training is not None else ["it is of tier 'trained', and does not say how it was trained"]
-        said += [] if record.tag is None else [f"it is of tier 'trained', and has published weights '{record.tag}'"]
-        return said + ([] if record.weights_sha256 else ["it is of tier 'trained', and its weights have no hash"])
+        said = [] if record.training is not None else ["it is of tier 'trained' but does not describe its training"]
+        said += [] if record.tag is None else [f"it is of tier 'trained' but has the published weights '{record.tag}'"]
+        return said + ([] if record.weights_sha256 else ["it is of tier 'trained' but its weights have no hash"])
     if record.training is not None:
-        return [f"it is of tier '{record.tier}', and was trained here"]
+        return [f"it is of tier '{record.tier}' but was trained here"]
     if record.tag is not None:
-        return [] if record.weights_sha256 else ["it is of tier 'reproduced', and its weights have no hash"]
+        return [] if record.weights_sha256 else ["it is of tier 'reproduced' but its weights have no hash"]
     if record.backbone in BASELINES:
-        return [] if not record.weights_sha256 else ["it is a baseline, and has weights"]
+        return [] if not record.weights_sha256 else ["it is a baseline but has weights"]
     if board.sources.weights_named(record.weights_sha256) is None:
-        return ["it is of tier 'reproduced', no tag names its weights, and no file in models/ is them"]
+        return ["it is of tier 'reproduced', but its weights have no tag and are not in models/"]
     return []
 
 
 def check_weights(board: Board) -> CheckResult:
-    """Check the hash of weights: a tag's against its metadata, a training's against its file and its other cells."""
+    """Check weight hashes: of tags against their metadata, of trainings against their file and their other cells."""
     result = CheckResult("weights")
     of_network: dict[object, tuple[str | None, str]] = {}
     absent = 0
@@ -230,7 +232,7 @@ def check_weights(board: Board) -> CheckResult:
         record = one.record
         if record.weights_sha256 is None:
             if record.tag is not None:
-                result.wrong(one.name, "it has a tag, and its weights have no hash")
+                result.wrong(one.name, "it has a tag but its weights have no hash")
             continue
         result.checked += 1
         if record.tag is not None:
@@ -242,24 +244,26 @@ def check_weights(board: Board) -> CheckResult:
             if record.weights_sha256 != expected:
                 result.wrong(
                     one.name,
-                    f"its weights are {record.weights_sha256[:12]}..., those of '{record.model}' {expected[:12]}...",
+                    f"its weights are {record.weights_sha256[:12]}..., not {expected[:12]}... of '{record.model}'",
                 )
             continue
         network = (record.model, tuple(record.scales), record.identity[2])
         digest, other = of_network.setdefault(network, (record.weights_sha256, one.name))
         if digest != record.weights_sha256:
-            result.wrong(one.name, f"it was measured with other weights than '{other}', which is of the same training")
+            result.wrong(one.name, f"it was measured with other weights than '{other}' from the same training")
         if record.weights_sha256 not in kept:
             absent += 1
             if kept and record.training is not None and any(record.model == model for model in kept.values()):
                 result.wrong(one.name, "the weights in models/ of this model have another hash")
     if absent:
-        result.notes.append(f"of {absent} cells the weights are not in models/: only a repeated training can tell")
+        result.notes.append(
+            f"the weights of {absent} cells are not in models/: only a repeated training can check them"
+        )
     return result
 
 
 def _kept_weights(board: Board) -> dict[str, str]:
-    """Return what `models/` holds: hash of weights -> the model that was trained; empty where it is not known."""
+    """Return the content of `models/`: hash of weights -> name of the trained model, empty if unknown."""
     found: dict[str, str] = {}
     for content, folder in _trainings(board):
         try:
@@ -283,7 +287,7 @@ def _trainings(board: Board) -> list[tuple[dict[str, Any], Path]]:
 
 
 def check_training(board: Board) -> CheckResult:
-    """Check that what is said of a training fits together: recipe, iterations, cells of one network, `models/`."""
+    """Check that descriptions of trainings are consistent: recipe, iterations, cells of one network, `models/`."""
     result = CheckResult("training")
     of_network: dict[object, list[tuple[str, Record]]] = defaultdict(list)
     kept = {
@@ -299,11 +303,11 @@ def check_training(board: Board) -> CheckResult:
         try:
             recipe = Recipe.model_validate(training.recipe)
         except ValidationError:
-            result.wrong(one.name, "its recipe is none")
+            result.wrong(one.name, "its recipe is invalid")
             continue
         if training.iterations != recipe.iterations:
             result.wrong(
-                one.name, f"it was trained for {training.iterations} iterations, and its recipe has {recipe.iterations}"
+                one.name, f"it was trained for {training.iterations} iterations, but its recipe has {recipe.iterations}"
             )
         if not 0 <= training.seconds < math.inf:
             result.wrong(one.name, f"its training took {training.seconds} seconds")
@@ -312,17 +316,17 @@ def check_training(board: Board) -> CheckResult:
         if there is not None:
             trace = None if training.trace is None else training.trace.model_dump()
             if training.seconds != there.get("seconds") or (trace is not None and trace != there.get("trace")):
-                result.wrong(one.name, "it tells its training another way than the file in models/ does")
+                result.wrong(one.name, "it describes its training differently from the file in models/")
     for cells in of_network.values():
         first, record = cells[0]
         for name, other in cells[1:]:
             if not _same_training(record, other):
-                result.wrong(name, f"it tells its training another way than '{first}', which has the same weights")
+                result.wrong(name, f"it describes its training differently from '{first}', which has the same weights")
     return result
 
 
 class _Registered:
-    """Data sets by the names that records have."""
+    """Registered data sets by their names in records."""
 
     def __init__(self, board: Board) -> None:
         self.board = board
@@ -348,13 +352,13 @@ class _Registered:
 
     def unknown(self, noun: str) -> list[str]:
         listed = sorted(name for name, dataset in self.found.items() if dataset is None)
-        return [f"{noun} that are not here, and are compared among cells only: {', '.join(listed)}"] if listed else []
+        return [f"{noun} not available here, compared only between cells: {', '.join(listed)}"] if listed else []
 
 
 def _same_training(one: Record, other: Record) -> bool:
-    """Say whether two records of one network tell its training alike.
+    """Return whether two records of one network describe the same training.
 
-    A result that was adopted keeps what its own training took: it is another one than that whose weights are the same.
+    An adopted result keeps the time of its own training, which may differ from that of another with equal weights.
     """
     own = {"seconds", "code_digest", "trace"} if one.adopted is not None or other.adopted is not None else None
     told, expected = (

@@ -1,4 +1,4 @@
-"""The check that measures rows again: some at random, or all."""
+"""The check that measures rows again: a random sample, or all of them."""
 
 from __future__ import annotations
 
@@ -24,20 +24,20 @@ def check_replay(
     by: str | None = None,
     note: Callable[[str], None] = lambda text: None,
 ) -> tuple[CheckResult, list[Replayed]]:
-    """Measure rows again, drawn at random from those whose weights can be had.
+    """Measure rows again, drawn at random from those whose weights are available.
 
     Args:
         board: The board.
-        count: How many; all that there are where it has fewer.
-        seed: Decides which.
-        train: Draw from trained rows without weights too, and train them anew.
+        count: Number of rows; all of them if there are fewer.
+        seed: Seed of the draw.
+        train: Include trained rows without weights, and retrain them.
         device: `cpu`, `cuda` or `cuda:N`.
-        record: Keep what comes of each in `replays.json`, as soon as it is known.
-        by: Who it is that replays them.
-        note: Receives what is being done.
+        record: Store each outcome in `replays.json` as soon as it is known.
+        by: Who replays the rows.
+        note: Called with a description of each step.
 
     Raises:
-        SRBenchError: The device is not there, or the disk is full.
+        SRBenchError: The device is not available, or the disk is full.
     """
     result = CheckResult("replay", "rows")
     possible = []
@@ -51,7 +51,7 @@ def check_replay(
             possible.append(one)
     left_out = sum(1 for _ in board.measured) - len(possible)
     if left_out:
-        result.notes.append(f"{left_out} rows cannot be drawn: their weights are not in models/; --train trains anew")
+        result.notes.append(f"{left_out} rows cannot be drawn: their weights are not in models/; --train retrains them")
     chosen = random.Random(seed).sample(possible, min(count, len(possible)))
     names = {id(one.cell): one.name for one in chosen}
     found = []
@@ -67,5 +67,5 @@ def check_replay(
             result.wrong(names[id(replayed.cell)], "; ".join([*replayed.reasons, *wrong[:3], *more]))
     if found:
         equal = sum(one.outcome == "equal" for one in found)
-        result.notes.append(f"seed {seed}: {equal} equal to the last bit, of {len(found)}")
+        result.notes.append(f"seed {seed}: {equal} of {len(found)} rows equal to the last bit")
     return result, found

@@ -1,4 +1,4 @@
-"""A board as it is stored, damaged cells included: what the checks look at."""
+"""A stored board, including damaged cells, for the checks."""
 
 from __future__ import annotations
 
@@ -35,9 +35,9 @@ class StoredCell:
 
     Attributes:
         name: The name of its directory.
-        cell: Record and values; None where there is no record.
-        damage: What is wrong with its files; empty if they are those that were written.
-        malformed: Why its record is none; empty if it is one.
+        cell: Record and values; None if there is no record.
+        damage: What is wrong with its files; empty if they match their hashes.
+        malformed: Why its record is invalid; empty if it is valid.
     """
 
     name: str
@@ -47,13 +47,13 @@ class StoredCell:
 
     @property
     def record(self) -> Record:
-        """Return the record of a cell that has one."""
+        """The record of a cell that has one."""
         assert self.cell is not None
         return self.cell.record
 
     @cached_property
     def values(self) -> pd.DataFrame | None:
-        """Return the images' values; None where they cannot be read."""
+        """The per-image values; None if they cannot be read."""
         try:
             return None if self.cell is None else self.cell.per_image
         except StoreError:
@@ -66,11 +66,11 @@ class Board:
 
     Attributes:
         store: The results.
-        info: What `run.json` says; None where it cannot be read, and `malformed` says why.
-        pages: Where the files made from the results are; None if there are none.
-        cells: Every cell.
-        installed: The suite as it is installed or given; None where there is none, and `not_installed` says why.
-        suite_given: Whether it was given.
+        info: The content of `run.json`; None if it cannot be read, for the reason in `malformed`.
+        pages: The folder of the files made from the results; None if there are none.
+        cells: All cells.
+        installed: The installed or given suite; None if there is none, for the reason in `not_installed`.
+        suite_given: Whether the suite was given.
     """
 
     store: RunStore
@@ -85,17 +85,17 @@ class Board:
 
     @property
     def measured(self) -> Iterator[StoredCell]:
-        """Yield the cells whose records say that they were measured."""
+        """Yield the cells recorded as measured."""
         return (one for one in self.cells if one.cell is not None and one.record.status == "ok")
 
     @cached_property
     def sources(self) -> Sources:
-        """Return where the data sets and weights of the rows are."""
+        """The sources of the rows' data sets and weights."""
         return Sources(self.info, self.store.models_path)
 
     @cached_property
     def suite(self) -> Suite | None:
-        """Return the suite that `run.json` holds; None where it holds none."""
+        """The suite in `run.json`, or None."""
         if self.info is None or not self.info.definition:
             return None
         try:
@@ -122,15 +122,15 @@ class Board:
 
 
 def read_board(path: Path, suite: str | Path | None = None) -> Board:
-    """Read a board, whatever state it is in.
+    """Read a board, which may be damaged.
 
     Args:
-        path: A run's directory, or the folder of a committed board.
-        suite: The suite that it should be of; by default the installed one of its name, if there is one.
+        path: A run directory, or the folder of a committed board.
+        suite: The suite that the board should be of; by default, the installed one of its name, if any.
 
     Raises:
-        StoreError: There are no results there.
-        SRBenchError: The given suite is not right.
+        StoreError: There are no results at the path.
+        SRBenchError: The given suite is invalid.
     """
     folder, _ = results_folder(path)
     store = RunStore(folder)
@@ -178,8 +178,8 @@ def _cells(store: RunStore) -> Iterator[StoredCell]:
         if isinstance(found, Record):
             yield StoredCell(directory.name, Cell(found, directory))
             continue
-        # Its marker does not agree: what it says is checked all the same.
-        damage = "" if found.startswith("its record is not one") else found
+        # Its marker does not match: its content is checked nevertheless.
+        damage = "" if found.startswith("its record is invalid") else found
         try:
             text = read_text(directory / "record.json", what="record", error=StoreError)
             parse_json(text)

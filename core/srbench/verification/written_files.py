@@ -1,4 +1,4 @@
-"""The check of the files that are made from results."""
+"""The check of the files made from results."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ __all__ = ["check_pages"]
 
 
 def check_pages(board: Board) -> CheckResult:
-    """Check that tables and page are what the results give."""
+    """Check that tables and page are up to date with the results."""
     result = CheckResult("pages", "files")
     if board.pages is None:
         result.notes.append("there are none")
@@ -24,5 +24,5 @@ def check_pages(board: Board) -> CheckResult:
         return result
     result.checked = len(made.files)
     for name in outdated(made):
-        result.wrong("", f"'{name}' is not what the results give")
+        result.wrong("", f"'{name}' is not up to date with the results")
     return result

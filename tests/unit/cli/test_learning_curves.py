@@ -51,5 +51,5 @@ def test_what_cannot_be_drawn_is_said(run: Path) -> None:
     with pytest.raises(ConfigError, match="was validated by 'ssim_y x2'"):
         read_curves([run], "ssim_y x2")
     (run / "a0" / "training.json").write_text("{}")
-    with pytest.raises(StoreError, match="no description of a training"):
+    with pytest.raises(StoreError, match="not the description of a training"):
         read_curves([run], "psnr_y x2")

@@ -93,9 +93,7 @@ def test_a_tensor_that_the_image_is_written_into_descends_from_it() -> None:
 
 
 def test_an_operator_without_a_rule_is_an_error_that_names_it() -> None:
-    with pytest.raises(
-        CostError, match=r"'Toy' executes the operator 'aten::_fft_r2c', and what that costs is not known"
-    ):
+    with pytest.raises(CostError, match=r"'Toy' executes the operator 'aten::_fft_r2c', whose cost is unknown"):
         counted(lambda net, x: torch.fft.rfft2(x).real)
 
 

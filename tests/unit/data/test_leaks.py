@@ -225,7 +225,7 @@ class TestCommand:
         }
 
     def test_wrong_places_are_refused_before_the_work(self, sets: Path) -> None:
-        with pytest.raises(ConfigError, match="is none"):
+        with pytest.raises(ConfigError, match="is not a folder"):
             self.leaks("train", "first", "--record", "nowhere")
         (sets / "results" / LEAKS_FILE).write_text("no JSON")
         with pytest.raises(StoreError, match="remove it"):

@@ -123,7 +123,7 @@ def test_a_registered_protocol_is_found_and_a_taken_name_is_refused() -> None:
         register_protocol(Protocol("ntire"))
     PROTOCOLS.add("other-name", mine)
     try:
-        with pytest.raises(PluginError, match="registered as protocol 'other-name' is the protocol 'uncropped-y'"):
+        with pytest.raises(PluginError, match="protocol 'other-name' is registered as the protocol 'uncropped-y'"):
             get_protocol("other-name")
     finally:
         PROTOCOLS.remove("other-name")

@@ -122,7 +122,7 @@ def test_choices_metrics_and_csv(command: Command, flipping: Path) -> None:
     arguments = ["--data", flipping / "hr", "--scale", 2, "--under", "matlab-y", "--choices", "--metrics", "ssim"]
     result = json.loads(command(flipping / "sr", *arguments, "--csv", table, "--json", "-").stdout)
     names = [protocol["name"] for protocol in result["protocols"]]
-    assert "matlab-y, color: the three channels of RGB" in names
+    assert "matlab-y, color: all three RGB channels" in names
     # Each choice is compared with the protocol that it belongs to, and not with the others.
     assert [flips["first"] for flips in result["flips"]] == ["matlab-y"] * (len(names) - 1)
     figures = pd.read_csv(table)

@@ -16,7 +16,7 @@ from srbench.registry.names import parse
 from srbench.results.store import RunStore
 from srbench.runs import fingerprint
 
-MARK = "made by other code"
+MARK = "code changed since"
 
 
 def marked(page: str) -> list[str]:

@@ -314,6 +314,6 @@ class TestCommand:
             ("1", "1–2", "net+a", "first"),
             ("2", "1–2", "net+b", "-1.000"),
         ]
-        assert "These images cannot tell any two of the models apart." in stream.getvalue()
+        assert "These images cannot distinguish any two of the models." in stream.getvalue()
         text = publish.build(store.path, write=False).files["index.html"].decode()
         assert "nan" not in text.lower()

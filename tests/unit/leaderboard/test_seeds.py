@@ -221,5 +221,5 @@ def test_two_backbones_trained_on_one_board_do_not_share_a_resolution(
     assert (steady.family, wild.family) == ("steady", "wild")
     assert steady.largest < wild.least
     text = markdown_text(read_results(store.path))
-    assert "Two models of steady are told apart on these images if" in text
-    assert "Two models of wild are told apart on these images if" in text
+    assert "Two models of steady can be distinguished on these images if" in text
+    assert "Two models of wild can be distinguished on these images if" in text

@@ -155,8 +155,8 @@ def test_cards_name_all_that_share_the_first_place(make_store: MakeStore, add_ce
         add_cell(store, name, [30.0, 31.0, 32.0, 33.0])
     build_site(committed(store, tmp_path / "suites"), tmp_path / "site")
     index = (tmp_path / "site" / "index.html").read_text()
-    assert "3 share the first place" in index
-    card = index[index.index("share the first place") :]
+    assert "3 tied for first" in index
+    card = index[index.index("3 tied for first") :]
     assert all(f"{model_page(name)}" in card[: card.index("</li>")] for name in ("one", "two", "three"))
 
 

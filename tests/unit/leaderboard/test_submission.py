@@ -267,16 +267,16 @@ class TestRefusals:
 
     def test_results_of_other_code(self, demo: RunStore, tmp_path: Path) -> None:
         keys = {cell.record.key for cell in demo.cells() if cell.record.model == "net+a"}
-        with pytest.raises(StoreError, match=r"other code .* net\+a .*--adopt"):
+        with pytest.raises(StoreError, match=r"the code has changed since .* net\+a .*--adopt"):
             submission.submit(demo.path, tmp_path / "out", other_code=lambda _: keys)
 
     @pytest.mark.parametrize(
         ("changes", "words"),
         [
             ({"tier": "reported"}, "papers' figures belong"),
-            ({"training": None}, "says nothing of a training"),
+            ({"training": None}, "does not describe a training"),
             ({"tier": "reproduced"}, "names no weights"),
-            ({"images": 9}, "9 images, and has values of 8"),
+            ({"images": 9}, "9 images, but has values for 8"),
             ({"metrics": {"psnr_y": 31.0, "ssim_y": 0.9}}, "the mean over its images is"),
             ({"metrics": {"psnr_y": 27.25, "lpips": 0.1}}, "no values of lpips"),
         ],
@@ -299,7 +299,7 @@ class TestRefusals:
 
     def test_a_folder_that_is_no_board(self, demo: RunStore, tmp_path: Path) -> None:
         (tmp_path / "repo" / "leaderboards" / "reported").mkdir(parents=True)
-        with pytest.raises(StoreError, match="is no board"):
+        with pytest.raises(StoreError, match="is not a board"):
             submission.submit(demo.path, tmp_path / "repo", board="reported")
 
     def test_a_checkout_in_which_another_submits(self, demo: RunStore, tmp_path: Path) -> None:

@@ -134,15 +134,17 @@ def test_agreeing_results_are_kept_under_the_present_keys_and_nothing_is_left_to
         ),
         pytest.param(lambda r: r.update(dataset_hash="cd" * 32), "its dataset_hash is cdcdcdcdcdcd...", id="data"),
         pytest.param(
-            lambda r: r["training"]["recipe"].update(lr=0.5), "trained by another recipe than the suite's", id="recipe"
+            lambda r: r["training"]["recipe"].update(lr=0.5),
+            "trained with another recipe than the suite's",
+            id="recipe",
         ),
         pytest.param(
             lambda r: r["training"].update(seeds=[1]) or r["training"]["recipe"].update(seed=1),
-            "it was trained with seed 1, and the suite asks for 0",
+            "it was trained with seed 1, but the suite has seed 0",
             id="seed",
         ),
         pytest.param(
-            lambda r: r["training"]["trace"]["losses"].append(1.0), "the trace of its training is not", id="trace"
+            lambda r: r["training"]["trace"]["losses"].append(1.0), "the trace of its training differs", id="trace"
         ),
     ],
 )
@@ -172,7 +174,7 @@ def test_altered_value_of_one_image_is_refused_and_the_others_are_adopted(
     report = adopted()
     (refusal,) = report.refused
     assert refusal.cell == "edsr_tiny x2 on images, matlab-y"
-    assert refusal.reason.startswith(f"ssim_y of 'image1' is {float(table['ssim_y'][1])!r}, and measured now ")
+    assert refusal.reason.startswith(f"ssim_y of 'image1' is {float(table['ssim_y'][1])!r}, but now measured as ")
     assert len(report.adopted) == 3
 
 
@@ -218,7 +220,7 @@ def test_altered_weights_are_refused(old: Path, adopted: Callable[..., AdoptionR
     altered_weights(training(old))
     report = adopted()
     assert {refusal.reason for refusal in report.refused} == {
-        f"the weights in '{training(old).name}' are not those that its training wrote"
+        f"the weights in '{training(old).name}' have changed since they were trained"
     }
     assert len(report.adopted) == 2
 
@@ -235,7 +237,7 @@ def test_altered_weights_whose_hashes_were_altered_too_are_refused_by_what_they_
         rewritten(cell(old, protocol=protocol), lambda r: r.update(weights_sha256=changed))
     report = adopted()
     assert len(report.refused) == 2
-    assert all("and measured now" in refusal.reason for refusal in report.refused)
+    assert all("but now measured as" in refusal.reason for refusal in report.refused)
     assert [folder] == list((old / "models").iterdir()), "weights that were refused are not kept as this code's"
 
 
@@ -288,7 +290,7 @@ def test_training_without_a_trace_is_not_taken_over(old: Path, adopted: Callable
     note["result"]["trace"] = None
     path.write_text(json.dumps(note))
     assert {refusal.reason for refusal in adopted().refused} == {
-        f"its training in '{training(old).name}' keeps no trace to replay; repeat it as a whole with --retrain"
+        f"its training in '{training(old).name}' has no trace to replay; repeat it completely with --retrain"
     }
 
 

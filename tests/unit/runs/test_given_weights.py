@@ -157,7 +157,7 @@ def test_no_path_of_a_machine_is_kept(suite_file: SuiteFile, tmp_path: Path) -> 
 
 
 def test_weights_and_a_training_do_not_go_together(suite_file: SuiteFile) -> None:
-    with pytest.raises(ConfigError, match=r"line 4.*has weights, 'a.pth', and settings to train it with; keep one"):
+    with pytest.raises(ConfigError, match=r"line 4.*has both weights, 'a.pth', and training settings; keep one"):
         load_suite(suite_file(models=("{model: edsr_tiny, weights: a.pth, train: {iterations: 2}}",)))
 
 

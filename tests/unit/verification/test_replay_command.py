@@ -40,7 +40,7 @@ def test_rows_of_the_code_that_made_them_are_equal_in_all_bits(board: Path) -> N
         "bicubic x2 on embedded-test, matlab-y: equal, all bits",
         "edsr_tiny x2 on embedded-test, matlab-y, seed 0: equal, all bits",
         "edsr_tiny x2 on embedded-test, matlab-y, seed 1: equal, all bits",
-        "3 of 3 rows are what is stored",
+        "3 of 3 rows agree with the stored results",
     ]
 
 
@@ -84,7 +84,7 @@ def test_weights_that_are_not_there_are_asked_for_or_trained_anew(board: Path) -
     status, text = said("replay", board, *EDSR)
     assert status == 1
     assert "NOT measured" in text
-    assert "train the model anew with --train" in text
+    assert "retrain the model with --train" in text
 
     status, text = said("replay", board, *EDSR, "--train", "--record", "--by", "a test")
     assert status == 0, text
@@ -160,7 +160,7 @@ def test_check_says_a_line_for_each_check_and_a_sentence_for_each_fault(forged: 
     assert value["passed"] is False
     failed = {check["name"]: check for check in value["checks"] if not check["passed"]}
     assert failed["images"]["findings"] == [
-        {"cell": directory.name, "sentence": "it says 5 images, and has values of 4"}
+        {"cell": directory.name, "sentence": "it states 5 images, but has values for 4"}
     ]
     status, text = said("leaderboard", "check", forged.board, "--no-networks")
     assert status == 1

@@ -40,7 +40,7 @@ def test_an_entry_counts_for_the_result_that_it_names_and_for_no_other(board: Pa
     assert read_replays(results) == {}
     assert len(read_log(results)) == 1
     (check,) = (check for check in check_board(board, networks=False).checks if check.name == "replays")
-    assert check.notes == ["1 entries are of rows that are not as they were, and do not count"]
+    assert check.notes == ["1 entries are ignored because their rows have changed"]
 
 
 def test_a_replay_that_differs_leaves_the_row_submitted(board: Path) -> None:

@@ -1,6 +1,6 @@
-"""The site: an index, a page per board, per model and per protocol, as static files that need no network.
+"""The static site: an index, and a page per board, model and protocol, which need no network access.
 
-Reads results alone: it imports no torch and asks no plugin.
+It is built from results alone, without torch and without plugins.
 """
 
 from srbench.leaderboard.site.build import Site, build_site

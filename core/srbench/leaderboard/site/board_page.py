@@ -19,7 +19,7 @@ from srbench.leaderboard.statistics import FEW_IMAGES
 __all__ = ["PACKAGE", "board_text"]
 
 PACKAGE = "srbench.leaderboard.site"
-MANY = 6  # names in a sentence; the rest is counted
+MANY = 6  # most names listed in a sentence; the rest is counted
 
 
 def board_text(
@@ -34,13 +34,13 @@ def board_text(
     """Return the page of a board.
 
     Args:
-        place: Where the page is.
-        suite: What the board belongs to.
-        board: What is shown.
+        place: The place of the page.
+        suite: The suite of the board.
+        board: The board.
         table: Its table.
-        missing: What is planned and was not measured.
-        siblings: All boards of the suite, this one included.
-        address: Returns the address of a PNG file of some content, from this page.
+        missing: Planned models and data sets that were not measured.
+        siblings: All boards of the suite, including this one.
+        address: Returns the URL of a PNG file with some content, relative to this page.
     """
     results = suite.results
     assert results is not None
@@ -78,7 +78,7 @@ def board_text(
             labels=labels,
             MANY=MANY,
             few_images=FEW_IMAGES,
-            # What the notes on reading need.
+            # Needed by the notes on reading.
             firsts=board.first.title,
             lower=", ".join(dict.fromkeys(how.title for how in board.styles.values() if how.sign < 0)),
             boards=[{"costs": any(column.key == "macs" for column in table.columns)}],

@@ -36,7 +36,7 @@ ASSETS = ("board.js", "images.js", "site.css", "site.js", "table.js", "theme.js"
 
 @dataclass
 class Site:
-    """What was built, and what is known while it is being built."""
+    """The built site, and what is collected while building it."""
 
     out: Path
     suites: list[SuiteCard] = field(default_factory=list)
@@ -47,7 +47,7 @@ class Site:
 
     @property
     def boards(self) -> int:
-        """Return how many boards there are."""
+        """The number of boards."""
         return sum(len(suite.boards) for suite in self.suites)
 
 
@@ -58,22 +58,22 @@ def build_site(
     other_code: OtherCode | None = None,
     progress: Callable[[str], None] | None = None,
 ) -> Site:
-    """Write the site of all suites in a folder; the same results give the same files, byte for byte.
+    """Write the site of all suites in a folder; equal results give equal bytes.
 
-    All files are written under a temporary name first. A site that is in `out` already is replaced as a whole.
+    All files are written to a temporary folder first. An existing site in `out` is replaced as a whole.
 
     Args:
         root: A directory with one folder per suite, each with a directory `results`.
-        out: The site's folder: new, empty, or that of an earlier site.
-        other_code: Tells which cells of a store other code made; their rows are marked.
-        progress: Told what is being written.
+        out: The site's folder: new, empty, or an earlier site.
+        other_code: Returns the keys of a store's cells whose code has changed; their rows are marked.
+        progress: Called with a description of what is being written.
 
     Raises:
-        StoreError: There are no results, or `out` cannot be written or holds something that is no site.
+        StoreError: There are no results, or `out` cannot be written to or holds something other than a site.
     """
     say = progress or (lambda text: None)
     root, site = Path(root), Site(Path(out))
-    suite_folders(root)  # says what is wrong before anything is written
+    suite_folders(root)  # raises before anything is written
     with new_site(Path(out)) as folder:
         for suite in read_suites(root, other_code):
             say(f"{suite.folder}: {0 if suite.results is None else len(suite.results.boards)} boards")
@@ -85,7 +85,7 @@ def build_site(
 
 
 def write_suite(site: Site, folder: SiteFolder, suite: Suite) -> None:
-    """Write the boards of one suite, and keep what the other pages need of it."""
+    """Write the boards of one suite, and collect what the other pages need."""
     boards = [] if suite.results is None else suite.results.boards
     places = [board_place(suite.folder, suite.title, board) for board in boards]
     cards = [
@@ -119,7 +119,7 @@ def _write_board(
 
 @dataclass
 class _Crops:
-    """Crops as files, each content once."""
+    """Crops as files, with each content written once."""
 
     folder: SiteFolder
 

@@ -1,4 +1,4 @@
-"""The folder of a site: filled under a temporary name, then put in the place of the site before."""
+"""The folder of a site: written under a temporary name, then replacing the earlier site."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ __all__ = ["SiteFolder", "new_site"]
 
 MARKER = "site.json"
 CONTENT = b'{"made_by": "srbench leaderboard site", "schema_version": 1}\n'
-# What a site has at its top. A folder that holds anything else is not replaced.
+# The top-level entries of a site. A folder with anything else is not replaced.
 PARTS = frozenset({"assets", "boards", "crops", "data", "index.html", "models", "protocols", MARKER})
 
 
 class SiteFolder:
-    """Files on their way into a site."""
+    """The temporary folder of a new site."""
 
     def __init__(self, path: Path) -> None:
-        """Name the temporary folder, which is there."""
+        """Initialize with an existing temporary folder."""
         self._path = path
         self._made: set[Path] = set()
         self.names: set[str] = set()
@@ -32,8 +32,8 @@ class SiteFolder:
         """Write one file.
 
         Args:
-            name: Its path in the site, with slashes.
-            content: A text is written as UTF-8.
+            name: Path in the site, with slashes.
+            content: The content; a text is written as UTF-8.
 
         Raises:
             OSError: It cannot be written.
@@ -48,13 +48,13 @@ class SiteFolder:
 
 @contextmanager
 def new_site(out: Path) -> Iterator[SiteFolder]:
-    """Collect the files of a site; at the end of the block all of them are in `out`, after an error none is.
+    """Collect the files of a site, and move all of them to `out` at the end of the block unless an error occurs.
 
     Args:
-        out: A folder that is not there yet, is empty, or holds a site.
+        out: A folder that does not exist yet, is empty, or holds a site.
 
     Raises:
-        StoreError: It holds something else, or cannot be written.
+        StoreError: It holds something else, or cannot be written to.
     """
     out = out.absolute()
     temporary = out.with_name(f".tmp-{out.name}-{os.getpid()}")
@@ -81,7 +81,7 @@ def _check(out: Path) -> None:
     names = {path.name for path in out.iterdir()}
     if names and (MARKER not in names or not names <= PARTS):
         other = next(iter(sorted(names - PARTS)), None)
-        holds = f"holds '{other}', which is no part of a site" if other else f"has no '{MARKER}' of a site"
+        holds = f"holds '{other}', which is not part of a site" if other else f"has no '{MARKER}' of a site"
         raise StoreError(f"'{out}' would be replaced, but it {holds}; give a new or empty folder")
 
 
@@ -103,7 +103,7 @@ def _swap(temporary: Path, out: Path) -> None:
 
 
 def _recover(out: Path) -> None:
-    """Put back the site that a killed process had moved aside."""
+    """Restore the site that a killed process had moved aside."""
     if out.exists():
         return
     for aside in sorted(out.parent.glob(f".tmp-{out.name}-*-old")):

@@ -1,4 +1,4 @@
-"""The values of single images, as a script that a page loads when they are asked for."""
+"""The values of single images, as a script that a page loads on demand."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from srbench.leaderboard.site.table import Row, Table
 
 __all__ = ["data_script"]
 
-DIGITS = 5  # of values of single images
-FULL = 6  # decimals of means where they are given in full
+DIGITS = 5  # decimals of values of single images
+FULL = 6  # decimals of means given in full
 
 
 def data_script(place: BoardPlace, board: Board, table: Table) -> str:
-    """Return the script: it hands one object to the page, and does nothing else.
+    """Return the script, which only passes an object to the page.
 
-    It is a script and not JSON because a page that was opened from a disk may not read other files.
+    It is a script rather than JSON because a page opened from disk may not read other files.
     """
     images = {
         dataset.label: sorted({str(name) for entry in board.entries for name in _index(entry, dataset.label)})
@@ -43,7 +43,7 @@ def data_script(place: BoardPlace, board: Board, table: Table) -> str:
         ],
         "rows": rows,
     }
-    # ASCII, and no character that would end a script in whatever it is pasted into.
+    # ASCII only, without characters that could end a script element.
     text = json.dumps(value, separators=(",", ":")).replace("<", "\\u003c")
     return f"srbenchData({json.dumps(place.name)},{text});\n"
 

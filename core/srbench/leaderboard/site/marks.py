@@ -1,4 +1,4 @@
-"""What a reader must know of a row beside its figures, in a few words each."""
+"""Marks on a row: short remarks beside its figures."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ class Mark:
     warns: bool = False
 
 
-OTHER_CODE = "made by other code"
+OTHER_CODE = "code changed since"
 
 
 def keys_of(entry: Entry) -> list[str]:
-    """Return the keys of all cells of an entry: one for each data set and seed."""
+    """Return the keys of all cells of an entry, one for each data set and seed."""
     return [key for record in entry.records.values() for key in record.key.split()]
 
 
@@ -31,7 +31,7 @@ def marks(entry: Entry, other_code: Collection[str]) -> list[Mark]:
 
     Args:
         entry: A row of a board.
-        other_code: Keys of cells that other code than the present one made.
+        other_code: Keys of cells whose code has changed since they were measured.
     """
     found = []
     record = entry.record

@@ -19,8 +19,8 @@ def model_text(facts: ModelFacts, reported: Iterable[ReportedFigure]) -> str:
     """Return the page of a model.
 
     Args:
-        facts: What was collected of it over all boards.
-        reported: Figures that papers print for it.
+        facts: The facts about the model from all boards.
+        reported: Figures of papers for it.
     """
     outcomes = {name: outcome.partition(":")[::2] for name, outcome in sorted(facts.record.checks.items())}
     return (

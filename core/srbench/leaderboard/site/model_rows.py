@@ -1,4 +1,4 @@
-"""What is kept of each row until the pages of models are written: little, since it is kept for all boards."""
+"""The facts about each model, collected from all boards for the model pages; small, since all are in memory."""
 
 from __future__ import annotations
 
@@ -51,12 +51,12 @@ class ModelRow:
 
 @dataclass(slots=True)
 class ModelFacts:
-    """Everything that a model's page says.
+    """Everything shown on a model's page.
 
     Attributes:
-        record: The first record that was met.
-        weights: Hash of weights -> scales that they were measured at.
-        trainings: Recipe as canonical JSON -> a record that was trained by it.
+        record: The first record found.
+        weights: Hash of weights -> scales at which they were measured.
+        trainings: Recipe as canonical JSON -> a record trained with it.
         folders: Recipe as canonical JSON -> folders of the suites.
     """
 
@@ -73,7 +73,7 @@ class ModelFacts:
 def add_row(
     models: dict[str, ModelFacts], place: BoardPlace, board: Board, section: Section, row: Row, ranked: int
 ) -> None:
-    """Add a board's row to what is known of its model."""
+    """Add a board's row to the facts about its model."""
     entry = row.entry
     if entry is None:
         return

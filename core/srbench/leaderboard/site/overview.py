@@ -1,4 +1,4 @@
-"""The index of a site and the pages of protocols: what they say of each board, and their texts."""
+"""The index of a site and the pages of protocols."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ class Leader:
 
 @dataclass(frozen=True)
 class BoardCard:
-    """What the index says of a board.
+    """A board in the index.
 
     Attributes:
-        leaders: Title of a tier -> the models that may be its best.
+        leaders: Title of a tier -> the models that may be the best in it.
     """
 
     place: BoardPlace
@@ -44,7 +44,7 @@ class BoardCard:
 
 @dataclass(frozen=True)
 class SuiteCard:
-    """What the index says of a suite."""
+    """A suite in the index."""
 
     folder: str
     title: str
@@ -56,7 +56,7 @@ class SuiteCard:
 
 @dataclass
 class ProtocolFacts:
-    """A protocol, and the boards that are measured under it."""
+    """A protocol, and the boards under it."""
 
     name: str
     digest: str
@@ -65,12 +65,12 @@ class ProtocolFacts:
 
     @property
     def sentences(self) -> list[str]:
-        """Return what the protocol does, a choice a line."""
+        """The description of the protocol, one choice per line."""
         return [line.removeprefix("- ") for line in self.words.splitlines() if line.startswith("- ")]
 
 
 def board_card(place: BoardPlace, board: Board, missing: Planned) -> BoardCard:
-    """Return what the index says of a board."""
+    """Return the index entry of a board."""
     first = board.first
     leaders = {
         group.title: [

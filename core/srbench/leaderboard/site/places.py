@@ -1,4 +1,4 @@
-"""Where the pages of a site are: file names made of foreign texts, each different and the same in every build."""
+"""Places of a site's pages: file names from arbitrary texts, unique and equal in every build."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ class BoardPlace:
     """A board and its page.
 
     Attributes:
-        name: The page's file name without its ending.
+        name: The page's file name without its suffix.
         folder: The folder of the suite's results.
-        title: Of the suite.
+        title: Title of the suite.
     """
 
     name: str
@@ -32,28 +32,28 @@ class BoardPlace:
 
     @property
     def heading(self) -> str:
-        """Return the suite's title and what tells its boards apart."""
+        """The suite's title, with the scale and protocol of the board."""
         said = re.search(rf"\b[x×]{self.scale}\b", self.title)
         return f"{self.title}, {self.protocol}" if said else f"{self.title}, ×{self.scale}, {self.protocol}"
 
     @property
     def page(self) -> str:
-        """Return the path of the board's page in the site."""
+        """The path of the board's page in the site."""
         return f"boards/{self.name}.html"
 
     @property
     def data(self) -> str:
-        """Return the path of the script that holds the values of single images."""
+        """The path of the script with the values of single images."""
         return f"data/{self.name}.js"
 
     @property
     def protocol_page(self) -> str:
-        """Return the path of the protocol's page."""
+        """The path of the protocol's page."""
         return protocol_page(self.protocol, self.digest)
 
 
 def board_place(folder: str, title: str, board: Board) -> BoardPlace:
-    """Return where a board of a suite is."""
+    """Return the place of a suite's board."""
     name = _name(f"{folder}-x{board.scale}-{board.protocol}", folder, str(board.scale), board.protocol, board.digest)
     return BoardPlace(name, folder, title, board.scale, board.protocol, board.digest)
 
@@ -69,6 +69,6 @@ def protocol_page(name: str, digest: str) -> str:
 
 
 def _name(text: str, *identity: str) -> str:
-    # Different texts may have one slug, or slugs that differ in case only, which is one name on some file systems.
+    # Different texts may have equal slugs, or slugs that differ only in case, which some file systems ignore.
     digest = sha256_bytes(json.dumps(identity).encode())
     return f"{slugify(text, length=80)}-{digest[:8]}"

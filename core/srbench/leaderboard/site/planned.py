@@ -1,4 +1,4 @@
-"""What a suite plans and a board does not have: models and data sets that were not measured."""
+"""Models and data sets that a suite plans but that were not measured."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ _NAME = re.compile(r"(?P<backbone>[^+.(]+)(\+(?P<method>[^(.]+))?(\((?P<args>[^)
 
 @dataclass(frozen=True)
 class Planned:
-    """What is planned and missing on a board.
+    """The planned models and data sets that are missing on a board.
 
     Attributes:
-        models: As the suite spells them.
-        datasets: Of which no model has a figure.
+        models: Missing models, as spelled in the suite.
+        datasets: Data sets without any figure.
     """
 
     models: list[str]
@@ -30,7 +30,7 @@ class Planned:
 
 
 def planned(board: Board, info: RunInfo | None) -> Planned:
-    """Compare a board with the suite that it belongs to."""
+    """Compare a board with its suite."""
     definition = {} if info is None else info.definition
     records = [entry.record for entry in board.entries]
     models = [name for name in _models(definition, board.scale) if not _measured(name, records)]
@@ -55,7 +55,7 @@ def _models(definition: Mapping[str, object], scale: int) -> Iterable[str]:
 
 
 def _measured(name: str, records: Iterable[Record]) -> bool:
-    """Say whether a record is one of the model; its canonical name has arguments that a suite may leave out."""
+    """Return whether a record is of the model, whose canonical name has arguments that a suite may leave out."""
     parts = _NAME.fullmatch(name)
     if parts is None:
         return any(record.model == name for record in records)

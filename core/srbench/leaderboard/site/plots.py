@@ -1,4 +1,4 @@
-"""The pictures of a board: quality against parameters, work and time."""
+"""The charts of a board: quality against parameters, work and time."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from srbench.leaderboard.site.time_axis import latency_axis
 __all__ = ["Plot", "plots"]
 
 WIDE, NARROW = (1080, 460), (344, 360)
-# Of a tier of more models only the mean over the data sets is drawn, not each data set too.
+# For a tier with more models, only the mean over the data sets is drawn, not each data set.
 MANY_MODELS = 200
 
 
 @dataclass(frozen=True)
 class Plot:
-    """One picture, laid out for wide and for narrow screens.
+    """One chart, laid out for wide and for narrow screens.
 
     Attributes:
-        dataset: Label of the data set; empty for the mean over all.
+        dataset: Label of the data set; empty for the mean over all data sets.
     """
 
     axis: Axis
@@ -32,10 +32,10 @@ class Plot:
 
 
 def plots(board: Board, rows: Mapping[str, str]) -> list[Plot]:
-    """Return the pictures of a board.
+    """Return the charts of a board.
 
     Args:
-        board: What is drawn.
+        board: The board.
         rows: Tier and model, joined by a space -> identifier of the row in the table.
     """
     latency = latency_axis(board)

@@ -1,4 +1,4 @@
-"""Figures of papers beside those measured here, for one model."""
+"""Published and measured figures of a model, side by side."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from srbench.results.reported import ReportedFigure, read_reported
 
 __all__ = ["Pair", "packaged_figures", "published_against_measured"]
 
-# What papers print, and the metrics here that may be meant by it: luma first.
+# What papers print, and the metrics that may be meant by it, luma first.
 METRICS = {"psnr": ("psnr_y", "psnr", "psnr_rgb"), "ssim": ("ssim_y", "ssim", "ssim_rgb")}
 
 
 @dataclass(frozen=True)
 class Pair:
-    """A printed figure and one that was measured on the same data set at the same scale.
+    """A printed figure and a measured figure on the same data set at the same scale.
 
     Attributes:
-        difference: Measured less printed, written with the paper's decimals and one more.
+        difference: Measured minus printed, with one more decimal than the paper.
     """
 
     reported: ReportedFigure
@@ -34,7 +34,7 @@ class Pair:
 
 
 def packaged_figures() -> list[ReportedFigure]:
-    """Return the figures of all tables that come with sr-bench."""
+    """Return the figures of all packaged tables."""
     folder = resources.files("srbench.leaderboards") / "reported"
     if not folder.is_dir():
         return []
@@ -43,7 +43,7 @@ def packaged_figures() -> list[ReportedFigure]:
     for name in names:
         try:
             found += read_reported(name)
-        except SRBenchError:  # another package may hold what is no table
+        except SRBenchError:  # another package may contain files that are not tables
             continue
     return found
 

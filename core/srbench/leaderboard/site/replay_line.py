@@ -10,7 +10,7 @@ __all__ = ["replay_command"]
 
 
 def replay_command(folder: str, entry: Entry) -> str:
-    """Return the command line that measures a row again on all of its data sets, for a checkout of the boards.
+    """Return the command that measures a row again on all of its data sets, in a checkout of the boards.
 
     Args:
         folder: The folder of the suite's results in `leaderboards`.

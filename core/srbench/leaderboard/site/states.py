@@ -1,4 +1,4 @@
-"""The state of a row: submitted, or measured again here."""
+"""The state of a row: submitted or replayed."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ __all__ = ["SUBMITTED", "State", "read_states", "state_of_row"]
 
 @dataclass(frozen=True)
 class State:
-    """What is known of a row's figures.
+    """The state of a row's figures.
 
     Attributes:
         name: `submitted`, `replayed here`, `replay differs` or `replay failed`.
-        detail: By whom, when and where it was replayed; empty for a row that was not.
+        detail: By whom, when and where it was replayed; empty if it was not.
     """
 
     name: str
@@ -28,7 +28,7 @@ SUBMITTED = State("submitted")
 
 
 def read_states(results_dir: Path) -> Mapping[str, State]:
-    """Return the states of a store's cells by key; a cell that is missing was not replayed.
+    """Return the states of a store's cells by key, without cells that were not replayed.
 
     Raises:
         StoreError: The store's list of replays cannot be read.
@@ -45,7 +45,7 @@ def _state(replay: Replay) -> State:
 
 
 def state_of_row(keys: Iterable[str], states: Mapping[str, State]) -> State:
-    """Return the state of a row, which is that of the cell that is known least of."""
+    """Return the state of a row: the weakest state of its cells."""
     found = [states.get(key, SUBMITTED) for key in keys]
     worst = [state for state in found if state.name.startswith("replay ")]
     if worst:

@@ -14,7 +14,7 @@ from srbench.leaderboard.site.states import State, read_states
 __all__ = ["OtherCode", "Suite", "read_suites", "suite_folders"]
 
 OtherCode = Callable[[Path], Collection[str]]
-"""Returns the keys of a store's cells that other code than the present one made."""
+"""Returns the keys of a store's cells whose code has changed since they were measured."""
 
 
 @dataclass(frozen=True)
@@ -22,8 +22,8 @@ class Suite:
     """The results of one suite.
 
     Attributes:
-        results: None where they cannot be read; `problem` says why.
-        other_code: Keys of cells that other code made.
+        results: The results; None if they cannot be read, for the reason in `problem`.
+        other_code: Keys of cells whose code has changed.
         states: Key of a cell -> state of its row.
     """
 
@@ -35,17 +35,17 @@ class Suite:
 
     @property
     def title(self) -> str:
-        """Return the suite's title, or the folder's name."""
+        """The suite's title, or the folder's name."""
         return self.folder if self.results is None else self.results.title
 
     @property
     def description(self) -> str:
-        """Return what the suite says of itself."""
+        """The suite's description."""
         return self.results.info.description if self.results is not None and self.results.info is not None else ""
 
 
 def suite_folders(root: Path) -> list[Path]:
-    """Return the folders that hold a suite's results, by name.
+    """Return the folders with a suite's results, by name.
 
     Raises:
         StoreError: There is no such directory, or it holds none.
@@ -61,11 +61,11 @@ def suite_folders(root: Path) -> list[Path]:
 
 
 def read_suites(root: Path, other_code: OtherCode | None = None) -> Iterator[Suite]:
-    """Yield the suites one by one, so that no two need to be in memory.
+    """Yield the suites one by one, so that only one is in memory at a time.
 
     Args:
         root: A directory with one folder per suite.
-        other_code: Tells which cells other code made; none are marked without it.
+        other_code: Returns the keys of a store's cells whose code has changed; without it none are marked.
 
     Raises:
         StoreError: There is no such directory, or it holds none.

@@ -19,7 +19,7 @@ from srbench.leaderboard.site.ties import tie_groups
 __all__ = ["Cell", "Column", "Row", "Section", "Table", "board_table"]
 
 NOT_MEASURED, FAILED = "not measured", "failed"
-FEW_METRICS = 6  # figures of single data sets that are shown from the start; of more, the first two metrics
+FEW_METRICS = 6  # if there are more figures of single data sets, only the first two metrics are shown initially
 
 
 @dataclass(frozen=True)
@@ -27,13 +27,13 @@ class Column:
     """One column.
 
     Attributes:
-        key: What scripts call it.
-        title: Its heading; `over` is written above it.
-        spoken: Its name in a sentence.
-        number: Whether it holds numbers.
-        down: Whether sorting begins with the largest.
-        shown: Whether a script shows it from the start.
-        dataset: The data set that it belongs to; empty for columns of the whole board.
+        key: Identifier for scripts.
+        title: Heading; `over` is written above it.
+        spoken: Name in a sentence.
+        number: Whether it contains numbers.
+        down: Whether it is sorted in descending order first.
+        shown: Whether it is shown initially.
+        dataset: Its data set; empty for columns of the whole board.
     """
 
     key: str
@@ -48,7 +48,7 @@ class Column:
 
 @dataclass(frozen=True)
 class Cell:
-    """One cell: its text, the value that it is sorted by, small texts below, and the class of its look."""
+    """One cell: its text, its sort key, small texts below, and its CSS class."""
 
     text: str
     sort: str = ""
@@ -58,13 +58,13 @@ class Cell:
 
 @dataclass(frozen=True)
 class Row:
-    """One model: the cells stand in the order of the columns.
+    """One model, with its cells in the order of the columns.
 
     Attributes:
         id: Identifier of the row in the page.
-        entry: None for a model that is planned and was not measured.
+        entry: None for a planned model that was not measured.
         page: The model's page.
-        open: First and last rank left open, and of how many; None for a row without a rank.
+        open: Ends of the rank interval, and the number of ranks; None for a row without a rank.
         tie: Letter of its tie group.
     """
 
@@ -103,7 +103,7 @@ class Table:
 
 
 def board_table(board: Board, suite: Suite, missing: Planned) -> Table:
-    """Return the table of a board, with a row for each model and for each that is planned and missing."""
+    """Return the table of a board, with a row for each model, including planned models that are missing."""
     deployed = any(entry.record.params_deployed not in (None, entry.record.params_unique) for entry in board.entries)
     columns = _columns(board, missing, deployed=deployed)
     failures = (
@@ -133,7 +133,7 @@ def _columns(board: Board, missing: Planned, *, deployed: bool) -> list[Column]:
     columns = [
         Column("rank", "Rank", spoken="rank"),
         Column("model", "Model", spoken="model", number=False),
-        Column("open", "Ranks left open", over="95%", spoken="ranks left open", number=False),
+        Column("open", "Rank interval", over="95%", spoken="rank interval", number=False),
         Column("tie", "Tie group", spoken="tie group", number=False),
     ]
     if len(board.datasets) > 1:
@@ -177,7 +177,7 @@ def _down(how: Style) -> bool:
 
 @dataclass
 class _Rows:
-    """Makes rows, and numbers them."""
+    """Factory of numbered rows."""
 
     board: Board
     suite: Suite

@@ -1,4 +1,4 @@
-"""Tie groups: rows whose ranks cannot be told from that of the group's first."""
+"""Tie groups: rows whose rank intervals overlap that of the group's first row."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ def letters(index: int) -> str:
 
 
 def tie_groups(group: Group) -> Iterator[tuple[Entry, str]]:
-    """Yield the entries of a tier in their order, each with the letter of its tie group, empty for one without a rank.
+    """Yield the entries of a tier in order, each with the letter of its tie group, empty for one without a rank.
 
-    A group begins with the first row that is in none, and has the following rows whose ranks left open begin no later
-    than that row's end.
+    A group consists of the first row that is not in a group yet, and the following rows whose rank intervals start no
+    later than the end of that row's interval.
     """
     names = (letters(index) for index in count())
     letter, last = "", 0

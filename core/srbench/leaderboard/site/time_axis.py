@@ -1,4 +1,4 @@
-"""Times of forward passes, where all models of a board were timed on one machine."""
+"""The time axis of a board whose models were all timed on one machine."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ __all__ = ["latency_axis"]
 
 
 def latency_axis(board: Board) -> Axis | None:
-    """Return an axis of seconds for each image of the last data set; None where times are missing or of two machines.
+    """Return an axis of seconds per image of the last data set; None if times are missing or of several machines.
 
-    The last is usually that with most images.
+    The last data set usually has the most images.
     """
     label = board.datasets[-1].label if board.datasets else ""
     seconds: dict[int, float] = {}
@@ -36,9 +36,9 @@ def latency_axis(board: Board) -> Axis | None:
         "latency",
         "Time against quality",
         f"seconds for an image of {label} (logarithmic)",
-        f"so little time, as it was while measuring on {where}"
+        f"at most that much time, measured on {where}"
         + (f" with {threads} thread{'' if threads == '1' else 's'}" if threads else "")
-        + "; times of another machine differ",
+        + "; times on another machine differ",
         lambda entry: seconds.get(id(entry)),
         lambda value: f"{value:.3g} s",
     )

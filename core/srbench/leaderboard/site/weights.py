@@ -1,4 +1,4 @@
-"""Where weights come from and under which licence, as far as a record says."""
+"""Source and licence of weights, as far as recorded."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ NOT_RECORDED = "not recorded"
 
 
 def weights_source(record: Record) -> str:
-    """Return where the weights are from."""
+    """Return the source of the weights."""
     if record.training is not None:
         return "trained here"
     return (record.weights.url if record.weights else "") or NOT_RECORDED

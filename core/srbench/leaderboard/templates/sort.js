@@ -1,4 +1,4 @@
-// Sort the rows of each section by the column whose heading is pressed; sections stay apart, missing values stay last.
+// Sort the rows of each section by the clicked column; sections stay separate, missing values stay last.
 for (const table of document.querySelectorAll("table[data-sortable]")) {
   const said = document.getElementById("said");
   for (const button of table.querySelectorAll("thead button")) {

@@ -1,4 +1,4 @@
-// The tools of a board: filter, columns, details of a row, and pictures that are linked with the table.
+// Board tools: filter, columns, details of a row, and charts linked with the table.
 "use strict";
 
 const board = document.getElementById("board");
@@ -12,7 +12,7 @@ function element(name, properties = {}, ...children) {
   return made;
 }
 
-// The script with the values of single images, loaded when something asks for it.
+// The script with the values of single images, loaded on demand.
 let arriving = null;
 let arrive = null;
 window.srbenchData = (name, data) => { if (name === board.dataset.board) arrive(data); };
@@ -74,7 +74,7 @@ if (chosenSet) {
 
 function detailsTable(data) {
   const head = element("tr");
-  for (const title of ["Data set", "Metric", "Mean", "95% interval of the mean", "To the first (95% interval)", "SD over seeds"]) {
+  for (const title of ["Data set", "Metric", "Mean", "95% interval of the mean", "Difference to the first (95% interval)", "SD over seeds"]) {
     head.append(element("th", { scope: "col", textContent: title }));
   }
   const body = element("tbody");
@@ -122,13 +122,13 @@ for (const item of allRows) {
   name.prepend(button);
 }
 
-// Pictures
+// Charts
 
 const figures = [...document.querySelectorAll("figure[data-axis]")];
 const axis = document.getElementById("axis");
 function showPlots() {
   const name = plotted ? plotted.value : "";
-  // A tier with very many models has the mean only.
+  // A tier with very many models has only the chart of the mean.
   const has = figures.some((figure) => figure.dataset.set === name && figure.dataset.axis === axis.value);
   for (const figure of figures) {
     figure.hidden = figure.dataset.axis !== axis.value || figure.dataset.set !== (has ? name : "");
@@ -156,7 +156,7 @@ const points = new Map();
 for (const point of document.querySelectorAll("g.point[data-row]")) {
   const title = point.querySelector("title");
   point.dataset.tip = title.textContent;
-  title.remove(); // the browser's own would come on top
+  title.remove(); // otherwise the browser's own tooltip would cover it
   points.set(point.dataset.row, [...(points.get(point.dataset.row) ?? []), point]);
 }
 function mark(id, on) {

@@ -1,4 +1,4 @@
-// Two models image by image, and crops under a slider.
+// Two models compared image by image, and crops with a slider.
 "use strict";
 
 const SVG = "http://www.w3.org/2000/svg";
@@ -21,7 +21,7 @@ function fillChoices(data) {
   secondModel.value = ids[1] ?? ids[0];
   scattered.append(...data.datasets.map(({ label }) => option(label, label)));
   metricChoice.append(...data.metrics.map(({ title, unit }, index) => option(String(index), unit ? `${title} (${unit})` : title)));
-  // The set with most images shows most.
+  // Select the data set with the most images initially.
   const sizes = data.datasets.map(({ images }) => images.length);
   scattered.value = data.datasets[sizes.indexOf(Math.max(...sizes))]?.label;
 }
@@ -53,7 +53,7 @@ function drawScatter(data) {
   const words = document.getElementById("verdict");
   if (!found.length) {
     place.replaceChildren();
-    words.textContent = "The two have no images with finite values in common here.";
+    words.textContent = "The two models have no images with finite values in common here.";
     document.getElementById("values").replaceChildren();
     return;
   }
@@ -113,7 +113,7 @@ async function beginScatter() {
 }
 if (board.dataset.labels !== "0" && allRows.length > 1) {
   scatterSection.hidden = false;
-  // The values are large on large boards: they come when a reader does.
+  // The values of large boards are large: load them when the section becomes visible.
   new IntersectionObserver((seen, observer) => {
     if (seen.some((entry) => entry.isIntersecting)) { observer.disconnect(); beginScatter(); }
   }, { rootMargin: "200px" }).observe(scatterSection);

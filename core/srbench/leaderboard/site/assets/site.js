@@ -1,4 +1,4 @@
-// What every page has: the theme, buttons that copy, the search of the index.
+// Common to all pages: theme, copy buttons, and the search of the index.
 "use strict";
 
 const root = document.documentElement;
@@ -16,7 +16,7 @@ theme.addEventListener("click", () => {
   try {
     localStorage.setItem("srbench-theme", next);
   } catch {
-    // Not stored: it holds for this page.
+    // Storage is not available: the theme applies to this page only.
   }
   showTheme();
 });
@@ -26,7 +26,7 @@ async function copy(text) {
     await navigator.clipboard.writeText(text);
     return true;
   } catch {
-    // Pages opened from a disk may have no clipboard: the older way.
+    // Pages opened from disk may have no clipboard API: fall back to the older way.
     const area = document.createElement("textarea");
     area.value = text;
     document.body.append(area);
@@ -42,13 +42,13 @@ for (const button of document.querySelectorAll("[data-copy]")) {
   const label = button.firstChild;
   button.addEventListener("click", async () => {
     const done = await copy(button.previousElementSibling.textContent);
-    label.textContent = done ? "Copied" : "Select it";
-    say(done ? "Copied." : "It could not be copied; select it by hand.");
+    label.textContent = done ? "Copied" : "Select it manually";
+    say(done ? "Copied." : "It could not be copied; select it manually.");
     setTimeout(() => { label.textContent = "Copy"; }, 1600);
   });
 }
 
-// Search: all words must be in what an item says; ×4 and x4 are one.
+// Search: all words must be in an item's text; ×4 and x4 are equal.
 const plain = (text) => text.toLowerCase().replaceAll("×", "x");
 const words = (text) => plain(text).split(/\s+/).filter(Boolean);
 
@@ -75,5 +75,5 @@ if (search) {
     found.textContent = wanted.length ? `${models} model${models === 1 ? "" : "s"}, ${boards} board${boards === 1 ? "" : "s"}` : "";
   };
   field.addEventListener("input", apply);
-  apply(); // a browser may bring back what was typed
+  apply(); // a browser may restore the typed text
 }

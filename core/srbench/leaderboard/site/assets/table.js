@@ -1,7 +1,7 @@
-// Sort and filter tables, choose their columns. Sections stay apart; missing values stay last.
+// Sort and filter tables, and choose their columns. Sections stay separate; missing values stay last.
 "use strict";
 
-// What sorting and filtering need is read from the page once.
+// The data for sorting and filtering is read from the page once.
 function readTable(table) {
   return [...table.querySelectorAll("tbody.rows")].map((body) => ({
     body,
@@ -15,7 +15,7 @@ function readTable(table) {
   }));
 }
 
-// Columns keep their widths while rows move: a browser then need not look at every cell again.
+// Fix the column widths while rows move, so that the browser need not measure every cell again.
 function freeze(table) {
   if (table.style.tableLayout === "fixed") return;
   const headings = [...table.tHead.rows[0].cells];
@@ -30,13 +30,13 @@ function thaw(table) {
   for (const heading of table.tHead.rows[0].cells) heading.style.width = "";
 }
 
-// A long table changes at once where it is seen; the rest follows after the next frame is drawn.
+// In a long table, the visible part changes at once, and the rest after the next frame.
 const AT_ONCE = 60;
 const waiting = new Map();
 function afterFrame(kind, finish) {
   clearTimeout(waiting.get(kind)?.timer);
   const end = () => { waiting.delete(kind); finish(); };
-  // The second of two frames begins when the first one is on the screen.
+  // The second frame starts when the first one is on the screen.
   const entry = { end, timer: setTimeout(end, 500) };
   waiting.set(kind, entry);
   requestAnimationFrame(() => requestAnimationFrame(() => {
