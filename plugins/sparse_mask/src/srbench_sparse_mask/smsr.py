@@ -68,7 +68,7 @@ class SMSR(Backbone):
     """Five sparse mask modules between a head and a tail; natively with the method's masks.
 
     Args:
-        scales: One scale of 2, 3, 4.
+        scales: One of the scales 2, 3, 4.
         num_feat: Features.
         num_module: Sparse mask modules.
         num_layer: Masked convolutions in each.

@@ -24,7 +24,7 @@ class MSRResNet(archs.MSRResNet, Backbone):  # type: ignore[misc]  # basicsr has
         num_block: Residual blocks.
 
     Raises:
-        ConfigError: Several scales, or one that the up-sampler does not have.
+        ConfigError: More than one scale, or one that the upsampler does not support.
     """
 
     # basicsr's constructor makes them.
@@ -42,12 +42,12 @@ class MSRResNet(archs.MSRResNet, Backbone):  # type: ignore[misc]  # basicsr has
         archs.MSRResNet.__init__(self, 3, 3, num_feat=num_feat, num_block=num_block, upscale=scales[0])
         self.scales = scales
         self.num_block = num_block
-        # One pixel for the entry and for each convolution of a block; the up-sampler and the exit see at most 2 more.
+        # One pixel for the entry and for each convolution of a block; the upsampler and the exit see at most 2 more.
         self.receptive_field = 2 * num_block + 3
         self.architecture = Architecture(self._depth(), num_feat, global_skip=True, local_skips=True)
 
     def _depth(self) -> int:
-        """Return the layers on the longest path: entry, blocks, up-sampler of one or two, and two more."""
+        """Return the layers on the longest path: entry, blocks, upsampler of one or two, and two more."""
         return 1 + 2 * self.num_block + (2 if self.scales == (4,) else 1) + 2
 
     def sharing_sites(self) -> list[SharingSite]:
@@ -75,12 +75,12 @@ class SRResNet(MSRResNet):
     supplement of SMSR (Wang et al., CVPR 2021, Table II) prints for its SRResNet. ADR 0013 says how it was inferred.
 
     Args:
-        scales: One scale of 2, 3, 4.
+        scales: One of the scales 2, 3, 4.
         num_feat: Features.
         num_block: Residual blocks.
 
     Raises:
-        ConfigError: Several scales, or one that the up-sampler does not have.
+        ConfigError: More than one scale, or one that the upsampler does not support.
     """
 
     def __init__(self, scales: tuple[int, ...], num_feat: int = 64, num_block: int = 16) -> None:

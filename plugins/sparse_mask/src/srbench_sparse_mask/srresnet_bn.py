@@ -10,7 +10,7 @@ from srbench.plugin import Architecture, Backbone, ConfigError, SharingSite, reg
 
 __all__ = ["SRResNetBN", "srresnet_bn"]
 
-# The up-sampler enlarges by these factors, one after the other.
+# The upsampler enlarges by these factors, one after the other.
 _FACTORS = {2: (2,), 3: (3,), 4: (2, 2)}
 
 
@@ -40,12 +40,12 @@ class SRResNetBN(Backbone):
     Its blocks are no sites for masks: batch normalisation after a masked convolution makes its zeros something else.
 
     Args:
-        scales: One scale of 2, 3, 4.
+        scales: One of the scales 2, 3, 4.
         num_feat: Features.
         num_block: Residual blocks.
 
     Raises:
-        ConfigError: Several scales, or another scale.
+        ConfigError: More than one scale, or an unsupported one.
     """
 
     def __init__(self, scales: tuple[int, ...], num_feat: int = 64, num_block: int = 16) -> None:
@@ -63,7 +63,7 @@ class SRResNetBN(Backbone):
                 nn.PReLU(),
             ]
         self.tail = nn.Sequential(*enlarging, nn.Conv2d(num_feat, 3, 3, padding=1))
-        # In inference: 4 pixels for the 9x9 entry, one for each convolution on LR, less than 2 for the up-sampler.
+        # In inference: 4 pixels for the 9x9 entry, one for each convolution on LR, less than 2 for the upsampler.
         self.receptive_field = 4 + 2 * num_block + 1 + 2
         depth = 1 + 2 * num_block + 1 + len(_FACTORS[scales[0]]) + 1
         self.architecture = Architecture(depth, num_feat, local_skips=True)

@@ -28,7 +28,7 @@ _RULES: Rules = (
     (r"(^|\.)pw\.", r"\1pointwise."),
     (r"(^|\.)dw\.", r"\1depthwise."),
 )
-# The branches of `+reparam(kind=rep1x1)`, in the refining convolutions and in the up-sampler.
+# The branches of `+reparam(kind=rep1x1)`, in the refining convolutions and in the upsampler.
 _BRANCHES: Rules = (
     (r"(\.refine\.\d\.(?:pointwise|depthwise))\.", r"\1.conv."),
     (r"\.rep1x1\.", ".depthwise.point."),
