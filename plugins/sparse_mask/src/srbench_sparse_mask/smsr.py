@@ -20,7 +20,7 @@ class ChannelAttention(nn.Module):
     """Scale channels by what their means over the image ask for.
 
     Args:
-        num_feat: Features.
+        num_feat: Feature channels.
         reduction: Features over those inside.
     """
 
@@ -45,7 +45,7 @@ class SMM(nn.Module):
     """A sparse mask module without its masks, which the method adds.
 
     Args:
-        num_feat: Features.
+        num_feat: Feature channels.
         num_layer: Convolutions in a row, all of which the last layer sees.
     """
 
@@ -69,7 +69,7 @@ class SMSR(Backbone):
 
     Args:
         scales: One of the scales 2, 3, 4.
-        num_feat: Features.
+        num_feat: Feature channels.
         num_module: Sparse mask modules.
         num_layer: Masked convolutions in each.
 

@@ -20,8 +20,8 @@ class MSRResNet(archs.MSRResNet, Backbone):  # type: ignore[misc]  # basicsr has
 
     Args:
         scales: One scale of 2, 3, 4; it is a single-scale network.
-        num_feat: Features.
-        num_block: Residual blocks.
+        num_feat: Feature channels.
+        num_block: Number of residual blocks.
 
     Raises:
         ConfigError: More than one scale, or one that the upsampler does not support.
@@ -76,8 +76,8 @@ class SRResNet(MSRResNet):
 
     Args:
         scales: One of the scales 2, 3, 4.
-        num_feat: Features.
-        num_block: Residual blocks.
+        num_feat: Feature channels.
+        num_block: Number of residual blocks.
 
     Raises:
         ConfigError: More than one scale, or one that the upsampler does not support.

@@ -18,7 +18,7 @@ class NormalisedBlock(nn.Module):
     """Two convolutions with batch normalisation and a PReLU between them, and a skip connection.
 
     Args:
-        num_feat: Features.
+        num_feat: Feature channels.
     """
 
     def __init__(self, num_feat: int) -> None:
@@ -41,8 +41,8 @@ class SRResNetBN(Backbone):
 
     Args:
         scales: One of the scales 2, 3, 4.
-        num_feat: Features.
-        num_block: Residual blocks.
+        num_feat: Feature channels.
+        num_block: Number of residual blocks.
 
     Raises:
         ConfigError: More than one scale, or an unsupported one.
