@@ -1,4 +1,4 @@
-"""SRResNet with batch normalisation, as the authors of Basis and DHP compress it."""
+"""SRResNet with batch normalisation, as compressed by the authors of Basis and DHP."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class NormalisedBlock(nn.Module):
 class SRResNetBN(Backbone):
     """SRResNet (Ledig et al., CVPR 2017) with a 3x3 last convolution and no skip from the input image.
 
-    Its blocks are no sites for masks: batch normalisation after a masked convolution makes its zeros something else.
+    Its blocks are not sites for masks, because batch normalisation after a masked convolution would change its zeros.
 
     Args:
         scales: One of the scales 2, 3, 4.
@@ -69,7 +69,7 @@ class SRResNetBN(Backbone):
         self.architecture = Architecture(depth, num_feat, local_skips=True)
 
     def sharing_sites(self) -> list[SharingSite]:
-        """Return the convolutions of the residual blocks: one bank, two tie classes."""
+        """Return the convolutions of the residual blocks, in one bank and two tie classes."""
         return [
             SharingSite(f"body.{block}.{conv}", kind="conv", bank="body", tie=conv, step=(block,))
             for block in range(len(self.body))
