@@ -20,7 +20,7 @@ def sparsity(
     model: Annotated[str, typer.Argument(help="A network with sparse masks, such as smsr.author.")],
     data: Annotated[str, typer.Option(help="A data set's name, or a folder of HR images.", metavar="NAME|DIR")],
     scale: Annotated[
-        int | None, typer.Option(min=1, max=16, help="The scale.", show_default="the first that the weights serve")
+        int | None, typer.Option(min=1, max=16, help="The scale.", show_default="the first scale of the weights")
     ] = None,
     weights: Annotated[Path | None, typer.Option(help="A checkpoint to load instead of a tag's weights.")] = None,
     images: Annotated[str | None, typer.Option(help="Only these images, separated by commas.")] = None,
