@@ -116,7 +116,7 @@ class SAFMN(Backbone):
         self.architecture = Architecture(depth=4 * num_block + 2, filters=num_feat, global_skip=True, local_skips=True)
 
     def sharing_sites(self) -> list[SharingSite]:
-        """Return the two convolutions of each block's mixer, each in a bank of its own."""
+        """Return the two convolutions of each block's mixer, in two banks."""
         return _mixer_sites(len(self.body))
 
     def forward(self, lr: Tensor, scale: int | None = None) -> Tensor:
