@@ -1,1 +1,1 @@
-"""The suites that ship with sr-bench, one YAML file each."""
+"""The suites that are part of sr-bench, one YAML file each."""

@@ -1,4 +1,4 @@
-"""Check that every committed table and page is what the committed results give."""
+"""Check that all committed tables and pages match the committed results."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def main() -> int:
     for command in commands:
         done = subprocess.run([sys.executable, "-m", "srbench", "leaderboard", *command, "--check"], check=False)
         failed += done.returncode != 0
-    print(f"{len(commands) - failed} of {len(commands)} as committed")
+    print(f"{len(commands) - failed} of {len(commands)} up to date")
     return 1 if failed else 0
 
 

@@ -1,4 +1,4 @@
-"""Drive a headless Chromium over its debugging pipe, with the standard library alone."""
+"""Control a headless Chromium through its debugging pipe with only the standard library."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ OPTIONS = [
     "--disable-extensions",
     "--remote-debugging-pipe",
 ]
-PATIENCE = 120.0  # seconds for one answer
+PATIENCE = 120.0  # timeout for an answer, in seconds
 
 
 class Page:
-    """One tab: open addresses, run scripts, take pictures."""
+    """A browser tab that opens pages, runs scripts and takes screenshots."""
 
     def __init__(self, write: int, read: int) -> None:
-        """Attach to the first tab of a browser at the ends of its pipe."""
+        """Attach to the first tab of a browser through the ends of its pipe."""
         self._write, self._read = write, read
         self._buffer = b""
         self._numbers = itertools.count(1)
@@ -84,7 +84,7 @@ class Page:
         self.wait("document.readyState === 'complete'")
 
     def run(self, script: str) -> Any:
-        """Return what an expression, or the promise that it makes, comes to."""
+        """Return the value of an expression; promises are awaited."""
         result = self.call("Runtime.evaluate", expression=script, awaitPromise=True, returnByValue=True)
         if "exceptionDetails" in result:
             details = result["exceptionDetails"]
@@ -106,28 +106,28 @@ class Page:
         )
 
     def media(self, *, dark: bool = False, printed: bool = False) -> None:
-        """Choose the scheme of colours, and screen or paper."""
+        """Select the colour scheme and the medium, screen or paper."""
         scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
         self.call("Emulation.setEmulatedMedia", media="print" if printed else "", features=[scheme])
 
     def scripts(self, *, on: bool) -> None:
-        """Let pages run scripts, or not."""
+        """Enable or disable scripts in pages."""
         self.call("Emulation.setScriptExecutionDisabled", value=not on)
 
     def picture(self, path: Path, *, whole: bool = True) -> None:
-        """Write a PNG of the whole page, or of the window."""
+        """Save a screenshot of the whole page or of the window as PNG."""
         data = self.call("Page.captureScreenshot", captureBeyondViewport=whole)["data"]
         path.write_bytes(base64.b64decode(data))
 
     def pdf(self, path: Path) -> None:
-        """Print to a file."""
+        """Print the page to a PDF file."""
         answer = self.call("Page.printToPDF", preferCSSPageSize=True, printBackground=True)
         path.write_bytes(base64.b64decode(answer["data"]))
 
 
 @contextmanager
 def chromium() -> Iterator[Page]:
-    """Start a browser with a profile of its own, and end it."""
+    """Start a browser with a temporary profile, and close it on exit."""
     assert BROWSER is not None, "no Chromium is installed"
     to_browser, write = os.pipe()
     read, from_browser = os.pipe()

@@ -1,13 +1,13 @@
-"""Say whether the code of a commit and the code of this checkout train a model alike.
+"""Check whether the code of a commit and of this checkout train a model identically.
 
     python tools/compare_trainings.py REF MODEL... --data embedded-train [--scale 2] [--recipe FILE] [--iterations 20]
 
-Both train each model from the same seed for the same first iterations, REF in a temporary git worktree, and are
-compared after them: the losses and the state (weights, optimiser, schedulers, generators), bit for bit. The recipe is
-the whole training's, so that the learning rate goes the same way. Exit status 1: something differs.
+Both train each model from the same seed for the same first iterations, REF in a temporary git worktree. Losses and
+state (weights, optimiser, schedulers, generators) must then be equal bit for bit. The recipe is that of the whole
+training, so that the learning rate follows the same schedule. Exit status 1: something differs.
 
-A training of before may keep no trace to replay it by (`srbench run --adopt`). This shows what a replay would: that the
-change of the code is none to the training.
+Trainings of older versions have no trace to replay (`srbench run --adopt`). For these, this tool shows that the code
+change does not affect the training.
 """
 
 from __future__ import annotations
@@ -25,14 +25,14 @@ import yaml
 
 ROOT = Path(__file__).resolve().parent.parent
 
-# Runs under either code: `train` and checkpoints have been there in all commits, their modules have moved.
+# Runs with the code of either version: all commits have `train` and checkpoints, but their modules have moved.
 _TRAIN = """
 import importlib, json, sys
 from pathlib import Path
 
 import torch
 
-# What is installed, editable, would be found for modules that this tree does not have.
+# Otherwise modules missing in this tree would be imported from the editable installation.
 sys.meta_path = [finder for finder in sys.meta_path if "editable" not in str(getattr(finder, "__module__", ""))]
 
 def found(*places):
@@ -73,7 +73,7 @@ def main() -> int:
     parser.add_argument("--data", required=True, help="a data set's name, a folder, or a list of images")
     parser.add_argument("--scale", type=int, default=2)
     parser.add_argument("--recipe", type=Path, help="a YAML file; 1,000 iterations with the defaults if not given")
-    parser.add_argument("--iterations", type=int, default=20, help="how many are compared")
+    parser.add_argument("--iterations", type=int, default=20, help="number of iterations to compare")
     options = parser.parse_args()
     recipe = yaml.safe_load(options.recipe.read_text()) if options.recipe else {"iterations": 1000}
     data = str(Path(options.data).resolve()) if Path(options.data).exists() else options.data
@@ -109,13 +109,13 @@ def _state(root: Path, task: dict[str, object], out: Path) -> dict[str, object]:
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(map(str, places)), "OMP_NUM_THREADS": "1"}
     subprocess.run([sys.executable, "-c", _TRAIN, json.dumps(task)], check=True, env=environment, cwd=out.parent)
     state: dict[str, object] = torch.load(out / "checkpoint.pt", weights_only=True)["state"]
-    for name in ("seconds", "trace"):  # the clock; what checkpoints of before do not have
+    for name in ("seconds", "trace"):  # duration, and a key that older checkpoints lack
         state.pop(name, None)
     return state
 
 
 def _describe(root: Path, folder: Path) -> None:
-    """Write the metadata of the distributions under a folder, so that their entry points are found and no others."""
+    """Write the metadata of the distributions in a folder, so that only their entry points are found."""
     for path in (root / "pyproject.toml", *root.glob("plugins/*/pyproject.toml")):
         project = tomllib.loads(path.read_text(encoding="utf-8"))["project"]
         name, version = project["name"], project["version"]

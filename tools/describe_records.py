@@ -1,9 +1,9 @@
-"""Bring the descriptive fields of a run's records up to date: address and licence of weights, plan, primary metric.
+"""Update the descriptive fields of a run's records: address and licence of weights, plan, primary metric.
 
     python tools/describe_records.py SUITE RUN_DIR [--budget NAME] [--train-data NAME] [--datasets A,B]
 
-Only cells that the suite asks for and that are current are touched: what they measured, by which code, when, and their
-keys stay as they are. `run.json` names what was planned. The run must not be packed.
+Only current cells of the suite are changed; their values, code digests, dates and keys remain the same. The plan comes
+from the suite. The run must not be packed.
 """
 
 from __future__ import annotations
@@ -25,10 +25,10 @@ from srbench.suite.definition import load_suite
 
 
 def described(record: Record, model: ModelPlan, cell: CellPlan) -> Record:
-    """Return a record with what its plan says of it.
+    """Return a record with the descriptive fields of its plan.
 
     Raises:
-        StoreError: The weights are not those that the tag names.
+        StoreError: The weights differ from those of the tag.
     """
     if model.origin is not None and model.weights_sha256 not in (None, record.weights_sha256):
         raise StoreError(f"'{record.directory_name}' was measured with weights {record.weights_sha256}, not the tag's")
@@ -45,7 +45,7 @@ def described(record: Record, model: ModelPlan, cell: CellPlan) -> Record:
 
 
 def counted(record: Record) -> Record:
-    """Return a record whose work could not be counted once with what is counted now."""
+    """Return a record with its cost if this could not be counted before."""
     if record.cost is None or not record.cost.not_counted:
         return record
     network = create_model(canonical_name(record.model), scales=record.scales, pretrained=False, seed=0).eval()
@@ -77,7 +77,7 @@ def main() -> int:
                 if record != found.record:
                     store.adopt(found, record)
                     written += 1
-    print(f"{written} records described, {missing} cells of the suite are not here")
+    print(f"{written} records updated, {missing} cells of the suite are missing")
     return 0
 
 

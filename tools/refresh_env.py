@@ -1,10 +1,10 @@
-"""Bring the environment that runs this file in line with the checkout.
+"""Update the running environment to match the checkout.
 
-tox installs the checkout once. Two things that it does not see are looked after here:
+tox installs the checkout once. Two cases that tox does not detect are handled here:
 
-- a `pyproject.toml` edited since (an entry point, a dependency): the editable packages are installed again;
-- OpenCV's desktop build, which basicsr requires and which needs libGL and GLib of the system, on a machine without
-  them: the headless build of the same version takes its place (same module, no such libraries, no root rights).
+- a `pyproject.toml` was edited since (an entry point, a dependency): the editable packages are reinstalled;
+- the system lacks libGL and GLib, which OpenCV's desktop build, a dependency of basicsr, needs: the headless build of
+  the same version replaces it (the same module without these libraries; needs no root rights).
 """
 
 from __future__ import annotations
@@ -35,12 +35,12 @@ def is_stale(name: str, project: Path) -> bool:
 
 def main() -> None:
     if any(is_stale(name, project) for name, project in PROJECTS.items()):
-        print("pyproject.toml has changed: installing the checkout again")
+        print("pyproject.toml has changed: reinstalling the checkout")
         plugins = [f"-e{project}" for name, project in PROJECTS.items() if name != "sr-bench"]
         pip_install(f"-e{ROOT}[all,test]", *plugins)
     probe = subprocess.run([sys.executable, "-c", "import cv2"], check=False, capture_output=True, text=True)
     if probe.returncode and ".so" in probe.stderr:
-        print(f"{probe.stderr.strip().splitlines()[-1]}\nputting OpenCV's headless build in its place")
+        print(f"{probe.stderr.strip().splitlines()[-1]}\ninstalling OpenCV's headless build instead")
         pip_install("--no-deps", "--force-reinstall", f"opencv-python-headless=={version('opencv-python')}")
 
 

@@ -1,11 +1,11 @@
-"""Time and memory of tables made of large packed boards, with made-up figures.
+"""Measure time and memory of building tables from large packed boards with synthetic figures.
 
     python benchmarks/experiments/board_scale.py                 # 250, 500 and 1,000 models; 100,000 cells
     python benchmarks/experiments/board_scale.py --models 250
 
-Boards of N models have three protocols and two data sets, of 5 and of 14 images. 100,000 cells are 500 models at four
-scales under five protocols on ten data sets of 5 images. Each is built in a process of its own, whose peak memory is
-that of reading, ranking and writing the tables, and with `--page` the page too.
+Boards of N models have three protocols and two data sets, of 5 and 14 images. 100,000 cells are 500 models at four
+scales under five protocols on ten data sets of 5 images. Each board is built in a separate process, whose peak memory
+is that of reading, ranking and writing the tables, and the page with `--page`.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ def sha(*parts: object) -> str:
 
 
 def cells(models: int, scales: int, protocols: int, sizes: tuple[int, ...]) -> Iterator[tuple[Record, Values]]:
-    """Yield cells of models whose quality differs a little, on images that differ much."""
+    """Generate cells of models of slightly different quality on images of very different difficulty."""
     rng = np.random.default_rng(0)
     hard = {index: rng.normal(30, 4, size) for index, size in enumerate(sizes)}
     for model in range(models):
@@ -103,8 +103,8 @@ def measure(board: Path, *, page: bool) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--models", type=int, nargs="*", default=[250, 500, 1000])
-    parser.add_argument("--cells", action="store_true", help="Also, or only, 100,000 cells.")
-    parser.add_argument("--page", action="store_true", help="Also make the page.")
+    parser.add_argument("--cells", action="store_true", help="Add a board of 100,000 cells.")
+    parser.add_argument("--page", action="store_true", help="Also build the page.")
     parser.add_argument("--measure", type=Path, help=argparse.SUPPRESS)
     asked = parser.parse_args()
     if asked.measure is not None:

@@ -1,15 +1,15 @@
-"""How often are models that are truly equal ranked apart, and how many of truly different ones are told apart?
+"""Simulate how often equal models are separated by ranks, and how many different ones are.
 
     python benchmarks/experiments/rank_error.py [--trials 2000] [--models 10] [--only skewed]
 
 For each number of images and each distribution, per-image values of equal models are drawn and ranked. `error` is the
-share of trials in which any two are separated: at most 5% is promised where differences are symmetric. `pairs` is the
-share of pairs told apart in the right order where true means are 0.25 standard deviations apart from one model to
-the next, and `wrong order` the share of those trials in which any pair is told apart in the wrong order. `flips` is the
-same without the correction for skewness, and `by pairs` what sr-bench did before both: each model against its group's
-leader, each pair at 95% by itself. A twentieth of the trials is used for all but `error` and its `flips`, half of them
-for `covered`: how often the 95% interval of one pair, by itself, contains the true difference; `before` is the same
-without the correction. Prints a Markdown table; fixed seeds, so two runs print the same figures.
+share of trials in which any two are separated; it is at most 5% if differences are symmetric. `pairs` is the share of
+pairs separated in the right order if the true means of consecutive models differ by 0.25 standard deviations, and
+`wrong order` the share of these trials in which any pair is separated in the wrong order. `flips` is the same without
+the correction for skewness, and `by pairs` the former method of sr-bench: each model against its group's leader, each
+pair at 95% separately. A twentieth of the trials is used for all columns except `error` and its `flips`, and half of
+them for `covered`: how often the 95% interval of a single pair contains the true difference; `before` is the same
+without the correction. Prints a Markdown table; seeds are fixed, so two runs print the same figures.
 """
 
 from __future__ import annotations
@@ -34,10 +34,10 @@ DISTRIBUTIONS = ("normal", "heavy-tailed", "skewed", "common skewed", "opposite 
 
 
 def draw(distribution: str, models: int, images: int, rng: np.random.Generator) -> Array:
-    """Draw values of models with equal means and, but for `common skewed`, variance one.
+    """Draw values of models with equal means and, except for `common skewed`, unit variance.
 
-    Two models' difference is symmetric in the first three; in the last two it is skewed itself: models differ in how
-    strongly they respond to images of one kind, or are skewed to opposite sides.
+    The difference of two models is symmetric in the first three distributions and skewed in the last two, where models
+    respond differently to images of one kind, or are skewed to opposite sides.
     """
     if distribution == "normal":
         return rng.normal(size=(models, images))
@@ -53,8 +53,8 @@ def draw(distribution: str, models: int, images: int, rng: np.random.Generator) 
 
 
 def old_ranks(parts: list[Array]) -> NDArray[np.int_]:
-    """Rank as sr-bench did before: the best leads a group that all who cannot be told apart from it join."""
-    statistics.RESAMPLES = 999  # its error hardly depends on them; 9,999 take ten times as long
+    """Rank as sr-bench did formerly: models that are not separated from the best one form a group with it."""
+    statistics.RESAMPLES = 999  # the error hardly depends on this; 9,999 take ten times as long
     means = np.mean([part.mean(axis=1) for part in parts], axis=0)
     waiting = list(np.argsort(-means))
     ranks = np.zeros(len(means), dtype=int)
@@ -70,7 +70,7 @@ def old_ranks(parts: list[Array]) -> NDArray[np.int_]:
 
 @contextmanager
 def uncorrected() -> Iterator[None]:
-    """Take the corrections for skewness out."""
+    """Disable the corrections for skewness."""
     zero = np.zeros_like
     with (
         patch.object(ranks, "raised", lambda critical, skewness, share: np.full(np.shape(skewness), critical)),
@@ -80,7 +80,7 @@ def uncorrected() -> Iterator[None]:
 
 
 def new_order(parts: list[Array]) -> tuple[NDArray[np.bool_], float]:
-    """Return for each ordered pair whether the first is told apart and better, and the critical value."""
+    """Return whether the first model of each ordered pair is separated and better, and the critical value."""
     models = len(parts[0])
     means = np.mean([part.mean(axis=1) for part in parts], axis=0)
     separated, critical = separated_pairs(parts, [NO_NOISE] * models, np.ones(models, dtype=int))
@@ -97,10 +97,10 @@ def largest_statistic(parts: list[Array]) -> float:
 
 
 def row(distribution: str, sizes: tuple[int, ...], models: int, trials: int) -> list[str]:
-    """Simulate one line of the table."""
+    """Simulate one row of the table."""
     rng = np.random.default_rng(1)
     pairs = models * (models - 1) / 2
-    better = np.triu(np.ones((models, models), dtype=bool), 1).T  # the later a model, the better in truth
+    better = np.triu(np.ones((models, models), dtype=bool), 1).T  # true quality increases with the index
     error = dict.fromkeys(("new", "flips", "old"), 0)
     power = dict.fromkeys(error, 0.0)
     wrong = dict.fromkeys(error, 0)
@@ -139,7 +139,7 @@ def coverage(distribution: str, sizes: tuple[int, ...], trials: int) -> float:
 
 
 def seeds(models: int, trials: int) -> str:
-    """Simulate equal methods, two trainings each, whose noise is half of that from image to image."""
+    """Simulate equal methods with two trainings each, whose noise is half of that between images."""
     rng = np.random.default_rng(3)
     error = unaware = 0
     counts = np.full(models, 2)

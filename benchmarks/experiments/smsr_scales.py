@@ -2,9 +2,10 @@
 
     SRBENCH_DATA=FOLDER python benchmarks/experiments/smsr_scales.py --data bsds400 --out runs/smsr-scales
 
-The authors published weights for x2 only. The trunk starts from theirs; the last convolution of another scale starts at
-random, and with gradient masks so does the choice of channels. This is far too short for good images: the figures drawn
-from it (docs/sparse_mask.md) show how masks move. Interrupted, the same command goes on.
+The authors published weights for x2 only. The trunk is initialized with these; the last convolution of other scales is
+initialized randomly, and so is the selection of channels with gradient masks. These trainings are far too short for
+good images; the figures drawn from them (docs/sparse_mask.md) show how masks change. After an interruption, the same
+command resumes.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ TRAININGS = {
 
 
 def start(name: str, scale: int, file: Path) -> Path:
-    """Write a network whose tensors are the authors' wherever name and shape agree."""
+    """Save a network initialized with the authors' tensors where name and shape agree."""
     network = srbench.create_model(name, scale=scale, seed=0)
     authors = srbench.create_model("smsr.author", scale=2).state_dict()
     state = network.state_dict()

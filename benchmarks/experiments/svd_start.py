@@ -1,10 +1,11 @@
-"""Compress a trained `edsr_tiny` by truncated SVD at four ratios, fine-tune it, and compare with the authors' start.
+"""Compress a trained `edsr_tiny` by truncated SVD, fine-tune it, and compare with the authors' initialization.
 
     SRBENCH_DATA=FOLDER python benchmarks/experiments/svd_start.py --data bsds400 --out runs/svd-start
 
-A dense network is trained first. Each ratio is then measured right after compression, and after 200 and 2,000
-iterations from two starts: the compressed network, and the authors' initialisation. All trainings have one recipe but
-for their length, and one seed; interrupted, the same command goes on. Prints a Markdown table of mean PSNR-Y in dB.
+A dense network is trained first. Each of four ratios is then measured right after compression, and after 200 and 2,000
+iterations from two initializations: the compressed network and the authors'. All trainings have the same seed and,
+except for their length, the same recipe. After an interruption, the same command resumes. Prints a Markdown table of
+mean PSNR-Y in dB.
 """
 
 from __future__ import annotations
@@ -64,7 +65,7 @@ def row(label: str, parameters: int, values: list[float]) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", required=True, help="a data set, or a folder of HR images")
-    parser.add_argument("--out", type=Path, required=True, help="where the trainings are kept")
+    parser.add_argument("--out", type=Path, required=True, help="folder for the trainings")
     options = parser.parse_args()
     torch.set_num_threads(1)
 
@@ -86,12 +87,12 @@ def main() -> None:
         start = folder / "compressed.safetensors"
         save_state(compressed, start)
         size = srbench.count_parameters(compressed)
-        row(f"{ratio}, SVD, at once", size, psnr(compressed))
+        row(f"{ratio}, SVD, 0 iterations", size, psnr(compressed))
         for length in LENGTHS:
             tuned = trained(name, options.data, length, folder / f"svd-{length}", start)
             row(f"{ratio}, SVD, {length:,} iterations", size, measured(name, tuned))
             fresh = trained(name, options.data, length, folder / f"he-{length}")
-            row(f"{ratio}, authors' start, {length:,} iterations", size, measured(name, fresh))
+            row(f"{ratio}, authors' initialization, {length:,} iterations", size, measured(name, fresh))
 
 
 if __name__ == "__main__":

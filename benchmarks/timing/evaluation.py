@@ -1,16 +1,17 @@
-"""Time an evaluation on Set14 x2 against the network alone, and against basicsr's own validation.
+"""Time an evaluation on Set14 x2 against the network alone and against basicsr's own validation.
 
 Bounds, for `carn_m.author` and for a tiny network:
 
 - carn_m: the wall time of an evaluation is at most 1.10 times the sum of the bare forward passes;
-- both: the time outside the forward passes is at most half of basicsr's, `SRModel.nondist_validation`, with the same
-  metrics on the same images. Outside is the wall time less the bare forward passes with as many threads, for both.
+- both: the time outside the forward passes is at most half of that of basicsr's `SRModel.nondist_validation` with the
+  same metrics on the same images. For both, it is the wall time minus the bare forward passes with the same number of
+  threads.
 
-LR images are made and models loaded before. Each program is timed at its best setting, which is tried first: threads
-of torch, then for basicsr the workers of its data loader. Rounds are interleaved, five of them and as many more as fit
-in 40 seconds; each has its own ratio and differences, and what is compared are their medians. Set14 and the weights
-must be in the cache (`srbench cache add`, or a network); without them nothing is timed, and this is said. Exit status 1
-where a bound is missed.
+LR images are generated and models loaded beforehand. Each program is timed with its best setting, which is determined
+first: the number of torch threads, then for basicsr the number of data loader workers. At least five interleaved
+rounds are run, and as many more as fit in 40 seconds; the medians of each round's ratios and differences are compared.
+Set14 and the weights must be in the cache (`srbench cache add`, or a download); otherwise nothing is timed, and a
+message says so. Exit status 1 if a bound is missed.
 """
 
 from __future__ import annotations
@@ -45,7 +46,7 @@ SCALE = 2
 PROTOCOL = get_protocol("matlab-y")
 MODELS = ("carn_m.author", "edsr_tiny")
 ROUNDS = int(os.environ.get("SRBENCH_BENCH_ROUNDS", "5"))
-SECONDS = 40.0  # of rounds, where more of them fit: a small network's are short, and their spread is what matters
+SECONDS = 40.0  # duration of all rounds; a small network's rounds are short and vary, so more of them are run
 WALL_BOUND = {"carn_m.author": 1.10}  # of the sum of bare forward passes
 OUTSIDE_BOUND = 0.5  # of basicsr's
 T = TypeVar("T")
@@ -54,7 +55,7 @@ THREADS = sorted({1, max(1, CORES // 2), CORES})
 
 
 class Timed(torch.nn.Module):
-    """A network as basicsr calls it: with the batch alone, for the image alone."""
+    """A network with basicsr's interface: called with the batch only, returns the image only."""
 
     def __init__(self, model: srbench.Backbone) -> None:
         super().__init__()
@@ -79,7 +80,7 @@ def bare(model: srbench.Backbone, batches: list[torch.Tensor]) -> None:
 
 
 def basicsr_validation(model: srbench.Backbone, folder: Path, workers: int) -> Callable[[], dict[str, float]]:
-    """Return basicsr's validation of a model, its loader with so many workers; it returns its means."""
+    """Return a function that runs basicsr's validation with a number of loader workers and returns the means."""
     load_basicsr()
     from basicsr.data.paired_image_dataset import PairedImageDataset
     from basicsr.models.sr_model import SRModel
@@ -99,7 +100,7 @@ def basicsr_validation(model: srbench.Backbone, folder: Path, workers: int) -> C
     )
     of_both = {"crop_border": SCALE, "test_y_channel": True}
     metrics = {name: {"type": f"calculate_{name}", **of_both} for name in ("psnr", "ssim")}
-    judge: Any = SRModel.__new__(SRModel)  # without its options for training, which validation does not read
+    judge: Any = SRModel.__new__(SRModel)  # skips training options, which validation does not read
     judge.opt = {"is_train": False, "name": "timing", "val": {"metrics": metrics, "pbar": False}, "dist": False}
     judge.device = torch.device("cpu")
     judge.net_g = Timed(model)
@@ -126,12 +127,12 @@ def images_as_files(dataset: Dataset, folder: Path) -> list[torch.Tensor]:
 
 
 def best(settings: Iterable[T], seconds: Callable[[T], float]) -> T:
-    """Return the setting that is fastest the second time, the first being to warm up."""
+    """Return the fastest setting, timed in a second run after a warm-up run."""
     return min(settings, key=lambda setting: (seconds(setting), seconds(setting))[1])
 
 
 def compare(name: str, dataset: Dataset, folder: Path, batches: list[torch.Tensor]) -> bool:
-    """Time one model, print what was found, and say whether a bound was missed."""
+    """Time one model, print the results, and return whether a bound was missed."""
     model = srbench.create_model(name, scale=SCALE, seed=0).eval()
     validations = {workers: basicsr_validation(model, folder, workers) for workers in sorted({0, 1, CORES})}
 

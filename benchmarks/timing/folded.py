@@ -1,9 +1,8 @@
 """Time folded PS inference against the dense network.
 
-Bound: the ratio of medians is at most 1.03, for EDSR-baseline and for DRRN. Runs are interleaved, in an order that
-changes from round to round; a second dense network of the same shape shows what the machine itself adds. One pinned
-thread.
-Exit status 1 where the bound is missed.
+Bound: the ratio of medians is at most 1.03 for EDSR-baseline and for DRRN. Runs are interleaved in an order that
+changes from round to round; a second dense network of the same shape shows the noise of the machine. One pinned thread.
+Exit status 1 if the bound is missed.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""Time how long the command line takes to start, as a share of `import torch`.
+"""Time the start-up of the command line relative to `import torch`.
 
-Bounds: `srbench --help` below 0.20, `srbench list models` below 0.25 (ratios of medians, runs interleaved).
-Exit status 1 where one is missed.
+Bounds: `srbench --help` below 0.20, `srbench list models` below 0.25 (ratios of medians, interleaved runs).
+Exit status 1 if one is missed.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ BOUNDS = {"srbench --help": 0.20, "srbench list models": 0.25}
 
 
 def seconds(command: list[str]) -> float:
-    # One thread, and compiled files as an installed package has them.
+    # One thread, and with cached bytecode, as in an installed package.
     environment = {key: value for key, value in os.environ.items() if key != "PYTHONDONTWRITEBYTECODE"}
     environment["OMP_NUM_THREADS"] = "1"
     start = time.perf_counter()

@@ -1,7 +1,7 @@
-"""Time listing with 200 plugins more, as a share of the same command without them.
+"""Time listing with 200 additional plugins relative to the same command without them.
 
-Bound: `srbench list methods` at most 1.2 (ratio of medians, runs interleaved). `srbench --help` prints the same text.
-Exit status 1 where one is missed.
+Bound: `srbench list methods` at most 1.2 (ratio of medians, interleaved runs). `srbench --help` must print the same
+text. Exit status 1 if one is missed.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ SRBENCH = str(Path(sys.executable).with_name("srbench"))
 
 
 def install(folder: Path) -> None:
-    """Write the metadata of plugins with one method each; none of them can be imported."""
+    """Write the metadata of plugins with one method each, none of which can be imported."""
     for number in range(PLUGINS):
         info = folder / f"many_{number}-1.0.dist-info"
         info.mkdir()
@@ -33,7 +33,7 @@ def install(folder: Path) -> None:
 
 
 def call(folder: Path, *words: str) -> tuple[float, str]:
-    """Return how long a command takes, and what it prints."""
+    """Return the duration and the output of a command."""
     environment = {key: value for key, value in os.environ.items() if key != "PYTHONDONTWRITEBYTECODE"}
     environment |= {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(folder)}
     start = time.perf_counter()
@@ -58,7 +58,7 @@ def main() -> int:
                     times[name].append(taken)
     medians = {name: statistics.median(values) for name, values in times.items()}
     ratio = medians["with"] / medians["without"]
-    print(f"srbench list methods without and with {PLUGINS} plugins more, medians of {ROUNDS} interleaved runs")
+    print(f"srbench list methods without and with {PLUGINS} additional plugins, medians of {ROUNDS} interleaved runs")
     for name, median in medians.items():
         print(f"  {name:8} {median:6.3f} s ({min(times[name]):.3f} to {max(times[name]):.3f})")
     print(f"  ratio {ratio:.3f}, bound {BOUND:.2f}: {'ok' if ratio <= BOUND else 'MISSED'}")

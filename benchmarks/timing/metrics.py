@@ -1,9 +1,9 @@
-"""PSNR-Y and SSIM-Y against basicsr's functions at 1280x720, one thread, in one run.
+"""Time PSNR-Y and SSIM-Y against basicsr's functions at 1280x720 with one thread.
 
-Ours are timed with a comparison prepared anew for each call.
+Our metrics are timed including the preparation of the comparison in each call.
 
-basicsr is timed at its best: its OpenCV version, on arrays already in its channel order. The order of the candidates is
-drawn anew in every round. Printed are medians, their ratio, and the bounds; exit status 1 where a bound is missed.
+basicsr is timed in its fastest form: its OpenCV version, on arrays already in its channel order. Each round has a new
+random order. Prints medians, their ratios and the bounds; exit status 1 if a bound is missed.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Time a network against itself, as `srbench cost A A --latency` does.
 
-Bound: five comparisons in five are ties. One pinned thread. Exit status 1 where one is not.
+Bound: all five comparisons are ties. One pinned thread. Exit status 1 if one is not.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""Build the site of a made-up board, and time how long its page takes to sort and filter in Chromium.
+"""Build the site of a synthetic board and time sorting and filtering of its page in Chromium.
 
-Bounds: sorting and filtering 500 rows below 100 ms each, layout included (medians): the first hundred rows are in place
-then, and the rest follows in the next frames; how long all of it takes is printed too. Exit status 1 where a bound is
-missed; nothing is timed where no Chromium is installed. `--cells N` builds N cells as well and prints time and memory.
+Bounds: sorting and filtering 500 rows take less than 100 ms each, including layout (medians), until the first hundred
+rows are in place; the others follow in the next frames, and the total time is printed too. Exit status 1 if a bound is
+missed; without Chromium nothing is timed. `--cells N` also builds a site of N cells and prints time and memory.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ sys.path.insert(0, str(ROOT / "tools"))
 from chromium import BROWSER, chromium  # noqa: E402
 
 ROWS, ROUNDS, BOUND = 500, 15, 100.0
-# Milliseconds until the first rows are in place, and until all are.
+# Milliseconds until the first rows and until all rows are in place.
 TIMED = """(async () => { const start = performance.now(); %s; table.offsetHeight;
   const first = performance.now() - start;
   while (waiting.size) await new Promise(requestAnimationFrame);
@@ -42,11 +42,11 @@ FILTER = TIMED % "filter.value = '%s'; filter.dispatchEvent(new Event('input'))"
 
 
 class MadeUp(Cell):
-    """A cell whose values are drawn when they are asked for."""
+    """A cell with random values."""
 
     @property
     def per_image(self) -> pd.DataFrame:  # type: ignore[override]
-        """Draw the values; the same key gives the same."""
+        """Draw the values, determined by the key."""
         rng = np.random.default_rng(int(self.record.key[:8], 16))
         level = 30 + int(self.record.model[5:]) % 997 * 0.003
         values = level + rng.normal(0, 0.1, 20) + np.linspace(-8, 8, 20)
@@ -76,7 +76,7 @@ def suite(models: int, datasets: int, name: str) -> Suite:
 
 
 def build(out: Path, models: int, datasets: int, boards: int, *, tables: bool) -> tuple[float, float]:
-    """Write a site, and return the seconds that ranking and pages took."""
+    """Build a site and return the seconds spent on ranking and on pages."""
     site = Site(out)
     ranking = pages = 0.0
     with new_site(out) as folder:
@@ -98,7 +98,7 @@ def build(out: Path, models: int, datasets: int, boards: int, *, tables: bool) -
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--cells", type=int, default=0, help="also build a site of so many cells")
+    parser.add_argument("--cells", type=int, default=0, help="also build a site of this many cells")
     asked = parser.parse_args()
     missed = False
     with tempfile.TemporaryDirectory() as folder:

@@ -1,12 +1,12 @@
-"""Time SMSR's inference paths on Set5, with its authors' weights: sparse, masked dense, and without masks.
+"""Time SMSR's inference paths on Set5 with the authors' weights: sparse, masked dense, and without masks.
 
-Bounds: sparse takes less time than the network without masks, over all five images together; on `baby`, 1.4 times less;
-on no image more than 1.03 times what masked dense takes; and at its peak no more than 1.2 times the memory of the
-network without masks. Runs are interleaved in an order that changes from round to round, each path in the memory format
-in which it is faster; a second network without masks shows what the machine itself adds. Two pinned threads.
+Bounds: sparse is faster than the network without masks over all five images together, and 1.4 times faster on `baby`;
+on no image does it take more than 1.03 times as long as masked dense; its peak memory is at most 1.2 times that of the
+network without masks. Runs are interleaved in an order that changes from round to round, each path in its faster memory
+format; a second network without masks shows the noise of the machine. Two pinned threads.
 
-The weights and the images are taken from the cache (`srbench cache add PATH...`) or downloaded. Exit status 1 where a
-bound is missed.
+Weights and images are read from the cache (`srbench cache add PATH...`) or downloaded. Exit status 1 if a bound is
+missed.
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ def seconds(model: nn.Module, lr: Tensor) -> float:
 
 
 def best_formats(lr: Tensor) -> dict[str, str]:
-    """Return the memory format in which each path is faster: the least of a few interleaved runs."""
+    """Return the faster memory format of each path, by the minimum of a few interleaved runs."""
     models = {(path, name): network(path, name) for path in dict.fromkeys(PATHS.values()) for name in FORMATS}
     inputs = {name: lr.contiguous(memory_format=memory_format) for name, memory_format in FORMATS.items()}
     least = dict.fromkeys(models, float("inf"))
@@ -83,11 +83,11 @@ def resident(field: str) -> int:
 
 
 def peak_in_this_process(path: str, memory_format: str, name: str) -> int:
-    """Return the MB by which this process grows in a forward pass, after one on a tiny image."""
+    """Return the growth of this process in MB during a forward pass, after one on a tiny image."""
     model, lr = network(path, memory_format), image(name).contiguous(memory_format=FORMATS[memory_format])
     seconds(model, torch.rand(1, 3, 8, 8))
     before = resident("VmRSS")
-    Path("/proc/self/clear_refs").write_text("5")  # forget the peak so far
+    Path("/proc/self/clear_refs").write_text("5")  # reset the peak
     seconds(model, lr)
     return resident("VmHWM") - before
 
@@ -142,7 +142,7 @@ def main() -> int:
     print(f"  baby: dense/sparse {shown}")
     missed |= bad
     if not Path("/proc/self/clear_refs").exists():
-        print("  peak memory: only Linux tells it")
+        print("  peak memory: only available on Linux")
         return int(missed)
     for name in MEMORY_IMAGES:
         peaks = {path: peak(path, formats[path], name) for path in formats}

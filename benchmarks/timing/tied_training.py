@@ -1,9 +1,9 @@
-"""A training step of MS-LapSRN with and without a tied up-convolution: time and memory, in one run.
+"""Measure time and memory of a training step of MS-LapSRN with and without a tied up-convolution.
 
 Hyun et al. (NeurIPS 2024 workshop) say that training time depends on the number of parameters, and that 36,864 fewer
-save CMS-LapSRN about 21,700 s of a training at x8. No bound: it prints what is measured. Steps are interleaved, one
-thread, medians; memory is the peak of all live tensors in a step (PyTorch's profiler), with weights, gradients and the
-moments of Adam.
+save CMS-LapSRN about 21,700 s of a training at x8. There is no bound; measurements are printed. Times are medians of
+interleaved steps with one thread; memory is the peak of all live tensors in a step (PyTorch's profiler), including
+weights, gradients and Adam's moments.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import tempfile
 THREADS = 1
 for _variable in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
     os.environ[_variable] = str(THREADS)
-os.environ["KINETO_LOG_LEVEL"] = "5"  # the profiler says when it starts and stops
+os.environ["KINETO_LOG_LEVEL"] = "5"  # suppresses the profiler's messages
 
 import statistics  # noqa: E402
 import sys  # noqa: E402
@@ -61,7 +61,7 @@ def main() -> int:
     times: dict[str, list[float]] = {name: [] for name in MODELS}
     for iteration in range(1, WARM_UP + ROUNDS + 1):
         batch = patches.batch(iteration)
-        # Each round begins with another model: what the one before left in the caches favours none.
+        # Each round begins with another model, so that the state of the caches favours none.
         for name in (*MODELS[iteration % len(MODELS) :], *MODELS[: iteration % len(MODELS)]):
             start = time.perf_counter()
             trained[name].step(batch, iteration)
@@ -80,7 +80,7 @@ def main() -> int:
 
 
 def peak(model: SRBenchModel, patches: TrainingPatches) -> float:
-    """Return the largest sum of live tensors during a step, in bytes, with those that were there before it."""
+    """Return the peak size of live tensors during a step in bytes, including those that existed before it."""
     batch = patches.batch(1)
     with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as profiler:
         model.step(batch, WARM_UP + ROUNDS)
@@ -97,7 +97,7 @@ def peak(model: SRBenchModel, patches: TrainingPatches) -> float:
         used += int(event["Bytes"])
         highest = max(highest, used)
     kept = sum(p.numel() * p.element_size() for p in model.net_g.parameters())
-    return highest + 3 * kept  # the weights and Adam's two moments were there before
+    return highest + 3 * kept  # the weights and Adam's two moments existed before
 
 
 if __name__ == "__main__":

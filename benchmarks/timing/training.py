@@ -1,7 +1,7 @@
-"""A training iteration (batch, step, average of the weights) against the bare network, loss and optimiser, in one run.
+"""Time a training iteration (batch, step, average of the weights) against bare network, loss and optimiser.
 
-Bound: less than 1.15 times the bare step, for the smallest network there is, where overhead weighs most; threads 1,
-medians, the two interleaved. Exit status 1 where it is missed.
+Bound: less than 1.15 times the bare step for the smallest network, where overhead matters most; one thread, medians,
+interleaved. Exit status 1 if it is missed.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Iterations per second: our training loop against a bare PyTorch loop with the same options, and basicsr's trainer."""
+"""Measure iterations per second of our training loop, a bare PyTorch loop and basicsr's trainer."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def run_benchmark(out: Path, data: str, device: torch.device, *, seconds: float,
         try:
             ours = _ours(model, recipe, images, device, each)
             bare = _bare(model, recipe, images, device, each)
-        except Exception as error:  # one combination that fails must not cost the others
+        except Exception as error:  # a failing combination must not prevent the others
             keep({"model": model, "options": label, "gt": side, "failed": f"{type(error).__name__}: {error}"[:300]})
             continue
         work = _flops(model, side, recipe.batch_size)
@@ -99,7 +99,7 @@ def _name(device: torch.device) -> str:
 
 
 def _rate(step: Callable[[int], Any], device: torch.device, seconds: float) -> float:
-    """Return iterations per second, after a warm-up; the device is waited for at both ends."""
+    """Return iterations per second after a warm-up, synchronizing with the device at start and end."""
     for iteration in range(1, 9):
         step(iteration)
     _wait(device)
@@ -134,7 +134,7 @@ def _ours(name: str, recipe: Recipe, images: PreparedImages, device: torch.devic
 
 
 def _bare(name: str, recipe: Recipe, images: PreparedImages, device: torch.device, seconds: float) -> float:
-    """Time network, loss and optimiser on one batch that stays on the device."""
+    """Time network, loss and optimiser on a fixed batch on the device."""
     with _modes(recipe, device):
         layout = memory_format(recipe)
         batch = TrainingPatches(images, recipe, (2,), device=device).batch(1)
@@ -167,7 +167,7 @@ def _bare(name: str, recipe: Recipe, images: PreparedImages, device: torch.devic
 
 
 def _side_by_side(name: str, lanes: int, images: PreparedImages, device: torch.device, rounds: int = 150) -> float:
-    """Return iterations per second of several trainings together, each in a stream of its own."""
+    """Return the total iterations per second of several trainings, each in its own stream."""
     recipe = make_recipe({"iterations": 10**6, "gt_size": 64, "lr": 1e-4, **FAST})
     with _modes(recipe, device):
         running = []
@@ -192,7 +192,7 @@ def _side_by_side(name: str, lanes: int, images: PreparedImages, device: torch.d
 
 
 def _flops(name: str, side: int, batch: int) -> float:
-    """Return the floating-point operations of an iteration: forward once, backward twice that."""
+    """Return the floating-point operations of an iteration: three times those of a forward pass."""
     from srbench.cost.counts import work_at
     from srbench.cost.operators import on_meta
 

@@ -1,4 +1,4 @@
-"""PSNR on luma of images that stay on the device: learning curves with no stop for decoding or scoring on the CPU."""
+"""PSNR on luma of images on the device, for learning curves without decoding or scoring on the CPU."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ __all__ = ["DeviceValidator"]
 
 
 class DeviceValidator:
-    """Measure `psnr_y` under protocol matlab-y, as `srbench eval` does but in float32 on the device."""
+    """Measure `psnr_y` under protocol matlab-y like `srbench eval`, but in float32 on the device."""
 
     def __init__(self, dataset: Dataset, scale: int, device: torch.device) -> None:
         protocol = get_protocol("matlab-y")
@@ -30,11 +30,11 @@ class DeviceValidator:
 
     @torch.no_grad()
     def __call__(self, net: Any) -> Mapping[str, float]:
-        """Return the mean over the images, keyed like `psnr_y x2`; the network is left as it was."""
+        """Return the mean over the images with a key like `psnr_y x2`; the network's mode is restored."""
         training = net.training
         net.eval()
         tf32 = torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32
-        # Images have many sizes, and trying kernels for each takes longer than it saves.
+        # Images have many sizes, and benchmarking kernels for each takes longer than it saves.
         benchmark = torch.backends.cudnn.benchmark
         torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = False
         torch.backends.cudnn.benchmark = False

@@ -1,4 +1,4 @@
-"""The trainings of a suite's budget, side by side on one GPU, as long as there is time; the next call goes on."""
+"""Run the trainings of a suite's budget in parallel on one GPU within a time limit; the next call resumes."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ __all__ = ["pack", "train_all"]
 
 Say = Callable[[str], None]
 
-# What the files that come back may hold, with some room for the tar headers.
+# Maximum size of an output file, with some room for tar headers.
 _TAR_LIMIT = 15 * 2**20
 
 
@@ -42,31 +42,31 @@ def train_all(
     open_all: bool,
     say: Say,
 ) -> bool:
-    """Train what is not trained yet, every model with the first seed, then with the next.
+    """Run the missing trainings, first of all models with the first seed, then with the next one.
 
     Args:
-        suite: The suite, at its budget.
-        run_dir: The run's folder: trainings go where `srbench run` looks for them.
-        datasets: The data sets that are here; the first is validated on.
-        device: Where to compute.
-        jobs: Trainings at a time.
-        until: When to stop, as `time.monotonic` counts.
-        curve: How many points a learning curve has.
-        open_all: Begin trainings that this call cannot finish: another one will.
+        suite: The suite at its budget.
+        run_dir: Folder of the run; trainings are stored where `srbench run` finds them.
+        datasets: The available data sets; the first one is used for validation.
+        device: The device to train on.
+        jobs: Number of parallel trainings.
+        until: Time limit, on the clock of `time.monotonic`.
+        curve: Number of points of a learning curve.
+        open_all: Whether to start trainings that only a later call can finish.
         say: Prints a line.
 
     Returns:
-        Whether all are trained.
+        Whether all trainings are complete.
     """
     plan = make_plan(suite, datasets=datasets)
     wanted = [model for model in plan.models if model.training is not None]
-    wanted.sort(key=lambda model: model.training.seed if model.training else 0)  # stable: the suite's order within
+    wanted.sort(key=lambda model: model.training.seed if model.training else 0)  # stable: keeps the suite's order
     store = RunStore(run_dir)
     todo = [model for model in wanted if model.training and not model.training.finished(store)]
     say(f"{len(wanted) - len(todo)} of {len(wanted)} trainings are complete")
     if not todo:
         return True
-    # One that was interrupted comes first, whatever its seed.
+    # Interrupted trainings come first, whatever their seed.
     todo.sort(key=lambda model: not (store.models_path / model.training.directory / "checkpoint.pt").exists())  # type: ignore[union-attr]
     source = todo[0].training.data.source  # type: ignore[union-attr]
     scales = todo[0].scales
@@ -103,7 +103,7 @@ def train_all(
                     )
                 )
                 if isinstance(opened, Training):
-                    # Reading a loss waits for the device; nobody watches a bar here.
+                    # Reading a loss would wait for the device, and no progress bar is shown here.
                     opened.session.report_every = 30.0
                     begun[id(opened)] = time.monotonic()
                     labels[id(opened)] = model
@@ -130,9 +130,9 @@ def train_all(
 
 
 def pack(run_dir: Path, out: Path, *, files: int) -> None:
-    """Write what is new into tar files small enough to be brought back: complete trainings first, then checkpoints.
+    """Pack new files into tar files of limited size, complete trainings first, then checkpoints.
 
-    What was packed is noted beside the run, so that a later call on the same machine brings the rest.
+    Packed files are recorded in the run's folder, so that a later call on the same machine packs the remaining ones.
     """
     note = run_dir / "packed.json"
     packed: dict[str, float] = json.loads(note.read_text()) if note.exists() else {}
@@ -156,4 +156,4 @@ def pack(run_dir: Path, out: Path, *, files: int) -> None:
         waiting = [path for path in waiting if path not in chosen]
     note.write_text(json.dumps(packed))
     left = sum(path.stat().st_size for path in waiting)
-    print(f"packed; {len(waiting)} files, {left / 2**20:.1f} MiB, are left for another call", flush=True)
+    print(f"packed; {len(waiting)} files, {left / 2**20:.1f} MiB, remain for another call", flush=True)

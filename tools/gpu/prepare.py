@@ -1,9 +1,9 @@
-"""Collect what `tools/gpu/run.py` needs on a machine that reaches no registry: wheels, and images as small as they get.
+"""Collect the wheels and compressed images that `tools/gpu/run.py` needs on a machine without network access.
 
     python tools/gpu/prepare.py --data DATA [--out .gpu]
 
-DATA holds `train/bsds400`, `train/t91`, `benchmark/Set5` and the like. Into `.gpu/` go `wheels/`, for CPython
-3.12 on x86-64 Linux, this checkout and its plugins among them, and `images/`. Git ignores the folder.
+DATA contains `train/bsds400`, `train/t91`, `benchmark/Set5` and so on. Writes `.gpu/wheels/`, for CPython 3.12 on
+x86-64 Linux, including this checkout and its plugins, and `.gpu/images/`. Git ignores the folder.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-LIMIT = 60 * 2**20  # a transfer packs files, which adds a twentieth for as many as these
+LIMIT = 60 * 2**20  # packing this many files for a transfer adds 5%
 
-# What a machine with torch, torchvision, numpy, scipy, pandas, pyarrow, OpenCV, typer and their like does not have.
+# Packages missing on a machine that has torch, torchvision, numpy, scipy, pandas, pyarrow, OpenCV, typer and similar.
 WHEELS = (
     "addict", "annotated-types", "future", "lmdb", "lpips", "platformdirs", "pooch", "pydantic", "pydantic-core",
     "typing-inspection", "yapf",
@@ -32,8 +32,8 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, required=True, help="folder with train/ and benchmark/")
     parser.add_argument("--out", type=Path, default=ROOT / ".gpu")
-    parser.add_argument("--sets", default="bsds400,t91,Set5", help="of bsds400, t91, Set5, Set14, BSD100")
-    parser.add_argument("--only", choices=("wheels", "images"), help="make one of the two")
+    parser.add_argument("--sets", default="bsds400,t91,Set5", help="some of bsds400, t91, Set5, Set14, BSD100")
+    parser.add_argument("--only", choices=("wheels", "images"), help="prepare only one of the two")
     chosen = parser.parse_args()
     if chosen.only != "images":
         make_wheels(chosen.out / "wheels")
@@ -43,7 +43,7 @@ def main() -> int:
 
 
 def make_wheels(folder: Path) -> None:
-    """Download pure and binary wheels in the versions installed here; build basicsr and this checkout."""
+    """Download wheels of the versions installed here; build those of basicsr and this checkout."""
     from importlib.metadata import version
 
     shutil.rmtree(folder, ignore_errors=True)
@@ -59,7 +59,7 @@ def make_wheels(folder: Path) -> None:
 
 
 def pack_images(data: Path, folder: Path, names: list[str]) -> None:
-    """Copy JPEG files, turn all others into lossless WebP, and note their pixels' hashes."""
+    """Copy JPEG files, convert all others to lossless WebP, and record the hashes of their pixels."""
     from PIL import Image
 
     shutil.rmtree(folder, ignore_errors=True)
@@ -76,7 +76,7 @@ def pack_images(data: Path, folder: Path, names: list[str]) -> None:
             else:
                 packed = folder / name / f"{file.stem}.webp"
                 with Image.open(file) as picture:
-                    if picture.mode == "L":  # WebP has no grey images, and protocols treat grey ones in their own way
+                    if picture.mode == "L":  # WebP has no grey images, and protocols treat grey images differently
                         packed = packed.with_suffix(".png")
                         picture.save(packed, optimize=True)
                     else:

@@ -1,10 +1,10 @@
-"""Everything that a GPU is borrowed for, in one call that ends in time; the next call goes on where it stopped.
+"""Run all work that needs a GPU within a time limit; the next call resumes where this one stopped.
 
     python tools/gpu/run.py --out OUT --seconds 540 [--stages tests,benchmark,train,evaluate]
 
-Reads `.gpu/wheels` and `.gpu/images` (`tools/gpu/prepare.py`), keeps the run in `.gpu/run`, and writes into OUT what is
-to be brought back: `benchmark.json`, `log.txt` and `trainings-*.tar`, each under 16 MiB. `srbench run` on the unpacked
-run finds the trainings complete and measures them.
+Reads `.gpu/wheels` and `.gpu/images` (`tools/gpu/prepare.py`), keeps the run in `.gpu/run`, and writes the results to
+OUT: `benchmark.json`, `log.txt` and `trainings-*.tar`, each under 16 MiB. `srbench run` on the unpacked run finds the
+trainings complete and measures them.
 """
 
 from __future__ import annotations
@@ -19,34 +19,34 @@ import time
 import traceback
 from pathlib import Path
 
-# Kept over the restart that follows the installation.
+# Preserved across the restart after the installation.
 START = float(os.environ.setdefault("SRBENCH_GPU_START", str(time.monotonic())))
 ROOT = Path(__file__).resolve().parents[2]
 KEPT = ROOT / ".gpu"
-# Its images hold patches of 96x96; some of T91 are smaller.
+# All its images are large enough for patches of 96x96, unlike some of T91.
 BENCHMARK_DATA = "bsds400"
 SITE = Path("/tmp/srbench-gpu-site")
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--out", type=Path, required=True, help="folder of what is brought back")
-    parser.add_argument("--seconds", type=float, required=True, help="when to have ended")
-    parser.add_argument("--stages", default="benchmark,tests,train", help="of tests, benchmark, train, evaluate")
+    parser.add_argument("--out", type=Path, required=True, help="folder for results")
+    parser.add_argument("--seconds", type=float, required=True, help="time limit")
+    parser.add_argument("--stages", default="benchmark,tests,train", help="some of tests, benchmark, train, evaluate")
     parser.add_argument("--suite", default="ps-table1-x2", help="a suite's name or file")
     parser.add_argument("--budget", default="gpu", help="its budget; '' for the whole suite")
     parser.add_argument("--datasets", default="Set5", help="data sets of the suite that are in .gpu/images")
     parser.add_argument("--device", default="cuda")
-    parser.add_argument("--jobs", type=int, default=12, help="trainings at a time")
-    parser.add_argument("--curve", type=int, default=20, help="points of a learning curve")
-    parser.add_argument("--iterations", type=int, help="fewer iterations than the suite has, to try things out")
-    parser.add_argument("--models", type=int, help="only the first models, to try things out")
-    parser.add_argument("--seeds", type=int, help="only the first seeds, to try things out")
-    parser.add_argument("--open-all", action="store_true", help="begin trainings that only another call can finish")
+    parser.add_argument("--jobs", type=int, default=12, help="number of parallel trainings")
+    parser.add_argument("--curve", type=int, default=20, help="number of points of a learning curve")
+    parser.add_argument("--iterations", type=int, help="fewer iterations than in the suite, for testing")
+    parser.add_argument("--models", type=int, help="only the first models, for testing")
+    parser.add_argument("--seeds", type=int, help="only the first seeds, for testing")
+    parser.add_argument("--open-all", action="store_true", help="start trainings that only a later call can finish")
     parser.add_argument("--benchmark-seconds", type=float, default=45)
     parser.add_argument("--tests-seconds", type=float, default=90)
-    parser.add_argument("--no-basicsr", action="store_true", help="leave basicsr's trainer out of the benchmark")
-    parser.add_argument("--no-wheels", action="store_true", help="take what is installed")
+    parser.add_argument("--no-basicsr", action="store_true", help="skip basicsr's trainer in the benchmark")
+    parser.add_argument("--no-wheels", action="store_true", help="use the installed packages")
     chosen = parser.parse_args()
     chosen.out.mkdir(parents=True, exist_ok=True)
     if not chosen.no_wheels:
@@ -123,7 +123,7 @@ def stages(chosen: argparse.Namespace, say) -> int:
                 status |= limited([sys.executable, "-m", "srbench", *command], left, chosen.out / "evaluate.txt")
             else:
                 raise SystemExit(f"there is no stage '{stage}'")
-        except Exception:  # what was done before is brought back, and what comes after is tried
+        except Exception:  # earlier results are kept, and later stages still run
             status = 1
             say(traceback.format_exc())
     if folder.is_dir() and not trial:
@@ -133,7 +133,7 @@ def stages(chosen: argparse.Namespace, say) -> int:
 
 
 def install() -> None:
-    """Install the wheels into a folder of their own, put it first on the path, and start again there."""
+    """Install the wheels into a separate folder, prepend it to the path, and restart."""
     if not SITE.is_dir():
         wheels = sorted(str(path) for path in (KEPT / "wheels").glob("*.whl"))
         pip = [sys.executable, "-m", "pip", "install", "-q", "--no-index", "--no-deps", "--no-compile"]
@@ -144,7 +144,7 @@ def install() -> None:
 
 
 def check_pixels(say) -> None:
-    """Compare the decoded images with those of the machine that packed them: JPEG decoders may differ in a bit."""
+    """Compare the decoded images with those of the packing machine, since JPEG decoders may differ."""
     from concurrent.futures import ThreadPoolExecutor
 
     from PIL import Image
@@ -173,7 +173,7 @@ def run_tests(seconds: float, out: Path, say) -> int:
 
 
 def limited(command: list[str], seconds: float, log: Path) -> int:
-    """Run a program with its output in a file, and end it when its time is over."""
+    """Run a program with its output in a file, and stop it after a time limit."""
     with log.open("w") as file:
         try:
             done = subprocess.run(

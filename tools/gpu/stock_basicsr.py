@@ -2,8 +2,8 @@
 
     python tools/gpu/stock_basicsr.py edsr_baseline DATA [--cuda]
 
-Images lie as PNG files on disk, cut into pieces as basicsr's documentation advises; as many workers as cores, its CUDA
-prefetcher, and cuDNN choosing the fastest kernels, as it does by default.
+Images are PNG files on disk, cut into pieces as recommended in basicsr's documentation; there are as many workers as
+cores, and basicsr's CUDA prefetcher and its default cuDNN benchmark mode are on.
 """
 
 from __future__ import annotations
@@ -96,8 +96,8 @@ def write_options(chosen: argparse.Namespace, root: Path) -> Path:
 def train(options: Path, root: Path, warm_up: int, measured: int, *, cuda: bool) -> None:
     from srbench.compat.torchvision import load_torchvision
 
-    load_torchvision("basicsr")  # here it may be built for another torch
-    # torchvision removed the module from which basicsr takes this function.
+    load_torchvision("basicsr")  # the installed one may be built for another torch
+    # torchvision removed the module from which basicsr imports this function.
     from torchvision.transforms import functional
 
     removed = types.ModuleType("torchvision.transforms.functional_tensor")
@@ -118,7 +118,7 @@ def train(options: Path, root: Path, warm_up: int, measured: int, *, cuda: bool)
         if iteration == warm_up + measured:
             print(measured / (times[1] - times[0]), flush=True)
             shutil.rmtree(root, ignore_errors=True)
-            os._exit(0)  # its loader would go on to read ahead
+            os._exit(0)  # its loader would continue to prefetch
 
     SRModel.optimize_parameters = timed
     sys.argv = ["train", "-opt", str(options)]

@@ -1,7 +1,7 @@
-"""Sparse masks (SMSR) for sr-bench, and backbones to put them on.
+"""Sparse masks (SMSR) and backbones for sr-bench.
 
-`with_path` chooses how a network with masks infers; `account` counts what its masks leave of the work. Both are
-imported, and torch with them, when they are first used.
+`with_path` selects the inference path of a network with masks; `account` counts the work that its masks leave. Both
+are imported lazily, and torch with them.
 """
 
 from __future__ import annotations

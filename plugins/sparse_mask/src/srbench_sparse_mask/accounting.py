@@ -1,4 +1,4 @@
-"""Work skipped by masks: each module's sparsity, and the multiply-accumulates that are executed."""
+"""Work skipped by masks: sparsity of each module and executed multiply-accumulates."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ class ModuleWork:
     """Work of a block with masks for one image.
 
     Attributes:
-        path: Its path.
+        path: Path of the block.
         active: Fraction of positions where its spatial mask is on.
-        dense: Channels that each of its convolutions computes everywhere.
+        dense: Number of channels that each of its convolutions computes everywhere.
         sparsity: Fraction of positions and channels that is skipped, 0..1.
-        executed: Multiply-accumulates of its masked convolutions, and of the layer that gathers them, under the masks.
-        full: Those without masks.
+        executed: Multiply-accumulates of its masked convolutions and of the layer fusing them, under the masks.
+        full: The same without masks.
     """
 
     path: str
@@ -42,8 +42,8 @@ class ImageWork:
 
     Attributes:
         modules: Its blocks with masks, in the order of execution.
-        dense: Multiply-accumulates of the whole network with all masks on, the masks' prediction included.
-        pixels: LR pixels.
+        dense: Multiply-accumulates of the whole network with all masks on, including the prediction of masks.
+        pixels: Number of LR pixels.
     """
 
     modules: tuple[ModuleWork, ...]
@@ -57,13 +57,13 @@ class ImageWork:
 
     @property
     def executed(self) -> int:
-        """Multiply-accumulates that the masks leave: what is never skipped included, the masks' prediction too."""
+        """Executed multiply-accumulates of the whole network, including the prediction of masks."""
         return self.dense - sum(module.full - module.executed for module in self.modules)
 
 
 @torch.no_grad()
 def account(model: Backbone, lr: Tensor, scale: int | None = None) -> list[ImageWork]:
-    """Run a network on LR images and count the work that its masks leave.
+    """Run a network on LR images and count the work executed under its masks.
 
     Args:
         model: A network with masks; it is run in evaluation mode, and its mode is restored.
@@ -71,7 +71,7 @@ def account(model: Backbone, lr: Tensor, scale: int | None = None) -> list[Image
         scale: As in the network's `forward`.
 
     Returns:
-        One for each image.
+        The work for each image.
 
     Raises:
         ConfigError: The network has no masks.
@@ -94,7 +94,7 @@ def account(model: Backbone, lr: Tensor, scale: int | None = None) -> list[Image
 
 
 def executed_macs(model: Backbone, lr: Tensor, scale: int | None = None) -> list[int] | None:
-    """Return what inference executes for each image of a batch (`Backbone.executed_macs`); None with masks off."""
+    """Return the executed multiply-accumulates of each image (`Backbone.executed_macs`); None with masks off."""
     if all(block.path == "dense" for _, block in masked_blocks(model)):
         return None
     return [work.executed for work in account(model, lr, scale)]
@@ -102,7 +102,7 @@ def executed_macs(model: Backbone, lr: Tensor, scale: int | None = None) -> list
 
 @contextmanager
 def recorded_masks(model: Backbone) -> Iterator[dict[str, list[BlockMasks]]]:
-    """Keep the masks of every pass, by the path of the block.
+    """Record the masks of every pass, by the path of the block.
 
     Raises:
         ConfigError: The network has no masks.
@@ -125,10 +125,10 @@ def recorded_masks(model: Backbone) -> Iterator[dict[str, list[BlockMasks]]]:
 
 
 def module_work(path: str, masks: BlockMasks) -> ModuleWork:
-    """Count one pass of one image through a block.
+    """Count the work of one pass of one image through a block.
 
-    Where a spatial mask is off, a convolution takes the dense channels of its input to the dense ones of its output
-    only, and the layer that gathers the block's parts finds zeros in their sparse channels.
+    Where the spatial mask is off, a convolution only computes its dense output channels from its dense input channels,
+    and the sparse channels of the fusing layer's input are zero.
     """
     block = masks.block
     dense = [share[0] > 0.5 for share in masks.dense]
@@ -157,13 +157,13 @@ def module_work(path: str, masks: BlockMasks) -> ModuleWork:
 
 
 def _work(dense_in: int, inputs: int, dense_out: int, outputs: int, positions: int, active: int) -> int:
-    """Return the products of channels: dense ones make dense ones everywhere, all others only where the mask is on."""
+    """Return the products per tap: dense to dense channels everywhere, all others only where the mask is on."""
     everywhere = dense_in * dense_out
     return everywhere * positions + (inputs * outputs - everywhere) * active
 
 
 def _gather(block: MaskedBlock) -> nn.Conv2d | None:
-    """Return the 1x1 convolution that merges a block's parts; None where there is none to be found."""
+    """Return the 1x1 convolution that fuses a block's parts; None if there is none."""
     if not block.parts.gather:
         return None
     layers = [m for m in block.block.get_submodule(block.parts.gather).modules() if isinstance(m, nn.Conv2d)]
@@ -173,7 +173,7 @@ def _gather(block: MaskedBlock) -> nn.Conv2d | None:
 def _gathered(
     block: MaskedBlock, dense: Sequence[Tensor], on: Sequence[int], wanted: int
 ) -> list[tuple[int, int, int]] | None:
-    """Return dense channels, all channels and active positions of each part that the gathering layer sees."""
+    """Return dense channels, all channels and active positions of each input part of the fusing layer."""
     seen = []
     for index, (share, split) in enumerate(zip(dense, block.splits, strict=True)):
         part = share[:split] if any(block.splits) else share

@@ -1,4 +1,4 @@
-"""A block whose convolutions are masked: where it computes, which channels it computes everywhere."""
+"""Masked blocks: convolutions with a spatial mask and a choice of channels that are computed everywhere."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ class BlockMasks:
 
     Attributes:
         block: The block.
-        dense: Dense share of each convolution's channels, `(N or 1, channels)`.
-        temperature: That of the Gumbel softmax; None for hard masks.
-        spatial: Spatial mask `(N, 1, h, w)` of each stage, as far as the pass has come.
+        dense: Share, 0..1, of each convolution's channels that is dense, `(N or 1, channels)`.
+        temperature: Temperature of the Gumbel softmax; None for hard masks.
+        spatial: Spatial mask `(N, 1, h, w)` of each stage that the pass has reached.
     """
 
     block: MaskedBlock
@@ -38,10 +38,10 @@ class BlockMasks:
     _positions: list[Positions] = field(default_factory=list)
 
     def of(self, index: int, x: Tensor) -> tuple[Tensor, Tensor | None, Tensor]:
-        """Return what masks a convolution: the spatial mask, dense shares of its input (None: all) and output.
+        """Return the spatial mask of a convolution and the dense shares of its input (None: all 1) and output.
 
         Args:
-            index: Which of the block's convolutions.
+            index: Index of the convolution in the block.
             x: Its input `(N, C, h, w)`, from which the mask of a new stage is predicted.
         """
         stage, place = divmod(index, self.block.stage_length)
@@ -49,18 +49,18 @@ class BlockMasks:
             self.spatial.append(self.block.spatial_mask(stage, x, self.temperature))
         if place == 0:
             return self.spatial[stage], None, self.dense[index]
-        # Of the layer before, those that did not leave the block (BlockSpec.splits).
+        # Channels of the previous layer that were not split off (BlockSpec.splits).
         return self.spatial[stage], self.dense[index - 1][:, self.block.splits[index - 1] :], self.dense[index]
 
     def positions(self, index: int) -> Positions:
-        """Return where the mask of a convolution is on; worked out once for each stage."""
+        """Return where the mask of a convolution is on; computed once per stage."""
         stage = index // self.block.stage_length
         if stage == len(self._positions):
             self._positions.append(Positions(self.spatial[stage]))
         return self._positions[stage]
 
     def active(self) -> Tensor:
-        """Return the mean active share of channels and positions, of each image: `(N,)`."""
+        """Return the mean active share of channels and positions of each image, `(N,)`."""
         length = self.block.stage_length
         shares = []
         for stage, spatial in enumerate(self.spatial):
@@ -71,15 +71,17 @@ class BlockMasks:
 
 
 class MaskedConv(nn.Module):
-    """A convolution whose sparse channels are computed where the spatial mask is on.
+    """A convolution whose sparse channels are only computed where the spatial mask is on.
 
-    With M the spatial mask and d the dense shares (paper: Eqs. 4 to 6, where s = 1 - d), the output is
-    `M * conv(x) + (1 - M) * d_out * conv(d_in * x)`: dense channels exist everywhere, yet what sparse channels add to
-    them is added only where the mask is on.
+    With M the spatial mask and d the dense shares, the output is
+    `M * conv(x) + (1 - M) * d_out * conv(d_in * x)`: dense channels are computed everywhere, but the contribution of
+    sparse input channels to them only where the mask is on.
+
+    Source: Wang et al., CVPR 2021, Eqs. 4 to 6, where s = 1 - d.
 
     Args:
-        conv: The convolution; stride 1, its output as large as its input.
-        index: Which of the block's convolutions it is.
+        conv: The convolution, of stride 1 and with an output as large as its input.
+        index: Its index in the block.
     """
 
     def __init__(self, conv: nn.Conv2d, index: int) -> None:
@@ -97,11 +99,11 @@ class MaskedConv(nn.Module):
         spatial, dense_in, dense_out = self.masks.of(self.index, x)
         hard = self.masks.temperature is None
         if hard and x.is_meta:
-            return cast(Tensor, self.conv(x) * spatial)  # costs alone: what the masks will be is not known
+            return cast(Tensor, self.conv(x) * spatial)  # for counting costs only, as masks are unknown
         if hard and isinstance(self.conv, nn.Conv2d) and self.masks.block.path == "sparse":
             return self._sparse(self.conv, x, dense_in, dense_out)
-        # A convolution that another method has replaced may have no kernel to take channels of, and a graph that is
-        # exported cannot depend on how many of them are dense.
+        # A convolution replaced by another method may have no kernel from which to select channels, and an exported
+        # graph cannot depend on the number of dense channels.
         split = dense_out.shape[0] == 1 and not torch.compiler.is_exporting()
         if hard and split and isinstance(self.conv, nn.Conv2d):
             return self._hard(self.conv, x, spatial, dense_in, dense_out)
@@ -110,7 +112,7 @@ class MaskedConv(nn.Module):
     def _sparse(self, conv: nn.Conv2d, x: Tensor, dense_in: Tensor | None, dense_out: Tensor) -> Tensor:
         assert self.masks is not None
         spatial = self.masks.spatial[self.index // self.masks.block.stage_length]
-        if dense_out.shape[0] > 1:  # each image has channels of its own
+        if dense_out.shape[0] > 1:  # dense channels differ between images
             images = zip(x.split(1), spatial.split(1), dense_out, strict=True)
             parts = [
                 self._one(conv, image, mask, Positions(mask), None if dense_in is None else dense_in[number], here)
@@ -132,7 +134,7 @@ class MaskedConv(nn.Module):
     def _soft(self, x: Tensor, spatial: Tensor, dense_in: Tensor | None, dense_out: Tensor) -> Tensor:
         full = self.conv(x)
         dense = full if dense_in is None else self.conv(x * dense_in[:, :, None, None])
-        # The form of two terms, not of a difference: exact for masks of 0 and 1.
+        # A sum of two terms, not a difference, is exact for masks of 0 and 1.
         return cast(Tensor, full * spatial + dense * ((1 - spatial) * dense_out[:, :, None, None]))
 
     @staticmethod
@@ -153,23 +155,23 @@ class MaskedBlock(SharedModuleRef):
     """A block with its masks.
 
     Attributes:
-        block: The block, its convolutions wrapped in `MaskedConv`.
-        spatial: A predictor of the spatial mask for each stage of the block; empty where several blocks share one.
-        channel: What marks dense channels.
-        splits: Channels that leave the block after each convolution.
-        stage_length: Convolutions that share a spatial mask.
-        temperature: Of the Gumbel softmax in training.
-        path: How inference computes: one of `PATHS`.
-        recorder: Where each pass leaves its masks; None: nowhere.
-        prepared: What the sparse path keeps of the weights, and of which.
+        block: The block, with its convolutions wrapped in `MaskedConv`.
+        spatial: A predictor of the spatial mask for each stage of the block; empty if several blocks share one.
+        channel: The channel mask, which selects dense channels.
+        splits: Channels split off after each convolution.
+        stage_length: Number of convolutions that share a spatial mask.
+        temperature: Temperature of the Gumbel softmax in training.
+        path: Inference path, one of `PATHS`.
+        recorder: List to which each pass appends its masks, if any.
+        prepared: Weights prepared for the sparse path and a key that identifies their origin.
 
     Args:
         block: The block; it is copied.
-        parts: What it consists of.
-        spatial: The predictors of its own, one for each stage.
-        channel: What marks dense channels.
-        shared: The spatial mask that it has together with other blocks.
-        leads: It is the first of them, whose input the mask is predicted from.
+        parts: Structure of the block.
+        spatial: Its own predictors of spatial masks, one per stage.
+        channel: The channel mask.
+        shared: The spatial mask shared with other blocks.
+        leads: Whether it is the first of these blocks, from whose input the mask is predicted.
     """
 
     def __init__(
@@ -200,7 +202,7 @@ class MaskedBlock(SharedModuleRef):
         self._active: list[Tensor] = []
 
     def __getattr__(self, name: str) -> Any:
-        # The network's other sites are paths into the block, and stay valid.
+        # Paths of the network's other sites lead into the block and must remain valid.
         try:
             return super().__getattr__(name)
         except AttributeError:
@@ -209,7 +211,7 @@ class MaskedBlock(SharedModuleRef):
             return getattr(self.block, name)
 
     def layers(self) -> list[MaskedConv]:
-        """Return the masked convolutions, in the order of execution."""
+        """Return the masked convolutions in the order of execution."""
         return [cast(MaskedConv, self.block.get_submodule(path)) for path in self.convs]
 
     def plain(self) -> nn.Module:
@@ -229,19 +231,19 @@ class MaskedBlock(SharedModuleRef):
         return cast(Tensor, (self.spatial[stage] if shared is None else shared)(x, temperature))
 
     def masks(self, x: Tensor) -> BlockMasks:
-        """Return the masks of a pass that begins with the input `(N, C, h, w)`."""
+        """Return the masks of a pass whose input is `x`, `(N, C, h, w)`."""
         temperature = self.temperature if self.training else None
         share = self.channel(x, temperature)
         return BlockMasks(self, list(share.split([layer.channels for layer in self.layers()], 1)), temperature)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return what the block makes of features `(N, C, h, w)`, masked."""
+        """Return the masked block's output for features `(N, C, h, w)`."""
         if self.path == "dense":
             return cast(Tensor, self.block(x))
         return self.run(x, self.masks(x))
 
     def run(self, x: Tensor, masks: BlockMasks) -> Tensor:
-        """Return what the block makes of features `(N, C, h, w)` under given masks; missing ones are predicted."""
+        """Return the block's output for features `(N, C, h, w)` under given masks; missing ones are predicted."""
         layers = self.layers()
         for layer in layers:
             layer.masks = masks
@@ -257,20 +259,20 @@ class MaskedBlock(SharedModuleRef):
         return out
 
     def plainly_masked(self) -> bool:
-        """Say whether one spatial mask serves all convolutions, and these are plain: no other method's."""
+        """Return whether all convolutions share one spatial mask and are plain, not replaced by another method."""
         return self.stage_length == len(self.convs) and all(type(layer.conv) is nn.Conv2d for layer in self.layers())
 
     def take_active(self) -> list[Tensor]:
-        """Return the active shares `(N,)` of the training passes since the last call, and forget them."""
+        """Return and clear the active shares `(N,)` of the training passes since the last call."""
         active, self._active = self._active, []
         return active
 
     def __getstate__(self) -> dict[str, object]:
-        return {**self.__dict__, "_active": [], "prepared": None, "recorder": None}  # a copy has been through no pass
+        return {**self.__dict__, "_active": [], "prepared": None, "recorder": None}  # a copy starts without passes
 
 
 def masked_blocks(model: nn.Module) -> Iterator[tuple[str, MaskedBlock]]:
-    """Yield path and module of a network's masked blocks."""
+    """Iterate over paths and modules of a network's masked blocks."""
     return ((name, module) for name, module in model.named_modules() if isinstance(module, MaskedBlock))
 
 

@@ -1,9 +1,9 @@
-"""The sparse path of a whole SMSR: features stay channels-last rows from the head to the tail.
+"""The sparse path of a whole SMSR: features are kept as channels-last rows from the head to the tail.
 
-In a module, positions where the mask is on have compact rows of their own, in which all channels are computed by
-gathering and one product. Channels that are dense are computed everywhere by a small convolution of the dense channels
-before, and then corrected where the mask is on. The module's last layer and attention see both parts, and change the
-features in place.
+In a module, positions where the mask is on have separate compact rows, for which all channels are computed by gathering
+and one matrix product. Dense channels are computed everywhere by a small convolution of the previous layer's dense
+channels and then corrected where the mask is on. The module's last layer and attention combine both parts and update
+the features in place.
 """
 
 from __future__ import annotations
@@ -27,14 +27,14 @@ __all__ = ["sparse_features"]
 
 @dataclass(frozen=True)
 class _Split:
-    """A module's weights for given dense channels; in each layer these come first, and then the sparse ones.
+    """A module's weights for given dense channels, with each layer's dense channels ordered before its sparse ones.
 
     Attributes:
-        dense: How many channels of each layer are dense.
-        kernels: Products with each layer's kernel, and its ReLU.
-        dense_kernels: Each layer's kernel from dense channels to dense channels (of the first layer: from all).
-        gather_sparse: The last layer's product with all layers' channels side by side, of which dense ones count zero.
-        gather_dense: What it makes of all dense channels side by side, and last its bias, `(dense + 1, C)`.
+        dense: Number of dense channels of each layer.
+        kernels: Product with each layer's kernel, including its ReLU.
+        dense_kernels: Each layer's kernel from dense channels (in the first layer: from all) to dense channels.
+        gather_sparse: Product of the last layer with the concatenated channels of all layers, dense ones zeroed.
+        gather_dense: Its weights for the concatenated dense channels, followed by its bias, `(dense + 1, C)`.
     """
 
     dense: list[int]
@@ -45,7 +45,7 @@ class _Split:
 
 
 def _split(module: MaskedBlock, block: SMM, shares: list[Tensor]) -> _Split:
-    """Return a module's split weights, kept as long as weights and dense channels stay what they are."""
+    """Return a module's split weights, cached until its weights or dense channels change."""
     weights = [cast(Tensor, layer.conv.weight) for layer in module.layers()]
     gather, bias = block.collect.weight, block.collect.bias
     assert bias is not None  # an SMM's last layer has one
@@ -74,19 +74,19 @@ def _split(module: MaskedBlock, block: SMM, shares: list[Tensor]) -> _Split:
 
 
 def _identity(tensor: Tensor) -> tuple[object, ...]:
-    # Inference tensors count no versions, and cannot be changed in place outside of inference mode.
+    # Inference tensors have no version counter, and cannot be changed in place outside of inference mode.
     version = 0 if tensor.is_inference() else tensor._version
     return tensor.data_ptr(), version, tensor.dtype, tensor.device
 
 
 @torch.no_grad()
 def sparse_features(network: SMSR, first: Tensor, number: int) -> Tensor:
-    """Return what SMSR's modules, and the layer that merges their outputs, make of the head's features.
+    """Apply SMSR's modules, and the layer fusing their outputs, to the features of the head.
 
     Args:
         network: The network, in evaluation mode.
-        first: Features of one image `(1, C, h, w)`.
-        number: Which image of the batch it is.
+        first: Features of one image, `(1, C, h, w)`.
+        number: Index of the image in the batch.
 
     Returns:
         `(1, C, h, w)` in channels-last memory.
@@ -103,14 +103,14 @@ def sparse_features(network: SMSR, first: Tensor, number: int) -> Tensor:
 
 
 def _run(module: nn.Module, rows: Tensor, height: int, width: int, number: int) -> None:
-    """Let a module change features of an image, given as rows with zeros last."""
+    """Apply a module in place to the features of an image, given as rows with a last row of zeros."""
     features = to_image(rows[:-1], 1, height, width)
     if not isinstance(module, MaskedBlock) or not module.plainly_masked():
         rows[:-1] = module(features).permute(0, 2, 3, 1).reshape(height * width, -1)
         return
     masks = module.masks(features)
     mask = module.spatial_mask(0, features, None)
-    if len(mask) > 1:  # made of the whole batch, from the LR images
+    if len(mask) > 1:  # predicted from the LR images of the whole batch
         mask = mask[number : number + 1]
     masks.spatial.append(mask)
     positions = Positions(mask)
@@ -141,7 +141,7 @@ def _run_sparsely(module: MaskedBlock, block: SMM, shares: list[Tensor], positio
             before = None
             continue
         spread = _dense_channels(before, dense_kernel, features)
-        # Where the mask is on, sparse channels have added to them.
+        # Where the mask is on, sparse channels contribute to the dense ones.
         spread[positions.active] = out[:count, :dense]
         out[count:-1, :dense] = spread[halo]
         everywhere.append(spread)
@@ -157,7 +157,7 @@ def _run_sparsely(module: MaskedBlock, block: SMM, shares: list[Tensor], positio
 
 
 def _dense_channels(before: Tensor | None, kernel: Tensor, features: Tensor) -> Tensor:
-    """Return dense channels everywhere, as rows, from the dense ones before (None: there were none)."""
+    """Compute dense channels everywhere, as rows, from the previous layer's dense channels (None: it has none)."""
     if before is None:
         return features.new_zeros(features.shape[2] * features.shape[3], kernel.shape[0])
     found = F.relu_(F.conv2d(before, kernel, padding=1))

@@ -1,4 +1,4 @@
-"""Method `sparse_mask`: compute only where and in which channels it matters (SMSR, Wang et al., CVPR 2021)."""
+"""Method `sparse_mask`: skip computation at unimportant positions and channels (SMSR, Wang et al., CVPR 2021)."""
 
 from __future__ import annotations
 
@@ -17,20 +17,20 @@ __all__ = ["SparseMask"]
 
 CHANNEL = ("static", "dynamic", "none")
 SPATIAL = ("learned", "gradient")
-# The authors' training, in epochs: all of it, until the temperature is lowest, until the regularisation is full.
+# The authors' schedule in epochs: total, linear decay of the temperature from 1 to 0 (clamped at 0.4), warm-up.
 _EPOCHS, _COOLING, _WARM_UP = 1000, 500, 50
 _LOWEST_TEMPERATURE = 0.4
-# The authors' pixels are 0..255 and ours 0..1: so is the loss that the regularization is added to.
+# The authors' pixel values are in 0..255 and ours in 0..1, and so is the loss that the regularisation is added to.
 _VALUE_RANGE = 255
 
 
 def temperature_at(iteration: int, total: int) -> float:
-    """Return the temperature of the Gumbel softmax: 1 at first, falling to 0.4 at three tenths of the training."""
+    """Return the temperature of the Gumbel softmax: falls from 1 to 0.4 over the first 30% of the training."""
     return max(1 - _epoch(iteration, total) / _COOLING, _LOWEST_TEMPERATURE)
 
 
 def warm_up_at(iteration: int, total: int) -> float:
-    """Return the share of the regularisation: 0 at first, 1 from a twentieth of the training on."""
+    """Return the warm-up factor of the regularisation: rises from 0 to 1 over the first 5% of the training."""
     return min(_epoch(iteration, total) / _WARM_UP, 1.0)
 
 
@@ -40,19 +40,19 @@ def _epoch(iteration: int, total: int) -> float:
 
 @register_method(name="sparse_mask")
 class SparseMask(SharingMethod):
-    """Mask the convolutions of blocks: sparse channels only where a spatial mask is on.
+    """Mask the convolutions of blocks: compute sparse channels only where a spatial mask is on.
 
     Args:
-        channel: Which channels are computed everywhere: a `static` choice that is learned, a `dynamic` one that is
-            predicted from each image, or `none`.
-        spatial: Where the other channels are computed: `learned`, predicted from features; or `gradient`, at the edges
-            of the LR image.
-        n_layers: Convolutions that share one spatial mask; it divides the convolutions of a block, or spans whole
-            blocks.
-        weight: Weight of the mean active share beside the loss on pixel values 0..255, as the authors count it.
+        channel: Selection of the dense channels, computed everywhere: `static` (learned), `dynamic` (predicted for each
+            image) or `none`.
+        spatial: Selection of the positions where the other channels are computed: `learned` (predicted from features)
+            or `gradient` (edges of the LR image).
+        n_layers: Number of convolutions that share a spatial mask: a divisor of the convolutions of a block, or those
+            of several whole blocks.
+        weight: Weight of the mean active share relative to a loss on pixel values in 0..255, as in the authors' code.
 
     Raises:
-        ConfigError: An argument is out of its range.
+        ConfigError: An argument is out of range.
     """
 
     kinds = frozenset({"block"})
@@ -77,10 +77,10 @@ class SparseMask(SharingMethod):
         self._warm_up = warm_up_at(1, 1)
 
     def groups(self, sites: Sequence[SharingSite]) -> list[SiteGroup]:
-        """Group the blocks that have one spatial mask together.
+        """Group the blocks that share a spatial mask.
 
         Raises:
-            SharingError: `n_layers` does not divide the convolutions of a block, nor do whole blocks make it up.
+            SharingError: `n_layers` neither divides the convolutions of a block nor covers whole blocks.
         """
         groups: list[SiteGroup] = []
         for bank in super().groups(sites):
@@ -100,8 +100,8 @@ class SparseMask(SharingMethod):
         return groups
 
     def _span(self, site: SharingSite) -> int:
-        """Return how many blocks like this one have a spatial mask together."""
-        assert site.parts is not None  # `takes` declines a block that does not say
+        """Return how many blocks like this one share a spatial mask."""
+        assert site.parts is not None  # `takes` declines blocks without parts
         convs = len(site.parts.convs)
         if convs % self.n_layers == 0:
             return 1
@@ -113,11 +113,11 @@ class SparseMask(SharingMethod):
         )
 
     def takes(self, site: SharingSite) -> bool:
-        """Take the blocks that say what they consist of."""
+        """Return whether a site is a block that declares its parts."""
         return super().takes(site) and site.parts is not None
 
     def build(self, group: SiteGroup, modules: Mapping[str, nn.Module], scales: tuple[int, ...]) -> nn.Module | None:
-        """Make the spatial mask of several blocks; None for a block with masks of its own."""
+        """Return the spatial mask shared by several blocks; None for a block with its own masks."""
         from srbench_sparse_mask.surgery import shared_mask
 
         return shared_mask(self, group, modules)
@@ -135,13 +135,13 @@ class SparseMask(SharingMethod):
         return masked(self, site, module, shared)
 
     def applied(self, model: Backbone) -> None:
-        """Show the LR image to what takes its mask from there."""
+        """Let gradient masks see the LR images."""
         from srbench_sparse_mask.surgery import show_images
 
         show_images(model)
 
     def auxiliary_loss(self, model: Backbone) -> Tensor | None:
-        """Return the weighted mean active share of the masks since the last call; None where nothing was drawn."""
+        """Return the weighted mean active share of the masks since the last call; None without training passes."""
         import torch
 
         from srbench_sparse_mask.block import masked_blocks
@@ -152,7 +152,7 @@ class SparseMask(SharingMethod):
         return torch.cat(shares).mean() * (float(self.weight) / _VALUE_RANGE * self._warm_up)
 
     def on_step(self, model: Backbone, iteration: int, total: int) -> None:
-        """Set temperature and share of the regularisation, which the iteration alone decides."""
+        """Set the temperature and the warm-up factor, which depend on the iteration only."""
         from srbench_sparse_mask.block import masked_blocks
 
         self._warm_up = warm_up_at(iteration, total)
@@ -160,13 +160,13 @@ class SparseMask(SharingMethod):
             block.temperature = temperature_at(iteration, total)
 
     def executed_macs(self, model: Backbone, lr: Tensor, scale: int | None) -> list[int] | None:
-        """Return the multiply-accumulates that the masks leave, for each image of a batch."""
+        """Return the executed multiply-accumulates of each image of a batch."""
         from srbench_sparse_mask.accounting import executed_macs
 
         return executed_macs(model, lr, scale)
 
     def require_sites(self, groups: Sequence[SiteGroup], backbone: str) -> None:
-        """Refuse a network without blocks.
+        """Check that the network has blocks.
 
         Raises:
             SharingError: There is no group.

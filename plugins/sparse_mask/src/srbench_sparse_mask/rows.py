@@ -1,7 +1,7 @@
-"""Convolutions at chosen positions: channels-last rows are gathered in chunks that stay in cache, and multiplied once.
+"""Convolutions at selected positions: channels-last rows are gathered in cache-sized chunks and multiplied once.
 
-A map of features is kept as *rows*, one for each position, with a row of zeros after the last: what is outside the
-image, or has nothing to give, is read there.
+Feature maps are kept as *rows*, one per position, followed by a row of zeros, which is read for positions outside the
+image or without values.
 """
 
 from __future__ import annotations
@@ -15,15 +15,15 @@ from torch import Tensor
 
 __all__ = ["Positions", "Product", "gathered_conv", "kernel_rows", "side_by_side", "to_image", "to_rows"]
 
-# Numbers that a gathered chunk may hold on a CPU, for each thread: 512 rows of nine times 64, about a cache of 1 MB.
+# Number of values in a gathered chunk per CPU thread: 512 rows of nine times 64, about 1 MB, to fit the cache.
 _ROW = 9 * 64
 _CHUNK = 512 * _ROW
-# On a GPU a chunk bounds memory only.
+# On a GPU the chunk size only bounds memory.
 _CHUNK_CUDA = 1 << 26
 
 
 def to_rows(x: Tensor) -> Tensor:
-    """Return features `(N, C, h, w)` as rows `(N*h*w + 1, C)`, copied."""
+    """Copy features `(N, C, h, w)` to rows `(N*h*w + 1, C)`."""
     batch, channels, height, width = x.shape
     rows = x.new_empty(batch * height * width + 1, channels)
     rows[:-1].view(batch, height, width, channels).copy_(x.permute(0, 2, 3, 1))
@@ -32,22 +32,22 @@ def to_rows(x: Tensor) -> Tensor:
 
 
 def to_image(rows: Tensor, batch: int, height: int, width: int) -> Tensor:
-    """Return rows `(N*h*w, C)` as features `(N, C, h, w)` in channels-last memory, not copied."""
+    """Return rows `(N*h*w, C)` as features `(N, C, h, w)` in channels-last memory, without copying."""
     return rows.view(batch, height, width, -1).permute(0, 3, 1, 2)
 
 
 def kernel_rows(weight: Tensor) -> Tensor:
-    """Return a kernel `(out, in, k, k)` as the matrix `(k*k*in, out)` that gathered rows are multiplied with."""
+    """Return a kernel `(out, in, k, k)` as a matrix `(k*k*in, out)` to multiply gathered rows with."""
     return weight.permute(2, 3, 1, 0).reshape(-1, weight.shape[0])
 
 
 class Positions:
-    """Positions where a mask is on, and where to read what a convolution sees there.
+    """Positions where a mask is on, and the rows that a convolution reads there.
 
     Attributes:
-        active: Their numbers among all positions, ascending.
-        count: How many they are.
-        share: Their share of all positions.
+        active: Their indices among all positions, ascending.
+        count: Number of active positions.
+        share: Their share of all positions, 0..1.
 
     Args:
         mask: `(N, 1, h, w)`, 0 or 1.
@@ -63,7 +63,7 @@ class Positions:
         self.share = self.count / max(mask.numel(), 1)
 
     def taps(self, kernel: tuple[int, int]) -> Tensor:
-        """Return which of all rows each kernel covers `(count * k * k,)`; the row of zeros beyond the borders."""
+        """Return the rows that each kernel covers, `(count * k * k,)`, with the row of zeros beyond the borders."""
         if kernel not in self._taps:
             total, up, left = self.batch * self.height * self.width, kernel[0] // 2, kernel[1] // 2
             numbers = torch.arange(total, dtype=torch.int32, device=self.active.device)
@@ -72,11 +72,14 @@ class Positions:
         return self._taps[kernel]
 
     def compact(self, halo: bool) -> tuple[Tensor, Tensor]:
-        """Number the active positions by themselves, and those beside them where a halo is asked for.
+        """Index compact rows of the active positions, optionally with a halo of their neighbours.
+
+        Args:
+            halo: Whether to include the inactive neighbours of active positions.
 
         Returns:
-            Which compact rows each 3x3 kernel covers `(count * 9,)`: first come the active positions, then the halo,
-            then zeros. And the numbers of the halo's positions among all.
+            The compact rows that each 3x3 kernel covers, `(count * 9,)`, where compact rows are the active positions,
+            the halo, and a row of zeros; and the indices of the halo among all positions.
         """
         beside = self._beside() if halo else self.active[:0]
         total = self.count + len(beside)
@@ -87,7 +90,7 @@ class Positions:
         return wide.flatten().index_select(0, self._windows((3, 3))), beside
 
     def _beside(self) -> Tensor:
-        """Return the numbers of positions that are off, with one that is on among their eight neighbours."""
+        """Return the indices of inactive positions with an active one among their eight neighbours."""
         across = self._mask.clone()
         across[:, :, 1:] |= self._mask[:, :, :-1]
         across[:, :, :-1] |= self._mask[:, :, 1:]
@@ -97,7 +100,7 @@ class Positions:
         return (around & ~self._mask).flatten().nonzero()[:, 0]
 
     def _windows(self, kernel: tuple[int, int]) -> Tensor:
-        """Return what each kernel covers `(count * k * k,)`, in numbers of the images with a margin of zeros."""
+        """Return the positions that each kernel covers, `(count * k * k,)`, as indices into zero-padded images."""
         if kernel not in self._covered:
             up, left = kernel[0] // 2, kernel[1] // 2
             wide = self.width + 2 * left
@@ -108,15 +111,15 @@ class Positions:
 
 
 class Product:
-    """Multiply rows with a matrix that is kept in the layout which that takes.
+    """Multiply rows with a matrix, stored in the layout of the fastest available operator.
 
-    On a CPU in float32 it is oneDNN's product, a tenth faster than MKL's at these sizes: the operator that torch's own
-    compiler calls for linear layers. Where torch lacks it, and elsewhere, it is the ordinary one.
+    On a CPU in float32 this is oneDNN's product, the operator that torch's compiler uses for linear layers, 10% faster
+    than MKL's at these sizes. Otherwise, or if torch lacks it, it is the ordinary matrix product.
 
     Args:
-        weight: `(in, out)`.
+        weight: The matrix, `(in, out)`.
         bias: Added to each row, `(out,)`.
-        relu: Let negative results be zero.
+        relu: Whether to set negative results to zero.
     """
 
     def __init__(self, weight: Tensor, bias: Tensor | None = None, *, relu: bool = False) -> None:
@@ -146,13 +149,13 @@ def _has_linear() -> bool:
 
 
 def gathered_conv(rows: Tensor, taps: Tensor, product: Product, out: Tensor) -> None:
-    """Compute a convolution at some positions.
+    """Compute a convolution at selected positions.
 
     Args:
         rows: Features as rows, `(n, in)`.
-        taps: The rows that each position's kernel covers, position after position.
-        product: With the kernel, as `kernel_rows` gives it.
-        out: Where the result goes, `(positions, out)`.
+        taps: The rows that each position's kernel covers, concatenated over positions.
+        product: Product with the kernel as returned by `kernel_rows`.
+        out: Receives the result, `(positions, out)`.
     """
     covered = product.columns // rows.shape[1]
     chunk = _chunk_of(product.columns, rows.device)
@@ -163,12 +166,12 @@ def gathered_conv(rows: Tensor, taps: Tensor, product: Product, out: Tensor) -> 
 
 
 def side_by_side(layers: Sequence[Tensor], product: Product, out: Tensor) -> None:
-    """Compute the product of several layers' channels taken together.
+    """Compute the product of the concatenated channels of several layers.
 
     Args:
         layers: Rows of each layer, `(n, C)`.
-        product: With a matrix `(layers * C, out)`.
-        out: Where it goes, `(n, out)`.
+        product: Product with a matrix `(layers * C, out)`.
+        out: Receives the result, `(n, out)`.
     """
     chunk = _chunk_of(product.columns, out.device)
     for part, *beside in _together(chunk, (out, 1), *((layer, 1) for layer in layers)):
@@ -176,13 +179,13 @@ def side_by_side(layers: Sequence[Tensor], product: Product, out: Tensor) -> Non
 
 
 def _together(chunk: int, *parts: tuple[Tensor, int]) -> Iterator[tuple[Tensor, ...]]:
-    """Yield chunks of tensors that have some rows for each position; nothing where there is no position."""
+    """Iterate over chunks of tensors with a fixed number of rows per position; empty without positions."""
     if len(parts[0][0]):
         yield from zip(*(tensor.split(chunk * each) for tensor, each in parts), strict=True)
 
 
 def _chunk_of(columns: int, device: torch.device) -> int:
-    """Return how many rows of a gathered matrix are multiplied at a time."""
+    """Return the number of rows of a gathered matrix that are multiplied at once."""
     if device.type != "cpu":
         return max(_CHUNK_CUDA // columns, 1)
     return max(_CHUNK // columns, 16) * torch.get_num_threads()

@@ -1,4 +1,4 @@
-"""SMSR (Wang et al., CVPR 2021): a network with sparse masks, for one scale."""
+"""SMSR (Wang et al., CVPR 2021): a single-scale network with sparse masks."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ _VALUE_RANGE = 255
 
 
 class ChannelAttention(nn.Module):
-    """Scale channels by what their means over the image ask for.
+    """Scale channels by factors predicted from their means over the image.
 
     Args:
-        num_feat: Features.
-        reduction: Features over those inside.
+        num_feat: Feature channels.
+        reduction: Channel reduction factor inside the attention.
     """
 
     def __init__(self, num_feat: int, reduction: int = 16) -> None:
@@ -32,7 +32,7 @@ class ChannelAttention(nn.Module):
         )
 
     def scales(self, means: Tensor) -> Tensor:
-        """Return the factors `(N, C, 1, 1)` for channels with the means `(N, C, 1, 1)`."""
+        """Return the factors `(N, C, 1, 1)` of channels with means `(N, C, 1, 1)`."""
         factors: Tensor = self.layers(means)
         return factors
 
@@ -45,8 +45,8 @@ class SMM(nn.Module):
     """A sparse mask module without its masks, which the method adds.
 
     Args:
-        num_feat: Features.
-        num_layer: Convolutions in a row, all of which the last layer sees.
+        num_feat: Feature channels.
+        num_layer: Number of convolutions in a row; the last layer fuses all their outputs.
     """
 
     def __init__(self, num_feat: int, num_layer: int) -> None:
@@ -65,16 +65,16 @@ class SMM(nn.Module):
 
 
 class SMSR(Backbone):
-    """Five sparse mask modules between a head and a tail; natively with the method's masks.
+    """Five sparse mask modules between a head and a tail, with the masks of method `sparse_mask` built in.
 
     Args:
-        scales: One scale of 2, 3, 4.
-        num_feat: Features.
-        num_module: Sparse mask modules.
-        num_layer: Masked convolutions in each.
+        scales: One of the scales 2, 3, 4.
+        num_feat: Feature channels.
+        num_module: Number of sparse mask modules.
+        num_layer: Number of masked convolutions in each.
 
     Raises:
-        ConfigError: Several scales, or one other than 2, 3, 4.
+        ConfigError: More than one scale, or an unsupported one.
     """
 
     def __init__(self, scales: tuple[int, ...], num_feat: int = 64, num_module: int = 5, num_layer: int = 4) -> None:
@@ -93,14 +93,14 @@ class SMSR(Backbone):
             nn.Conv2d(num_feat, num_feat, 3, padding=1),
         )
         self.tail = nn.Sequential(nn.Conv2d(num_feat, 3 * scales[0] ** 2, 3, padding=1), nn.PixelShuffle(scales[0]))
-        # A module has one layer more, which merges; around them there are 2 of the head, 2 that merge, and the tail.
+        # Each module has one more, fusing layer; outside them are 2 layers of the head, 2 of `collect`, and the tail.
         depth = num_module * (num_layer + 1) + 5
         self.architecture = Architecture(depth=depth, filters=num_feat, global_skip=True, local_skips=True)
         self.native = SparseMask(n_layers=num_layer)
         mask_natively(self, self.native)
 
     def sharing_sites(self) -> list[SharingSite]:
-        """Return each sparse mask module, a block, and its convolutions, all of which are in one bank."""
+        """Return each sparse mask module (a block) and its convolutions, the latter all in one bank."""
         convs = tuple(f"convs.{index}" for index in range(self.num_layer))
         parts = BlockSpec(convs=convs, gather="collect")
         sites = []
@@ -114,11 +114,11 @@ class SMSR(Backbone):
         return sites
 
     def masks(self) -> SparseMask:
-        """Return the method that the network's masks follow: the one applied, or else its own."""
+        """Return the method that controls the network's masks: the applied one or else the built-in one."""
         return self.method if isinstance(self.method, SparseMask) else self.native
 
     def executed_macs(self, lr: Tensor, scale: int | None = None) -> list[int] | None:
-        """Return the multiply-accumulates that the masks leave, for each image of a batch."""
+        """Return the executed multiply-accumulates of each image of a batch."""
         return self.masks().executed_macs(self, lr, scale)
 
     def auxiliary_loss(self) -> Tensor | None:
@@ -126,11 +126,11 @@ class SMSR(Backbone):
         return self.masks().auxiliary_loss(self)
 
     def on_step(self, iteration: int, total: int) -> None:
-        """Follow the schedules of temperature and regularisation."""
+        """Set temperature and regularisation as scheduled for an iteration."""
         self.masks().on_step(self, iteration, total)
 
     def merged(self, features: Tensor) -> Tensor:
-        """Return what the modules, and the layer that merges their outputs, make of features `(N, C, h, w)`."""
+        """Apply the modules, and the layer fusing their outputs, to features `(N, C, h, w)`."""
         collected = []
         for module in self.body:
             features = module(features)
@@ -159,5 +159,5 @@ def smsr(scales: tuple[int, ...]) -> SMSR:
 
 @register_backbone
 def smsr_tiny(scales: tuple[int, ...]) -> SMSR:
-    """Build a tiny SMSR, 3 modules of 16 features, for quick runs and tests; not a published network."""
+    """Build a tiny SMSR of 3 modules of 16 features for quick runs and tests; not a published network."""
     return SMSR(scales, num_feat=16, num_module=3)

@@ -1,4 +1,4 @@
-"""Sparse computation of masked convolutions in any block."""
+"""Sparse computation of a masked convolution in any block."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from srbench_sparse_mask.rows import Positions, Product, gathered_conv, kernel_r
 
 __all__ = ["DENSEST", "sparse_conv"]
 
-# Above this share of active positions the dense convolution is faster: oneDNN's kernels do a fifth to a quarter more
-# multiplications in a second than gathering rows and MKL's product together (docs/adr/0012).
+# Above this share of active positions the dense convolution is faster: oneDNN's kernels do 20 to 25% more
+# multiplications per second than gathering rows and MKL's matrix product together (docs/adr/0012).
 DENSEST = 0.75
 
 
@@ -23,8 +23,8 @@ def sparse_conv(conv: nn.Conv2d, x: Tensor, positions: Positions, dense_in: Tens
         conv: The convolution.
         x: Its input `(N, C, h, w)`, zero in sparse channels where the mask is off.
         positions: Where the mask is on.
-        dense_in: Which input channels are dense, `(C,)` of 0 and 1; None: all of them.
-        dense_out: Which output channels are, in the same form.
+        dense_in: Dense input channels, `(C,)` of 0 and 1; None: all of them.
+        dense_out: Dense output channels, in the same form.
 
     Returns:
         `(N, C, h, w)` in channels-last memory.
@@ -42,11 +42,11 @@ def sparse_conv(conv: nn.Conv2d, x: Tensor, positions: Positions, dense_in: Tens
 
 
 def dense_part(conv: nn.Conv2d, x: Tensor, dense_in: Tensor | None, outputs: Tensor) -> Tensor:
-    """Return what dense input channels alone give in some output channels: `(N, outputs, h, w)`."""
+    """Compute some output channels from the dense input channels only: `(N, outputs, h, w)`."""
     weight, bias = conv.weight[outputs], None if conv.bias is None else conv.bias[outputs]
     if dense_in is not None:
         inputs = dense_in.nonzero()[:, 0]
-        if not len(inputs):  # nothing but the biases
+        if not len(inputs):  # only biases are left
             constant = x.new_zeros(len(outputs)) if bias is None else bias
             return constant[:, None, None].expand(x.shape[0], -1, *x.shape[2:])
         x, weight = x[:, inputs], weight[:, inputs]

@@ -1,4 +1,4 @@
-"""SRResNet without batch normalisation: basicsr's MSRResNet, and the form of it that SMSR's tables compare."""
+"""SRResNet without batch normalisation: basicsr's MSRResNet, and the variant in SMSR's tables."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ class MSRResNet(archs.MSRResNet, Backbone):  # type: ignore[misc]  # basicsr has
     """basicsr's MSRResNet with its sharing sites: the residual blocks, and their convolutions in one bank.
 
     Args:
-        scales: One scale of 2, 3, 4; it is a single-scale network.
-        num_feat: Features.
-        num_block: Residual blocks.
+        scales: One of the scales 2, 3, 4.
+        num_feat: Feature channels.
+        num_block: Number of residual blocks.
 
     Raises:
-        ConfigError: Several scales, or one that the up-sampler does not have.
+        ConfigError: More than one scale, or one that the upsampler does not support.
     """
 
-    # basicsr's constructor makes them.
+    # Created by basicsr's constructor.
     conv_first: nn.Module
     body: nn.Module
     upconv1: nn.Module
@@ -42,16 +42,16 @@ class MSRResNet(archs.MSRResNet, Backbone):  # type: ignore[misc]  # basicsr has
         archs.MSRResNet.__init__(self, 3, 3, num_feat=num_feat, num_block=num_block, upscale=scales[0])
         self.scales = scales
         self.num_block = num_block
-        # One pixel for the entry and for each convolution of a block; the up-sampler and the exit see at most 2 more.
+        # One pixel for the entry and for each convolution of a block; the upsampler and the exit reach at most 2 more.
         self.receptive_field = 2 * num_block + 3
         self.architecture = Architecture(self._depth(), num_feat, global_skip=True, local_skips=True)
 
     def _depth(self) -> int:
-        """Return the layers on the longest path: entry, blocks, up-sampler of one or two, and two more."""
+        """Return the number of layers on the longest path: entry, blocks, one or two of the upsampler, two more."""
         return 1 + 2 * self.num_block + (2 if self.scales == (4,) else 1) + 2
 
     def sharing_sites(self) -> list[SharingSite]:
-        """Return each residual block, and its two convolutions: one bank, two tie classes."""
+        """Return each residual block and its two convolutions, the latter in one bank and two tie classes."""
         parts = BlockSpec(convs=_CONVS)
         sites = []
         for block in range(self.num_block):
@@ -71,16 +71,16 @@ class MSRResNet(archs.MSRResNet, Backbone):  # type: ignore[misc]  # basicsr has
 class SRResNet(MSRResNet):
     """MSRResNet without its convolution at full resolution.
 
-    With 16 blocks of 64 features it takes, at x4 for 1280x720 pixels, the 112.11 G multiply-accumulates that the
-    supplement of SMSR (Wang et al., CVPR 2021, Table II) prints for its SRResNet. ADR 0013 says how it was inferred.
+    With 16 blocks of 64 features it needs, at x4 for 1280x720 pixels, the 112.11 G multiply-accumulates that the
+    supplement of SMSR (Wang et al., CVPR 2021, Table II) reports for its SRResNet. ADR 0013 explains the inference.
 
     Args:
-        scales: One scale of 2, 3, 4.
-        num_feat: Features.
-        num_block: Residual blocks.
+        scales: One of the scales 2, 3, 4.
+        num_feat: Feature channels.
+        num_block: Number of residual blocks.
 
     Raises:
-        ConfigError: Several scales, or one that the up-sampler does not have.
+        ConfigError: More than one scale, or one that the upsampler does not support.
     """
 
     def __init__(self, scales: tuple[int, ...], num_feat: int = 64, num_block: int = 16) -> None:
@@ -115,5 +115,5 @@ def srresnet(scales: tuple[int, ...]) -> SRResNet:
 
 @register_backbone
 def srresnet_tiny(scales: tuple[int, ...]) -> SRResNet:
-    """Build a tiny SRResNet, 4 blocks of 16 features, for quick runs and tests; not a published network."""
+    """Build a tiny SRResNet of 4 blocks of 16 features for quick runs and tests; not a published network."""
     return SRResNet(scales, num_feat=16, num_block=4)

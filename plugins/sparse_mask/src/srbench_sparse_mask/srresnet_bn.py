@@ -1,4 +1,4 @@
-"""SRResNet with batch normalisation, as the authors of Basis and DHP compress it."""
+"""SRResNet with batch normalisation, as compressed by the authors of Basis and DHP."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from srbench.plugin import Architecture, Backbone, ConfigError, SharingSite, reg
 
 __all__ = ["SRResNetBN", "srresnet_bn"]
 
-# The up-sampler enlarges by these factors, one after the other.
+# The upsampler enlarges by these factors, one after the other.
 _FACTORS = {2: (2,), 3: (3,), 4: (2, 2)}
 
 
@@ -18,7 +18,7 @@ class NormalisedBlock(nn.Module):
     """Two convolutions with batch normalisation and a PReLU between them, and a skip connection.
 
     Args:
-        num_feat: Features.
+        num_feat: Feature channels.
     """
 
     def __init__(self, num_feat: int) -> None:
@@ -37,15 +37,15 @@ class NormalisedBlock(nn.Module):
 class SRResNetBN(Backbone):
     """SRResNet (Ledig et al., CVPR 2017) with a 3x3 last convolution and no skip from the input image.
 
-    Its blocks are no sites for masks: batch normalisation after a masked convolution makes its zeros something else.
+    Its blocks are not sites for masks, because batch normalisation after a masked convolution would change its zeros.
 
     Args:
-        scales: One scale of 2, 3, 4.
-        num_feat: Features.
-        num_block: Residual blocks.
+        scales: One of the scales 2, 3, 4.
+        num_feat: Feature channels.
+        num_block: Number of residual blocks.
 
     Raises:
-        ConfigError: Several scales, or another scale.
+        ConfigError: More than one scale, or an unsupported one.
     """
 
     def __init__(self, scales: tuple[int, ...], num_feat: int = 64, num_block: int = 16) -> None:
@@ -63,13 +63,13 @@ class SRResNetBN(Backbone):
                 nn.PReLU(),
             ]
         self.tail = nn.Sequential(*enlarging, nn.Conv2d(num_feat, 3, 3, padding=1))
-        # In inference: 4 pixels for the 9x9 entry, one for each convolution on LR, less than 2 for the up-sampler.
+        # In inference: 4 pixels for the 9x9 entry, one for each convolution on LR, less than 2 for the upsampler.
         self.receptive_field = 4 + 2 * num_block + 1 + 2
         depth = 1 + 2 * num_block + 1 + len(_FACTORS[scales[0]]) + 1
         self.architecture = Architecture(depth, num_feat, local_skips=True)
 
     def sharing_sites(self) -> list[SharingSite]:
-        """Return the convolutions of the residual blocks: one bank, two tie classes."""
+        """Return the convolutions of the residual blocks, in one bank and two tie classes."""
         return [
             SharingSite(f"body.{block}.{conv}", kind="conv", bank="body", tie=conv, step=(block,))
             for block in range(len(self.body))

@@ -1,4 +1,4 @@
-"""How masks are put on a network, and which of its inference paths is taken."""
+"""Add masks to networks and select their inference path."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ B = TypeVar("B", bound=Backbone)
 
 
 def shared_mask(method: SparseMask, group: SiteGroup, modules: Mapping[str, nn.Module]) -> nn.Module | None:
-    """Make what several blocks share: the spatial mask; None for a block with masks of its own."""
+    """Return the spatial mask shared by several blocks; None for a block with its own masks."""
     if method.spatial == "gradient":
         return GradientMask()
     if len(group.sites) == 1:
@@ -38,14 +38,14 @@ def shared_mask(method: SparseMask, group: SiteGroup, modules: Mapping[str, nn.M
 
 
 def masked(method: SparseMask, site: SharingSite, module: nn.Module, shared: nn.Module | None) -> MaskedBlock:
-    """Return a block with the masks that a method asks for.
+    """Return a block with the masks of a method.
 
     Raises:
         SharingError: A layer cannot be masked; the message names it.
     """
     block = _unmasked(module)
     convs = _convs(block, site)
-    assert site.parts is not None  # `_convs` has seen to it
+    assert site.parts is not None  # checked by `_convs`
     channels = sum(conv.out_channels for conv in convs)
     seen = convs[0].in_channels
     channel: nn.Module
@@ -61,12 +61,12 @@ def masked(method: SparseMask, site: SharingSite, module: nn.Module, shared: nn.
 
 
 def _unmasked(module: nn.Module) -> nn.Module:
-    # A network that has masks natively gets the method's in their place.
+    # Built-in masks of a network are replaced by those of the method.
     return module.plain() if isinstance(module, MaskedBlock) else module
 
 
 def _convs(block: nn.Module, site: SharingSite) -> list[nn.Conv2d]:
-    """Return a block's convolutions after checking that they can be masked."""
+    """Check that a block's convolutions can be masked, and return them."""
     parts = site.parts or BlockSpec(())
     if parts.mask_input not in ("", *parts.convs[:1]):
         raise SharingError(
@@ -101,14 +101,14 @@ def _convs(block: nn.Module, site: SharingSite) -> list[nn.Conv2d]:
 
 
 def show_images(model: Backbone) -> None:
-    """Let gradient masks see the LR images that a network is called with."""
+    """Let gradient masks see the LR images of every call of a network."""
     for module in model.shared.values():
         if isinstance(module, GradientMask):
             model.register_forward_pre_hook(module.see)
 
 
 def mask_natively(model: Backbone, method: SparseMask) -> None:
-    """Put masks on a network whose published form has them; for the constructors of backbones."""
+    """Add masks to a network whose published form has them; for constructors of backbones."""
     for group in method.groups(model.sharing_sites()):
         for site in group.sites:
             parent, _, name = site.path.rpartition(".")
@@ -117,20 +117,20 @@ def mask_natively(model: Backbone, method: SparseMask) -> None:
 
 
 def infers_sparsely(model: Backbone) -> bool:
-    """Say whether a network has masks and takes the sparse path."""
+    """Return whether a network has masks and uses the sparse path."""
     return any(block.path == "sparse" for _, block in masked_blocks(model))
 
 
 def with_path(model: B, path: str) -> B:
-    """Return a copy of a network that infers along a path.
+    """Return a copy of a network with another inference path.
 
     Args:
         model: A network with masks.
-        path: `masked_dense` computes everything and masks it; `sparse` computes what the masks leave; `dense` is the
-            network without masks.
+        path: `masked_dense` computes everything and masks the result; `sparse` computes only what the masks select;
+            `dense` is the network without masks.
 
     Raises:
-        ConfigError: There is no such path, or the network has no masks.
+        ConfigError: The path is unknown, or the network has no masks.
     """
     if path not in PATHS:
         raise ConfigError(f"there is no inference path '{path}'; give one of {', '.join(PATHS)}")

@@ -1,4 +1,4 @@
-"""The authors' published weights, and how their keys map to ours. Importing it needs no torch."""
+"""SMSR's published weights and the mapping of their keys to ours. Needs no torch."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def _from_smsr(state: dict[str, Tensor]) -> dict[str, Tensor]:
         if match := re.fullmatch(r"body\.(\d)\.spa_mask\.(.+)", key):
             key = f"body.{match[1]}.spatial.0.layers.{match[2]}"
         elif match := re.fullmatch(r"body\.(\d)\.body\.ch_mask", key):
-            # (1, channel, layer, 2) there; layer after layer here, as the last layer of a block sees them.
+            # (1, channel, layer, 2) in the file; ordered by layer here, like the input of a block's last layer.
             key, tensor = f"body.{match[1]}.channel.logits", tensor[0].transpose(0, 1).reshape(-1, 2).contiguous()
         elif match := re.fullmatch(r"body\.(\d)\.body\.body\.(\d)\.weight", key):
             key = f"body.{match[1]}.block.convs.{match[2]}.conv.weight"

@@ -1,4 +1,4 @@
-"""Attention that several of these networks have, on channels and on positions."""
+"""Channel and spatial attention used by several networks."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ __all__ = ["ContrastAttention", "SpatialAttention", "enhanced_spatial_attention"
 
 
 class ContrastAttention(nn.Module):
-    """Scale channels by weights made of their contrast: standard deviation plus mean, over the whole image.
+    """Scale each channel by a weight computed from its contrast: standard deviation plus mean over the whole image.
 
-    Hui et al., ACM MM 2019, section 3.2.
+    Source: Hui et al., ACM MM 2019, section 3.2.
 
     Args:
         num_feat: Channels.
-        reduction: How many times fewer channels there are between the two 1x1 convolutions.
+        reduction: Channel reduction factor between the two 1x1 convolutions.
     """
 
     def __init__(self, num_feat: int, reduction: int = 16) -> None:
@@ -34,26 +34,28 @@ class ContrastAttention(nn.Module):
         """Return features `(N, C, H, W)`."""
         mean = x.mean((2, 3), keepdim=True)
         variance = (x - mean).square().mean((2, 3), keepdim=True)
-        # A channel that is constant over the image has no contrast, and the root would have no gradient there.
+        # A channel that is constant over the image has zero variance, where the square root has no finite gradient.
         positive = variance > 0
         contrast = torch.where(positive, torch.where(positive, variance, 1.0).sqrt(), 0.0)
         return x * self.weigh(contrast + mean)  # type: ignore[no-any-return]
 
 
 class SpatialAttention(nn.Module):
-    """Scale every position of every channel by a weight seen from far around: enhanced spatial attention.
+    """Scale every position of every channel by a weight with a large receptive field: enhanced spatial attention.
 
-    Few channels go through a convolution of stride 2, a maximum over 7x7 (stride 3) and `context`, and are enlarged
-    again: Liu et al., "Residual Feature Aggregation Network for Image Super-Resolution", CVPR 2020, section 3.3.
+    A reduced number of channels passes through a convolution of stride 2, 7x7 max pooling (stride 3) and `context`, and
+    is interpolated back to the input size.
+
+    Source: Liu et al., "Residual Feature Aggregation Network for Image Super-Resolution", CVPR 2020, section 3.3.
 
     Args:
         num_feat: Channels.
-        num_inner: Channels inside.
-        reduce: The 3x3 convolution of stride 2, without padding, on the inner channels.
-        context: What follows the maximum, on the inner channels.
+        num_inner: Channels inside the attention.
+        reduce: 3x3 convolution of stride 2, without padding, on the inner channels.
+        context: Layers after the max pooling, on the inner channels.
     """
 
-    # The least height and width that the convolution and the maximum take.
+    # The minimum height and width that the convolution and the pooling accept.
     _LEAST = 15
 
     def __init__(self, num_feat: int, num_inner: int, reduce: nn.Module, context: nn.Module) -> None:
@@ -65,7 +67,7 @@ class SpatialAttention(nn.Module):
         self.exit = nn.Conv2d(num_inner, num_feat, 1)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return features `(N, C, H, W)`; small ones are extended by their edges to 15 pixels for the attention."""
+        """Return features `(N, C, H, W)`; inputs under 15 pixels are padded by edge replication for the attention."""
         inner = self.entry(x)
         seen = extended(inner, self._LEAST)
         context = self.context(F.max_pool2d(self.reduce(seen), kernel_size=7, stride=3))
@@ -74,7 +76,7 @@ class SpatialAttention(nn.Module):
 
 
 def enhanced_spatial_attention(num_feat: int, num_inner: int) -> SpatialAttention:
-    """Make the attention in its first form: three convolutions of the context, with a ReLU between them."""
+    """Make the original form of the attention: a context of three convolutions with ReLUs in between."""
     return SpatialAttention(
         num_feat,
         num_inner,

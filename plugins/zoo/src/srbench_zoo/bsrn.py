@@ -12,7 +12,7 @@ from srbench_zoo.parts import pixel_shuffle_tail, single_scale
 
 __all__ = ["BSRN", "bsrn"]
 
-# The image goes in as often as this, side by side.
+# The input image is concatenated this many times along the channels.
 _COPIES = 4
 
 
@@ -20,10 +20,10 @@ class BlueprintConv(nn.Sequential):
     """A pointwise convolution without bias, then a depthwise 3x3 one (Haase and Amthor, CVPR 2020).
 
     Args:
-        num_in: Channels that go in.
-        num_out: Channels that come out.
-        stride: Of the depthwise convolution.
-        padding: Of the depthwise convolution.
+        num_in: Input channels.
+        num_out: Output channels.
+        stride: Stride of the depthwise convolution.
+        padding: Padding of the depthwise convolution.
     """
 
     def __init__(self, num_in: int, num_out: int, stride: int = 1, padding: int = 1) -> None:
@@ -33,12 +33,12 @@ class BlueprintConv(nn.Sequential):
 
 
 class SeparableDistillationBlock(nn.Module):
-    """Three steps that each set half the features aside and refine all of them; then both kinds of attention.
+    """Three distillation steps, each keeping half the channels and refining all of them, then both kinds of attention.
 
     Args:
-        num_feat: Features.
-        num_inner: Channels within the spatial attention.
-        reduction: Of the channels within the channel attention.
+        num_feat: Feature channels.
+        num_inner: Channels inside the spatial attention.
+        reduction: Channel reduction factor of the channel attention.
     """
 
     def __init__(self, num_feat: int, num_inner: int, reduction: int) -> None:
@@ -74,19 +74,19 @@ class SeparableDistillationBlock(nn.Module):
 
 
 class BSRN(Backbone):
-    """Separable distillation blocks, whose outputs are all merged before a sub-pixel up-sampler.
+    """Separable distillation blocks; the outputs of all blocks are fused before a sub-pixel upsampler.
 
-    Li et al., "Blueprint Separable Residual Network for Efficient Image Super-Resolution", CVPRW 2022.
+    Source: Li et al., "Blueprint Separable Residual Network for Efficient Image Super-Resolution", CVPRW 2022.
 
     Args:
-        scales: One scale of 2, 3, 4.
-        num_feat: Features, an even number.
-        num_block: Blocks.
-        num_inner: Channels within the blocks' spatial attention.
-        reduction: Of the channels within the blocks' channel attention.
+        scales: One of the scales 2, 3, 4.
+        num_feat: Feature channels, an even number.
+        num_block: Number of blocks.
+        num_inner: Channels inside the blocks' spatial attention.
+        reduction: Channel reduction factor of the blocks' channel attention.
 
     Raises:
-        ConfigError: Several scales, another scale, or an odd number of features.
+        ConfigError: More than one scale, an unsupported one, or an odd `num_feat`.
     """
 
     def __init__(
@@ -106,11 +106,11 @@ class BSRN(Backbone):
         self.fuse = nn.Conv2d(num_block * num_feat, num_feat, 1)
         self.tail = BlueprintConv(num_feat, num_feat)
         self.upsample = pixel_shuffle_tail(num_feat, scale)
-        # A separable convolution is two layers; a block has four in a row, and the one that merges.
+        # A separable convolution has two layers; a block has four of them in a row and one fusing layer.
         self.architecture = Architecture(depth=9 * num_block + 6, filters=num_feat, local_skips=True)
 
     def sharing_sites(self) -> list[SharingSite]:
-        """Return the layers of the refining convolutions: a bank of pointwise ones and one of depthwise ones."""
+        """Return the layers of the refining convolutions: a bank of the pointwise and a bank of the depthwise ones."""
         return [
             SharingSite(
                 f"body.{block}.refine.{step}.{layer}",

@@ -1,4 +1,4 @@
-"""DIPNet (Yu et al., CVPRW 2023): RLFN's blocks, pruned to unequal widths and without biases."""
+"""DIPNet (Yu et al., CVPRW 2023): RLFN's blocks pruned to unequal widths, without biases."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ def _conv3(num_in: int, num_out: int) -> nn.Conv2d:
 
 
 class PrunedFeatureBlock(nn.Module):
-    """Three convolutions, narrow in their middle, a skip over them, a 1x1 convolution and spatial attention.
+    """Three convolutions with fewer channels in the middle, a skip over them, a 1x1 convolution, spatial attention.
 
     Args:
-        num_feat: Features.
-        num_middle: Features between the convolutions.
-        num_inner: Channels within the attention.
+        num_feat: Feature channels.
+        num_middle: Channels between the convolutions.
+        num_inner: Channels inside the attention.
     """
 
     def __init__(self, num_feat: int, num_middle: int, num_inner: int) -> None:
@@ -52,17 +52,17 @@ class PrunedFeatureBlock(nn.Module):
 class DIPNet(Backbone):
     """Pruned residual blocks in a chain, with one skip over all of them; no biases outside the attention.
 
-    Yu et al., "DIPNet: Efficiency Distillation and Iterative Pruning for Image Super-Resolution", CVPRW 2023.
+    Source: Yu et al., "DIPNet: Efficiency Distillation and Iterative Pruning for Image Super-Resolution", CVPRW 2023.
 
     Args:
-        scales: One scale of 2, 3, 4.
-        num_feat: Features.
-        num_middle: Features between the convolutions of a block.
-        num_block: Blocks.
-        num_inner: Channels within the blocks' attention.
+        scales: One of the scales 2, 3, 4.
+        num_feat: Feature channels.
+        num_middle: Channels between the convolutions of a block.
+        num_block: Number of blocks.
+        num_inner: Channels inside the blocks' attention.
 
     Raises:
-        ConfigError: Several scales, or another scale.
+        ConfigError: More than one scale, or an unsupported one.
     """
 
     def __init__(
@@ -82,7 +82,7 @@ class DIPNet(Backbone):
         self.architecture = Architecture(depth=4 * num_block + 3, filters=num_feat, local_skips=True)
 
     def sharing_sites(self) -> list[SharingSite]:
-        """Return the three convolutions of each block, which are in three banks, one for each shape."""
+        """Return the three convolutions of each block, in three banks, one for each shape."""
         return [
             SharingSite(f"body.{block}.{conv}", kind="conv", bank=f"body_{conv}", tie=conv, step=(block,))
             for block in range(len(self.body))

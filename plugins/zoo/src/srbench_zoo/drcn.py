@@ -1,4 +1,4 @@
-"""DRCN (Kim et al., CVPR 2016): one convolution applied sixteen times, and a prediction from each result."""
+"""DRCN (Kim et al., CVPR 2016): one convolution applied sixteen times, with a prediction after each application."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ __all__ = ["DRCN", "drcn"]
 
 
 class Recursion(nn.Module):
-    """One use of the recursive convolution, and of the two that reconstruct an image from what it gives.
+    """One application of the recursive convolution and of the two reconstruction layers after it.
 
     Args:
-        num_feat: Features.
+        num_feat: Feature channels.
     """
 
     def __init__(self, num_feat: int) -> None:
@@ -26,24 +26,24 @@ class Recursion(nn.Module):
         self.reconstruct2 = nn.Conv2d(num_feat, 1, 3, padding=1)
 
     def forward(self, features: Tensor) -> tuple[Tensor, Tensor]:
-        """Return features `(N, C, H, W)` and the detail `(N, 1, H, W)` seen in them."""
+        """Return features `(N, C, H, W)` and the detail `(N, 1, H, W)` reconstructed from them."""
         features = F.relu(self.conv(features))
         return features, self.reconstruct2(F.relu(self.reconstruct1(features)))
 
 
 class DRCN(LumaBackbone):
-    """Recursions of one convolution on the enlarged luma; each gives a prediction, and their weighted sum is the image.
+    """Recursions of one convolution on the enlarged luma; the output is a weighted sum of each recursion's prediction.
 
-    Training compares every prediction with the target (recursive supervision): the loss is `a` times their mean loss
-    plus `1 - a` times that of the image, where `a` falls from 1 to 0 in the course of it, linearly. (The paper says
-    that `a` starts high and decays, and not how.)
+    Training compares every prediction with the target (recursive supervision): the loss is `a` times the mean loss of
+    the predictions plus `1 - a` times the loss of the output, where `a` falls linearly from 1 to 0 over the training.
+    (The paper says that `a` starts high and decays, but not how.)
 
-    Kim, Lee and Lee, "Deeply-Recursive Convolutional Network for Image Super-Resolution", CVPR 2016.
+    Source: Kim, Lee and Lee, "Deeply-Recursive Convolutional Network for Image Super-Resolution", CVPR 2016.
 
     Args:
-        scales: Any from 2 on; the authors train a network for each.
-        num_recursion: Uses of the recursive convolution.
-        num_feat: Features.
+        scales: Any scales of at least 2; the authors train one network per scale.
+        num_recursion: Applications of the recursive convolution.
+        num_feat: Feature channels.
 
     Raises:
         ConfigError: A scale below 2, or no recursion.
@@ -71,7 +71,7 @@ class DRCN(LumaBackbone):
         return bicubic_reach(len(self.recursions) + 4, min(self.scales))
 
     def sharing_sites(self) -> list[SharingSite]:
-        """Return the uses of the recursive convolution, which are a bank, and of those that reconstruct."""
+        """Return the applications of the recursive convolution, in one bank, and of the reconstruction layers."""
         return [
             SharingSite(
                 f"recursions.{number}.{layer}",
@@ -85,12 +85,12 @@ class DRCN(LumaBackbone):
         ]
 
     def on_step(self, iteration: int, total: int) -> None:
-        """Let the predictions' part of the loss fall from 1 to 0."""
+        """Decay the weight of the predictions in the loss from 1 to 0."""
         super().on_step(iteration, total)
         self.supervision = 1 - (iteration - 1) / max(total - 1, 1)
 
     def luma(self, luma: Tensor, scale: int) -> tuple[Tensor, ...]:
-        """Return the prediction of each recursion and the SR luma, `(N, 1, s*h, s*w)` each."""
+        """Return the prediction of each recursion, then the SR luma, each `(N, 1, s*h, s*w)`."""
         enlarged = matlab_bicubic(luma, scale)
         features = F.relu(self.embed(F.relu(self.entry(enlarged))))
         predictions = []
@@ -101,7 +101,7 @@ class DRCN(LumaBackbone):
         return (*predictions, weighted.sum(1, keepdim=True))
 
     def luma_weights(self, outputs: tuple[Tensor, ...]) -> tuple[float, ...]:
-        """Return the predictions' weights in the loss, and the SR image's."""
+        """Return the loss weights of the predictions, then of the SR image."""
         number = len(outputs) - 1
         return (*(self.supervision / number for _ in range(number)), 1 - self.supervision)
 

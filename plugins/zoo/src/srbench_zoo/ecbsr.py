@@ -1,4 +1,4 @@
-"""ECBSR (Zhang et al., ACM MM 2021) on basicsr's own block: five branches in training, one convolution after it."""
+"""ECBSR (Zhang et al., ACM MM 2021) with basicsr's block: five branches in training, one convolution deployed."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ __all__ = ["ECBSR", "EdgeBlock", "ecbsr"]
 
 
 class EdgeBlock(archs.ECB):  # type: ignore[misc]  # basicsr has no types
-    """basicsr's edge-oriented block, merged into one kernel by matrix products, in the weights' own precision.
+    """basicsr's edge-oriented block, merged into one kernel by matrix products in the dtype of its weights.
 
-    (basicsr's own merging works in float32 only.)
+    basicsr's own merging works in float32 only.
 
     Args:
-        num_in: Channels that go in.
-        num_out: Channels that come out.
+        num_in: Input channels.
+        num_out: Output channels.
         act: `prelu`, or `linear` for none.
     """
 
@@ -29,7 +29,7 @@ class EdgeBlock(archs.ECB):  # type: ignore[misc]  # basicsr has no types
         super().__init__(num_in, num_out, depth_multiplier=2.0, act_type=act, with_idt=False)
 
     def rep_params(self) -> tuple[Tensor, Tensor]:
-        """Return kernel `(out, in, 3, 3)` and bias of the one convolution that computes the same as the branches."""
+        """Return kernel `(out, in, 3, 3)` and bias of the single convolution equivalent to the branches."""
         weight, bias = self.conv3x3.weight, self.conv3x3.bias
         branch = self.conv1x1_3x3
         weight = weight + torch.einsum("omhw,mi->oihw", branch.k1, branch.k0[:, :, 0, 0])
@@ -42,7 +42,7 @@ class EdgeBlock(archs.ECB):  # type: ignore[misc]  # basicsr has no types
 
     @torch.no_grad()
     def merged(self) -> nn.Sequential:
-        """Return a plain convolution and the activation, which compute the same."""
+        """Return an equivalent plain convolution and the activation."""
         weight, bias = self.rep_params()
         conv = nn.Conv2d(self.in_channels, self.out_channels, 3, padding=1).to(weight)
         conv.weight.copy_(weight)
@@ -51,22 +51,22 @@ class EdgeBlock(archs.ECB):  # type: ignore[misc]  # basicsr has no types
 
 
 class ECBSR(LumaBackbone):
-    """Edge-oriented blocks on luma, and a sub-pixel up-sampler; the network adds detail to the nearest neighbours.
+    """Edge-oriented blocks on luma and a sub-pixel upsampler, added to the nearest-neighbour enlargement.
 
-    In training a block is five branches side by side: 3x3, 1x1 then 3x3, and 1x1 then a scaled Sobel or Laplacian
-    filter. What is deployed (`at_scale`) has one convolution in their place. Blocks are no sharing sites: their
-    branches make one kernel together.
+    In training, a block has five parallel branches: 3x3, 1x1 then 3x3, and three of 1x1 then a scaled Sobel or
+    Laplacian filter. The deployed network (`at_scale`) has one convolution per block. Blocks are not sharing sites,
+    because their branches form one kernel together.
 
-    Zhang, Zeng and Zhang, "Edge-oriented Convolution Block for Real-time Super Resolution on Mobile Devices", ACM MM
-    2021.
+    Source: Zhang, Zeng and Zhang, "Edge-oriented Convolution Block for Real-time Super Resolution on Mobile Devices",
+    ACM MM 2021.
 
     Args:
-        scales: One scale of 2, 3, 4.
-        num_block: Blocks between the first and the last.
-        num_feat: Features.
+        scales: One of the scales 2, 3, 4.
+        num_block: Number of blocks between the first and the last.
+        num_feat: Feature channels.
 
     Raises:
-        ConfigError: Several scales, or another scale.
+        ConfigError: More than one scale, or an unsupported one.
     """
 
     def __init__(self, scales: tuple[int, ...], num_block: int, num_feat: int) -> None:
@@ -82,7 +82,7 @@ class ECBSR(LumaBackbone):
         self.receptive_field = num_block + 2
 
     def at_scale(self, scale: int) -> Self:
-        """Return a copy that holds only what is deployed: a convolution for each block."""
+        """Return a copy in deployed form, with one convolution per block."""
         view = super().at_scale(scale)
         view.body = nn.Sequential(*(block.merged() if isinstance(block, EdgeBlock) else block for block in view.body))
         return view

@@ -1,4 +1,4 @@
-"""ECBSR (Zhang et al., ACM MM 2021) on RGB, as deployed; `+reparam(kind=ecb)` is the network in training."""
+"""ECBSR (Zhang et al., ACM MM 2021) on RGB in deployed form; `+reparam(kind=ecb)` is its training form."""
 
 from __future__ import annotations
 
@@ -11,19 +11,20 @@ __all__ = ["ECBSRColour", "ecbsr_m4c16", "ecbsr_m4c32", "ecbsr_m6c40"]
 
 
 class ECBSRColour(Backbone):
-    """Convolutions with a PReLU each, and a sub-pixel up-sampler; the network adds detail to the nearest neighbours.
+    """Convolutions with PReLUs and a sub-pixel upsampler, added to the nearest-neighbour enlargement.
 
-    This is the deployed form: a convolution for each edge-oriented block. Zhang, Zeng and Zhang, "Edge-oriented
-    Convolution Block for Real-time Super Resolution on Mobile Devices", ACM MM 2021; on RGB, as Chao et al., CVPR 2023,
-    trained it.
+    This is the deployed form, with one convolution per edge-oriented block.
+
+    Source: Zhang, Zeng and Zhang, "Edge-oriented Convolution Block for Real-time Super Resolution on Mobile Devices",
+    ACM MM 2021; on RGB as trained by Chao et al., CVPR 2023.
 
     Args:
-        scales: One scale of 2, 3, 4.
-        num_conv: Convolutions between the first and the last.
-        num_feat: Features.
+        scales: One of the scales 2, 3, 4.
+        num_conv: Number of convolutions between the first and the last.
+        num_feat: Feature channels.
 
     Raises:
-        ConfigError: Several scales, or another scale.
+        ConfigError: More than one scale, or an unsupported one.
     """
 
     def __init__(self, scales: tuple[int, ...], num_conv: int, num_feat: int) -> None:
@@ -38,7 +39,7 @@ class ECBSRColour(Backbone):
         self.receptive_field = num_conv + 2
 
     def sharing_sites(self) -> list[SharingSite]:
-        """Return the convolutions between the ends, in one bank and one tie class; and the ends, in no bank."""
+        """Return the body's convolutions, in one bank and one tie class, and the first and last, in no bank."""
         first, last = (SharingSite(path, kind="conv", bank=None, tie=path) for path in ("entry.conv", "exit"))
         body = [
             SharingSite(

@@ -1,4 +1,4 @@
-"""EFDN (Wang, CVPRW 2022): feature distillation in cells of re-parameterised convolutions, in its deployed form."""
+"""EFDN (Wang, CVPRW 2022): distillation cells of re-parameterised convolutions, in deployed form."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ _CONVS = ("conv2", "conv3")
 
 
 class DistillationCell(nn.Module):
-    """Three convolutions in a chain; half as many features leave before the first and after each, and are merged.
+    """Three convolutions in a chain; the input and each output are distilled to half the channels and fused.
 
     Args:
-        num_feat: Features.
-        num_inner: Channels within the attention.
+        num_feat: Feature channels.
+        num_inner: Channels inside the attention.
     """
 
     def __init__(self, num_feat: int, num_inner: int) -> None:
@@ -46,19 +46,19 @@ class DistillationCell(nn.Module):
 
 
 class EFDN(Backbone):
-    """Four distillation cells, each fused with an earlier one before the next.
+    """Four distillation cells, with outputs of earlier cells fused between them.
 
-    The authors' network clamps its image to 0..1; here `super_resolve` does, as for all networks.
+    The authors' network clamps its output to 0..1; here `super_resolve` does so, as for all networks.
 
-    Wang, "Edge-Enhanced Feature Distillation Network for Efficient Super-Resolution", CVPRW 2022.
+    Source: Wang, "Edge-Enhanced Feature Distillation Network for Efficient Super-Resolution", CVPRW 2022.
 
     Args:
-        scales: One scale of 2, 3, 4.
-        num_feat: Features, an even number.
-        num_inner: Channels within the cells' attention.
+        scales: One of the scales 2, 3, 4.
+        num_feat: Feature channels, an even number.
+        num_inner: Channels inside the cells' attention.
 
     Raises:
-        ConfigError: Several scales, another scale, or an odd number of features.
+        ConfigError: More than one scale, an unsupported one, or an odd `num_feat`.
     """
 
     def __init__(self, scales: tuple[int, ...], num_feat: int = 48, num_inner: int = 12) -> None:
@@ -70,11 +70,11 @@ class EFDN(Backbone):
         self.body = nn.ModuleList(DistillationCell(num_feat, num_inner) for _ in range(4))
         self.fuse = nn.ModuleList(nn.Conv2d(2 * num_feat, num_feat, 1) for _ in range(3))
         self.upsample = pixel_shuffle_tail(num_feat, scale)
-        # A cell has three layers in a row and two that merge; three fusions, and a layer at either end.
+        # A cell has three layers in a row, a distilling and a fusing one; then three fusions and a layer at each end.
         self.architecture = Architecture(depth=5 * 4 + 3 + 2, filters=num_feat, local_skips=True)
 
     def sharing_sites(self) -> list[SharingSite]:
-        """Return the two 3x3 convolutions of each cell, with their activations: one bank."""
+        """Return the two 3x3 convolutions of each cell, with their activations, in one bank."""
         return [
             SharingSite(
                 f"body.{cell}.{conv}",
@@ -96,7 +96,7 @@ class EFDN(Backbone):
         second = self.body[1](first)
         third = self.body[2](self.fuse[0](torch.cat([first, second], 1)))
         fourth = self.body[3](self.fuse[1](torch.cat([second, third], 1)))
-        # With the second cell, not the third: so the authors' code has it, and their weights were trained.
+        # Fused with the second cell, not the third: as in the authors' code, with which the weights were trained.
         merged = self.fuse[2](torch.cat([second, fourth], 1))
         return self.upsample(merged + entry)  # type: ignore[no-any-return]
 

@@ -1,4 +1,4 @@
-"""ETDS (Chao et al., CVPR 2023): a chain of convolutions, which carries the image in three of its channels."""
+"""ETDS (Chao et al., CVPR 2023): a chain of convolutions that carries the image in three of its channels."""
 
 from __future__ import annotations
 
@@ -13,30 +13,31 @@ from srbench_zoo.parts import activated_conv, single_scale
 
 __all__ = ["ETDS", "ecbsr_et_m6c40", "etds_l", "etds_m", "etds_s", "etds_t"]
 
-# Outputs are padded to a multiple of this: 27 at x3 to 28.
+# Output channels are padded to a multiple of this: 27 at x3 become 28.
 _MULTIPLE = 4
 
 
 class ETDS(Backbone):
-    """Convolutions with an activation each, and a 1x1 convolution that clips the image; no skips and no interpolation.
+    """Convolutions with activations and a 1x1 convolution that clips the image, without skips or interpolation.
 
-    This is the deployed form. `+reparam(kind=etds)` trains the two streams that it is made of: features, and the image,
-    which is never made from features before the last layer.
+    This is the deployed form. `+reparam(kind=etds)` trains it as two streams, features and image, where the features
+    do not enter the image stream before the last layer.
 
-    The last 3x3 convolution computes one minus the image, the fixed 1x1 convolution after it the image, and a ReLU
-    after each clips at 1 and at 0. In training the image is not clipped, and there is a gradient beyond 0..1.
+    The last 3x3 convolution computes one minus the image, and the fixed 1x1 convolution after it inverts it again; a
+    ReLU after each clips at 1 and at 0. In training, the image is not clipped, so that there is a gradient outside
+    0..1.
 
-    Chao et al., "Equivalent Transformation and Dual Stream Network Construction for Mobile Image Super-Resolution",
-    CVPR 2023.
+    Source: Chao et al., "Equivalent Transformation and Dual Stream Network Construction for Mobile Image
+    Super-Resolution", CVPR 2023.
 
     Args:
-        scales: One scale of 2, 3, 4.
-        num_conv: Convolutions between the first and the last.
-        num_feat: Features, those that carry the image included.
-        slopes: Whether the activations before the last layer are PReLUs, instead of ReLUs.
+        scales: One of the scales 2, 3, 4.
+        num_conv: Number of convolutions between the first and the last.
+        num_feat: Feature channels, including those that carry the image.
+        slopes: Whether the activations before the last layer are PReLUs instead of ReLUs.
 
     Raises:
-        ConfigError: Several scales, or another scale.
+        ConfigError: More than one scale, or an unsupported one.
     """
 
     def __init__(self, scales: tuple[int, ...], num_conv: int, num_feat: int, slopes: bool = False) -> None:
@@ -50,7 +51,7 @@ class ETDS(Backbone):
         self.clip = nn.Conv2d(padded, padded, 1).requires_grad_(False)
         with torch.no_grad():
             self.exit.weight[self.num_out :] = 0
-            # The image starts near 0, not near 1.
+            # The output starts near 0, not near 1.
             self.exit.bias.add_(1)  # type: ignore[union-attr]  # it has one
             self.clip.weight.copy_(-torch.eye(padded)[:, :, None, None])
             nn.init.ones_(self.clip.bias)  # type: ignore[arg-type]  # it has one
@@ -60,7 +61,7 @@ class ETDS(Backbone):
         self.receptive_field = num_conv + 2
 
     def sharing_sites(self) -> list[SharingSite]:
-        """Return the convolutions between the ends, in one bank and one tie class; and the ends, in no bank."""
+        """Return the body's convolutions, in one bank and one tie class, and the first and last ones, in no bank."""
         body = [
             SharingSite(
                 f"body.{n}.conv",
@@ -77,7 +78,7 @@ class ETDS(Backbone):
         return [first, *body, *last]
 
     def expected_failures(self) -> Mapping[str, str]:
-        """Return why a layer's output has another shape: two streams leave out the channels that only pad it."""
+        """Return why the last layer's output shape differs: the two streams leave out its padding channels."""
         if getattr(self.method, "kind", None) != "etds" or self.num_out % _MULTIPLE == 0:
             return {}
         return {"replacement_shapes": "in training, the last layer leaves out the channels that only pad its output"}
@@ -116,5 +117,5 @@ def etds_l(scales: tuple[int, ...]) -> ETDS:
 
 @register_backbone
 def ecbsr_et_m6c40(scales: tuple[int, ...]) -> ETDS:
-    """Build ECBSR-M6C40 without its skip: the image takes four more channels (127,756 parameters at x4)."""
+    """Build ECBSR-M6C40 without its skip, with four more channels for the image (127,756 parameters at x4)."""
     return ETDS(scales, num_conv=6, num_feat=44, slopes=True)

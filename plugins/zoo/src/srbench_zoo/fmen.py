@@ -1,4 +1,4 @@
-"""FMEN (Du et al., CVPRW 2022): a plain chain of convolutions and high-frequency attention, in its deployed form."""
+"""FMEN (Du et al., CVPRW 2022): a plain chain of convolutions and high-frequency attention, in deployed form."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from srbench_zoo.parts import pixel_shuffle_tail, single_scale
 __all__ = ["FMEN", "fmen"]
 
 _SLOPE = 0.1
-# The authors train on pixels of 0..255.
+# The authors train on pixel values in 0..255.
 _RANGE = 255
 
 
 class ConvPair(nn.Module):
-    """Two convolutions and an activation between them.
+    """Two convolutions with an activation between them.
 
     Args:
-        num_feat: Features.
+        num_feat: Feature channels.
     """
 
     def __init__(self, num_feat: int) -> None:
@@ -34,11 +34,11 @@ class ConvPair(nn.Module):
 
 
 class HighFrequencyAttention(nn.Module):
-    """Scale every value by a weight that narrow convolutions make of its neighbourhood.
+    """Scale every value by a weight computed from its neighbourhood by convolutions of few channels.
 
     Args:
         num_feat: Channels.
-        num_inner: Channels inside.
+        num_inner: Channels inside the attention.
         num_pair: Pairs of convolutions on the inner channels.
     """
 
@@ -55,19 +55,19 @@ class HighFrequencyAttention(nn.Module):
 
 
 class FMEN(Backbone):
-    """Pairs of convolutions, each followed by attention; one skip over all of them and no others.
+    """Pairs of convolutions, each followed by attention, with a single skip over all of them.
 
-    Du et al., "Fast and Memory-Efficient Network Towards Efficient Image Super-Resolution", CVPRW 2022.
+    Source: Du et al., "Fast and Memory-Efficient Network Towards Efficient Image Super-Resolution", CVPRW 2022.
 
     Args:
-        scales: One scale of 2, 3, 4.
-        num_feat: Features.
-        num_block: Pairs of convolutions after the first, single one.
-        num_inner: Channels within the attention after a pair.
-        num_warmup: Channels within the attention after the first convolution.
+        scales: One of the scales 2, 3, 4.
+        num_feat: Feature channels.
+        num_block: Number of convolution pairs after the first, single convolution.
+        num_inner: Channels inside the attention after each pair.
+        num_warmup: Channels inside the attention after the first convolution.
 
     Raises:
-        ConfigError: Several scales, or another scale.
+        ConfigError: More than one scale, or an unsupported one.
     """
 
     def __init__(
@@ -84,11 +84,11 @@ class FMEN(Backbone):
         self.tail = nn.Conv2d(num_feat, num_feat, 3, padding=1)
         self.upsample = pixel_shuffle_tail(num_feat, scale)
         self.architecture = Architecture(depth=2 * num_block + 4, filters=num_feat, local_skips=True)
-        # Attention after a pair has four convolutions, the first one six.
+        # The attention after a pair has four convolutions, the first attention six.
         self.receptive_field = 6 * num_block + 10
 
     def sharing_sites(self) -> list[SharingSite]:
-        """Return the two convolutions of each pair, all of one shape and in one bank."""
+        """Return the two convolutions of each pair, all of the same shape and in one bank."""
         return [
             SharingSite(f"body.{block}.{conv}", kind="conv", bank="body", tie=conv, step=(block,))
             for block in range(len(self.body))

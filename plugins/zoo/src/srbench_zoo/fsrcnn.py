@@ -1,4 +1,4 @@
-"""FSRCNN (Dong et al., ECCV 2016): shrink, map, expand, and one transposed convolution at the end."""
+"""FSRCNN (Dong et al., ECCV 2016): shrink, map and expand convolutions, then one transposed convolution."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ __all__ = ["FSRCNN", "fsrcnn"]
 
 
 class FSRCNN(LumaBackbone):
-    """A network on luma whose convolutions all see the small image, with few channels in between.
+    """A network on luma whose convolutions all work at LR size, with few channels in between.
 
-    Dong, Loy and Tang, "Accelerating the Super-Resolution Convolutional Neural Network", ECCV 2016.
+    Source: Dong, Loy and Tang, "Accelerating the Super-Resolution Convolutional Neural Network", ECCV 2016.
 
     Args:
-        scales: One scale of 2, 3, 4.
-        num_feat: Features at both ends (`d` in the paper).
-        num_inner: Features in between (`s`).
-        num_map: Convolutions in between (`m`).
+        scales: One of the scales 2, 3, 4.
+        num_feat: Feature channels at both ends (`d` in the paper).
+        num_inner: Channels of the mapping layers (`s`).
+        num_map: Number of mapping layers (`m`).
 
     Raises:
-        ConfigError: Several scales, or another scale.
+        ConfigError: More than one scale, or an unsupported one.
     """
 
     def __init__(self, scales: tuple[int, ...], num_feat: int = 56, num_inner: int = 12, num_map: int = 4) -> None:
@@ -36,11 +36,11 @@ class FSRCNN(LumaBackbone):
         self.expand = _activated(nn.Conv2d(num_inner, num_feat, 1))
         self.exit = nn.ConvTranspose2d(num_feat, 1, 9, stride=scale, padding=4, output_padding=scale - 1)
         self.architecture = Architecture(depth=num_map + 4, filters=num_feat)
-        # The last layer's kernel reaches 4 HR pixels to each side, beside those up to the next LR pixel.
+        # The last layer's kernel reaches 4 HR pixels to each side, in addition to those up to the next LR pixel.
         self.receptive_field = 2 + num_map + (scale + 3) // scale
 
     def sharing_sites(self) -> list[SharingSite]:
-        """Return the convolutions in between, each with its activation: one bank, one tie class."""
+        """Return the mapping layers, each with its activation, in one bank and one tie class."""
         return [
             SharingSite(f"maps.{n}.0", kind="conv", bank="maps", tie="map", step=(n,), companions=(f"maps.{n}.1",))
             for n in range(len(self.maps))
@@ -57,5 +57,5 @@ def _activated(conv: nn.Conv2d) -> nn.Sequential:
 
 @register_backbone
 def fsrcnn(scales: tuple[int, ...]) -> FSRCNN:
-    """Build FSRCNN (56, 12, 4), with an activation slope for each channel (12,809 parameters at every scale)."""
+    """Build FSRCNN (56, 12, 4) with per-channel PReLU slopes (12,809 parameters at every scale)."""
     return FSRCNN(scales)

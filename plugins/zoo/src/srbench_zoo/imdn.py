@@ -1,4 +1,4 @@
-"""IMDN (Hui et al., ACM MM 2019): blocks that set aside a quarter of their features after each convolution."""
+"""IMDN (Hui et al., ACM MM 2019): blocks that split off a quarter of their channels after each convolution."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ _CONVS = ("conv1", "conv2", "conv3", "conv4")
 
 
 class DistillationBlock(nn.Module):
-    """Four convolutions; a part of the features leaves after each, and what left is gathered and added to the input.
+    """Four convolutions; some channels are split off after each, and these are fused and added to the input.
 
     Args:
-        num_feat: Features.
-        num_kept: Features that leave after a convolution.
-        reduction: Of the channels within the attention.
+        num_feat: Feature channels.
+        num_kept: Channels split off after each convolution.
+        reduction: Channel reduction factor of the attention.
     """
 
     def __init__(self, num_feat: int, num_kept: int, reduction: int) -> None:
@@ -51,19 +51,19 @@ class DistillationBlock(nn.Module):
 
 
 class IMDN(Backbone):
-    """Information multi-distillation blocks, whose outputs are all merged before a sub-pixel up-sampler.
+    """Information multi-distillation blocks; the outputs of all blocks are fused before a sub-pixel upsampler.
 
-    Hui, Gao, Yang and Wang, "Lightweight Image Super-Resolution with Information Multi-distillation Network", ACM MM
-    2019.
+    Source: Hui, Gao, Yang and Wang, "Lightweight Image Super-Resolution with Information Multi-distillation Network",
+    ACM MM 2019.
 
     Args:
-        scales: One scale of 2, 3, 4.
-        num_feat: Features, a multiple of 4 of which a quarter leaves after each convolution.
-        num_block: Blocks.
-        reduction: Of the channels within the blocks' attention.
+        scales: One of the scales 2, 3, 4.
+        num_feat: Feature channels, a multiple of 4; a quarter is split off after each convolution.
+        num_block: Number of blocks.
+        reduction: Channel reduction factor of the blocks' attention.
 
     Raises:
-        ConfigError: Several scales, another scale, or features that are no multiple of 4.
+        ConfigError: More than one scale, an unsupported one, or `num_feat` not a multiple of 4.
     """
 
     def __init__(self, scales: tuple[int, ...], num_feat: int = 64, num_block: int = 6, reduction: int = 16) -> None:
@@ -80,7 +80,7 @@ class IMDN(Backbone):
         self.architecture = Architecture(depth=5 * num_block + 4, filters=num_feat, local_skips=True)
 
     def sharing_sites(self) -> list[SharingSite]:
-        """Return each block and its four convolutions, which are in three banks, one for each shape."""
+        """Return each block and its four convolutions, the latter in three banks, one for each shape."""
         parts = BlockSpec(convs=_CONVS, splits=(self.num_feat // 4,) * 4, gather="gather")
         banks = {"conv1": "body_first", "conv2": "body_middle", "conv3": "body_middle", "conv4": "body_last"}
         sites = []
@@ -112,5 +112,5 @@ def imdn(scales: tuple[int, ...]) -> IMDN:
 
 @register_backbone
 def imdn_tiny(scales: tuple[int, ...]) -> IMDN:
-    """Build a tiny IMDN, 2 blocks of 16 features, for quick runs and tests; not a published network."""
+    """Build a tiny IMDN of 2 blocks of 16 features for quick runs and tests; not a published network."""
     return IMDN(scales, num_feat=16, num_block=2, reduction=4)

@@ -1,4 +1,4 @@
-"""LKDN (Xie et al., CVPR Workshops 2023): blueprint distillation blocks with attention by large kernels."""
+"""LKDN (Xie et al., CVPR Workshops 2023): blueprint distillation blocks with large-kernel attention."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ from srbench_zoo.parts import pixel_shuffle_tail, single_scale
 
 __all__ = ["LKDN", "lkdn", "lkdn_s"]
 
-# The image goes in as often as this, side by side.
+# The input image is concatenated this many times along the channels.
 _COPIES = 4
 _STEPS = 3
 
 
 class LargeKernelAttention(nn.Module):
-    """Scale features by 1x1, 5x5 depthwise and dilated 5x5 depthwise convolutions of themselves: 17x17 pixels.
+    """Scale features by 1x1, 5x5 depthwise and dilated 5x5 depthwise convolutions of themselves, 17x17 in all.
 
-    Guo et al., "Visual Attention Network", Computational Visual Media 2023, section 3.1.
+    Source: Guo et al., "Visual Attention Network", Computational Visual Media 2023, section 3.1.
 
     Args:
-        num_feat: Features.
+        num_feat: Feature channels.
     """
 
     def __init__(self, num_feat: int) -> None:
@@ -38,7 +38,7 @@ class LargeKernelAttention(nn.Module):
 
 
 class ChannelNorm(nn.LayerNorm):
-    """Layer normalisation of the channels at each pixel."""
+    """Layer normalisation over the channels at each pixel."""
 
     def forward(self, x: Tensor) -> Tensor:
         """Return features `(N, C, H, W)`."""
@@ -46,10 +46,10 @@ class ChannelNorm(nn.LayerNorm):
 
 
 class LargeKernelDistillationBlock(nn.Module):
-    """Three steps that each set half the features aside and refine all of them; then attention and normalisation.
+    """Three distillation steps, each keeping half the channels and refining all, then attention and normalisation.
 
     Args:
-        num_feat: Features.
+        num_feat: Feature channels.
     """
 
     def __init__(self, num_feat: int) -> None:
@@ -75,17 +75,18 @@ class LargeKernelDistillationBlock(nn.Module):
 
 
 class LKDN(Backbone):
-    """Large-kernel distillation blocks, whose outputs are all merged before a sub-pixel up-sampler.
+    """Large-kernel distillation blocks; the outputs of all blocks are fused before a sub-pixel upsampler.
 
-    Xie et al., "Large Kernel Distillation Network for Efficient Single Image Super-Resolution", CVPR Workshops 2023.
+    Source: Xie et al., "Large Kernel Distillation Network for Efficient Single Image Super-Resolution", CVPR Workshops
+    2023.
 
     Args:
-        scales: One scale of 2, 3, 4.
-        num_feat: Features, an even number.
-        num_block: Blocks.
+        scales: One of the scales 2, 3, 4.
+        num_feat: Feature channels, an even number.
+        num_block: Number of blocks.
 
     Raises:
-        ConfigError: Several scales, another scale, or an odd number of features.
+        ConfigError: More than one scale, an unsupported one, or an odd `num_feat`.
     """
 
     def __init__(self, scales: tuple[int, ...], num_feat: int = 56, num_block: int = 8) -> None:
@@ -98,14 +99,14 @@ class LKDN(Backbone):
         self.fuse = nn.Conv2d(num_block * num_feat, num_feat, 1)
         self.tail = BlueprintConv(num_feat, num_feat)
         self.upsample = pixel_shuffle_tail(num_feat, scale)
-        # A block has four separable convolutions of two layers each, three layers of attention, and one on either side
-        # of it. The attention has no gate, so that features pass through its layers too.
+        # A block has four separable convolutions of two layers each, three layers of attention, and one layer on either
+        # side of it. The attention has no gate, so its layers are on the path of the features too.
         self.architecture = Architecture(depth=13 * num_block + 6, filters=num_feat, local_skips=True)
-        # In a block, four separable convolutions see a pixel on each side and the attention eight.
+        # In a block, four separable convolutions reach one pixel on each side and the attention eight.
         self.receptive_field = 12 * num_block + 3
 
     def sharing_sites(self) -> list[SharingSite]:
-        """Return the layers of the refining convolutions, a bank for each kind, and the up-sampler in no bank."""
+        """Return the layers of the refining convolutions, one bank per kind, and the upsampler, in no bank."""
         sites = [
             SharingSite(
                 f"body.{block}.refine.{step}.{layer}",
@@ -140,5 +141,5 @@ def lkdn(scales: tuple[int, ...]) -> LKDN:
 
 @register_backbone
 def lkdn_s(scales: tuple[int, ...]) -> LKDN:
-    """Build LKDN-S: 5 blocks of 42 features (129,177 parameters at x4, `+reparam(kind=rep1x1)` in training)."""
+    """Build LKDN-S: 5 blocks of 42 features (129,177 parameters at x4; trained as `+reparam(kind=rep1x1)`)."""
     return LKDN(scales, num_feat=42, num_block=5)

@@ -1,4 +1,4 @@
-"""LMLT (Kim, Nang and Choe, 2024): attention in windows of features at four sizes, from the coarsest to the finest."""
+"""LMLT (Kim, Nang and Choe, 2024): window attention at four resolutions, from the coarsest to the finest."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _WINDOW = 8
 
 
 class ChannelNorm(nn.Module):
-    """Normalise every pixel over its channels, and scale and shift the channels.
+    """Normalise every pixel over its channels, then scale and shift the channels.
 
     Args:
         num_feat: Channels.
@@ -35,7 +35,7 @@ class ChannelNorm(nn.Module):
 
 
 class WindowAttention(nn.Module):
-    """Attention of one head within windows of 8x8 pixels, without shifts and position biases.
+    """Single-head attention within windows of 8x8 pixels, without shifts or position biases.
 
     Args:
         num_feat: Channels.
@@ -53,16 +53,16 @@ class WindowAttention(nn.Module):
         query, key, value = self.qkv(to_windows(x, _WINDOW)).chunk(3, dim=-1)
         scores = (query * channels**-0.5) @ key.transpose(1, 2)
         attended = scores.softmax(-1) @ value
-        # The convolution sees a window at a time: beyond its border there is nothing.
+        # The convolution sees one window at a time, padded with zeros at the window's border.
         image = value.transpose(1, 2).reshape(-1, channels, _WINDOW, _WINDOW)
         attended = attended + self.local(image).flatten(2).transpose(1, 2)
         return from_windows(self.proj(attended), x.shape, _WINDOW)
 
 
 class MultiLevelAttention(nn.Module):
-    """Window attention on four groups of channels, each pooled to half the size of the one before.
+    """Window attention on four groups of channels, each pooled to half the size of the previous one.
 
-    A level's result is added to the next finer level before that one's attention.
+    The output of a level is added to the input of the next finer level.
 
     Args:
         num_feat: Channels, a multiple of 4.
@@ -88,7 +88,7 @@ class MultiLevelAttention(nn.Module):
 
 
 class TransformerBlock(nn.Module):
-    """Multi-level attention and a mixer of channels, each after a normalisation and with a skip over both.
+    """Multi-level attention, then a channel mixer, each with a normalisation before it and a skip over both.
 
     Args:
         num_feat: Channels, a multiple of 4.
@@ -112,19 +112,19 @@ class TransformerBlock(nn.Module):
 class LMLT(Backbone):
     """Transformer blocks in a chain, with one skip over all of them.
 
-    Images are reflected at the right and the bottom to multiples of 64 LR pixels, and features cropped again before the
-    last convolution, which therefore sees no reflection beyond the border.
+    Images are padded by reflection at the right and the bottom to multiples of 64 LR pixels. Features are cropped
+    before the last convolution, which therefore does not see the padding.
 
-    Kim, Nang and Choe, "LMLT: Low-to-high Multi-Level Vision Transformer for Image Super-Resolution", 2024
+    Source: Kim, Nang and Choe, "LMLT: Low-to-high Multi-Level Vision Transformer for Image Super-Resolution", 2024
     (arXiv 2409.03516).
 
     Args:
-        scales: One scale of 2, 3, 4.
-        num_feat: Features, a multiple of 4.
-        num_block: Blocks.
+        scales: One of the scales 2, 3, 4.
+        num_feat: Feature channels, a multiple of 4.
+        num_block: Number of blocks.
 
     Raises:
-        ConfigError: Several scales, another scale, or features that are no multiple of 4.
+        ConfigError: More than one scale, an unsupported one, or `num_feat` not a multiple of 4.
     """
 
     def __init__(self, scales: tuple[int, ...], num_feat: int = 36, num_block: int = 8) -> None:
@@ -135,11 +135,11 @@ class LMLT(Backbone):
         self.entry = nn.Conv2d(3, num_feat, 3, padding=1)
         self.body = nn.Sequential(*(TransformerBlock(num_feat) for _ in range(num_block)))
         self.upsample = pixel_shuffle_tail(num_feat, scale)
-        # Each level has three layers in a row, and they follow one another; then one that merges, and the mixer's two.
+        # Each level has three layers in a row, and levels follow one another; then a fusing layer and the mixer's two.
         self.architecture = Architecture(depth=(3 * _LEVELS + 3) * num_block + 2, filters=num_feat, local_skips=True)
 
     def sharing_sites(self) -> list[SharingSite]:
-        """Return the two convolutions of each block's mixer, each in a bank of its own."""
+        """Return the two convolutions of each block's mixer, in two banks."""
         return [
             SharingSite(f"body.{block}.mixer.{layer}", kind="conv", bank=f"mixer_{name}", tie=name, step=(block,))
             for block in range(len(self.body))

@@ -1,4 +1,4 @@
-"""MDSR (Lim et al., CVPRW 2017): one deep body for three scales, each with an entrance and an up-sampler of its own."""
+"""MDSR (Lim et al., CVPRW 2017): one deep body for three scales, with scale-specific entry blocks and upsamplers."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ class ResidualBlock(nn.Module):
     """Two convolutions with a ReLU between them, and a skip over both.
 
     Args:
-        num_feat: Features.
-        kernel_size: Of the convolutions.
+        num_feat: Feature channels.
+        kernel_size: Kernel size of the convolutions.
     """
 
     def __init__(self, num_feat: int, kernel_size: int = 3) -> None:
@@ -34,17 +34,17 @@ class ResidualBlock(nn.Module):
 
 
 class MDSR(Backbone):
-    """Residual blocks without normalisation that all scales share, between two 5x5 blocks and an up-sampler of each.
+    """Residual blocks shared by all scales, between two 5x5 residual blocks and an upsampler per scale.
 
-    Lim, Son, Kim, Nah and Lee, "Enhanced Deep Residual Networks for Single Image Super-Resolution", CVPRW 2017.
+    Source: Lim, Son, Kim, Nah and Lee, "Enhanced Deep Residual Networks for Single Image Super-Resolution", CVPRW 2017.
 
     Args:
-        scales: Any of 2, 3, 4.
-        num_feat: Features.
-        num_block: Residual blocks that the scales share.
+        scales: Any of the scales 2, 3, 4.
+        num_feat: Feature channels.
+        num_block: Number of residual blocks shared by the scales.
 
     Raises:
-        ConfigError: Another scale.
+        ConfigError: An unsupported scale.
     """
 
     def __init__(self, scales: tuple[int, ...], num_feat: int = 64, num_block: int = 80) -> None:
@@ -63,17 +63,17 @@ class MDSR(Backbone):
         self.tail = nn.Conv2d(num_feat, num_feat, 3, padding=1)
         self.upsample = nn.ModuleDict({f"x{scale}": _upsampler(scale, num_feat) for scale in scales})
         self.exit = nn.Conv2d(num_feat, 3, 3, padding=1)
-        # As tables print it: the shared blocks with the first and the last layer, 162, and not what differs by scale.
+        # As in published tables: 162, the shared blocks with the first and the last layer, without per-scale layers.
         self.architecture = Architecture(depth=2 * num_block + 2, filters=num_feat, multi_scale=True, local_skips=True)
 
     @property
     def receptive_field(self) -> int:  # type: ignore[override]  # it depends on the scales
-        """LR pixels on each side that an output pixel depends on, at the scale that looks farthest."""
-        # Entry 1, two 5x5 blocks 8, a shared block 2, tail 1.
+        """LR pixels on each side that an output pixel depends on, at the scale with the largest reach."""
+        # Entry 1, two 5x5 blocks 8, each shared block 2, tail 1.
         return 10 + 2 * len(self.body) + max(shuffle_reach(_FACTORS[scale], 1) for scale in self.scales)
 
     def sharing_sites(self) -> list[SharingSite]:
-        """Return the convolutions of the shared blocks: one bank, two tie classes."""
+        """Return the convolutions of the shared blocks, in one bank and two tie classes."""
         return [
             SharingSite(f"body.{block}.{conv}", kind="conv", bank="body", tie=conv, step=(block,))
             for block in range(len(self.body))
@@ -81,7 +81,7 @@ class MDSR(Backbone):
         ]
 
     def drop_other_scales(self, scale: int) -> None:
-        """Remove the entrances and up-samplers of other scales."""
+        """Remove the entry blocks and upsamplers of other scales."""
         key = f"x{scale}"
         self.prepare = nn.ModuleDict({key: self.prepare[key]})
         self.upsample = nn.ModuleDict({key: self.upsample[key]})

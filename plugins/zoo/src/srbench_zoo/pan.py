@@ -1,4 +1,4 @@
-"""PAN (Zhao et al., ECCVW 2020): self-calibrated blocks and an up-sampler with attention for each pixel."""
+"""PAN (Zhao et al., ECCVW 2020): self-calibrated blocks and an upsampler with pixel attention."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ def _conv3(num_in: int, num_out: int, bias: bool = True) -> nn.Conv2d:
 
 
 class SelfCalibratedBlock(nn.Module):
-    """Two halves of the features, of which one is convolved under the attention of its own pixels.
+    """Two parallel convolutions on half the channels each, one of them with pixel attention.
 
     Args:
-        num_feat: Features.
+        num_feat: Feature channels.
     """
 
     def __init__(self, num_feat: int) -> None:
@@ -46,12 +46,12 @@ class SelfCalibratedBlock(nn.Module):
 
 
 class AttentiveUpsampler(nn.Module):
-    """Nearest neighbours, a convolution, attention for each pixel, and another convolution.
+    """Nearest-neighbour enlargement, a convolution, pixel attention, and another convolution.
 
     Args:
-        num_in: Features that go in.
-        num_out: Features that come out.
-        factor: How many times larger they become.
+        num_in: Input channels.
+        num_out: Output channels.
+        factor: Enlargement factor.
     """
 
     def __init__(self, num_in: int, num_out: int, factor: int) -> None:
@@ -69,18 +69,18 @@ class AttentiveUpsampler(nn.Module):
 
 
 class PAN(Backbone):
-    """Self-calibrated blocks with pixel attention; the network adds detail to the bilinearly enlarged image.
+    """Self-calibrated blocks with pixel attention, added to the bilinearly enlarged image.
 
-    Zhao, Kong, He, Qiao and Dong, "Efficient Image Super-Resolution Using Pixel Attention", ECCVW 2020.
+    Source: Zhao, Kong, He, Qiao and Dong, "Efficient Image Super-Resolution Using Pixel Attention", ECCVW 2020.
 
     Args:
-        scales: One scale of 2, 3, 4.
-        num_feat: Features, an even number.
-        num_block: Blocks.
-        num_up: Features of the up-sampler.
+        scales: One of the scales 2, 3, 4.
+        num_feat: Feature channels, an even number.
+        num_block: Number of blocks.
+        num_up: Channels of the upsampler.
 
     Raises:
-        ConfigError: Several scales, another scale, or an odd number of features.
+        ConfigError: More than one scale, an unsupported one, or an odd `num_feat`.
     """
 
     def __init__(self, scales: tuple[int, ...], num_feat: int = 40, num_block: int = 16, num_up: int = 24) -> None:
@@ -102,7 +102,7 @@ class PAN(Backbone):
         self.receptive_field = 2 + 2 * num_block + _reach(factors)
 
     def sharing_sites(self) -> list[SharingSite]:
-        """Return the three 3x3 convolutions of each block, all of one shape and in one bank."""
+        """Return the three 3x3 convolutions of each block, all of the same shape and in one bank."""
         return [
             SharingSite(f"body.{block}.{conv}", kind="conv", bank="body", tie=conv, step=(block,))
             for block in range(len(self.body))
@@ -118,7 +118,7 @@ class PAN(Backbone):
 
 
 def _reach(factors: tuple[int, ...]) -> int:
-    """Return how many LR pixels away the up-sampler and the last convolution look."""
+    """Return how many LR pixels the upsampler and the last convolution reach on each side."""
     pixels = 1
     for factor in reversed(factors):
         pixels = -(-(pixels + 2) // factor)

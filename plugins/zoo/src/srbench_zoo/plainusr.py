@@ -1,4 +1,4 @@
-"""PlainUSR (Wang et al., ACCV 2024): plain convolutions on part of the channels, in their deployed form."""
+"""PlainUSR (Wang et al., ACCV 2024): plain convolutions on part of the channels, in deployed form."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ _SLOPE = 0.05
 
 
 class LocalAttention(nn.Module):
-    """Scale features by weights seen from a softly pooled neighbourhood, and by the first channel's own sigmoid.
+    """Scale features by weights from a soft-pooled neighbourhood and by the sigmoid of the first channel.
 
     Args:
         num_feat: Channels.
-        num_inner: Channels of the pooled neighbourhood.
+        num_inner: Channels inside the attention.
     """
 
-    # Of the pooling: its window, and so the least height and width, and its stride.
+    # Window (also the minimum height and width) and stride of the pooling.
     _WINDOW = 7
     _STRIDE = 3
 
@@ -45,7 +45,7 @@ class LocalAttention(nn.Module):
         self.exit = nn.Conv2d(num_inner, num_feat, 3, padding=1)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return features `(N, C, H, W)`; smaller ones than the pooling's window are extended by their edges for it."""
+        """Return features `(N, C, H, W)`; inputs smaller than the pooling window are padded by edge replication."""
         inner = extended(self.entry(x), self._WINDOW)
         share = inner.exp()
         weighted = F.avg_pool2d(share * inner, self._WINDOW, self._STRIDE)
@@ -56,7 +56,7 @@ class LocalAttention(nn.Module):
 
 
 class PixelGate(nn.Module):
-    """Scale features by weights that a convolution makes of them, and by the first channel's own sigmoid.
+    """Scale features by weights that a convolution computes from them and by the sigmoid of the first channel.
 
     Args:
         num_feat: Channels.
@@ -72,12 +72,12 @@ class PixelGate(nn.Module):
 
 
 class PartialBlock(nn.Module):
-    """Convolutions, and perhaps attention, on the first channels; the others pass.
+    """Convolutions and optional attention on the first channels; the others pass through unchanged.
 
     Args:
-        num_feat: How many channels the block works on.
-        num_conv: Convolutions.
-        attention: What follows them.
+        num_feat: Number of channels that the block works on.
+        num_conv: Number of convolutions.
+        attention: Module after the convolutions.
     """
 
     def __init__(self, num_feat: int, num_conv: int, attention: nn.Module) -> None:
@@ -87,7 +87,7 @@ class PartialBlock(nn.Module):
         self.attention = attention
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return features `(N, C, H, W)` of features with at least as many channels as the block works on."""
+        """Return features `(N, C, H, W)`, where C is at least the number of channels that the block works on."""
         features, others = x[:, : self.num_feat], x[:, self.num_feat :]
         for number, conv in enumerate(self.convs):
             features = conv(F.leaky_relu(features, _SLOPE) if number else features)
@@ -95,18 +95,18 @@ class PartialBlock(nn.Module):
 
 
 class PlainUSR(Backbone):
-    """A chain of blocks without skips; three channels beside theirs carry the image.
+    """A chain of blocks without skips, with three additional channels that carry the image.
 
-    Wang, Li, Wang and Liu, "PlainUSR: Chasing Faster ConvNet for Efficient Super-Resolution", ACCV 2024.
+    Source: Wang, Li, Wang and Liu, "PlainUSR: Chasing Faster ConvNet for Efficient Super-Resolution", ACCV 2024.
 
     Args:
-        scales: One scale of 2, 3, 4.
-        widths: How many channels each block works on, the first of at most the widest one's and three of the image.
-        num_conv: Convolutions in each block.
+        scales: One of the scales 2, 3, 4.
+        widths: Number of channels that each block works on; the network has the maximum of these plus three.
+        num_conv: Number of convolutions in each block.
         num_inner: Channels of the blocks' local attention. None: only the middle block has attention, a pixel gate.
 
     Raises:
-        ConfigError: Several scales, or another scale.
+        ConfigError: More than one scale, or an unsupported one.
     """
 
     def __init__(
@@ -131,7 +131,7 @@ class PlainUSR(Backbone):
             self.receptive_field = num_conv * len(widths) + 3
 
     def sharing_sites(self) -> list[SharingSite]:
-        """Return the convolutions of each block, in a bank for each width."""
+        """Return the convolutions of each block, one bank per width."""
         return [
             SharingSite(
                 f"body.{block}.convs.{number}",
@@ -151,7 +151,7 @@ class PlainUSR(Backbone):
 
 
 def _gates(middle: int) -> Callable[[int, int], nn.Module]:
-    """Return what makes the attention of a block of a width: a gate in the middle block, none in the others."""
+    """Return a factory of a block's attention by index and width: a gate in the middle block, none in the others."""
     return lambda block, width: PixelGate(width) if block == middle else nn.Identity()
 
 

@@ -1,4 +1,4 @@
-"""RFDN (Liu et al., ECCVW 2020): distillation by 1x1 convolutions beside shallow residual convolutions."""
+"""RFDN (Liu et al., ECCVW 2020): distillation by 1x1 convolutions parallel to shallow residual convolutions."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from srbench_zoo.parts import pixel_shuffle_tail, single_scale
 __all__ = ["RFDN", "rfdn_aim"]
 
 _SLOPE = 0.05
-# The authors train on pixels of 0..255.
+# The authors train on pixel values in 0..255.
 _RANGE = 255
 
 
 class ResidualDistillationBlock(nn.Module):
-    """Three steps that each set half the features aside and refine all of them; no skip over the block.
+    """Three distillation steps, each keeping half the channels and refining all of them; no skip over the block.
 
     Args:
-        num_feat: Features.
-        num_inner: Channels within the attention.
+        num_feat: Feature channels.
+        num_inner: Channels inside the attention.
     """
 
     def __init__(self, num_feat: int, num_inner: int) -> None:
@@ -46,18 +46,19 @@ class ResidualDistillationBlock(nn.Module):
 
 
 class RFDN(Backbone):
-    """Residual feature distillation blocks, whose outputs are all merged before a sub-pixel up-sampler.
+    """Residual feature distillation blocks; the outputs of all blocks are fused before a sub-pixel upsampler.
 
-    Liu, Tang and Wu, "Residual Feature Distillation Network for Lightweight Image Super-Resolution", ECCVW 2020.
+    Source: Liu, Tang and Wu, "Residual Feature Distillation Network for Lightweight Image Super-Resolution", ECCVW
+    2020.
 
     Args:
-        scales: One scale of 2, 3, 4.
-        num_feat: Features, an even number.
-        num_block: Blocks.
-        num_inner: Channels within the blocks' attention.
+        scales: One of the scales 2, 3, 4.
+        num_feat: Feature channels, an even number.
+        num_block: Number of blocks.
+        num_inner: Channels inside the blocks' attention.
 
     Raises:
-        ConfigError: Several scales, another scale, or an odd number of features.
+        ConfigError: More than one scale, an unsupported one, or an odd `num_feat`.
     """
 
     def __init__(self, scales: tuple[int, ...], num_feat: int = 50, num_block: int = 4, num_inner: int = 12) -> None:
@@ -73,7 +74,7 @@ class RFDN(Backbone):
         self.architecture = Architecture(depth=5 * num_block + 4, filters=num_feat, local_skips=True)
 
     def sharing_sites(self) -> list[SharingSite]:
-        """Return the three refining convolutions of each block, all of one shape and in one bank."""
+        """Return the three refining convolutions of each block, all of the same shape and in one bank."""
         return [
             SharingSite(f"body.{block}.refine.{step}", kind="conv", bank="body", tie=f"refine{step}", step=(block,))
             for block in range(len(self.body))

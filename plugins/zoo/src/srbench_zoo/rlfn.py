@@ -1,4 +1,4 @@
-"""RLFN (Kong et al., CVPRW 2022): blocks of three convolutions and spatial attention, first of NTIRE 2022 in speed."""
+"""RLFN (Kong et al., CVPRW 2022): blocks of three convolutions and spatial attention; fastest of NTIRE 2022."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from srbench_zoo.parts import pixel_shuffle_tail, single_scale
 __all__ = ["RLFN", "rlfn"]
 
 _SLOPE = 0.05
-# The authors train on pixels of 0..255.
+# The authors train on pixel values in 0..255.
 _RANGE = 255
 _CONVS = ("conv1", "conv2", "conv3")
 
@@ -21,8 +21,8 @@ class LocalFeatureBlock(nn.Module):
     """Three convolutions, a skip over them, a 1x1 convolution and spatial attention.
 
     Args:
-        num_feat: Features.
-        num_inner: Channels within the attention.
+        num_feat: Feature channels.
+        num_inner: Channels inside the attention.
     """
 
     def __init__(self, num_feat: int, num_inner: int) -> None:
@@ -49,16 +49,16 @@ class LocalFeatureBlock(nn.Module):
 class RLFN(Backbone):
     """Residual local feature blocks in a chain, with one skip over all of them.
 
-    Kong et al., "Residual Local Feature Network for Efficient Super-Resolution", CVPRW 2022.
+    Source: Kong et al., "Residual Local Feature Network for Efficient Super-Resolution", CVPRW 2022.
 
     Args:
-        scales: One scale of 2, 3, 4.
-        num_feat: Features.
-        num_block: Blocks.
-        num_inner: Channels within the blocks' attention.
+        scales: One of the scales 2, 3, 4.
+        num_feat: Feature channels.
+        num_block: Number of blocks.
+        num_inner: Channels inside the blocks' attention.
 
     Raises:
-        ConfigError: Several scales, or another scale.
+        ConfigError: More than one scale, or an unsupported one.
     """
 
     def __init__(self, scales: tuple[int, ...], num_feat: int = 52, num_block: int = 6, num_inner: int = 16) -> None:
@@ -71,7 +71,7 @@ class RLFN(Backbone):
         self.architecture = Architecture(depth=4 * num_block + 3, filters=num_feat, local_skips=True)
 
     def sharing_sites(self) -> list[SharingSite]:
-        """Return each block and its three convolutions, all of them in one bank."""
+        """Return each block and its three convolutions, the latter all in one bank."""
         parts = BlockSpec(convs=_CONVS, splits=(0,) * 3)
         sites = []
         for block in range(len(self.body)):

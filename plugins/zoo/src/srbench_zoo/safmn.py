@@ -1,4 +1,4 @@
-"""SAFMN (Sun et al., ICCV 2023) as it entered NTIRE 2023, and SAFMN++ of NTIRE 2024: multi-scale modulation."""
+"""SAFMN (Sun et al., ICCV 2023) as submitted to NTIRE 2023, and SAFMN++ of NTIRE 2024: multi-scale modulation."""
 
 from __future__ import annotations
 
@@ -45,13 +45,13 @@ class ResponseNorm(nn.Module):
 
 
 class PyramidModulation(nn.Module):
-    """Scale features by weights made of themselves: a quarter of the channels at full size, others pooled.
+    """Scale features by weights computed from them, a quarter of the channels at full size and the others pooled.
 
     Args:
         num_feat: Channels, a multiple of 4.
     """
 
-    # How many pixels, each way, become one in the second, third and fourth quarter.
+    # Pooling factors of the second, third and fourth quarter.
     _DIVISORS = (4, 8, 16)
 
     def __init__(self, num_feat: int) -> None:
@@ -69,7 +69,7 @@ class PyramidModulation(nn.Module):
 
 
 class ModulationBlock(nn.Module):
-    """Modulation and a mixer of channels, each with a skip over it.
+    """Modulation, then a channel mixer, each with a skip.
 
     Args:
         num_feat: Channels, a multiple of 4.
@@ -87,20 +87,21 @@ class ModulationBlock(nn.Module):
 
 
 class SAFMN(Backbone):
-    """Blocks of multi-scale modulation; the network adds detail to the bilinearly enlarged image.
+    """Blocks of multi-scale modulation, added to the bilinearly enlarged image.
 
-    It is the authors' entry to NTIRE 2023: one normalisation over the image before all blocks, in place of the paper's
-    layer normalisation within them, and no biases but the first and the last convolution's.
+    This is the authors' entry to NTIRE 2023: one normalisation over the image before all blocks instead of the paper's
+    layer normalisation inside them, and biases only in the first and the last convolution.
 
-    Sun, Dong, Tang and Pan, "Spatially-Adaptive Feature Modulation for Efficient Image Super-Resolution", ICCV 2023.
+    Source: Sun, Dong, Tang and Pan, "Spatially-Adaptive Feature Modulation for Efficient Image Super-Resolution", ICCV
+    2023.
 
     Args:
-        scales: One scale of 2, 3, 4.
-        num_feat: Features, a multiple of 4.
-        num_block: Blocks.
+        scales: One of the scales 2, 3, 4.
+        num_feat: Feature channels, a multiple of 4.
+        num_block: Number of blocks.
 
     Raises:
-        ConfigError: Several scales, another scale, or features that are no multiple of 4.
+        ConfigError: More than one scale, an unsupported one, or `num_feat` not a multiple of 4.
     """
 
     def __init__(self, scales: tuple[int, ...], num_feat: int = 36, num_block: int = 8) -> None:
@@ -115,7 +116,7 @@ class SAFMN(Backbone):
         self.architecture = Architecture(depth=4 * num_block + 2, filters=num_feat, global_skip=True, local_skips=True)
 
     def sharing_sites(self) -> list[SharingSite]:
-        """Return the two convolutions of each block's mixer, each in a bank of its own."""
+        """Return the two convolutions of each block's mixer, in two banks."""
         return _mixer_sites(len(self.body))
 
     def forward(self, lr: Tensor, scale: int | None = None) -> Tensor:
@@ -126,13 +127,13 @@ class SAFMN(Backbone):
 
 
 class SimpleModulation(nn.Module):
-    """A convolution, of whose channels a third is scaled by weights made of its pooled self; then a 1x1 convolution.
+    """A convolution, a third of whose output channels are scaled by weights from their pooled values; then 1x1.
 
     Args:
         num_feat: Channels, a multiple of 3.
     """
 
-    # How many pixels, each way, become one.
+    # Pooling factor.
     _DIVISOR = 8
 
     def __init__(self, num_feat: int) -> None:
@@ -147,12 +148,12 @@ class SimpleModulation(nn.Module):
         modulated, others = self.entry(x).tensor_split([self.num_modulated], dim=1)
         weight = self.weigh(adaptive_max(modulated, self._DIVISOR))
         weight = F.interpolate(weight, x.shape[2:], mode="bilinear", align_corners=False)
-        # Split off first, and last again where they meet: the authors' order.
+        # The modulated channels are split off first and concatenated last, as in the authors' code.
         return self.fuse(F.gelu(torch.cat([others, modulated * F.gelu(weight)], 1)))  # type: ignore[no-any-return]
 
 
 class SimpleModulationBlock(nn.Module):
-    """Modulation and a mixer of channels, with one skip over both.
+    """Modulation, then a channel mixer, with one skip over both.
 
     Args:
         num_feat: Channels, a multiple of 6.
@@ -169,17 +170,17 @@ class SimpleModulationBlock(nn.Module):
 
 
 class SAFMNPlusPlus(Backbone):
-    """SAFMN with one modulated part and a convolution before it, and no biases at all.
+    """SAFMN with a single modulated part, preceded by a convolution, and without biases.
 
-    Ren et al., "The Ninth NTIRE 2024 Efficient Super-Resolution Challenge Report", CVPRW 2024, team 23.
+    Source: Ren et al., "The Ninth NTIRE 2024 Efficient Super-Resolution Challenge Report", CVPRW 2024, team 23.
 
     Args:
-        scales: One scale of 2, 3, 4.
-        num_feat: Features, a multiple of 6.
-        num_block: Blocks.
+        scales: One of the scales 2, 3, 4.
+        num_feat: Feature channels, a multiple of 6.
+        num_block: Number of blocks.
 
     Raises:
-        ConfigError: Several scales, another scale, or features that are no multiple of 6.
+        ConfigError: More than one scale, an unsupported one, or `num_feat` not a multiple of 6.
     """
 
     def __init__(self, scales: tuple[int, ...], num_feat: int = 36, num_block: int = 6) -> None:
@@ -195,7 +196,7 @@ class SAFMNPlusPlus(Backbone):
         self.architecture = Architecture(depth=5 * num_block + 2, filters=num_feat, global_skip=True, local_skips=True)
 
     def sharing_sites(self) -> list[SharingSite]:
-        """Return the first convolution of each block, and the two of its mixer, in three banks."""
+        """Return the first convolution of each block and the two of its mixer, in three banks."""
         entries = [
             SharingSite(f"body.{block}.modulation.entry", kind="conv", bank="entries", tie="entry", step=(block,))
             for block in range(len(self.body))
@@ -224,7 +225,7 @@ def _mixer_sites(num_block: int) -> list[SharingSite]:
 
 @register_backbone
 def safmn_ntire23(scales: tuple[int, ...]) -> SAFMN:
-    """Build SAFMN of NTIRE 2023: 8 blocks of 36 features (225,300 / 230,175 / 237,000 parameters at x2 / x3 / x4)."""
+    """Build NTIRE 2023's SAFMN: 8 blocks of 36 features (225,300 / 230,175 / 237,000 parameters at x2 / x3 / x4)."""
     return SAFMN(scales)
 
 

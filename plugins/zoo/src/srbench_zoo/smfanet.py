@@ -1,4 +1,4 @@
-"""SMFANet (Zheng et al., ECCV 2024): modulation by pooled features and their variance, beside a local branch."""
+"""SMFANet (Zheng et al., ECCV 2024): modulation by pooled features and their variance, with a local branch."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from srbench_zoo.sizes import adaptive_max
 
 __all__ = ["SMFANet", "smfanet", "smfanet_plus"]
 
-# Features are pooled to an eighth of the image's size.
+# Features are pooled to an eighth of the image's height and width.
 _POOLING = 8
-# Of the hidden channels of the feed-forward part, a quarter passes through its 3x3 convolution.
+# A quarter of the hidden channels of the feed-forward part passes through its 3x3 convolution.
 _PARTIAL = 4
 _FLOOR = 1e-12
 
-# Path in a block, bank, of each convolution; those of one shape share a bank.
+# Path in a block and bank of each convolution; those of the same shape share a bank.
 _CONVS = (
     ("modulation.split", "expand"),
     ("modulation.local.depthwise", "depthwise_local"),
@@ -40,10 +40,10 @@ def _variance(x: Tensor) -> Tensor:
 
 
 class LocalDetail(nn.Module):
-    """A grouped 3x3 convolution to twice the features and two 1x1 convolutions.
+    """A grouped 3x3 convolution to twice the channels and two 1x1 convolutions.
 
     Args:
-        num_feat: Features.
+        num_feat: Feature channels.
     """
 
     def __init__(self, num_feat: int) -> None:
@@ -58,10 +58,10 @@ class LocalDetail(nn.Module):
 
 
 class Modulation(nn.Module):
-    """Self-modulation: half of the features is scaled by what it looks like from afar, the other half seen from near.
+    """Self-modulation: half the channels are scaled by their pooled context; a local branch processes the other half.
 
     Args:
-        num_feat: Features.
+        num_feat: Feature channels.
     """
 
     def __init__(self, num_feat: int) -> None:
@@ -84,10 +84,10 @@ class Modulation(nn.Module):
 
 
 class FeedForward(nn.Module):
-    """1x1 to twice the features; 3x3 on a quarter of them; 1x1 back.
+    """A 1x1 convolution to twice the channels, a 3x3 one on a quarter of them, and a 1x1 one back.
 
     Args:
-        num_feat: Features, an even number.
+        num_feat: Feature channels, an even number.
     """
 
     def __init__(self, num_feat: int) -> None:
@@ -104,10 +104,10 @@ class FeedForward(nn.Module):
 
 
 class ModulationBlock(nn.Module):
-    """Self-modulation, then the feed-forward part, each with a skip and on features of length 1 at every pixel.
+    """Self-modulation, then the feed-forward part, each with a skip and on features normalised to unit length.
 
     Args:
-        num_feat: Features.
+        num_feat: Feature channels.
     """
 
     def __init__(self, num_feat: int) -> None:
@@ -124,19 +124,19 @@ class ModulationBlock(nn.Module):
 class SMFANet(Backbone):
     """Modulation blocks in a chain, with one skip over all of them.
 
-    The variance over the image makes every output depend on the whole of it. Images of fewer than 8 pixels, which the
-    authors' program refuses, are pooled to one.
+    Because of the variance over the image, every output pixel depends on the whole image. Images under 8 pixels, which
+    the authors' code rejects, are pooled to one pixel.
 
-    Zheng, Sun, Dong and Pan, "SMFANet: A Lightweight Self-Modulation Feature Aggregation Network for Efficient Image
-    Super-Resolution", ECCV 2024.
+    Source: Zheng, Sun, Dong and Pan, "SMFANet: A Lightweight Self-Modulation Feature Aggregation Network for Efficient
+    Image Super-Resolution", ECCV 2024.
 
     Args:
-        scales: One scale of 2, 3, 4.
-        num_feat: Features, an even number.
-        num_block: Blocks.
+        scales: One of the scales 2, 3, 4.
+        num_feat: Feature channels, an even number.
+        num_block: Number of blocks.
 
     Raises:
-        ConfigError: Several scales, another scale, or an odd number of features.
+        ConfigError: More than one scale, an unsupported one, or an odd `num_feat`.
     """
 
     def __init__(self, scales: tuple[int, ...], num_feat: int = 36, num_block: int = 8) -> None:
@@ -150,7 +150,7 @@ class SMFANet(Backbone):
         self.architecture = Architecture(depth=8 * num_block + 2, filters=num_feat, local_skips=True)
 
     def sharing_sites(self) -> list[SharingSite]:
-        """Return the convolutions of each block, in a bank for each shape."""
+        """Return the convolutions of each block, one bank per shape."""
         return [
             SharingSite(f"body.{block}.{path}", kind="conv", bank=bank, tie=path, step=(block,))
             for block in range(len(self.body))

@@ -1,4 +1,4 @@
-"""SPAN, SPANF and ESPAN: blocks whose attention is a function of their own output and has no parameters."""
+"""SPAN, SPANF and ESPAN: blocks with parameter-free attention, a function of their own output."""
 
 from __future__ import annotations
 
@@ -11,24 +11,24 @@ from srbench_zoo.parts import pixel_shuffle_tail, single_scale
 
 __all__ = ["ESPAN", "SPAN", "SPANF", "SwiftAttentionBlock", "espan", "span", "span_c28", "spanf"]
 
-# SPAN sees (image - mean) * 255; its output is an image in 0..1 without either.
+# SPAN's input is (image - mean) * 255; its output is an image in 0..1, without shift or scaling.
 _MEAN = (0.4488, 0.4371, 0.4040)
 _RANGE = 255
 _CONVS = ("conv1", "conv2", "conv3")
 
 
 def _attended(out: Tensor, x: Tensor) -> Tensor:
-    """Return the sum of a block's last convolution and its input, scaled by an odd function of the former."""
+    """Return the sum of a block's last output and its input, scaled by an odd function of the output."""
     return (out + x) * (torch.sigmoid(out) - 0.5)
 
 
 class SwiftAttentionBlock(nn.Module):
-    """Three convolutions; their output and the input are added and scaled by an odd function of the output.
+    """Three convolutions, whose output is added to the input and scaled by an odd function of the output.
 
     Source: Wan et al., CVPRW 2024, section 3.1.
 
     Args:
-        num_feat: Features.
+        num_feat: Feature channels.
     """
 
     def __init__(self, num_feat: int) -> None:
@@ -42,16 +42,16 @@ class SwiftAttentionBlock(nn.Module):
         return self.refine(x, self.enter(x))
 
     def enter(self, x: Tensor) -> Tensor:
-        """Return the first convolution's output after its activation, `(N, C, H, W)`."""
+        """Return the activated output of the first convolution, `(N, C, H, W)`."""
         return F.silu(self.conv1(x))
 
     def refine(self, x: Tensor, entered: Tensor) -> Tensor:
-        """Return the block's output `(N, C, H, W)` from its input and what `enter` made of it."""
+        """Return the block's output `(N, C, H, W)` from its input and the result of `enter`."""
         return _attended(self.conv3(F.silu(self.conv2(entered))), x)
 
 
 def _block_sites(blocks: range) -> list[SharingSite]:
-    """Return the convolutions of blocks in `body`, all of one shape and in one bank."""
+    """Return the convolutions of blocks in `body`, all of the same shape and in one bank."""
     return [
         SharingSite(f"body.{block}.{conv}", kind="conv", bank="body", tie=conv, step=(block,))
         for block in blocks
@@ -60,20 +60,20 @@ def _block_sites(blocks: range) -> list[SharingSite]:
 
 
 class SPAN(Backbone):
-    """Blocks with parameter-free attention; features from four depths are merged before the up-sampler.
+    """Blocks with parameter-free attention; features from four depths are fused before the upsampler.
 
-    The published code applies its activations in place, so that what it takes from inside the last block is the first
-    convolution's output after the activation. It is written out here.
+    The published code applies its activations in place, so that the feature it takes from inside the last block is the
+    first convolution's output after the activation. Here this is explicit.
 
-    Wan et al., "Swift Parameter-free Attention Network for Efficient Super-Resolution", CVPRW 2024.
+    Source: Wan et al., "Swift Parameter-free Attention Network for Efficient Super-Resolution", CVPRW 2024.
 
     Args:
-        scales: One scale of 2, 3, 4.
-        num_feat: Features: 48 in the paper, 28 in the network that won NTIRE 2024.
-        num_block: Blocks.
+        scales: One of the scales 2, 3, 4.
+        num_feat: Feature channels: 48 in the paper, 28 in the network that won NTIRE 2024.
+        num_block: Number of blocks.
 
     Raises:
-        ConfigError: Several scales, or another scale.
+        ConfigError: More than one scale, or an unsupported one.
     """
 
     mean: Tensor
@@ -91,7 +91,7 @@ class SPAN(Backbone):
         self.receptive_field = 3 * num_block + 3
 
     def sharing_sites(self) -> list[SharingSite]:
-        """Return the three convolutions of each block, all of one shape and in one bank."""
+        """Return the three convolutions of each block, all of the same shape and in one bank."""
         return _block_sites(range(len(self.body)))
 
     def forward(self, lr: Tensor, scale: int | None = None) -> Tensor:
@@ -106,14 +106,14 @@ class SPAN(Backbone):
         return self.upsample(self.fuse(torch.cat([entry, self.tail(features), first, entered], 1)))  # type: ignore[no-any-return]
 
     def _blocks(self) -> list[SwiftAttentionBlock]:
-        return list(self.body)  # type: ignore[arg-type]  # a ModuleList forgets what it holds
+        return list(self.body)  # type: ignore[arg-type]  # a ModuleList has no element type
 
 
 class ImageBlock(nn.Module):
-    """Three convolutions that make features of an image: SPANF's first block, without skip and attention.
+    """Three convolutions from an image to features: SPANF's first block, without skip or attention.
 
     Args:
-        num_feat: Features.
+        num_feat: Feature channels.
     """
 
     def __init__(self, num_feat: int) -> None:
@@ -128,19 +128,19 @@ class ImageBlock(nn.Module):
 
 
 class SPANF(Backbone):
-    """SPAN without an entry convolution: a block takes the image, whose enlarged copy is merged with the features.
+    """SPAN without an entry convolution: the first block takes the image, which is also fused with the features.
 
-    The copy is a depthwise convolution, which starts as nearest-neighbour enlargement.
+    For this, a depthwise convolution, initialised as nearest-neighbour enlargement, expands the image's channels.
 
-    Ren et al., "The Tenth NTIRE 2025 Efficient Super-Resolution Challenge Report", CVPRW 2025, team 24.
+    Source: Ren et al., "The Tenth NTIRE 2025 Efficient Super-Resolution Challenge Report", CVPRW 2025, team 24.
 
     Args:
-        scales: One scale of 2, 3, 4.
-        num_feat: Features.
-        num_block: Blocks, the one that takes the image included.
+        scales: One of the scales 2, 3, 4.
+        num_feat: Feature channels.
+        num_block: Number of blocks, including the one that takes the image.
 
     Raises:
-        ConfigError: Several scales, or another scale.
+        ConfigError: More than one scale, or an unsupported one.
     """
 
     def __init__(self, scales: tuple[int, ...], num_feat: int = 32, num_block: int = 5) -> None:
@@ -158,7 +158,7 @@ class SPANF(Backbone):
         self.receptive_field = 3 * num_block + 1
 
     def sharing_sites(self) -> list[SharingSite]:
-        """Return the three convolutions of each block but the first, all of one shape and in one bank."""
+        """Return the three convolutions of each block except the first, all of the same shape and in one bank."""
         return _block_sites(range(1, len(self.body)))
 
     def forward(self, lr: Tensor, scale: int | None = None) -> Tensor:
@@ -175,7 +175,7 @@ class ShortAttentionBlock(nn.Module):
     """Two convolutions and the attention of `SwiftAttentionBlock`: ESPAN's last block.
 
     Args:
-        num_feat: Features.
+        num_feat: Feature channels.
     """
 
     def __init__(self, num_feat: int) -> None:
@@ -189,17 +189,17 @@ class ShortAttentionBlock(nn.Module):
 
 
 class ESPAN(Backbone):
-    """SPAN with a 9x9 entry convolution and a last block of two convolutions, without a mean to subtract.
+    """SPAN with a 9x9 entry convolution and a last block of two convolutions, without mean subtraction.
 
-    Wang et al., "Expanded SPAN for Efficient Super-Resolution", CVPRW 2025.
+    Source: Wang et al., "Expanded SPAN for Efficient Super-Resolution", CVPRW 2025.
 
     Args:
-        scales: One scale of 2, 3, 4.
-        num_feat: Features.
-        num_block: Blocks of three convolutions.
+        scales: One of the scales 2, 3, 4.
+        num_feat: Feature channels.
+        num_block: Number of blocks of three convolutions.
 
     Raises:
-        ConfigError: Several scales, or another scale.
+        ConfigError: More than one scale, or an unsupported one.
     """
 
     def __init__(self, scales: tuple[int, ...], num_feat: int = 32, num_block: int = 5) -> None:
@@ -215,7 +215,7 @@ class ESPAN(Backbone):
         self.receptive_field = 3 * num_block + 8
 
     def sharing_sites(self) -> list[SharingSite]:
-        """Return the three convolutions of each block but the last, all of one shape and in one bank."""
+        """Return the three convolutions of each block except the last, all of the same shape and in one bank."""
         return _block_sites(range(len(self.body)))
 
     def forward(self, lr: Tensor, scale: int | None = None) -> Tensor:

@@ -1,4 +1,4 @@
-"""SRVGGNetCompact (Wang et al., Real-ESRGAN, ICCVW 2021) on basicsr's own class."""
+"""SRVGGNetCompact (Wang et al., Real-ESRGAN, ICCVW 2021) based on basicsr's class."""
 
 from __future__ import annotations
 
@@ -12,27 +12,27 @@ __all__ = ["SRVGG", "srvgg"]
 
 
 class SRVGG(archs.SRVGGNetCompact, Backbone):  # type: ignore[misc]  # basicsr has no types
-    """basicsr's chain of convolutions, which add detail to the image enlarged by nearest neighbours.
+    """basicsr's chain of convolutions, added to the nearest-neighbour enlargement.
 
     Args:
-        scales: One scale of 2, 3, 4.
-        num_feat: Features.
-        num_conv: Convolutions between the first and the last.
+        scales: One of the scales 2, 3, 4.
+        num_feat: Feature channels.
+        num_conv: Number of convolutions between the first and the last.
 
     Raises:
-        ConfigError: Several scales, or another scale.
+        ConfigError: More than one scale, or an unsupported one.
     """
 
     def __init__(self, scales: tuple[int, ...], num_feat: int, num_conv: int) -> None:
         scale = single_scale("SRVGGNetCompact", scales)
         archs.SRVGGNetCompact.__init__(self, 3, 3, num_feat=num_feat, num_conv=num_conv, upscale=scale)
         self.scales = scales
-        self.convs = range(2, 2 * num_conv + 2, 2)  # basicsr keeps convolutions and activations in turns, in one list
+        self.convs = range(2, 2 * num_conv + 2, 2)  # basicsr's list alternates convolutions and activations
         self.architecture = Architecture(depth=num_conv + 2, filters=num_feat, global_skip=True)
         self.receptive_field = num_conv + 2
 
     def sharing_sites(self) -> list[SharingSite]:
-        """Return the convolutions between the first and the last, with their activations: one bank, one tie class."""
+        """Return the body's convolutions, with their activations, in one bank and one tie class."""
         return [
             SharingSite(
                 f"body.{n}", kind="conv", bank="body", tie="conv", step=(n // 2,), companions=(f"body.{n + 1}",)

@@ -1,4 +1,4 @@
-"""SwinIR-light (Liang et al., ICCVW 2021) on basicsr's own class."""
+"""SwinIR-light (Liang et al., ICCVW 2021) based on basicsr's class."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ __all__ = ["SwinIR", "swinir_light"]
 
 
 class SwinIR(archs.SwinIR, Backbone):  # type: ignore[misc]  # basicsr has no types
-    """basicsr's SwinIR with a sub-pixel up-sampler; images are mirrored at the right and the bottom to whole windows.
+    """basicsr's SwinIR with a sub-pixel upsampler; images are padded by mirroring to whole windows.
 
     Args:
-        scales: One scale of 2, 3, 4.
-        num_feat: Features, a multiple of the heads.
-        depths: Transformer layers in each group.
-        num_head: Heads of the attention.
-        window_size: Of the attention, in LR pixels.
+        scales: One of the scales 2, 3, 4.
+        num_feat: Feature channels, a multiple of `num_head`.
+        depths: Number of transformer layers in each group.
+        num_head: Number of attention heads.
+        window_size: Side of the attention windows, in LR pixels.
 
     Raises:
-        ConfigError: Several scales, or another scale.
+        ConfigError: More than one scale, or an unsupported one.
     """
 
     def __init__(
@@ -38,7 +38,7 @@ class SwinIR(archs.SwinIR, Backbone):  # type: ignore[misc]  # basicsr has no ty
     ) -> None:
         scale = single_scale("SwinIR", scales)
         with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", "torch.meshgrid", UserWarning)  # basicsr names no order of its axes
+            warnings.filterwarnings("ignore", "torch.meshgrid", UserWarning)  # basicsr gives no `indexing`
             archs.SwinIR.__init__(
                 self,
                 img_size=64,
@@ -56,7 +56,7 @@ class SwinIR(archs.SwinIR, Backbone):  # type: ignore[misc]  # basicsr has no ty
         with_mean_buffer(self)
         for module in list(self.modules()):
             for name in ("relative_position_index", "attn_mask"):
-                # Constants of the window's size, which basicsr keeps in files: 3.2 million numbers beside 0.9 million.
+                # Constants of the window size, which basicsr stores in files: 3.2 million values next to 0.9 million.
                 if isinstance(constant := getattr(module, name, None), Tensor):
                     delattr(module, name)
                     module.register_buffer(name, constant, persistent=False)
@@ -65,7 +65,7 @@ class SwinIR(archs.SwinIR, Backbone):  # type: ignore[misc]  # basicsr has no ty
         self.architecture = Architecture(depth=depth, filters=num_feat, local_skips=True)
 
     def sharing_sites(self) -> list[SharingSite]:
-        """Return the convolutions that end the groups: one bank, one tie class."""
+        """Return the convolutions at the ends of the groups, in one bank and one tie class."""
         return [
             SharingSite(f"layers.{group}.conv", kind="conv", bank="groups", tie="conv", step=(group,))
             for group in range(self.num_group)
@@ -81,11 +81,11 @@ class SwinIR(archs.SwinIR, Backbone):  # type: ignore[misc]  # basicsr has no ty
 
 
 def _mirrored(image: Tensor, axis: int, multiple: int) -> Tensor:
-    """Extend an axis to a multiple of a number by the image's mirror image, which has its border pixels twice."""
+    """Pad the end of an axis to a multiple of a number by mirroring, with the border pixels repeated."""
     size = image.shape[axis]
     if size % multiple == 0:
         return image
-    # One period of the endless pattern of an image and its mirror image is twice as long as the image.
+    # The period of the endlessly mirrored axis is twice its length.
     index = torch.arange(size + -size % multiple, device=image.device) % (2 * size)
     return image.index_select(axis, torch.minimum(index, 2 * size - 1 - index))
 

@@ -1,4 +1,4 @@
-"""VDSR (Kim et al., CVPR 2016): twenty convolutions on the enlarged luma, and a skip over all of them."""
+"""VDSR (Kim et al., CVPR 2016): twenty convolutions on the enlarged luma with a skip over all of them."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ __all__ = ["VDSR", "vdsr"]
 
 
 class VDSR(LumaBackbone):
-    """A plain chain of convolutions that adds detail to the bicubically enlarged luma; one network for all scales.
+    """A plain chain of convolutions added to the bicubically enlarged luma; one network for all scales.
 
-    Kim, Lee and Lee, "Accurate Image Super-Resolution Using Very Deep Convolutional Networks", CVPR 2016.
+    Source: Kim, Lee and Lee, "Accurate Image Super-Resolution Using Very Deep Convolutional Networks", CVPR 2016.
 
     Args:
-        scales: Any from 2 on.
-        num_layer: Convolutions, 2 or more.
-        num_feat: Features.
+        scales: Any scales of at least 2.
+        num_layer: Number of convolutions, at least 2.
+        num_feat: Feature channels.
 
     Raises:
         ConfigError: A scale below 2, or too few layers.
@@ -46,7 +46,7 @@ class VDSR(LumaBackbone):
         return bicubic_reach(len(self.body) + 2, min(self.scales))
 
     def sharing_sites(self) -> list[SharingSite]:
-        """Return the convolutions between the first and the last: one bank, one tie class."""
+        """Return the convolutions between the first and the last, in one bank and one tie class."""
         return [
             SharingSite(f"body.{number}", kind="conv", bank="body", tie="conv", step=(number,))
             for number in range(len(self.body))

@@ -1,4 +1,4 @@
-"""How published weights are described: a file for each scale, and rules that map its keys to ours. Needs no torch."""
+"""Describe published weights: one file per scale, and rules that map its keys to ours. Needs no torch."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Rules = tuple[tuple[str, str | Callable[[re.Match[str]], str]], ...]
 
 
 def renamed(rules: Rules, state: State) -> State:
-    """Apply every rule, a pattern and what to put in its place, to every key, in their order."""
+    """Apply every rule, a pattern and its replacement, to every key, in order."""
     converted = {}
     for key, tensor in state.items():
         for pattern, new in rules:
@@ -29,7 +29,7 @@ def renamed(rules: Rules, state: State) -> State:
 
 
 def from_zero(match: re.Match[str]) -> str:
-    """Return where a block is whose number, the pattern's one group, is counted from 1."""
+    """Return the path of a block whose number, the only group of the pattern, is counted from 1."""
     return f"body.{int(match[1]) - 1}."
 
 
@@ -44,18 +44,18 @@ def weight_files(
     files: tuple[tuple[int, int, str], ...],
     key: str | None = None,
 ) -> PerScaleWeights:
-    """Describe a file per scale.
+    """Describe weights with one file per scale.
 
     Args:
-        model: Canonical name of the model, its tag included.
+        model: Canonical name of the model, including its tag.
         repository: `owner/name` of the public repository.
         commit: The commit, 40 hexadecimal digits.
-        path: The files' path in the repository, in which `{}` is the scale; or the path for each scale.
-        licence: The licence that the repository states, or "none stated".
-        paper: The paper, as authors would cite it in a table.
-        rules: How the files' keys map to ours.
-        files: Scale, size in bytes and sha256 of each.
-        key: Which of several state dicts in a file it is.
+        path: Path of the files in the repository, with `{}` for the scale, or a path for each scale.
+        licence: The licence stated by the repository, or "none stated".
+        paper: Short citation of the paper, as used in tables.
+        rules: Mapping from the files' keys to ours.
+        files: Scale, size in bytes and SHA-256 of each file.
+        key: Key of the state dict, if a file holds several.
     """
     return PerScaleWeights(
         tuple(

@@ -1,4 +1,4 @@
-"""The authors' published weights, and how their keys map to ours. Importing it needs no torch."""
+"""Published weights of BSRN, FSRCNN, IMDN, PAN and RLFN. Needs no torch."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from srbench_zoo.weight_files import from_zero, weight_files
 
 __all__ = ["THIRD_PARTY", "bsrn_author", "fsrcnn_author", "imdn_author", "pan_author", "rlfn_author"]
 
-# Weights that others than the authors of the paper trained: tagged name -> who.
+# Weights not trained by the authors of the paper: tagged name -> who trained them.
 THIRD_PARTY = {"fsrcnn.author": "the owner of the repository yjn870/FSRCNN-pytorch"}
 
 
 def _from_mid_part(match: re.Match[str]) -> str:
-    """Return where a layer of FSRCNN's middle is: 0 and 1 shrink, 10 and 11 expand, pairs between them map."""
+    """Return the path of a layer of FSRCNN's middle part, where pairs from 2 on map and 10 and 11 expand."""
     number, part = divmod(int(match[1]), 2)
     return f"expand.{part}." if number == 5 else f"maps.{number - 1}.{part}."
 

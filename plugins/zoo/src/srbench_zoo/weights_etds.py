@@ -1,4 +1,4 @@
-"""Published weights of ETDS, and of ECBSR as trained by ETDS's authors, all in deployed form. Needs no torch."""
+"""Published weights of ETDS and of ECBSR, both trained by ETDS's authors, in deployed form. Needs no torch."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _ETDS_RULES: Rules = (
 
 
 def _ecbsr_rules(num_conv: int) -> Rules:
-    """Return the rules for ECBSR's one list of layers, the first and the last of which are the ends."""
+    """Return the rules for ECBSR, which has all its layers in one list."""
     return (
         (r"^backbone\.0\.", "entry."),
         (rf"^backbone\.{num_conv + 1}\.0\.", "exit."),
@@ -36,7 +36,7 @@ def _ecbsr_rules(num_conv: int) -> Rules:
 
 
 def _weights(model: str, file: str, rules: Rules, *files: tuple[int, int, str]) -> PerScaleWeights:
-    """Describe the files of a network, in the folder that the first word of their name says."""
+    """Describe the files of a network; the first word of their name is their folder."""
     return weight_files(
         model=f"{model}.author",
         repository="ECNUSR/ETDS",

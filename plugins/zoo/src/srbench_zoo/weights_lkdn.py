@@ -28,7 +28,7 @@ _RULES: Rules = (
     (r"(^|\.)pw\.", r"\1pointwise."),
     (r"(^|\.)dw\.", r"\1depthwise."),
 )
-# The branches of `+reparam(kind=rep1x1)`, in the refining convolutions and in the up-sampler.
+# The branches of `+reparam(kind=rep1x1)` in the refining convolutions and the upsampler.
 _BRANCHES: Rules = (
     (r"(\.refine\.\d\.(?:pointwise|depthwise))\.", r"\1.conv."),
     (r"\.rep1x1\.", ".depthwise.point."),
@@ -38,7 +38,7 @@ _BRANCHES: Rules = (
     (r"^upsample\.conv3x3\.", "upsample.0.expanded.reduce."),
 )
 
-# The tests have no file for x3: size and hash are as published. The files hold `params` too, another network in part.
+# The tests have no file for x3: size and hash are as published. The files also hold `params`, which differ in part.
 lkdn_author = weight_files(
     model="lkdn.author",
     repository=_REPOSITORY,

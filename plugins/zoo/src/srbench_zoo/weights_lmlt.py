@@ -29,6 +29,6 @@ lmlt_tiny_author = weight_files(
         (3, 2109233, "cebaeeb09d16b9ae30f72b4ef3b87a262cb0126b8de6ed3f14f822f269a0ad76"),
         (4, 2164017, "72410dc18b42d22321d62c34fa18713f3744a55f3a6dae6b43b5d10251e67a71"),
     ),
-    # The authors' own tests name no key, which takes these and not `params_ema`.
+    # The authors' tests name no key and therefore load `params`, not `params_ema`.
     key="params",
 )

@@ -1,4 +1,4 @@
-"""Published weights of networks that entered the challenges of AIM 2020 and NTIRE 2022 to 2025. Needs no torch."""
+"""Published weights of entries to the AIM 2020 and NTIRE 2022 to 2025 challenges. Needs no torch."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _SPAN_RULES: Rules = (
     (r"^block_(\d)\.", from_zero),
     (r"\.c([1-3])_r\.", r".conv\1."),
 )
-# Of the attention that RFDN and EFDN have, and RLFN's shorter one that DIPNet has.
+# For the attention of RFDN and EFDN, and RLFN's shorter one, used by DIPNet.
 _ATTENTION_RULES: Rules = (
     (r"\.(?:esa|att)\.conv1\.", ".attention.entry."),
     (r"\.(?:esa|att)\.conv2\.", ".attention.reduce."),

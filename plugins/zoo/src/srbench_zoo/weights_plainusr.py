@@ -1,4 +1,4 @@
-"""PlainUSR's published weights, of the deployed networks. Needs no torch."""
+"""PlainUSR's published weights, in deployed form. Needs no torch."""
 
 from __future__ import annotations
 
@@ -18,27 +18,27 @@ __all__ = [
 
 
 def _in_order(match: re.Match[str]) -> str:
-    """Return where a block of the two before the middle one, that one, and the two after it is."""
+    """Return the path of a block in a network of five, which are named 1, 2, m, 3, 4."""
     return f"body.{'12m34'.index(match[1])}."
 
 
 def _in_order_of_three(match: re.Match[str]) -> str:
-    """Return where a block of the one before the middle one, that one, and the one after it is."""
+    """Return the path of a block in a network of three, which are named 1, m, 2."""
     return f"body.{'1m2'.index(match[1])}."
 
 
 def _attention(match: re.Match[str]) -> str:
-    """Return where a convolution of a block's attention is, by its number in the authors' list."""
+    """Return the path of a convolution of a block's attention by its index in the authors' list."""
     return f".attention.{ {'0': 'entry', '2': 'reduce', '3': 'exit'}[match[1]] }."
 
 
 def _conv(match: re.Match[str]) -> str:
-    """Return where a block's convolution is: its authors' list has activations between them."""
+    """Return the path of a block's convolution; the authors' list has activations in between."""
     return f".convs.{int(match[1]) // 2}."
 
 
 def _plainusr(name: str, file: str, *sizes_and_hashes: tuple[int, str]) -> PerScaleWeights:
-    """Describe the files of one size of the network, at x2 and x4."""
+    """Describe the files of one size of the network at x2 and x4."""
     three = name in ("plainusr_u", "plainusr_t")
     return weight_files(
         model=f"{name}.author",

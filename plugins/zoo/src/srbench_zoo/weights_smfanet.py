@@ -32,7 +32,7 @@ _RULES: Rules = (
 
 
 def _smfanet(model: str, data: str, *sizes_and_hashes: tuple[int, str]) -> PerScaleWeights:
-    """Describe the files for x2, x3 and x4 of a network that was trained on one of the data sets."""
+    """Describe the files for x2, x3 and x4 of a network trained on one of the data sets."""
     plus = "_plus" if "plus" in model else ""
     return weight_files(
         model=f"{model}.author_{data.lower()}",

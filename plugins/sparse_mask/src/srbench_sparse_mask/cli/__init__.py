@@ -1,1 +1,1 @@
-"""Commands that this plugin adds to `srbench`."""
+"""Commands that the plugin adds to `srbench`."""

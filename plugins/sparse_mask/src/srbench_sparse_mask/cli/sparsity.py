@@ -1,4 +1,4 @@
-"""`srbench sparsity`: what the masks of a network leave out, image by image and module by module."""
+"""`srbench sparsity`: sparsity of a network's masks for each image and module."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 __all__ = ["sparsity"]
 
-# Papers count for an SR image of this many pixels.
+# Papers count multiply-accumulates for an SR image of this many pixels.
 _HD = 1280 * 720
 
 
@@ -20,19 +20,19 @@ def sparsity(
     model: Annotated[str, typer.Argument(help="A network with sparse masks, such as smsr.author.")],
     data: Annotated[str, typer.Option(help="A data set's name, or a folder of HR images.", metavar="NAME|DIR")],
     scale: Annotated[
-        int | None, typer.Option(min=1, max=16, help="The scale.", show_default="the first that the weights serve")
+        int | None, typer.Option(min=1, max=16, help="The scale.", show_default="the first scale of the weights")
     ] = None,
     weights: Annotated[Path | None, typer.Option(help="A checkpoint to load instead of a tag's weights.")] = None,
     images: Annotated[str | None, typer.Option(help="Only these images, separated by commas.")] = None,
-    protocol: Annotated[str, typer.Option(help="How LR images are made.")] = "matlab-y",
+    protocol: Annotated[str, typer.Option(help="The protocol that generates LR images.")] = "matlab-y",
     device: Annotated[str, typer.Option(help="Where the network runs: cpu, cuda, cuda:1.")] = "cpu",
     threads: Annotated[int | None, typer.Option(help="Threads of torch on the CPU.", min=1)] = None,
     json: Annotated[str | None, typer.Option(metavar="FILE|-", help="Write the result as JSON.")] = None,
 ) -> None:
-    """Show what masks leave out of each module, and the multiply-accumulates that are executed.
+    """Show the sparsity of each module and the executed multiply-accumulates.
 
-    Sparsity is the share of positions and channels that is not computed. Work is counted from the masks and brought to
-    an SR image of 1280x720 pixels by its area.
+    Sparsity is the share of positions and channels that is not computed. Multiply-accumulates are counted from the
+    masks and scaled by area to an SR image of 1280x720 pixels.
 
     Example: `srbench sparsity smsr.author --data Set5`
     """
@@ -124,9 +124,9 @@ def _show(title: str, works: dict[str, ImageWork], scale: int) -> None:
         )
     columns = ["image", *(module.path for module in first.modules), "all", "executed, G", "of dense"]
     print_table(f"{title}: sparsity of each module, and multiply-accumulates for 1280x720", columns, rows)
-    typer.echo(f"dense: {_at_hd(first.dense, first.pixels, scale) / 1e9:.2f} G, with the masks' prediction")
+    typer.echo(f"dense: {_at_hd(first.dense, first.pixels, scale) / 1e9:.2f} G, including the prediction of masks")
     if all(work.modules[0].dense == first.modules[0].dense for work in works.values()):
-        typer.echo("channels computed everywhere, layer by layer:")
+        typer.echo("channels computed everywhere, per layer:")
         for module in first.modules:
             typer.echo(f"  {module.path}: {', '.join(map(str, module.dense))}")
 

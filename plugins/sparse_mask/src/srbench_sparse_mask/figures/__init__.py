@@ -1,1 +1,1 @@
-"""The figures of SMSR's paper and supplement, for any network: `srbench figure KIND`."""
+"""The figures of SMSR's paper and supplement for any network: `srbench figure KIND`."""

@@ -1,4 +1,4 @@
-"""`srbench figure features`: feature maps that are alive everywhere, and maps that are alive at edges only."""
+"""`srbench figure features`: feature maps that are active everywhere, and maps that are active at edges only."""
 
 from __future__ import annotations
 
@@ -21,29 +21,29 @@ __all__ = ["features"]
 
 def features(
     model: Annotated[str, typer.Argument(help="A network with sparse masks, or with ReLUs.")],
-    output: Annotated[Path, typer.Option("--output", "-o", help="The file.", metavar="FILE.png|FILE.svg")] = Path(
+    output: Annotated[Path, typer.Option("--output", "-o", help="Output file.", metavar="FILE.png|FILE.svg")] = Path(
         "features.png"
     ),
     image: Annotated[
-        str | None, typer.Option(help="The images, separated by commas.", show_default="the first of embedded-test")
+        str | None, typer.Option(help="Images, separated by commas.", show_default="the first of embedded-test")
     ] = None,
     data: Annotated[
         str | None,
-        typer.Option(help="Where they are.", metavar="NAME|DIR", show_default="the first usual set that has them"),
+        typer.Option(help="Their data set.", metavar="NAME|DIR", show_default="the first standard set with them"),
     ] = None,
-    count: Annotated[int, typer.Option(help="Maps of each kind.", min=1, max=8)] = 3,
+    count: Annotated[int, typer.Option(help="Number of maps of each kind.", min=1, max=8)] = 3,
     weights: Annotated[Path | None, typer.Option(help="A checkpoint to load instead of a tag's weights.")] = None,
     scale: Annotated[
-        int | None, typer.Option(min=1, max=16, help="The scale.", show_default="the first that the weights serve")
+        int | None, typer.Option(min=1, max=16, help="The scale.", show_default="the first scale of the weights")
     ] = None,
-    protocol: Annotated[str, typer.Option(help="How LR images are made.")] = "matlab-y",
+    protocol: Annotated[str, typer.Option(help="The protocol that generates LR images.")] = "matlab-y",
     threads: Annotated[int | None, typer.Option(help="Threads of torch on the CPU.", min=1)] = None,
 ) -> None:
-    """Show feature maps of the first and the last block: dense and sparse ones.
+    """Show dense and sparse feature maps of the first and the last block.
 
-    With sparse masks, what the channel masks call dense and sparse (Figure III of SMSR's supplement); without, the
-    channels with the fewest and with the most zeros after the ReLU (Figure I). Of several images the same channels
-    are shown, chosen on the first (Figure IV).
+    In networks with sparse masks, the channel masks determine which channels are dense (Figure III of SMSR's
+    supplement); otherwise the channels with the fewest and with the most zeros after the ReLU are shown (Figure I). For
+    several images the same channels are shown, selected on the first one (Figure IV).
 
     Example: `srbench figure features smsr.author --image camera`
 
@@ -117,7 +117,7 @@ def _unmasked(network: Backbone, lrs: dict[str, npt.NDArray[np.uint8]], scale: i
         seen: dict[str, Maps] = {}
 
         def keep(path: str, maps: Maps, seen: dict[str, Maps] = seen) -> None:
-            # The first and the last are enough; all of a deep network would fill the memory.
+            # Only the first and the last are kept, because all maps of a deep network would fill the memory.
             if len(seen) > 1:
                 seen.popitem()
             seen[path] = maps

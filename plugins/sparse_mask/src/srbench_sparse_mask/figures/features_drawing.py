@@ -1,4 +1,4 @@
-"""How feature maps are drawn; imports matplotlib."""
+"""Drawing of feature maps; imports matplotlib."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _SIDE, _GAP, _LEFT, _TOP, _BETWEEN = 1.2, 0.07, 0.15, 0.98, 0.22  # inches
 
 @dataclass(frozen=True)
 class Row:
-    """Maps of one layer on one image: the image, and channels with their maps `(h, w)` of either kind."""
+    """Dense and sparse maps `(h, w)` of one layer for one image, with their channel indices."""
 
     image: str
     picture: npt.NDArray[np.uint8]
@@ -31,7 +31,7 @@ class Row:
 
 
 def draw(name: str, about: str, heads: tuple[str, str], rows: Sequence[Row]) -> Figure:
-    """Draw a row per image and layer: the image, maps of the first kind, maps of the second."""
+    """Draw one row per image and layer: the image, its dense maps and its sparse maps."""
     columns = [max(len(row.dense) for row in rows), max(len(row.sparse) for row in rows)]
     starts = [_LEFT + _SIDE + _BETWEEN]
     starts.append(starts[0] + columns[0] * (_SIDE + _GAP) + _BETWEEN)
@@ -51,7 +51,7 @@ def draw(name: str, about: str, heads: tuple[str, str], rows: Sequence[Row]) -> 
         for start, maps in zip(starts, (row.dense, row.sparse), strict=True):
             for column, (channel, values) in enumerate(maps):
                 left = start + column * (_SIDE + _GAP)
-                # A few bright points must not hide the rest.
+                # A quantile, so that a few bright points do not darken the rest.
                 brightest = float(np.quantile(values, 0.995)) or float(values.max()) or 1.0
                 sheet.picture(left, top + 0.2, _SIDE, height, values, cmap="gray", vmin=0, vmax=brightest)
                 text = f"#{channel}: {float((values == 0).mean()):.2f}"

@@ -1,4 +1,4 @@
-"""Images that figures show, found by name, and what a figure says of image and weights."""
+"""Find images for figures by name, and describe images and weights in captions."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ if TYPE_CHECKING:
 
 __all__ = ["about_weights", "credit", "find_images", "joined"]
 
-# Looked through for an image where no data set is named; the first are free of rights.
+# Searched in this order if no data set is given; the first one is freely licensed.
 _SETS = ("embedded-test", "Set5", "Set14", "BSD100", "Urban100")
 
 
 def find_images(names: str | None, data: str | None) -> list[tuple[Dataset, str]]:
-    """Return images by name, each with its data set.
+    """Find images by name, each with its data set.
 
     Args:
         names: Names separated by commas; None for the first image.
-        data: A data set or folder; None for the first of the usual sets that has the image.
+        data: A data set or folder; None for the first standard set that has the image.
 
     Raises:
-        UnknownNameError: There is no such image or data set.
+        UnknownNameError: The image or data set does not exist.
     """
     from srbench.plugin import UnknownNameError, open_dataset, suggest
 
@@ -51,13 +51,13 @@ def find_images(names: str | None, data: str | None) -> list[tuple[Dataset, str]
 
 
 def credit(dataset: Dataset, name: str) -> str:
-    """Return an image's name with author and licence, where they are known."""
+    """Return an image's name with its author and licence, or its data set if they are unknown."""
     terms = dataset.licence(name)
     return f"{name} ({terms.author}, {terms.licence})" if terms is not None else f"{name} ({dataset.name})"
 
 
 def about_weights(model: str, weights: Path | None) -> str:
-    """Say where a network's weights come from: a tag, a file, or one of our trainings, described beside the file."""
+    """Describe the source of a network's weights: a tag, a file, or a training described next to the file."""
     from srbench.plugin import DataError, parse_json, read_text
 
     if weights is None:
@@ -73,5 +73,5 @@ def about_weights(model: str, weights: Path | None) -> str:
 
 
 def joined(parts: Sequence[str]) -> str:
-    """Join what a figure's second line says, leaving out what is empty."""
+    """Join the parts of a figure's second line, skipping empty ones."""
     return "; ".join(part for part in parts if part)

@@ -1,4 +1,4 @@
-"""`srbench figure masks`: where a network computes, module by module, and which channels it computes everywhere."""
+"""`srbench figure masks`: spatial masks and dense channels of each module."""
 
 from __future__ import annotations
 
@@ -16,28 +16,28 @@ if TYPE_CHECKING:
 
 def masks(
     model: Annotated[str, typer.Argument(help="A network with sparse masks.")],
-    output: Annotated[Path, typer.Option("--output", "-o", help="The file.", metavar="FILE.png|FILE.svg")] = Path(
+    output: Annotated[Path, typer.Option("--output", "-o", help="Output file.", metavar="FILE.png|FILE.svg")] = Path(
         "masks.png"
     ),
     image: Annotated[
-        str | None, typer.Option(help="The images, separated by commas.", show_default="the first of embedded-test")
+        str | None, typer.Option(help="Images, separated by commas.", show_default="the first of embedded-test")
     ] = None,
     data: Annotated[
         str | None,
-        typer.Option(help="Where they are.", metavar="NAME|DIR", show_default="the first usual set that has them"),
+        typer.Option(help="Their data set.", metavar="NAME|DIR", show_default="the first standard set with them"),
     ] = None,
     weights: Annotated[Path | None, typer.Option(help="A checkpoint to load instead of a tag's weights.")] = None,
     scale: Annotated[
-        int | None, typer.Option(min=1, max=16, help="The scale.", show_default="the first that the weights serve")
+        int | None, typer.Option(min=1, max=16, help="The scale.", show_default="the first scale of the weights")
     ] = None,
     beside: Annotated[str | None, typer.Option(help="A second network with masks.", metavar="MODEL")] = None,
     beside_weights: Annotated[Path | None, typer.Option(help="Its checkpoint, instead of a tag's.")] = None,
-    protocol: Annotated[str, typer.Option(help="How LR images are made.")] = "matlab-y",
+    protocol: Annotated[str, typer.Option(help="The protocol that generates LR images.")] = "matlab-y",
     threads: Annotated[int | None, typer.Option(help="Threads of torch on the CPU.", min=1)] = None,
 ) -> None:
-    """Show the sparse masks of an image: where each module computes, and its dense channels.
+    """Show the spatial masks and dense channels of each module for an image.
 
-    Figure V of SMSR's supplement; with --beside two networks, such as one with learned and one with gradient masks
+    Figure V of SMSR's supplement; with --beside, two networks, such as one with learned and one with gradient masks
     (Figure VII).
 
     Example: `srbench figure masks smsr.author --image butterfly`

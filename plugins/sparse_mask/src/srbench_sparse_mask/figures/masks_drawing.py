@@ -1,4 +1,4 @@
-"""How masks are drawn; imports matplotlib."""
+"""Drawing of masks; imports matplotlib."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _LAYER, _COLUMNS = 0.15, 6
 
 @dataclass(frozen=True)
 class Panel:
-    """One network's masks: of each image its picture and its modules."""
+    """The masks of one network: for each image, the picture and its modules."""
 
     name: str
     about: str
@@ -37,7 +37,7 @@ class Panel:
 
 
 def draw(panels: Sequence[Panel], images: str) -> Figure:
-    """Draw, for each network and image, the picture, the spatial mask of each module, and below it the channels."""
+    """Draw the picture, the spatial mask of each module and its channel masks for each network and image."""
     columns = min(max(len(found) for panel in panels for found in panel.modules), _COLUMNS)
     width = _LEFT + (columns + 1) * (_SIDE + _GAP) + 0.1
     named = len(panels) > 1
@@ -104,7 +104,7 @@ def _size(module: MaskModule) -> int:
 
 
 def _legend(sheet: FigureSheet, width: float) -> None:
-    """Explain the two colours at the upper right."""
+    """Draw the legend of the two colours at the upper right."""
     left = width - 2.5
     for color, text, place in ((_ON, "computed", left), (_OFF, "left out", left + 1.0)):
         axes = sheet.axes(place, 0.12, 0.14, 0.14)

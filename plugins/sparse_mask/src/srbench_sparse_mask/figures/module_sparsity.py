@@ -1,4 +1,4 @@
-"""`srbench figure module-sparsity`: how sparse the masks of each module are, network by network."""
+"""`srbench figure module-sparsity`: sparsity of the masks of each module for one or several networks."""
 
 from __future__ import annotations
 
@@ -21,27 +21,25 @@ __all__ = ["module_sparsity"]
 
 def module_sparsity(
     model: Annotated[str, typer.Argument(help="A network with sparse masks.")],
-    output: Annotated[Path, typer.Option("--output", "-o", help="The file.", metavar="FILE.png|FILE.svg")] = Path(
+    output: Annotated[Path, typer.Option("--output", "-o", help="Output file.", metavar="FILE.png|FILE.svg")] = Path(
         "module-sparsity.png"
     ),
     weights: Annotated[
-        list[Path] | None, typer.Option(help="A checkpoint instead of a tag's weights; may be given several times.")
+        list[Path] | None, typer.Option(help="A checkpoint instead of a tag's weights; can be repeated.")
     ] = None,
     data: Annotated[str, typer.Option(help="A data set, or a folder of HR images.", metavar="NAME|DIR")] = (
         "embedded-test"
     ),
     image: Annotated[
-        str | None, typer.Option(help="The images, separated by commas.", show_default="all of the data set")
+        str | None, typer.Option(help="Images, separated by commas.", show_default="all of the data set")
     ] = None,
-    input_scale: Annotated[
-        int, typer.Option(help="How many times smaller the input images are made.", min=1, max=16)
-    ] = 2,
-    protocol: Annotated[str, typer.Option(help="How LR images are made.")] = "matlab-y",
+    input_scale: Annotated[int, typer.Option(help="Downscaling factor of the input images.", min=1, max=16)] = 2,
+    protocol: Annotated[str, typer.Option(help="The protocol that generates LR images.")] = "matlab-y",
     threads: Annotated[int | None, typer.Option(help="Threads of torch on the CPU.", min=1)] = None,
 ) -> None:
-    """Show the sparsity of each module for networks of several scales, all of which see the same images.
+    """Show the sparsity of each module for networks of several scales on the same input images.
 
-    Figure VI of SMSR's supplement: the larger the scale, the less the masks leave out.
+    Figure VI of SMSR's supplement, where the sparsity is lower at larger scales.
 
     Example: `srbench figure module-sparsity smsr.author --data Set5`
 
@@ -99,7 +97,7 @@ def _draw(name: str, about: str, measured: Mapping[str, npt.NDArray[np.float64]]
     modules = max(len(values) for values in measured.values())
     width = max(0.5 + (0.45 + 0.15 * len(measured)) * modules, 4.6)
     sheet = FigureSheet(width + 0.9, 3.5, f"Sparsity of the modules of {name}")
-    # A long line is broken between its parts.
+    # One part per line, as the whole may be too long.
     lines = about.split("; ")
     for number, line in enumerate(lines):
         sheet.text(0.12, 0.42 + 0.16 * number, line, color="0.35", size=8)

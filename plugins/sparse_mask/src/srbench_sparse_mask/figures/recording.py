@@ -1,4 +1,4 @@
-"""The masks of a network on an image, and what its masked layers compute; imports torch."""
+"""Record the masks and the masked layers' outputs of a network on an image; imports torch."""
 
 from __future__ import annotations
 
@@ -28,9 +28,9 @@ class Layer:
     """One masked convolution.
 
     Attributes:
-        path: Its path.
+        path: Path of the layer.
         dense: Which of its channels are computed everywhere, `(C,)`.
-        maps: What follows it: the positive part of its output, `(C, h, w)`; None where that was not asked for.
+        maps: The positive part of its output, `(C, h, w)`; None if not requested.
     """
 
     path: str
@@ -40,7 +40,7 @@ class Layer:
 
 @dataclass
 class MaskModule:
-    """The layers that have one spatial mask together: SMSR's sparse mask module.
+    """The layers that share a spatial mask, such as SMSR's sparse mask module.
 
     Attributes:
         spatial: Where sparse channels are computed, `(h, w)`.
@@ -52,16 +52,16 @@ class MaskModule:
 
     @property
     def sparsity(self) -> float:
-        """Share of positions and channels that is not computed."""
+        """Share of positions and channels that is not computed, 0..1."""
         dense = np.concatenate([layer.dense for layer in self.layers])
         return float((~dense).mean() * (1 - self.spatial.mean()))
 
 
 def require_masks(network: Backbone) -> None:
-    """Refuse a network without masks.
+    """Check that a network has masks.
 
     Raises:
-        ConfigError: It has none.
+        ConfigError: The network has no masks.
     """
     if not any(True for _ in masked_blocks(network)):
         raise ConfigError(
@@ -75,10 +75,10 @@ def run_recorded(
     """Super-resolve an image and return the masks, in the order of execution.
 
     Args:
-        network: A network with masks, in evaluation mode, that infers by `masked_dense`.
+        network: A network with masks, in evaluation mode and with inference path `masked_dense`.
         lr: uint8 RGB `(h, w, 3)`.
         scale: The scale.
-        features: Keep what the layers compute.
+        features: Whether to keep the layers' outputs.
 
     Raises:
         ConfigError: The network has no masks.

@@ -1,4 +1,4 @@
-"""What the ReLUs of a network let through; imports torch."""
+"""Record the outputs of a network's ReLUs; imports torch."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _RELUS = (torch.ops.aten.relu.default, torch.ops.aten.relu_.default)
 
 
 class _Watch(TorchDispatchMode):
-    """Call a function with the output of every ReLU, be it a module or a function, in place or not."""
+    """Call a function with the output of every ReLU, whether module or function, in place or not."""
 
     def __init__(self, seen: Callable[[Tensor], None]) -> None:
         super().__init__()
@@ -39,7 +39,7 @@ class _Watch(TorchDispatchMode):
 
 @contextmanager
 def _following(network: nn.Module, leave: Callable[[str], None]) -> Iterator[None]:
-    """Call a function with the path of each layer of a network when it ends."""
+    """Call a function with the path of each layer of a network when the layer returns."""
 
     def after(path: str) -> Callable[..., None]:
         return lambda module, inputs, output: leave(path)
@@ -55,14 +55,14 @@ def _following(network: nn.Module, leave: Callable[[str], None]) -> Iterator[Non
 
 
 def relu_maps(network: Backbone, lr: npt.NDArray[np.uint8], scale: int, seen: Callable[[str, Maps], None]) -> None:
-    """Super-resolve an image and hand over what follows each ReLU in the blocks that hold sharing sites.
+    """Super-resolve an image and pass on the output of each ReLU in blocks with sharing sites.
 
     Args:
         network: The network, in evaluation mode.
         lr: uint8 RGB `(h, w, 3)`.
         scale: The scale.
-        seen: Called with the path of the layer before the ReLU and its output `(C, h, w)`. ReLUs elsewhere than at LR
-            resolution, such as those of an attention, are left out.
+        seen: Called with the path of the layer before the ReLU and the ReLU's output `(C, h, w)`. ReLUs that are not at
+            LR resolution, such as those of an attention, are skipped.
     """
     sites = {site.path for site in network.sharing_sites()}
     convolutions = {path for path, module in network.named_modules() if isinstance(module, nn.Conv2d)} | {
@@ -84,7 +84,7 @@ def relu_maps(network: Backbone, lr: npt.NDArray[np.uint8], scale: int, seen: Ca
 
 
 def no_relu(network: Backbone) -> str:
-    """Return what to say of a network without ReLUs."""
+    """Return the error message for a network without ReLUs."""
     return (
         f"'{network.model_name}' has no ReLU in its blocks, so its features have no zeros to count; give a network "
         "with ReLUs, such as edsr_baseline or srresnet"

@@ -1,4 +1,4 @@
-"""`srbench figure feature-sparsity`: how often each channel is zero after a ReLU, over a data set."""
+"""`srbench figure feature-sparsity`: fraction of zeros of each channel after each ReLU on a data set."""
 
 from __future__ import annotations
 
@@ -16,27 +16,27 @@ if TYPE_CHECKING:
 
 __all__ = ["feature_sparsity"]
 
-# A channel this sparse is "quite sparse" for the paper (supplement, section I).
+# From this fraction of zeros on, the paper calls a channel "quite sparse" (supplement, section I).
 SPARSE = 0.8
 _TOP, _LEFT, _WIDTH, _ROW = 0.8, 1.15, 4.4, 0.17  # inches
 
 
 def feature_sparsity(
     model: Annotated[str, typer.Argument(help="A network with ReLUs.")],
-    output: Annotated[Path, typer.Option("--output", "-o", help="The file.", metavar="FILE.png|FILE.svg")] = Path(
+    output: Annotated[Path, typer.Option("--output", "-o", help="Output file.", metavar="FILE.png|FILE.svg")] = Path(
         "feature-sparsity.png"
     ),
     data: Annotated[str, typer.Option(help="A data set, or a folder of HR images.", metavar="NAME|DIR")] = (
         "embedded-test"
     ),
-    protocol: Annotated[str, typer.Option(help="How LR images are made.")] = "matlab-y",
+    protocol: Annotated[str, typer.Option(help="The protocol that generates LR images.")] = "matlab-y",
     weights: Annotated[Path | None, typer.Option(help="A checkpoint to load instead of a tag's weights.")] = None,
     scale: Annotated[
-        int | None, typer.Option(min=1, max=16, help="The scale.", show_default="the first that the weights serve")
+        int | None, typer.Option(min=1, max=16, help="The scale.", show_default="the first scale of the weights")
     ] = None,
     threads: Annotated[int | None, typer.Option(help="Threads of torch on the CPU.", min=1)] = None,
 ) -> None:
-    """Show the fraction of zeros after each ReLU, per channel, averaged over a data set.
+    """Show the fraction of zeros of each channel after each ReLU, averaged over a data set.
 
     Figure II of SMSR's supplement: many channels are zero nearly everywhere, so most of their computation is wasted.
 

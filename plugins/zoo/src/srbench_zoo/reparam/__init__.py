@@ -1,1 +1,1 @@
-"""Re-parameterisation as a sharing method: branches in training, which folding merges into one convolution."""
+"""Re-parameterisation as a sharing method: branches in training, merged into one convolution by folding."""

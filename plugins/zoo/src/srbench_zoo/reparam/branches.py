@@ -1,4 +1,4 @@
-"""What all kinds of branches are made of: convolutions in a row or side by side, and their merging into one kernel."""
+"""Building blocks of all kinds of branches: serial and parallel convolutions and their merging into one kernel."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ __all__ = [
     "pointwise_padded",
 ]
 
-# A kernel `(out, in/groups, k, k)` and a bias `(out,)`, if there is one.
+# A kernel `(out, in/groups, k, k)` and a bias `(out,)` or None.
 Merged = tuple[Tensor, Tensor | None]
 
 
 class BranchedConv(nn.Module):
-    """Branches in the place of one convolution, which computes the same once they are merged.
+    """Base class of branches that replace a convolution and can be merged into one again.
 
     Args:
-        layer: The convolution, whose shape and options the merged one has.
+        layer: The convolution to replace; the merged one has its shape and options.
     """
 
     def __init__(self, layer: nn.Conv2d) -> None:
@@ -40,12 +40,12 @@ class BranchedConv(nn.Module):
         self.options = ConvOptions.of(layer)
 
     def kernel_and_bias(self) -> Merged:
-        """Return kernel and bias of the one convolution that computes what the branches do."""
+        """Return kernel and bias of the single convolution equivalent to the branches."""
         raise NotImplementedError
 
     @torch.no_grad()
     def merged(self) -> nn.Conv2d:
-        """Return the convolution; products are made in float64 and rounded once."""
+        """Return the merged convolution, computed in float64 and rounded once."""
         dtype = next(chain(self.parameters(), self.buffers())).dtype
         kernel, bias = copy.deepcopy(self).double().kernel_and_bias()
         conv = self.options.plain(kernel.to(dtype), bias)
@@ -54,15 +54,15 @@ class BranchedConv(nn.Module):
 
 
 class ExpandedConv(nn.Module):
-    """A 1x1 convolution to more channels and a 3x3 one, which together are one 3x3 convolution, borders included.
+    """A 1x1 convolution to more channels, then a 3x3 one; equivalent to one 3x3 convolution, including at borders.
 
-    The features between them are padded with the first one's bias, as the 1x1 convolution makes it of zeros.
+    The features in between are padded with the bias of the 1x1 convolution, its output for zeros.
 
     Args:
-        num_in: Channels that go in.
-        num_inner: Channels between the two.
-        num_out: Channels that come out.
-        bias: Whether the two have one.
+        num_in: Input channels.
+        num_inner: Channels between the two convolutions.
+        num_out: Output channels.
+        bias: Whether the two convolutions have a bias.
     """
 
     def __init__(self, num_in: int, num_inner: int, num_out: int, bias: bool) -> None:
@@ -83,30 +83,30 @@ class ExpandedConv(nn.Module):
 
 
 def pointwise_padded(x: Tensor, conv: nn.Conv2d) -> Tensor:
-    """Return what a 1x1 convolution makes of features padded with zeros by one pixel, `(N, out, H + 2, W + 2)`."""
+    """Apply a 1x1 convolution to features padded with zeros by one pixel, giving `(N, out, H + 2, W + 2)`."""
     features = F.pad(F.conv2d(x, conv.weight), (1, 1, 1, 1))
     return features if conv.bias is None else features + conv.bias[:, None, None]
 
 
 def identity_kernel(conv: BranchedConv, size: int, like: Tensor) -> Tensor:
-    """Return the kernel `(out, in/groups, size, size)` with which a convolution leaves features as they are.
+    """Return the kernel `(out, in/groups, size, size)` of the identity.
 
     Args:
-        conv: Gives the channels and groups.
+        conv: Determines channels and groups.
         size: Height and width, odd.
-        like: Gives dtype and device.
+        like: Determines dtype and device.
     """
     kernel = like.new_zeros(conv.num_out, conv.num_in // conv.groups, size, size)
     return nn.init.dirac_(kernel, conv.groups)
 
 
 def new_conv(layer: nn.Conv2d) -> nn.Conv2d:
-    """Return a copy of a layer: a branch that starts with its weights."""
+    """Return a copy of a layer: a branch initialised with its weights."""
     return copy.deepcopy(layer)
 
 
 def is_same_size(layer: nn.Conv2d, kernel: int) -> bool:
-    """Say whether a layer has a square kernel of this size and pads with zeros to the size of its input."""
+    """Return whether a layer has a square kernel of this size and preserves the size of its input by zero padding."""
     return bool(
         layer.kernel_size == (kernel, kernel)
         and layer.stride == (1, 1)

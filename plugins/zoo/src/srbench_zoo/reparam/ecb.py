@@ -20,14 +20,14 @@ __all__ = ["EdgeConv", "EdgeOrientedConv", "branched"]
 
 _SOBEL = ((1.0, 0.0, -1.0), (2.0, 0.0, -2.0), (1.0, 0.0, -1.0))
 _LAPLACIAN = ((0.0, 1.0, 0.0), (1.0, -4.0, 1.0), (0.0, 1.0, 0.0))
-# Channels between the 1x1 and the 3x3 convolution, in terms of those that come out.
+# Channels between the 1x1 and the 3x3 convolution, as a multiple of the output channels.
 _EXPANSION = 2
-# The edge filters' scales and biases start at random numbers of this size.
+# Standard deviation of the initial scales and biases of the edge filters.
 _START = 1e-3
 
 
 def branched(layer: nn.Conv2d, site: SharingSite) -> EdgeOrientedConv | None:
-    """Return the five branches in the place of a 3x3 convolution; None for any other."""
+    """Return the five branches that replace a 3x3 convolution; None for any other layer."""
     return EdgeOrientedConv(layer) if is_same_size(layer, 3) and layer.groups == 1 else None
 
 
@@ -35,9 +35,9 @@ class EdgeConv(nn.Module):
     """A 1x1 convolution, then a fixed 3x3 filter on each channel with a learned scale and bias.
 
     Args:
-        num_in: Channels that go in.
-        num_out: Channels that come out.
-        bias: Whether the convolution and the filters have one.
+        num_in: Input channels.
+        num_out: Output channels.
+        bias: Whether the convolution and the filters have a bias.
         edges: The filter `(3, 3)`.
     """
 
@@ -46,7 +46,7 @@ class EdgeConv(nn.Module):
         self.pointwise = nn.Conv2d(num_in, num_out, 1, bias=bias)
         self.scale = nn.Parameter(torch.randn(num_out, 1, 1, 1) * _START)
         self.bias = nn.Parameter(torch.randn(num_out) * _START) if bias else None
-        # A frozen parameter and no buffer: parameter counts of this block in the literature have it.
+        # A frozen parameter, not a buffer: published parameter counts of this block include it.
         self.edges = nn.Parameter(edges.repeat(num_out, 1, 1, 1), requires_grad=False)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -64,10 +64,10 @@ class EdgeConv(nn.Module):
 
 
 class EdgeOrientedConv(BranchedConv):
-    """A 3x3 convolution; 1x1 then 3x3; 1x1 then a scaled Sobel filter, one for each direction, or a Laplacian.
+    """Five parallel branches: 3x3; 1x1 then 3x3; three of 1x1 then a scaled edge filter (Sobel x, Sobel y, Laplacian).
 
     Args:
-        layer: The 3x3 convolution, whose weights the first branch starts with.
+        layer: The 3x3 convolution to replace; the first branch is initialised with its weights.
     """
 
     def __init__(self, layer: nn.Conv2d) -> None:

@@ -10,15 +10,16 @@ from srbench_zoo.reparam.branches import BranchedConv, Merged, identity_kernel, 
 
 __all__ = ["DualStreamConv", "DualStreamEntry", "DualStreamExit", "Inversion", "branched"]
 
-# The channels of the stream that carries the image, the last ones.
+# Number of channels of the image stream, the last ones.
 _IMAGE = 3
 
 
 def branched(layer: nn.Conv2d, site: SharingSite) -> BranchedConv | None:
-    """Return the convolutions of the two streams in the place of a 3x3 convolution.
+    """Return the convolutions of the two streams that replace a 3x3 convolution.
 
-    A layer outside banks is an end of the network: of 3 channels, where the streams begin; of more, where they meet. A
-    frozen 1x1 convolution, with which a deployed network clips the image, is a subtraction before.
+    A layer outside banks is an end of the network: where the streams begin if it has 3 input channels, where they are
+    joined if it has more. A frozen 1x1 convolution, with which a deployed network clips the image, is replaced by a
+    subtraction.
     """
     if is_same_size(layer, 1) and layer.in_channels == layer.out_channels and not layer.weight.requires_grad:
         return Inversion(layer)
@@ -34,13 +35,13 @@ def branched(layer: nn.Conv2d, site: SharingSite) -> BranchedConv | None:
 
 
 class DualStreamConv(BranchedConv):
-    """Features made of features and image, and image made of image alone.
+    """Compute features from features and image, and the image from the image alone.
 
-    As one convolution: a kernel that is zero from the features to the image.
+    The equivalent convolution has a kernel that is zero from the features to the image.
 
     Args:
-        layer: The convolution. The first branch starts with a part of its weights; the one from image to image leaves
-            it as it is at first.
+        layer: The convolution to replace. The branches to the features are initialised with parts of its weights, the
+            branch from image to image as the identity.
     """
 
     def __init__(self, layer: nn.Conv2d) -> None:
@@ -57,7 +58,7 @@ class DualStreamConv(BranchedConv):
         return torch.cat([self.features(features) + self.image_to_features(image), self.image(image)], 1)
 
     def kernel_and_bias(self) -> Merged:
-        """Return the kernel of four blocks, one of them zero."""
+        """Return the kernel, composed of four blocks, one of them zero."""
         image = torch.cat([self.image.weight.new_zeros(_IMAGE, self.split, 3, 3), self.image.weight], 1)
         features = torch.cat([self.features.weight, self.image_to_features.weight], 1)
         kernel = torch.cat([features, image])
@@ -67,10 +68,10 @@ class DualStreamConv(BranchedConv):
 
 
 class DualStreamEntry(BranchedConv):
-    """The first layer: features made of the image, and the image.
+    """The first layer: compute features from the image and pass the image on.
 
     Args:
-        layer: The convolution, a part of whose weights the first branch starts with.
+        layer: The convolution to replace; the first branch is initialised with a part of its weights.
     """
 
     def __init__(self, layer: nn.Conv2d) -> None:
@@ -91,11 +92,11 @@ class DualStreamEntry(BranchedConv):
 
 
 class DualStreamExit(BranchedConv):
-    """The last layer: a convolution of each stream, and their sum.
+    """The last layer: the sum of a convolution of each stream.
 
     Args:
-        layer: The convolution, whose weights the two start with. Filters of zeros at its end, which pad the number of
-            outputs, are left out, and are there again when merged.
+        layer: The convolution to replace; the two are initialised with its weights. Trailing filters of zeros, which
+            only pad the number of outputs, are left out here and restored by merging.
     """
 
     def __init__(self, layer: nn.Conv2d) -> None:
@@ -107,7 +108,7 @@ class DualStreamExit(BranchedConv):
         self.image = _part(layer, slice(0, self.used), slice(self.split, None), bias=False)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return the sum of the two, `(N, out, H, W)`, without the outputs that pad."""
+        """Return the sum of the two, `(N, out, H, W)`, without the padding outputs."""
         features, image = x.tensor_split([self.split], dim=1)
         return self.features(features) + self.image(image)  # type: ignore[no-any-return]
 
@@ -122,10 +123,10 @@ class DualStreamExit(BranchedConv):
 
 
 class Inversion(BranchedConv):
-    """One minus the input; as a convolution: minus the identity, with a bias of one.
+    """One minus the input; as a convolution, minus the identity with a bias of one.
 
     Args:
-        layer: The frozen 1x1 convolution that does it.
+        layer: The equivalent frozen 1x1 convolution.
     """
 
     one: Tensor
@@ -139,7 +140,7 @@ class Inversion(BranchedConv):
         return 1 - x
 
     def kernel_and_bias(self) -> Merged:
-        """Return minus the identity, and ones."""
+        """Return minus the identity as kernel and ones as bias."""
         return -identity_kernel(self, 1, self.one), self.one.repeat(self.num_out)
 
 

@@ -1,4 +1,4 @@
-"""Method `reparam`: a convolution is trained as several branches, and folding merges them into one."""
+"""Method `reparam`: convolutions are trained as several branches, which folding merges into one convolution."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 __all__ = ["KINDS", "Reparam"]
 
-# Kind -> the module whose function `branched(layer, site)` returns the branches, or None where the layer does not fit.
+# Kind -> module whose function `branched(layer, site)` returns the branches, or None for a layer that does not fit.
 KINDS: dict[str, str] = {
     "ecb": "srbench_zoo.reparam.ecb",
     "etds": "srbench_zoo.reparam.etds",
@@ -28,10 +28,10 @@ KINDS: dict[str, str] = {
 
 @register_method
 class Reparam(SharingMethod):
-    """Replace each convolution by branches that one convolution can compute, and merge them again when folded.
+    """Replace each convolution by branches equivalent to one convolution, and merge them when folding.
 
-    A layer of another shape than the kind takes stays as it is. One that the published network uses several times
-    stays one. Branches count as parameters and work until they are folded.
+    A layer whose shape does not fit the kind is unchanged. A layer that the published network uses several times
+    remains a single shared one. Until they are folded, branches count towards parameters and MACs.
 
     Args:
         kind: The branches: `ecb` (Zhang et al., ACM MM 2021), `etds` (Chao et al., CVPR 2023) or `rep1x1` (Xie et al.,
@@ -50,13 +50,13 @@ class Reparam(SharingMethod):
         self.kind = kind
 
     def takes(self, site: SharingSite) -> bool:
-        """Take every convolution, in a bank or not: no weights are shared."""
+        """Return True for every convolution, in a bank or not, because no weights are shared."""
         return site.kind in self.kinds
 
     def groups(self, sites: Sequence[SharingSite]) -> list[SiteGroup]:
-        """Group the convolutions by tie class: that is how published networks tie theirs.
+        """Group the convolutions by tie class, as published networks tie theirs.
 
-        All are sources of each group, so that `build` sees whether the kind fits any.
+        All convolutions are sources of each group, so that `build` can check whether the kind fits any of them.
         """
         taken = tuple(filter(self.takes, sites))
         by_tie: dict[str, list[SharingSite]] = {}
@@ -65,10 +65,10 @@ class Reparam(SharingMethod):
         return [SiteGroup(tie, tuple(members), taken) for tie, members in by_tie.items()]
 
     def build(self, group: SiteGroup, modules: Mapping[str, nn.Module], scales: tuple[int, ...]) -> nn.Module | None:
-        """Make what takes the place of a layer that all sites of the group use; None where each has its own.
+        """Return the replacement of a layer that all sites of the group share; None if each site has its own layer.
 
         Raises:
-            SharingError: No layer of the network fits the kind, or a site is no plain convolution.
+            SharingError: No layer of the network fits the kind, or a site is not a plain convolution.
         """
         if all(self._branched(site, modules[site.path]) is None for site in group.sources):
             first = group.sources[0].path
@@ -84,11 +84,11 @@ class Reparam(SharingMethod):
     def replace(
         self, site: SharingSite, module: nn.Module, shared: nn.Module | None, scales: tuple[int, ...]
     ) -> nn.Module:
-        """Return the branches, or the module itself where the kind does not fit."""
+        """Return the branches, or the module itself if the kind does not fit it."""
         return self._branched(site, module) or module if shared is None else shared
 
     def fold(self, site: SharingSite, module: nn.Module, scale: int | None) -> nn.Module:
-        """Return the convolution that the branches make, or the layer that was left as it is."""
+        """Return the merged convolution, or the layer itself if it was not replaced."""
         from srbench_zoo.reparam.branches import BranchedConv
 
         return module.merged() if isinstance(module, BranchedConv) else module

@@ -1,4 +1,4 @@
-"""Kind `rep1x1`: skips and 1x1 branches, as LKDN-S is trained (Xie et al., CVPR Workshops 2023)."""
+"""Kind `rep1x1`: skips and 1x1 branches, as in the training of LKDN-S (Xie et al., CVPR Workshops 2023)."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from srbench_zoo.reparam.branches import (
 
 __all__ = ["DepthwiseWithSkip", "ExpandedSum", "PointwiseWithSkip", "branched"]
 
-# Channels between the 1x1 and the 3x3 convolution, in terms of those that go in.
+# Channels between the 1x1 and the 3x3 convolution, as a multiple of the input channels.
 _EXPANSION = 2
 
 
 def branched(layer: nn.Conv2d, site: SharingSite) -> BranchedConv | None:
-    """Return the branches in the place of a layer: they differ between pointwise, depthwise and 3x3 convolutions.
+    """Return the branches that replace a pointwise, depthwise or 3x3 convolution.
 
     A pointwise convolution that changes the number of channels, any other kernel, and a frozen layer have none.
     """
@@ -54,12 +54,12 @@ class PointwiseWithSkip(BranchedConv):
         return self.conv(x) + x  # type: ignore[no-any-return]
 
     def kernel_and_bias(self) -> Merged:
-        """Return the kernel with one more on its diagonal."""
+        """Return the kernel plus the identity, and the bias."""
         return self.conv.weight + identity_kernel(self, 1, self.conv.weight), self.conv.bias
 
 
 class DepthwiseWithSkip(BranchedConv):
-    """A depthwise convolution, a depthwise 1x1 one beside it, and a skip over both.
+    """A depthwise convolution, a parallel depthwise 1x1 one, and a skip over both.
 
     Args:
         layer: The convolution.
@@ -75,7 +75,7 @@ class DepthwiseWithSkip(BranchedConv):
         return self.conv(x) + x + self.point(x)  # type: ignore[no-any-return]
 
     def kernel_and_bias(self) -> Merged:
-        """Return the kernel with more in its centre."""
+        """Return the kernel plus the identity and the 1x1 kernel at its centre, and the bias."""
         kernel = self.conv.weight
         size = kernel.shape[-1]
         kernel = kernel + identity_kernel(self, size, kernel) + F.pad(self.point.weight, (size // 2,) * 4)
@@ -85,7 +85,7 @@ class DepthwiseWithSkip(BranchedConv):
 
 
 class ExpandedSum(BranchedConv):
-    """A 3x3 convolution, a 1x1 one, and 1x1 then 3x3.
+    """Three parallel branches: a 3x3 convolution, a 1x1 one, and 1x1 then 3x3.
 
     Args:
         layer: The 3x3 convolution.
