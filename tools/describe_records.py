@@ -3,7 +3,8 @@
     python tools/describe_records.py SUITE RUN_DIR [--budget NAME] [--train-data NAME] [--datasets A,B]
 
 Only current cells of the suite are changed; their values, code digests, dates and keys remain the same. The plan comes
-from the suite. The run must not be packed.
+from the suite, or its part that `--datasets` names, and becomes the run's: what it has no cell for is shown as not
+measured. The run must not be packed.
 """
 
 from __future__ import annotations
@@ -67,6 +68,8 @@ def main() -> int:
     store.check_writable()
     plan = make_plan(suite, datasets=options.datasets)
     with store.lock():
+        if (info := store.info()) is not None:
+            store.begin(info.model_copy(update={"planned": plan.described}))
         for model in plan.models:
             for cell in model.cells:
                 found = store.find(cell.directory, cell.key)
