@@ -35,6 +35,7 @@ BOARDS = ("leaderboards/index.html", "leaderboards/*/index.html", "leaderboards/
 # A link or an image, and not one in code: `[text](target "title")`.
 LINK = re.compile(r"(\]\()([^)\s]+)((?:\s+\"[^\"]*\")?\))")
 CODE = re.compile(r"^```.*?^```$|^(?: {4}|\t)[^\n]*$|`+[^`]+`+", re.MULTILINE | re.DOTALL)
+TABLE_CODE = re.compile(r"^\|.*\|$", re.MULTILINE)
 
 _origins: dict[str, str] = {}  # source address -> path in the repository
 
@@ -123,6 +124,8 @@ def on_page_markdown(markdown: str, page: Any, config: Any, files: Files) -> str
             return match[0]  # mkdocs says that it leads nowhere
         return f"{match[1]}{posixpath.relpath(where[path], posixpath.dirname(here) or '.')}{mark}{anchor}{match[3]}"
 
+    # GitHub wants bars in a table escaped in code too, where Python-Markdown would show the backslash.
+    markdown = TABLE_CODE.sub(lambda row: re.sub(r"`[^`]+`", lambda code: code[0].replace("\\|", "|"), row[0]), markdown)
     parts, last = [], 0
     for code in CODE.finditer(markdown):
         parts += [LINK.sub(led, markdown[last : code.start()]), code[0]]
