@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -75,7 +76,7 @@ def anchors_of(path: Path) -> set[str]:
     text = path.read_text(encoding="utf-8")
     found: set[str] = set(re.findall(r"<a (?:id|name)=\"([^\"]+)\"", text))
     tokens = MarkdownIt("commonmark").enable("table").parse(text)
-    for opening, inline in zip(tokens, tokens[1:], strict=False):
+    for opening, inline in itertools.pairwise(tokens):
         if opening.type == "heading_open":
             words = "".join(child.content for child in inline.children or () if child.type in ("text", "code_inline"))
             slug = re.sub(r"[^\w\- ]", "", words.lower()).replace(" ", "-")

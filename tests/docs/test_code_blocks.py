@@ -1,8 +1,8 @@
 """Every block of code in the documentation is run, or checked as far as it can be without data, weights and hours.
 
 Python blocks of a page are one program, which is run. Suites are read as suites. Command lines are parsed by the
-command that they call. A block of Python that cannot be run says why in a comment before it, `<!-- not run: REASON -->`,
-and is compiled.
+command that they call. A block of Python that cannot be run says why in a comment before it, `<!-- not run: REASON
+-->`, and is compiled.
 """
 
 from __future__ import annotations
@@ -37,9 +37,10 @@ def test_languages_are_known() -> None:
     assert {block.language for block in BLOCKS} <= LANGUAGES
 
 
-@pytest.mark.parametrize(
-    "page", [page for page in PAGES if any(map(is_run, blocks_of(page)))], ids=lambda page: page.relative_to(ROOT).as_posix()
-)  # fmt: skip
+PROGRAMS = [page for page in PAGES if any(map(is_run, blocks_of(page)))]
+
+
+@pytest.mark.parametrize("page", PROGRAMS, ids=lambda page: page.relative_to(ROOT).as_posix())
 def test_python_of_a_page_runs(page: Path, tmp_path: Path) -> None:
     program = tmp_path / "program.py"
     program.write_text("\n".join(block.text for block in blocks_of(page) if is_run(block)), encoding="utf-8")
@@ -160,4 +161,4 @@ def test_extras_that_pip_installs_are_there(line: str) -> None:
 def test_most_kinds_of_commands_are_found() -> None:
     """Otherwise the tests above would pass because nothing is looked at."""
     called = {rest.split()[0] for _, program, rest in CALLS if program == "srbench"}
-    assert {"audit", "check", "cost", "data", "eval", "export", "figure", "leaderboard", "list", "run", "train"} <= called
+    assert {"audit", "check", "cost", "data", "eval", "export", "figure", "leaderboard", "run", "train"} <= called

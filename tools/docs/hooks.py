@@ -5,6 +5,8 @@ Pages are plain Markdown whose links work on GitHub. A link that leaves docs/ le
 
 from __future__ import annotations
 
+import json
+import os
 import posixpath
 import re
 from collections.abc import Iterator
@@ -31,11 +33,12 @@ COPIED = {
     "docs/adr": "adr/index.md",
     "docs/schema": "reference/schema.md",
 }
+SITE = "SRBENCH_BOARDS_SITE"  # names the folder of `srbench leaderboard site`, if that is to be part of this site
 BOARDS = ("leaderboards/index.html", "leaderboards/*/index.html", "leaderboards/*/leaderboard.*")
 # A link or an image, and not one in code: `[text](target "title")`.
 LINK = re.compile(r"(\]\()([^)\s]+)((?:\s+\"[^\"]*\")?\))")
 CODE = re.compile(r"^```.*?^```$|^(?: {4}|\t)[^\n]*$|`+[^`]+`+", re.MULTILINE | re.DOTALL)
-TABLE_CODE = re.compile(r"^\|.*\|$", re.MULTILINE)
+ROW = re.compile(r"^\|.*\|$", re.MULTILINE)
 
 _origins: dict[str, str] = {}  # source address -> path in the repository
 
@@ -52,7 +55,8 @@ def _filled(entry: Any, made: dict[str, str]) -> Any:
     """Replace an entry that ends in `/` by the pages of that folder, its index first."""
     if isinstance(entry, dict):
         ((title, below),) = entry.items()
-        return {title: _pages_of(below, made) if isinstance(below, str) and below.endswith("/") else _filled(below, made)}
+        is_folder = isinstance(below, str) and below.endswith("/")
+        return {title: _pages_of(below, made) if is_folder else _filled(below, made)}
     if isinstance(entry, list):
         return [_filled(one, made) for one in entry]
     return entry
@@ -68,9 +72,14 @@ def on_files(files: Files, config: Any) -> Files:
     """Add the pages that are made, and what is copied from outside docs/."""
     for file in files:
         _origins[file.src_uri] = f"docs/{file.src_uri}"
-    for address, text in {**config["extra"].pop("made"), "adr/index.md": _decisions()}.items():
-        _origins[address] = f"docs/{address}"
+    listed = {"adr/index.md": _decisions(), "leaderboards/boards.md": _boards()}
+    for address, text in {**config["extra"].pop("made"), **listed}.items():
+        _origins[address] = address if address.startswith("leaderboards/") else f"docs/{address}"
         files.append(File.generated(config, address, content=text))
+    if folder := os.environ.get(SITE):
+        for file in sorted(path for path in Path(folder).rglob("*") if path.is_file()):
+            address = f"boards/{file.relative_to(folder).as_posix()}"
+            files.append(File.generated(config, address, abs_src_path=str(file)))
     for path, address in _copied():
         _origins.setdefault(address, path)
         if address in files.src_uris:
@@ -101,6 +110,22 @@ def _shown(path: str) -> str:
     return f"# {posixpath.basename(path)}\n\n```{language}\n{(ROOT / path).read_text(encoding='utf-8')}```\n"
 
 
+def _boards() -> str:
+    lines = ["# Boards", "", "Every board is one page that needs no network, and the tables that it is made of.", ""]
+    if os.environ.get(SITE):
+        lines += ["[All boards as one site](../boards/index.html), with search, filters and a page for each model.", ""]
+    lines += ["| board | | |", "|---|---|---|"]
+    for file in sorted(ROOT.glob("leaderboards/*/results/run.json")):
+        name = file.parent.parent.name
+        title = json.loads(file.read_text(encoding="utf-8"))["title"].replace("|", "\\|")
+        lines.append(
+            f"| [{title}]({name}/index.html) | [table]({name}/leaderboard.md) | [CSV]({name}/leaderboard.csv) |"
+        )
+    lines += ["", "[How boards are kept](README.md), [figures that papers report](reported/README.md), and",
+              "[how ranks and intervals are made](../docs/leaderboards.md#uncertainty)."]  # fmt: skip
+    return "\n".join([*lines, ""])
+
+
 def _decisions() -> str:
     lines = ["# Decisions", "", "Decisions that had alternatives, each with what was not chosen and why.", ""]
     for file in sorted((ROOT / "docs" / "adr").glob("*.md")):
@@ -125,9 +150,13 @@ def on_page_markdown(markdown: str, page: Any, config: Any, files: Files) -> str
         return f"{match[1]}{posixpath.relpath(where[path], posixpath.dirname(here) or '.')}{mark}{anchor}{match[3]}"
 
     # GitHub wants bars in a table escaped in code too, where Python-Markdown would show the backslash.
-    markdown = TABLE_CODE.sub(lambda row: re.sub(r"`[^`]+`", lambda code: code[0].replace("\\|", "|"), row[0]), markdown)
+    markdown = ROW.sub(lambda row: re.sub(r"`[^`]+`", _with_bars, row[0]), markdown)
     parts, last = [], 0
     for code in CODE.finditer(markdown):
         parts += [LINK.sub(led, markdown[last : code.start()]), code[0]]
         last = code.end()
     return "".join([*parts, LINK.sub(led, markdown[last:])])
+
+
+def _with_bars(code: re.Match[str]) -> str:
+    return code[0].replace("\\|", "|")

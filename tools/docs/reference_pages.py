@@ -104,12 +104,13 @@ def _api_pages() -> dict[str, str]:
     listed = [
         "# Python API", "",
         "`import srbench` offers the names on the first page; they and those of [`srbench.plugin`](../plugin/index.md)",
-        "are stable within a minor version. The other pages have the functions that the commands call, which may change",
-        "with any version before 1.0.", "",
-        "- [srbench](srbench.md): models, methods and names", *(f"- [{title}]({name}.md)" for name, (title, _, _) in API.items()),
+        "are stable within a minor version. The other pages have the functions that the commands call, which may",
+        "change with any version before 1.0.", "",
+        "- [srbench](srbench.md): models, methods and names",
+        *(f"- [{title}]({name}.md)" for name, (title, _, _) in API.items()),
     ]  # fmt: skip
     found = {"reference/api/index.md": "\n".join([*listed, ""])}
-    body = ["# srbench", "", "The names that `import srbench` offers, without importing torch before one of them needs it.", ""]
+    body = ["# srbench", "", "The names that `import srbench` offers; torch is imported when one of them needs it.", ""]
     for name in _table_of("__init__.py", "_PUBLIC"):
         body += [f"::: srbench.{name}", ""]
     found["reference/api/srbench.md"] = "\n".join(body)
@@ -211,17 +212,16 @@ def _documented(module: str, name: str) -> bool:
     """Return whether an object has a docstring of its own: classes and functions do, constants do not."""
     if not _defines(module, name):
         return True  # a module, or a name that a package takes from one of its modules
-    return any(
-        isinstance(node, ast.ClassDef | ast.FunctionDef) and node.name == name for node in _tree_of(module).body
-    )
+    return any(isinstance(node, ast.ClassDef | ast.FunctionDef) and node.name == name for node in _tree_of(module).body)
 
 
 def _defines(module: str, name: str) -> bool:
     for node in _tree_of(module).body:
         if isinstance(node, ast.ClassDef | ast.FunctionDef) and node.name == name:
             return True
-        targets = node.targets if isinstance(node, ast.Assign) else [node.target] if isinstance(node, ast.AnnAssign) else []
-        if any(_name(target) == name for target in targets):
+        if isinstance(node, ast.Assign) and any(_name(target) == name for target in node.targets):
+            return True
+        if isinstance(node, ast.AnnAssign) and _name(node.target) == name:
             return True
     return False
 
