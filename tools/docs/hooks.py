@@ -114,12 +114,12 @@ def _boards() -> str:
     lines = ["# Boards", "", "Every board is one page that needs no network, and the tables that it is made of.", ""]
     if os.environ.get(SITE):
         lines += ["[All boards as one site](../boards/index.html), with search, filters and a page for each model.", ""]
-    lines += ["| board | | |", "|---|---|---|"]
+    lines += ["| board | table | data |", "|---|---|---|"]
     for file in sorted(ROOT.glob("leaderboards/*/results/run.json")):
         name = file.parent.parent.name
         title = json.loads(file.read_text(encoding="utf-8"))["title"].replace("|", "\\|")
         lines.append(
-            f"| [{title}]({name}/index.html) | [table]({name}/leaderboard.md) | [CSV]({name}/leaderboard.csv) |"
+            f"| [{title}]({name}/index.html) | [Markdown]({name}/leaderboard.md) | [CSV]({name}/leaderboard.csv) |"
         )
     lines += ["", "[How boards are kept](README.md), [figures that papers report](reported/README.md), and",
               "[how ranks and intervals are made](../docs/leaderboards.md#uncertainty)."]  # fmt: skip
