@@ -135,7 +135,7 @@ def _show(check: PublishedCheck) -> None:
         for one in check.compared
     ]
     columns = ["weights", "measured on", "protocol", "metric", "verdict", "published", "measured", "difference"]
-    print_table("Published against measured", columns, rows, left=5)
+    print_table("Published and measured", columns, rows, left=5)
     unexplained = sum(one.cause.startswith("unexplained") for one in check.compared)
     agree = sum(one.agrees for one in check.compared)
     typer.echo(

@@ -37,7 +37,7 @@ def mark_published(boards: Iterable[Board], published: Published) -> None:
 
 
 def signed_difference(difference: Difference) -> str:
-    """Return measured less published, with one decimal more than is printed."""
+    """Return measured minus published, with one decimal more than is printed."""
     return f"{difference.value:+.{difference.places}f}"
 
 

@@ -281,7 +281,7 @@ def _markdown_published(board: Board) -> list[str]:
     if not rows:
         return []
     header = ["Model", "Data set", "Metric", "Published", "Measured", "Difference", "Cause", "Published in"]
-    lines = ["### Published against measured", "", f"| {' | '.join(header)} |", "|---|---|---|---:|---:|---:|---|---|"]
+    lines = ["### Published and measured", "", f"| {' | '.join(header)} |", "|---|---|---|---:|---:|---:|---|---|"]
     for row in rows:
         cells = [row.label, row.dataset, row.metric, row.printed, row.measured, row.difference, row.verdict, row.source]
         lines.append("| " + " | ".join(map(_cell, cells)) + " |")

@@ -99,7 +99,7 @@ class Difference:
 
     @property
     def value(self) -> float:
-        """Return measured less published."""
+        """Return measured minus published."""
         return self.measured - float(self.printed)
 
     @property

@@ -130,7 +130,7 @@ def test_the_site_has_columns_that_are_not_shown_from_the_start(store: RunStore,
     assert "HR images cut to multiples of 12" in text
     (model,) = (tmp_path / "site" / "models").glob("good.author*.html")
     text = model.read_text()
-    assert "Published against measured" in text
+    assert "Published and measured" in text
     assert re.search(r">27\.25<.*>27\.250<.*>0\.000<.*agrees", text)
     assert "<td>DF2K</td>" in text
     assert "1,000,000" in text
