@@ -43,7 +43,7 @@ def identity(one: Difference) -> tuple[str, int, str, str]:
 
 
 def test_no_difference_on_a_committed_board_goes_without_a_cause() -> None:
-    published = installed_published()
+    published = installed_published(strict=True)
     check = check_published(ROOT / "leaderboards", published, {figure.model for figure in published.figures})
     assert len(check.compared) > 30
     assert [f"{identity(one)}: {one.value:+.4f}" for one in check.silent] == []
@@ -52,7 +52,7 @@ def test_no_difference_on_a_committed_board_goes_without_a_cause() -> None:
 
 
 def test_no_difference_to_the_authors_classes_goes_without_a_cause(shared: Path) -> None:
-    published = installed_published()
+    published = installed_published(strict=True)
     values: dict[tuple[str, int, str], list[tuple[float, float]]] = {}
     with (shared / "reference" / "per_image" / "modern.csv").open() as lines:
         for row in csv.DictReader(lines):
@@ -74,7 +74,7 @@ def test_no_difference_to_the_authors_classes_goes_without_a_cause(shared: Path)
 
 def test_the_figures_that_the_authors_protocol_gives_are_those_published(shared: Path) -> None:
     # MODERN.md, ETDS-L on HR images cut to multiples of 12, LR images rounded once: x2 and x4 on Set5.
-    published = installed_published()
+    published = installed_published(strict=True)
     for scale, psnr, ssim in ((2, 37.6348, 0.95969), (4, 31.6888, 0.88887)):
         found = differences(
             published.figures_of("etds_l.author", scale), "Set5", "matlab-y", {"psnr_y": psnr, "ssim_y": ssim}
@@ -83,7 +83,7 @@ def test_the_figures_that_the_authors_protocol_gives_are_those_published(shared:
 
 
 def test_every_published_figure_and_recipe_is_of_installed_weights() -> None:
-    published = installed_published()
+    published = installed_published(strict=True)
     served = {}
     for name in WEIGHTS.names():
         source = WEIGHTS.get(name)
@@ -109,6 +109,6 @@ def test_every_published_figure_and_recipe_is_of_installed_weights() -> None:
     ],
 )
 def test_training_sets_are_those_that_the_authors_state(model: str, scale: int, data: str, iterations: str) -> None:
-    facts = installed_published().training_of(model, scale)
+    facts = installed_published(strict=True).training_of(model, scale)
     assert facts is not None
     assert (facts.data, facts.iterations) == (data, iterations)

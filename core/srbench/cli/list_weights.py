@@ -28,7 +28,7 @@ def list_weights(pattern: str, json: str | None) -> None:
 
     if json is not None:
         check_json_target(json)
-    cache, published = Cache(), installed_published()
+    cache, published = Cache(), installed_published(strict=True)
     sources = all_sources()
     wanted = set(matching([source.model for source in sources], pattern))
     rows = [
@@ -108,7 +108,7 @@ def check_weights(pattern: str, boards: Path | None, json: str | None) -> None:
     folder = user_path(boards, "folder of boards", ConfigError)
     if json is not None:
         check_json_target(json, folder)
-    published = installed_published()
+    published = installed_published(strict=True)
     check = check_published(folder, published, matching([figure.model for figure in published.figures], pattern))
     if json is not None:
         write_json(_checked_json(check, folder), json)

@@ -9,7 +9,7 @@ from typing import TypeVar
 
 from srbench.errors import ConfigError, PluginError, SRBenchError
 from srbench.registry import canonical_name
-from srbench.registry.entry_points import Contribution, contributions
+from srbench.registry.entry_points import Contribution, PluginStatus, attempt, contributions
 from srbench.results.published_figures import Published, PublishedFigure, TrainingFacts
 from srbench.results.reported import parse_rows
 
@@ -23,11 +23,14 @@ Row = TypeVar("Row", PublishedFigure, TrainingFacts)
 
 
 @cache
-def installed_published() -> Published:
+def installed_published(*, strict: bool = False) -> Published:
     """Return the published figures and training recipes of all installed weights, under the models' canonical names.
 
     Each package that registers weights may have the tables `published.csv` and `training.csv`. A package that cannot
     be imported is left out, as its weights are.
+
+    Args:
+        strict: Raise an error for a wrong table, instead of leaving it out: pages must not depend on every plugin.
 
     Raises:
         PluginError: A table of a plugin is wrong; file and line are named.
@@ -35,8 +38,9 @@ def installed_published() -> Published:
     figures: list[PublishedFigure] = []
     trainings: list[TrainingFacts] = []
     for package, item in sorted(_packages().items()):
-        figures += _canonical(_table(package, FIGURES, PublishedFigure, item))
-        trainings += _canonical(_table(package, TRAININGS, TrainingFacts, item))
+        if attempt(item).status is PluginStatus.OK:
+            figures += _canonical(_table(package, FIGURES, PublishedFigure, item, strict=strict))
+            trainings += _canonical(_table(package, TRAININGS, TrainingFacts, item, strict=strict))
     return Published(tuple(figures), tuple(trainings))
 
 
@@ -50,16 +54,16 @@ def _packages() -> dict[str, Contribution]:
     }
 
 
-def _table(package: str, name: str, kind: type[Row], item: Contribution) -> list[Row]:
-    try:
-        file = resources.files(package) / name
-        text = file.read_text(encoding="utf-8") if file.is_file() else ""
-    except Exception:  # a plugin may fail in any way when it is imported; `srbench plugins doctor` reports it
+def _table(package: str, name: str, kind: type[Row], item: Contribution, *, strict: bool) -> list[Row]:
+    file = resources.files(package) / name
+    if not file.is_file():
         return []
     try:
-        return parse_rows(kind, text.splitlines(), f"{package}/{name}")
-    except ConfigError as error:
-        raise PluginError(f"a table of {item.distribution} is wrong: {error}") from error
+        return parse_rows(kind, file.read_text(encoding="utf-8").splitlines(), f"{package}/{name}")
+    except (ConfigError, OSError, UnicodeError) as error:
+        if strict:
+            raise PluginError(f"a table of {item.distribution} is wrong: {error}") from error
+        return []
 
 
 def _canonical(rows: list[Row]) -> list[Row]:

@@ -19,10 +19,10 @@ def published_columns(board: Board) -> list[Column]:
             over, spoken = f"{dataset.label}, published", f"on {dataset.label}"
             columns += [
                 Column(
-                    f"published@{dataset.label}", "PSNR (dB)", over, f"published PSNR {spoken}", down=True, shown=False
+                    f"published-{dataset.label}", "PSNR (dB)", over, f"published PSNR {spoken}", down=True, shown=False
                 ),
                 Column(
-                    f"difference@{dataset.label}",
+                    f"difference-{dataset.label}",
                     "Difference (dB)",
                     over,
                     f"difference to the published PSNR {spoken}",
@@ -50,7 +50,7 @@ def published_cells(board: Board, entry: Entry) -> dict[str, Cell]:
             difference = Cell(
                 differs[0], sort_value(first.value), (*differs[1:], *causes), "difference" if causes else ""
             )
-        cells |= {f"published@{dataset.label}": published, f"difference@{dataset.label}": difference}
+        cells |= {f"published-{dataset.label}": published, f"difference-{dataset.label}": difference}
     return cells
 
 
