@@ -10,6 +10,7 @@ import typer
 from srbench.cli import cache, data, figure, leaderboard, plugins, run
 from srbench.cli import list as list_command
 from srbench.cli.audit import audit
+from srbench.cli.board_latency import latency
 from srbench.cli.check import check
 from srbench.cli.check_board import check_board_command
 from srbench.cli.compare import compare
@@ -89,6 +90,7 @@ app.add_typer(cache.app, name="cache")
 leaderboard.app.command("submit")(submit)
 leaderboard.app.command("gate")(gate)
 leaderboard.app.command("check")(check_board_command)
+leaderboard.app.command("latency")(latency)
 app.add_typer(leaderboard.app, name="leaderboard")
 app.add_typer(figure.app, name="figure")
 app.add_typer(plugins.app, name="plugins")

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from srbench.models.backbone import Backbone
     from srbench.registry.names import ModelName
 
-__all__ = ["cost"]
+__all__ = ["cost", "parse_size"]
 
 _MOST_PIXELS = 2**16  # largest side of an LR image: no network here takes more, and sizes in bytes fit into C integers
 _MOST_MEASURED = 2**22  # most LR pixels for --memory and --latency
@@ -65,7 +65,7 @@ def cost(
     if json is not None:
         check_json_target(json)
     names = [canonical_name(name) for name in models]
-    width, height = _size(lr_size)
+    width, height = parse_size(lr_size)
     if (memory or latency) and width * height > _MOST_MEASURED:
         option = "--memory" if memory else "--latency"
         raise ConfigError(f"{option} runs the network, on at most {_MOST_MEASURED:,} LR pixels; got {width}x{height}")
@@ -139,7 +139,12 @@ def _subject(name: ModelName, conditions: _Conditions, *, measured: bool) -> _Su
     return _Subject(name, network, pretrained, measured and masks and name.tag is None)
 
 
-def _size(text: str) -> tuple[int, int]:
+def parse_size(text: str) -> tuple[int, int]:
+    """Return width and height of an `--lr-size`.
+
+    Raises:
+        ConfigError: It is none.
+    """
     from srbench.errors import ConfigError
 
     width, times, height = text.partition("x")

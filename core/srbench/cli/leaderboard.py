@@ -38,13 +38,14 @@ def build(
     from srbench.cli.output import check_json_target, output_folder
     from srbench.leaderboard import publish
     from srbench.runs.fingerprint import other_code
+    from srbench.runs.installed_figures import installed_published
 
     out = output_folder(out)
     if json_file is not None:
         pages = out if out is not None else run_dir / "leaderboard"
         written = [pages / name for name in ("leaderboard.csv", "leaderboard.md", "index.html")]
         check_json_target(json_file, run_dir, pages, *written)
-    made = publish.build(run_dir, out, write=not check, other_code=other_code(run_dir))
+    made = publish.build(run_dir, out, write=not check, other_code=other_code(run_dir), published=installed_published())
     _write_json(run_dir, json_file)
     again = f"srbench leaderboard build {run_dir}" + (f" --out {out}" if out else "")
     _name_damaged(made.results)
@@ -100,12 +101,17 @@ def site(
     from srbench.cli.output import output_folder
     from srbench.leaderboard.site import build_site
     from srbench.runs.fingerprint import other_code
+    from srbench.runs.installed_figures import installed_published
     from srbench.untrusted import escaped
 
     target = output_folder(out)
     assert target is not None
     made = build_site(
-        root, target, other_code=other_code, progress=lambda text: typer.echo(f"srbench: {escaped(text)}", err=True)
+        root,
+        target,
+        other_code=other_code,
+        published=installed_published(),
+        progress=lambda text: typer.echo(f"srbench: {escaped(text)}", err=True),
     )
     for suite in made.suites:
         if suite.problem:

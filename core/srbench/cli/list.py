@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -20,6 +21,7 @@ class Kind(enum.StrEnum):
     SUITES = "suites"
     PROTOCOLS = "protocols"
     METRICS = "metrics"
+    WEIGHTS = "weights"
 
 
 def list_(
@@ -33,18 +35,44 @@ def list_(
         ),
     ] = False,
     scale: Annotated[int, typer.Option(help="Scale for --table.", min=2, max=16)] = 4,
+    check: Annotated[
+        bool,
+        typer.Option("--check", help="Of weights: compare what is published of them with what boards measured."),
+    ] = False,
+    boards: Annotated[
+        Path | None,
+        typer.Option(
+            help="With --check: a board, a run's directory, or a folder of boards; `leaderboards` if not given.",
+            metavar="DIR",
+            show_default=False,
+        ),
+    ] = None,
     json: Annotated[
         str | None, typer.Option(metavar="FILE|-", help="Write the result as JSON to a file, or to standard output: -.")
     ] = None,
 ) -> None:
-    """List models, backbones, methods, data sets, suites, metrics, or protocols with their primary metrics.
+    """List models, backbones, methods, data sets, suites, metrics, weights, or protocols with their primary metrics.
 
     Example: `srbench list models "*ps*"`
 
     Example: `srbench list models --table --scale 2`
+
+    Example: `srbench list weights --check --boards leaderboards`
     """
+    if (check or boards is not None) and not (check and kind is Kind.WEIGHTS):
+        from srbench.errors import ConfigError
+
+        raise ConfigError("--check compares figures that are published of weights: srbench list weights --check")
     if table:
         _print_models(kind, pattern, scale, json)
+        return
+    if kind is Kind.WEIGHTS:
+        from srbench.cli.list_weights import check_weights, list_weights
+
+        if check:
+            check_weights(pattern, boards, json)
+        else:
+            list_weights(pattern, json)
         return
     names = _names(kind, pattern)
     if json is not None:

@@ -210,8 +210,14 @@ def _no_page(report: RunReport) -> bool:
 def _build_page(report: RunReport | AdoptionReport) -> Path | None:
     from srbench.leaderboard import build
     from srbench.runs.fingerprint import other_code
+    from srbench.runs.installed_figures import installed_published
 
-    build(report.run_dir, _page_dir(report), other_code=other_code(report.run_dir))
+    build(
+        report.run_dir,
+        _page_dir(report),
+        other_code=other_code(report.run_dir),
+        published=installed_published(),
+    )
     return _page_dir(report)
 
 

@@ -54,6 +54,7 @@ def submit(
     from srbench.leaderboard.submission import submit as submit_run
     from srbench.registry import matching
     from srbench.runs.fingerprint import other_code
+    from srbench.runs.installed_figures import installed_published
     from srbench.untrusted import user_path
 
     if out is not None and into is not None:
@@ -74,7 +75,14 @@ def submit(
     if json is not None:
         check_json_target(json, run_dir, root / BOARDS)
     done = submit_run(
-        run_dir, root, board=board, models=models, replace=replace, index=into is not None, other_code=other_code
+        run_dir,
+        root,
+        board=board,
+        models=models,
+        replace=replace,
+        index=into is not None,
+        other_code=other_code,
+        published=installed_published(),
     )
     if json is not None:
         write_json(_as_json(done), json)

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from srbench.errors import ConfigError, CostError
 from srbench.machine import check_threads, describe
 
-__all__ = ["TIE", "Comparison", "Latencies", "Timing", "compare", "measure"]
+__all__ = ["TIE", "Comparison", "Latencies", "Timing", "compare", "measure", "timed_pass"]
 
 # A smaller difference is a tie even if it is significant: the placement of arrays in memory has effects of this size.
 TIE = 0.02
@@ -150,7 +150,7 @@ def measure(
                 if number >= LEAST_ROUNDS and spent >= seconds:
                     break
                 for index in order.sample(range(len(models)), len(models)):
-                    times[index].append(_timed(models[index], lr))
+                    times[index].append(timed_pass(models[index], lr))
         after = describe(str(device))
         return Latencies(
             timings=tuple(Timing(tuple(several)) for several in times),
@@ -169,14 +169,15 @@ def _warm_up(models: Sequence[nn.Module], lr: Tensor) -> None:
     for _ in range(WARM_UP):
         for model in models:
             try:
-                _timed(model, lr)
+                timed_pass(model, lr)
             except RuntimeError as error:
                 shape = "x".join(map(str, lr.shape))
                 first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
                 raise CostError(f"a network cannot be timed: it fails on an LR batch of {shape} ({first})") from error
 
 
-def _timed(model: nn.Module, lr: Tensor) -> float:
+def timed_pass(model: nn.Module, lr: Tensor) -> float:
+    """Return the seconds of one forward pass, on a GPU until its work is done."""
     # GPU calls return before the work is done: synchronize before and after.
     _wait(lr)
     start = time.perf_counter()

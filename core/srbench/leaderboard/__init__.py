@@ -13,11 +13,17 @@ if TYPE_CHECKING:
     import pandas as pd
     from rich.console import Console
 
+    from srbench.results.published_figures import Published
+
 __all__ = ["build", "ranking", "show"]
 
 
 def build(
-    run_dir: str | Path, out_dir: str | Path | None = None, *, other_code: Collection[str] = frozenset()
+    run_dir: str | Path,
+    out_dir: str | Path | None = None,
+    *,
+    other_code: Collection[str] = frozenset(),
+    published: Published | None = None,
 ) -> list[Path]:
     """Write leaderboard.csv, leaderboard.md and index.html, and return where they are.
 
@@ -25,13 +31,14 @@ def build(
         run_dir: A directory that `srbench run` wrote.
         out_dir: Where to write; `RUN_DIR/leaderboard` by default.
         other_code: Keys of cells whose code has changed since they were measured; the page marks them.
+        published: What is published of the weights that were measured.
 
     Raises:
         StoreError: There are no results in `run_dir`, or `out_dir` cannot be written to.
     """
     from srbench.leaderboard import publish
 
-    return publish.build(run_dir, out_dir, other_code=other_code).paths
+    return publish.build(run_dir, out_dir, other_code=other_code, published=published).paths
 
 
 def ranking(run_dir: str | Path) -> pd.DataFrame:

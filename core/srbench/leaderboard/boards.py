@@ -17,12 +17,16 @@ import pandas as pd
 
 from srbench.errors import SRBenchError, StoreError
 from srbench.leaderboard.entries import TIERS, Board, DatasetInfo, Entry, Group, Resolution, Value
+from srbench.leaderboard.published_tables import mark_published
 from srbench.leaderboard.replicas import joined_record, replicas_by_model
 from srbench.leaderboard.reported_rows import ReportedTable, reported_tables
 from srbench.leaderboard.short_names import Style, in_order, short_names, style
 from srbench.leaderboard.statistics import Interval, mean_intervals
 from srbench.leaderboard.tiers import by_mean, ranked_group
+from srbench.leaderboard.timings import timings_of
+from srbench.results.latency_records import LatencyRun, read_latency
 from srbench.results.leak_records import LeakRecord, read_leaks
+from srbench.results.published_figures import Published
 from srbench.results.records import Record, RunInfo
 from srbench.results.store import Cell, RunStore
 
@@ -88,10 +92,14 @@ class Results:
         return [record for board in self.boards for entry in board.entries for record in entry.records.values()]
 
 
-def read_results(run_dir: str | Path) -> Results:
+def read_results(run_dir: str | Path, published: Published | None = None) -> Results:
     """Read a run directory and rank its results.
 
     A failed or damaged cell becomes a `Failure`, and does not prevent the rest from being shown.
+
+    Args:
+        run_dir: A directory that `srbench run` wrote, or a packed board.
+        published: What is published of the weights that were measured.
 
     Raises:
         StoreError: There is no run in the directory, nothing in it is finished, or it was written by a later version.
@@ -115,6 +123,8 @@ def read_results(run_dir: str | Path) -> Results:
     order = _suite_datasets(info)
     boards = [_board(*key, good[key], failures, order) for key in sorted(good)]
     _mark_leaks(boards, read_leaks(run_dir))
+    mark_published(boards, published or Published())
+    _mark_timings(boards, read_latency(run_dir))
     failures += _not_measured(info, [cell for several in good.values() for cell in several], failures)
     return Results(info, boards, sorted(failures, key=lambda failure: (failure.cell, failure.dataset)))
 
@@ -143,6 +153,18 @@ def _mark_leaks(boards: Iterable[Board], leaks: Mapping[tuple[str, str], LeakRec
                 known = leaks.get((record.training.data_hash, record.dataset_hash)) if record.training else None
                 if known is not None and known.leaks:
                     entry.leaks[label] = known
+
+
+def _mark_timings(boards: Iterable[Board], runs: Iterable[LatencyRun]) -> None:
+    """Note on each board how long its models take, on which machines, and on each entry its own times."""
+    known = list(runs)
+    for board in boards:
+        board.latency.extend(run for run in known if run.scale == board.scale)
+        records = {entry.record.model: entry.record for entry in board.entries}
+        for index, times in enumerate(timings_of(board.latency, records, board.scale)):
+            for entry in board.entries:
+                if entry.record.model in times:
+                    entry.timings[index] = times[entry.record.model]
 
 
 def _suite_datasets(info: RunInfo | None) -> list[str]:

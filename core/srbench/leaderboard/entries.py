@@ -12,7 +12,11 @@ from srbench.leaderboard.ranks import Standing
 from srbench.leaderboard.reported_rows import TITLE
 from srbench.leaderboard.short_names import Style
 from srbench.leaderboard.statistics import Interval
+from srbench.leaderboard.timings import ShownTiming
+from srbench.leaderboard.trained_on import TrainedOn
+from srbench.results.latency_records import LatencyRun
 from srbench.results.leak_records import LeakRecord
+from srbench.results.published_figures import Difference
 from srbench.results.records import Record
 
 __all__ = ["TIERS", "Board", "DatasetInfo", "Entry", "Group", "Resolution", "Value"]
@@ -48,6 +52,9 @@ class Entry:
         records: Data set -> record; for several seeds, their joined record.
         trainings: Data set and metric -> the mean over the images, for each seed.
         leaks: Data set -> those of its images that are known to be in the model's training data, if any.
+        published: Data set -> published figures beside the measured ones.
+        trained_on: The model's training; None where it has no parameters.
+        timings: Number of one of the board's `latency` runs -> the model's time in it.
     """
 
     record: Record
@@ -58,6 +65,9 @@ class Entry:
     values: dict[tuple[str, str], Value] = field(default_factory=dict)
     trainings: dict[tuple[str, str], list[float]] = field(default_factory=dict)
     leaks: dict[str, LeakRecord] = field(default_factory=dict)
+    published: dict[str, list[Difference]] = field(default_factory=dict)
+    trained_on: TrainedOn | None = None
+    timings: dict[int, ShownTiming] = field(default_factory=dict)
     standing: Standing | None = None
     overall: float = math.nan
 
@@ -155,6 +165,7 @@ class Board:
         metrics: Names of the metrics; the first one ranks.
         styles: Metric -> its format, and whether higher is better.
         baselines: Entries without parameters, which are shown but not ranked.
+        latency: Times of the models, for each machine.
     """
 
     scale: int
@@ -165,6 +176,7 @@ class Board:
     groups: list[Group]
     baselines: list[Entry]
     styles: dict[str, Style]
+    latency: list[LatencyRun] = field(default_factory=list)
 
     def style(self, metric: str) -> Style:
         """Return the style of a metric on this board."""

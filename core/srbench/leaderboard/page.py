@@ -14,8 +14,10 @@ from srbench.leaderboard.boards import Board, Results
 from srbench.leaderboard.chart import SIZE, WORK, Axis, chart, series_of, worth_drawing
 from srbench.leaderboard.costs import has_costs
 from srbench.leaderboard.pictures import crop_strips
+from srbench.leaderboard.published_tables import published_rows
 from srbench.leaderboard.rendering import environment
 from srbench.leaderboard.statistics import FEW_IMAGES
+from srbench.leaderboard.timings import timing_note
 
 __all__ = ["html_text", "index_text"]
 
@@ -44,7 +46,16 @@ def html_text(results: Results, other_code: Collection[str] = frozenset()) -> st
             "few": min((dataset.images for dataset in board.datasets), default=0) < FEW_IMAGES,
             "costs": has_costs([board]),
             "means": len(board.datasets) > 1,
-            "columns": 6 + (len(board.datasets) > 1) + has_costs([board]) + len(board.datasets) * len(board.metrics),
+            "columns": 6
+            + (len(board.datasets) > 1)
+            + has_costs([board])
+            + bool(board.latency)
+            + _has_trainings(board)
+            + len(board.datasets) * len(board.metrics),
+            "timed": bool(board.latency),
+            "timing_note": timing_note(board.latency[0]) if board.latency else "",
+            "trained": _has_trainings(board),
+            "published": published_rows(board),
             "other_code": _made_by_other_code(board, other_code),
         }
         for board in results.boards
@@ -68,6 +79,10 @@ def html_text(results: Results, other_code: Collection[str] = frozenset()) -> st
             style_sheet=Markup(_asset("style.css")),
         )
     )
+
+
+def _has_trainings(board: Board) -> bool:
+    return any(entry.trained_on is not None for entry in board.entries)
 
 
 def _made_by_other_code(board: Board, keys: Collection[str]) -> set[str]:

@@ -11,6 +11,7 @@ from srbench.errors import SRBenchError, StoreError
 from srbench.leaderboard.boards import Results, read_results
 from srbench.leaderboard.page import html_text, index_text
 from srbench.leaderboard.tables import csv_text, markdown_text
+from srbench.results.published_figures import Published
 from srbench.storage import disk_errors, fsync_directory, remove_leftovers, write_synced
 from srbench.untrusted import IMAGE_LIMIT, read_bytes
 
@@ -39,10 +40,11 @@ def build(
     *,
     write: bool = True,
     other_code: Collection[str] = frozenset(),
+    published: Published | None = None,
 ) -> Build:
     """Make leaderboard.csv, leaderboard.md and index.html from a run directory.
 
-    The files depend only on the results: equal results give equal bytes. All of them are complete before the first is
+    The same results, with the same published figures, give the same bytes. All files are complete before the first is
     moved into place.
 
     Args:
@@ -50,11 +52,12 @@ def build(
         out_dir: Where to write; `RUN_DIR/leaderboard` by default.
         write: False to make only the content, for `outdated`.
         other_code: Keys of cells whose code has changed since they were measured; the page marks them.
+        published: What is published of the weights that were measured.
 
     Raises:
         StoreError: There are no results in `run_dir`, or `out_dir` cannot be written to.
     """
-    results = read_results(run_dir)
+    results = read_results(run_dir, published)
     out = Path(run_dir) / "leaderboard" if out_dir is None else Path(out_dir)
     files = {
         "leaderboard.csv": csv_text(results).encode(),

@@ -12,7 +12,7 @@ from srbench.leaderboard.costs import shown_cost
 from srbench.leaderboard.notes import resolution_notes
 from srbench.leaderboard.statistics import Interval
 
-__all__ = ["breakable", "environment", "interval_text", "number", "signed", "sort_value"]
+__all__ = ["MINUS", "breakable", "environment", "interval_text", "number", "signed", "sort_value"]
 
 MINUS = "\N{MINUS SIGN}"
 

@@ -19,6 +19,7 @@ from srbench.leaderboard.candidates import Candidates, copy_cell, label, listed,
 from srbench.leaderboard.publish import RESULTS, build, build_index
 from srbench.results.cells import Cell
 from srbench.results.packing import pack, unpack
+from srbench.results.published_figures import Published
 from srbench.results.records import Record, RunInfo, slugify
 from srbench.results.store import RunStore
 from srbench.storage import (
@@ -79,6 +80,7 @@ def submit(
     replace: bool = False,
     index: bool = False,
     other_code: Callable[[Path], Collection[str]] = _none,
+    published: Published | None = None,
 ) -> Submission:
     """Add a run's results to a board in `root/leaderboards`, and make the board's tables and page.
 
@@ -90,6 +92,7 @@ def submit(
         replace: Whether different results replace those on the board.
         index: Whether to also make the page that links all boards.
         other_code: Run directory -> keys of its cells whose code has changed since they were measured.
+        published: What is published of the weights that were measured, for the board's tables and page.
 
     Raises:
         StoreError: The run has cells that may not be submitted (`read_candidates`), contradicts the board, or has
@@ -106,7 +109,7 @@ def submit(
         with exclusive(boards / ".lock", owner=f"'{boards}'", remove=True), disk_errors(final):
             restore_swapped(boards)
             remove_leftovers(boards, f".tmp-{name}-")
-            submission = _add(candidates, final, replace, other_code)
+            submission = _add(candidates, final, replace, other_code, published)
             if index:
                 (submission.index,) = build_index(boards).paths
     finally:
@@ -117,7 +120,11 @@ def submit(
 
 
 def _add(
-    candidates: Candidates, final: Path, replace: bool, other_code: Callable[[Path], Collection[str]]
+    candidates: Candidates,
+    final: Path,
+    replace: bool,
+    other_code: Callable[[Path], Collection[str]],
+    published: Published | None,
 ) -> Submission:
     """Write the board with its new rows beside the old one, then replace it. Requires the lock."""
     store = RunStore(final / RESULTS)
@@ -157,7 +164,7 @@ def _add(
             pack(loose, results)
             shutil.rmtree(loose)
         try:
-            build(results, staged, other_code=other_code(results))
+            build(results, staged, other_code=other_code(results), published=published)
         except StoreError as error:
             raise StoreError(str(error).replace(str(staged), str(final))) from error
         if final.exists():

@@ -10,8 +10,10 @@ import pandas as pd
 from srbench.leaderboard.boards import Board, Entry, Results
 from srbench.leaderboard.costs import has_costs, shown_cost
 from srbench.leaderboard.notes import leak_note, marked_label, rank_note, resolution_notes
+from srbench.leaderboard.published_tables import csv_cells, published_rows
 from srbench.leaderboard.reported_rows import TITLE, ReportedTable
 from srbench.leaderboard.statistics import Interval
+from srbench.leaderboard.timings import csv_timings, timing_note
 from srbench.results.reported import ReportedFigure
 
 __all__ = ["csv_text", "figures", "markdown_text", "ranking_table"]
@@ -52,6 +54,7 @@ def figures(results: Results) -> pd.DataFrame:
         "params_deployed",
         "params_stored",
         "iterations",
+        *(["trained_iterations"] if "trained_iterations" in everything else []),
         *(["test_images_in_training"] if "test_images_in_training" in everything else []),
     ]
     for name in [*counts, "checks_passed", "checks_run"]:
@@ -112,6 +115,7 @@ def _figure_row(board: Board, section: str, entry: Entry, label: str) -> dict[st
     overall = entry.standing.to_best if entry.standing else Interval(math.nan, math.nan, math.nan)
     passed, run = entry.checks
     training = record.training
+    row |= csv_cells(entry, label) | csv_timings(entry.timings, board.latency)
     row |= {
         "mean_over_datasets": entry.overall,
         "mean_to_best": overall.mean,
@@ -245,6 +249,8 @@ def markdown_text(results: Results) -> str:
                 lines += [_cell(note), ""] if note else []
         if board.baselines:
             lines += ["### Without parameters", "", *_markdown_table(board, board.baselines), ""]
+        lines += _markdown_published(board)
+        lines += [line for run in board.latency[:1] for line in (_cell(timing_note(run)), "")]
     for table in results.reported:
         lines += [f"## x{table.scale}: {TITLE[0].lower()}{TITLE[1:]}", "", *_markdown_reported(table), ""]
     if results.failures:
@@ -270,10 +276,24 @@ def _markdown_reported(table: ReportedTable) -> list[str]:
     return lines
 
 
+def _markdown_published(board: Board) -> list[str]:
+    rows = published_rows(board)
+    if not rows:
+        return []
+    header = ["Model", "Data set", "Metric", "Published", "Measured", "Difference", "Cause", "Published in"]
+    lines = ["### Published and measured", "", f"| {' | '.join(header)} |", "|---|---|---|---:|---:|---:|---|---|"]
+    for row in rows:
+        cells = [row.label, row.dataset, row.metric, row.printed, row.measured, row.difference, row.verdict, row.source]
+        lines.append("| " + " | ".join(map(_cell, cells)) + " |")
+    return [*lines, ""]
+
+
 def _markdown_table(board: Board, entries: list[Entry]) -> list[str]:
     first = board.first
     names = [f"{board.style(metric).heading} {dataset.label}" for dataset in board.datasets for metric in board.metrics]
     costs = ["MACs"] if has_costs([board]) else []
+    times = ["Time, ms", "Peak memory, MiB"] if board.latency else []
+    trained = ["Trained on"] if any(entry.trained_on for entry in board.entries) else []
     means = [f"{first.heading}, mean"] if len(board.datasets) > 1 else []
     header = [
         "Rank",
@@ -282,13 +302,15 @@ def _markdown_table(board: Board, entries: list[Entry]) -> list[str]:
         *means,
         "Parameters (deployed)",
         *costs,
+        *times,
         *map(_cell, names),
         "To first [95%]",
         "Checks",
+        *trained,
     ]
     lines = [
         "| " + " | ".join(header) + " |",
-        "|---:|:---:|---|" + "---:|" * (len(means) + len(costs) + len(names) + 3),
+        "|---:|:---:|---|" + "---:|" * (len(means) + len(costs) + len(times) + len(names) + 3) + "---|" * len(trained),
     ]
     for entry in entries:
         cells = ["–" if entry.rank is None else str(entry.rank)]
@@ -301,6 +323,9 @@ def _markdown_table(board: Board, entries: list[Entry]) -> list[str]:
         )
         if costs:
             cells.append(_cell("; ".join(shown_cost(entry).texts)))
+        if times:
+            timing = entry.timings.get(0)
+            cells += [timing.text, timing.memory] if timing else ["–", "–"]
         for dataset in board.datasets:
             for metric in board.metrics:
                 value = entry.values.get((dataset.label, metric))
@@ -309,6 +334,9 @@ def _markdown_table(board: Board, entries: list[Entry]) -> list[str]:
         cells.append(_to_best(entry, first.fine))
         passed, run = entry.checks
         cells.append(f"{passed}/{run}" if run else "–")
+        if trained:
+            of = entry.trained_on
+            cells.append(_cell(", ".join(filter(None, (of.data, of.brief)))) if of else "–")
         lines.append("| " + " | ".join(cells) + " |")
     return lines
 

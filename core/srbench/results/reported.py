@@ -5,9 +5,11 @@ from __future__ import annotations
 import csv
 import fnmatch
 import math
+from collections.abc import Iterable
 from importlib import resources
 from importlib.resources.abc import Traversable
 from pathlib import Path
+from typing import TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -15,7 +17,9 @@ from srbench.errors import ConfigError, UnknownNameError, suggest
 from srbench.untrusted import read_text
 from srbench.validation import problems_in
 
-__all__ = ["ReportedFigure", "read_reported"]
+__all__ = ["ReportedFigure", "parse_rows", "read_reported"]
+
+Row = TypeVar("Row", bound=BaseModel)
 
 
 class ReportedFigure(BaseModel):
@@ -109,19 +113,33 @@ def _parse(file: Traversable, name: str) -> list[ReportedFigure]:
         lines = read_text(file, what="table of reported figures", error=ConfigError).splitlines()
     else:
         lines = file.read_text(encoding="utf-8").splitlines()  # a package's own
+    return parse_rows(ReportedFigure, lines, name)
+
+
+def parse_rows(kind: type[Row], lines: Iterable[str], name: str) -> list[Row]:
+    """Read the lines of a CSV table whose columns are the fields of a class.
+
+    Args:
+        kind: The class; each row becomes an object of it.
+        lines: The lines, the heading first.
+        name: What messages call the table.
+
+    Raises:
+        ConfigError: A column is unknown or a value is wrong; the line is named.
+    """
     reader = csv.DictReader(lines, restkey="(more)", restval=None)
-    figures = []
+    rows = []
     for row in reader:
         place = f"{name}, line {reader.line_num}"
-        known = ReportedFigure.model_fields
+        known = kind.model_fields
         for column in row:
             if column not in known:
                 raise ConfigError(f"{place}: unknown column '{column}'" + suggest(str(column), known, noun="columns"))
         try:
             # csv gives None for the missing last cells of a short line.
-            figures.append(ReportedFigure.model_validate(row))
+            rows.append(kind.model_validate(row))
         except ValidationError as error:
             first = problems_in(error)[0]
             got = "nothing" if first.kind == "missing" else repr(first.value)
             raise ConfigError(f"{place}: column '{first.name}' holds {got}: {first.reason}.") from error
-    return figures
+    return rows

@@ -9,6 +9,7 @@ from pathlib import Path
 from srbench.runs.row_replay import Replayed
 from srbench.verification.coverage import check_coverage, check_seeds, check_suite
 from srbench.verification.findings import CheckResult
+from srbench.verification.latency_check import check_latency
 from srbench.verification.network_checks import Networks, check_cost, check_loading, check_parameters
 from srbench.verification.record_checks import (
     check_dates,
@@ -52,6 +53,7 @@ _CHECKS: tuple[Callable[[Board], CheckResult], ...] = (
     check_training,
     check_dates,
     check_replays,
+    check_latency,
     check_pages,
 )
 

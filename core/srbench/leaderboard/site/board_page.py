@@ -15,6 +15,7 @@ from srbench.leaderboard.site.plots import plots
 from srbench.leaderboard.site.suites import Suite
 from srbench.leaderboard.site.table import Table
 from srbench.leaderboard.statistics import FEW_IMAGES
+from srbench.leaderboard.timings import timing_note
 
 __all__ = ["PACKAGE", "board_text"]
 
@@ -73,6 +74,7 @@ def board_text(
             reported=[one for one in results.reported if one.scale == board.scale],
             failures=failures,
             few=any(dataset.images < FEW_IMAGES for dataset in board.datasets),
+            timing_notes=[timing_note(run) for run in board.latency],
             other_code=any(mark.text == OTHER_CODE for row in table.rows for mark in row.marks),
             single=len(labels) == 1,
             labels=labels,

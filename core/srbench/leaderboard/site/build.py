@@ -26,6 +26,7 @@ from srbench.leaderboard.site.planned import planned
 from srbench.leaderboard.site.published import packaged_figures
 from srbench.leaderboard.site.suites import OtherCode, Suite, read_suites, suite_folders
 from srbench.leaderboard.site.table import board_table
+from srbench.results.published_figures import Published
 from srbench.results.reported import ReportedFigure
 from srbench.storage import sha256_bytes
 
@@ -56,9 +57,10 @@ def build_site(
     out: str | Path,
     *,
     other_code: OtherCode | None = None,
+    published: Published | None = None,
     progress: Callable[[str], None] | None = None,
 ) -> Site:
-    """Write the site of all suites in a folder; equal results give equal bytes.
+    """Write the site of all suites in a folder; equal results and published figures give equal bytes.
 
     All files are written to a temporary folder first. An existing site in `out` is replaced as a whole.
 
@@ -66,6 +68,7 @@ def build_site(
         root: A directory with one folder per suite, each with a directory `results`.
         out: The site's folder: new, empty, or an earlier site.
         other_code: Returns the keys of a store's cells whose code has changed; their rows are marked.
+        published: What is published of the weights that were measured.
         progress: Called with a description of what is being written.
 
     Raises:
@@ -73,9 +76,11 @@ def build_site(
     """
     say = progress or (lambda text: None)
     root, site = Path(root), Site(Path(out))
+    for figure in published.figures if published is not None else ():
+        site.reported.setdefault(figure.model, {})[figure] = None
     suite_folders(root)  # raises before anything is written
     with new_site(Path(out)) as folder:
-        for suite in read_suites(root, other_code):
+        for suite in read_suites(root, other_code, published):
             say(f"{suite.folder}: {0 if suite.results is None else len(suite.results.boards)} boards")
             write_suite(site, folder, suite)
         say(f"{len(site.models)} models, {len(site.protocols)} protocols")

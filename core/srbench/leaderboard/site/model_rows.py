@@ -11,6 +11,7 @@ from srbench.leaderboard.site.replay_line import replay_command
 from srbench.leaderboard.site.states import State
 from srbench.leaderboard.site.table import Row, Section
 from srbench.leaderboard.statistics import Interval
+from srbench.leaderboard.trained_on import TrainedOn
 from srbench.results.records import Record
 from srbench.storage import canonical_json
 
@@ -33,7 +34,7 @@ class ModelFigure:
 
 @dataclass(frozen=True, slots=True)
 class ModelRow:
-    """A model's row on one board."""
+    """A model's row on one board; `ranked_by` is the metric that decides its ranks."""
 
     place: BoardPlace
     tier: str
@@ -47,6 +48,7 @@ class ModelRow:
     figures: list[ModelFigure]
     created: str
     replay: str
+    ranked_by: str = ""
 
 
 @dataclass(slots=True)
@@ -58,6 +60,7 @@ class ModelFacts:
         weights: Hash of weights -> scales at which they were measured.
         trainings: Recipe as canonical JSON -> a record trained with it.
         folders: Recipe as canonical JSON -> folders of the suites.
+        trained_on: Scale -> what is published of the training of its weights; none of models trained here.
     """
 
     record: Record
@@ -67,6 +70,7 @@ class ModelFacts:
     costs: dict[int, Record] = field(default_factory=dict)
     plugins: set[tuple[str, str]] = field(default_factory=set)
     labels: set[str] = field(default_factory=set)
+    trained_on: dict[int, TrainedOn] = field(default_factory=dict)
     rows: list[ModelRow] = field(default_factory=list)
 
 
@@ -82,6 +86,8 @@ def add_row(
     facts.labels.add(entry.label)
     facts.plugins |= set(record.plugins.items())
     facts.costs.setdefault(record.scale, record)
+    if entry.trained_on is not None and record.training is None:
+        facts.trained_on.setdefault(record.scale, entry.trained_on)
     for of in entry.records.values():
         for digest in (of.weights_sha256 or "").split():
             facts.weights.setdefault(digest, (of, set()))[1].add(of.scale)
@@ -104,6 +110,7 @@ def add_row(
             figures=_figures(board, entry),
             created=max(of.created for of in entry.records.values()),
             replay=replay_command(place.folder, entry),
+            ranked_by=board.metrics[0],
         )
     )
 

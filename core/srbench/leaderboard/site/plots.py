@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from srbench.leaderboard.chart import MEAN, SIZE, WORK, Axis, Chart, chart, worth_drawing
 from srbench.leaderboard.entries import Board, Group
-from srbench.leaderboard.site.time_axis import latency_axis
+from srbench.leaderboard.site.time_axis import latency_axes
 
 __all__ = ["Plot", "plots"]
 
@@ -38,8 +38,7 @@ def plots(board: Board, rows: Mapping[str, str]) -> list[Plot]:
         board: The board.
         rows: Tier and model, joined by a space -> identifier of the row in the table.
     """
-    latency = latency_axis(board)
-    axes = [SIZE, *([WORK] if worth_drawing(board, WORK) else []), *([latency] if latency else [])]
+    axes = [SIZE, *([WORK] if worth_drawing(board, WORK) else []), *latency_axes(board)]
     labels = [dataset.label for dataset in board.datasets]
     found = []
     for axis in axes:

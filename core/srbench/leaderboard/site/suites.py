@@ -10,6 +10,7 @@ from srbench.errors import SRBenchError, StoreError
 from srbench.leaderboard.boards import Results, read_results
 from srbench.leaderboard.publish import RESULTS
 from srbench.leaderboard.site.states import State, read_states
+from srbench.results.published_figures import Published
 
 __all__ = ["OtherCode", "Suite", "read_suites", "suite_folders"]
 
@@ -60,19 +61,20 @@ def suite_folders(root: Path) -> list[Path]:
     return folders
 
 
-def read_suites(root: Path, other_code: OtherCode | None = None) -> Iterator[Suite]:
+def read_suites(root: Path, other_code: OtherCode | None = None, published: Published | None = None) -> Iterator[Suite]:
     """Yield the suites one by one, so that only one is in memory at a time.
 
     Args:
         root: A directory with one folder per suite.
         other_code: Returns the keys of a store's cells whose code has changed; without it none are marked.
+        published: What is published of the weights that were measured.
 
     Raises:
         StoreError: There is no such directory, or it holds none.
     """
     for folder in suite_folders(root):
         try:
-            results = read_results(folder / RESULTS)
+            results = read_results(folder / RESULTS, published)
             marked = other_code(folder / RESULTS) if other_code is not None else frozenset[str]()
             yield Suite(folder.name, results, "", marked, read_states(folder / RESULTS))
         except SRBenchError as error:

@@ -9,51 +9,20 @@ from srbench.leaderboard.costs import has_costs, shown_cost
 from srbench.leaderboard.entries import Board, Entry, Group, Value
 from srbench.leaderboard.rendering import interval_text, number, signed, sort_value
 from srbench.leaderboard.short_names import Style
+from srbench.leaderboard.site.columns import Cell, Column
 from srbench.leaderboard.site.marks import Mark, keys_of, marks
 from srbench.leaderboard.site.places import model_page
 from srbench.leaderboard.site.planned import Planned
+from srbench.leaderboard.site.published_columns import published_cells, published_columns, training_cell
 from srbench.leaderboard.site.states import SUBMITTED, State, state_of_row
 from srbench.leaderboard.site.suites import Suite
 from srbench.leaderboard.site.ties import tie_groups
+from srbench.leaderboard.site.timing_columns import timing_cells, timing_columns
 
-__all__ = ["Cell", "Column", "Row", "Section", "Table", "board_table"]
+__all__ = ["Row", "Section", "Table", "board_table"]
 
 NOT_MEASURED, FAILED = "not measured", "failed"
 FEW_METRICS = 6  # if there are more figures of single data sets, only the first two metrics are shown initially
-
-
-@dataclass(frozen=True)
-class Column:
-    """One column.
-
-    Attributes:
-        key: Identifier for scripts.
-        title: Heading; `over` is written above it.
-        spoken: Name in a sentence.
-        number: Whether it contains numbers.
-        down: Whether it is sorted in descending order first.
-        shown: Whether it is shown initially.
-        dataset: Its data set; empty for columns of the whole board.
-    """
-
-    key: str
-    title: str
-    over: str = ""
-    spoken: str = ""
-    number: bool = True
-    down: bool = False
-    shown: bool = True
-    dataset: str = ""
-
-
-@dataclass(frozen=True)
-class Cell:
-    """One cell: its text, its sort key, small texts below, and its CSS class."""
-
-    text: str
-    sort: str = ""
-    subs: tuple[str, ...] = ()
-    kind: str = ""
 
 
 @dataclass(frozen=True)
@@ -150,6 +119,9 @@ def _columns(board: Board, missing: Planned, *, deployed: bool) -> list[Column]:
         columns.append(Column("deployed", "Deployed", "parameters", "deployed parameters", shown=False))
     if has_costs([board]):
         columns.append(Column("macs", "MACs", "1280×720", "multiply-accumulates"))
+    columns += timing_columns(board)
+    if any(entry.trained_on for entry in board.entries):
+        columns.append(Column("trained-on", "Trained on", spoken="training set", number=False))
     many = len(board.datasets) * len(board.metrics) > FEW_METRICS
     for dataset in board.datasets:
         for index, metric in enumerate(board.metrics):
@@ -167,6 +139,7 @@ def _columns(board: Board, missing: Planned, *, deployed: bool) -> list[Column]:
             )
     for name in missing.datasets:
         columns.append(Column(f"missing@{name}", first.heading, name, f"{name}, {NOT_MEASURED}", shown=False))
+    columns += published_columns(board)
     columns.append(Column("checks", "Checks passed", spoken="checks passed", down=True, shown=False))
     return columns
 
@@ -186,7 +159,12 @@ class _Rows:
     count: int = 0
 
     def row(self, entry: Entry, group: Group | None, tie: str) -> Row:
-        cells = {**self._whole(entry, tie), **self._figures(entry)}
+        cells = {
+            **self._whole(entry, tie),
+            **self._figures(entry),
+            **published_cells(self.board, entry),
+            **timing_cells(self.board, entry),
+        }
         standing = entry.standing
         self.count += 1
         return Row(
@@ -228,6 +206,7 @@ class _Rows:
             ),
             "params": _count(record.params_unique),
             "deployed": _count(record.params_deployed),
+            "trained-on": training_cell(entry),
             "macs": Cell(cost.texts[0], str(cost.macs if cost.macs is not None else ""), tuple(cost.texts[1:])),
             "checks": Cell(
                 f"{passed} of {run}" if run else "–", str(passed) if run else "", (), "warn" * (passed < run)

@@ -1,4 +1,4 @@
-"""The time axis of a board whose models were all timed on one machine."""
+"""Times of forward passes, as axes of pictures."""
 
 from __future__ import annotations
 
@@ -8,12 +8,36 @@ from statistics import fmean
 from srbench.errors import StoreError
 from srbench.leaderboard.chart import Axis
 from srbench.leaderboard.entries import Board, Entry
+from srbench.results.latency_records import LatencyRun
 from srbench.untrusted import parse_json, read_text
 
-__all__ = ["latency_axis"]
+__all__ = ["latency_axes"]
 
 
-def latency_axis(board: Board) -> Axis | None:
+def latency_axes(board: Board) -> list[Axis]:
+    """Return an axis for each machine that the models were timed on; without any, the time of the measurement."""
+    axes = [
+        _timed_axis(index, run)
+        for index, run in enumerate(board.latency)
+        if sum(index in entry.timings for group in board.groups for entry in group.entries) > 1
+    ]
+    measured = None if axes else _measured_axis(board)
+    return axes if measured is None else [measured]
+
+
+def _timed_axis(index: int, run: LatencyRun) -> Axis:
+    width, height = run.output
+    return Axis(
+        "latency" if index == 0 else f"latency on {run.where}",
+        "Time against quality",
+        f"ms for a {width}x{height} image on {run.where} (logarithmic)",
+        f"so little time on {run.where}; times of another machine differ",
+        lambda entry: entry.timings[index].milliseconds if index in entry.timings else None,
+        lambda value: f"{value:,.3g} ms" if value < 1000 else f"{value:,.0f} ms",
+    )
+
+
+def _measured_axis(board: Board) -> Axis | None:
     """Return an axis of seconds per image of the last data set; None if times are missing or of several machines.
 
     The last data set usually has the most images.
