@@ -91,7 +91,7 @@ def run(
     skip_missing_weights: Annotated[
         bool,
         typer.Option(
-            "--skip-missing-weights",
+            "--skip-missing",
             help="Leave out models whose weights cannot be downloaded here; pages show them as not measured.",
         ),
     ] = False,

@@ -88,7 +88,7 @@ def test_weights_that_are_not_there_are_asked_for_or_trained_anew(board: Path) -
 
     status, text = said("replay", board, *EDSR, "--train", "--record", "--by", "a test")
     assert status == 0, text
-    assert "equal, all bits; trained anew" in text
+    assert "equal, all bits; retrained" in text
     (entry,) = json.loads((board / "results" / "replays.json").read_text())["replays"]
     assert (entry["training"], entry["by"], entry["code"], entry["outcome"]) == (
         "repeated", "a test", "the same", "equal"
@@ -119,14 +119,14 @@ def test_a_training_that_gives_other_weights_is_told(forged: Any) -> None:
         forged.edit(directory, lambda record: record.update(weights_sha256="0" * 64))
     status, text = said("replay", forged.board, *EDSR, "--train")
     assert status == 1
-    assert "its weights are 000000000000..., and the repeated training gives" in text
+    assert "its weights are 000000000000..., but after repeating the training" in text
 
 
 def test_other_code_than_made_the_row_is_told_and_is_no_disagreement(forged: Any) -> None:
     forged.edit(forged.cell("bicubic-x2-embedded-test-matlab-y"), lambda record: record.update(code_digest="0" * 64))
     status, text = said("replay", forged.board, *BICUBIC)
     assert status == 0
-    assert "other code than made the row: measuring" in text
+    assert "the code has changed since: measuring" in text
 
 
 @pytest.mark.parametrize(
