@@ -96,8 +96,11 @@ def _value(
     if kind == "psnr":
         return psnr(*pair, data_range=peak, crop_border=border)
     planes = [pair] if color != "rgb" else [(pair[0][..., channel], pair[1][..., channel]) for channel in range(3)]
-    options = {"window_size": protocol.ssim_window, "sigma": protocol.ssim_sigma}
-    return sum(ssim(*plane, data_range=peak, crop_border=border, **options) for plane in planes) / len(planes)  # type: ignore[arg-type]
+    values = [
+        ssim(a, b, data_range=peak, crop_border=border, window_size=protocol.ssim_window, sigma=protocol.ssim_sigma)
+        for a, b in planes
+    ]
+    return sum(values) / len(values)
 
 
 def _luma(sr: npt.NDArray[Any], hr: Image, color: str) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
