@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -101,7 +102,7 @@ class Measuring:
         missing = [choice for choice in scored if any((choice, metric) not in known for metric in metrics)]
         if missing:
             start = time.perf_counter()
-            with torch.inference_mode():
+            with torch.inference_mode(), _full_float32():
                 output, _ = super_resolve(network, lr, scale, self.device)
             pixels = output.permute(1, 2, 0).float().cpu().numpy()
             fitted = self.protocol.fitted(pixels, reference.shape, scale)
@@ -109,6 +110,17 @@ class Measuring:
             self.seconds += time.perf_counter() - start
             self.passes += 1
         return known
+
+
+@contextmanager
+def _full_float32() -> Iterator[None]:
+    """Switch TF32 off, as evaluations do: it changes PSNR in the second decimal."""
+    before = torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32
+    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = False
+    try:
+        yield
+    finally:
+        torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32 = before
 
 
 def _digest(image: npt.NDArray[Any]) -> str:
