@@ -16,6 +16,7 @@ from srbench.cli.check_board import check_board_command
 from srbench.cli.compare import compare
 from srbench.cli.contributed import CommandGroup
 from srbench.cli.cost import cost
+from srbench.cli.diagnose import diagnose
 from srbench.cli.eval import evaluate_command
 from srbench.cli.explain import explain
 from srbench.cli.export import export
@@ -77,6 +78,7 @@ app.command("run")(run.run)
 app.command("train")(train)
 app.command("eval")(evaluate_command)
 app.command("cost")(cost)
+app.command("diagnose")(diagnose)
 app.command("audit")(audit)
 app.command("check")(check)
 app.command("compare")(compare)

@@ -77,7 +77,11 @@ def cost(
     conditions = _Conditions(scale, fold, data, (height, width), threads, device)
     subjects = [_subject(name, conditions, measured=latency or memory) for name in names]
     report = CostReport(
-        scale, fold, data, conditions.size, [_counted(given, one) for given, one in zip(models, subjects, strict=True)]
+        scale,
+        fold,
+        data,
+        conditions.size,
+        [_counted(given, one, conditions) for given, one in zip(models, subjects, strict=True)],
     )
     report.require_one_counted()
     pairs = list(zip(report.models, subjects, strict=True))
@@ -158,15 +162,22 @@ def parse_size(text: str) -> tuple[int, int]:
     return int(width), int(height)
 
 
-def _counted(given: str, subject: _Subject) -> ModelCost:
+def _counted(given: str, subject: _Subject, conditions: _Conditions) -> ModelCost:
+    from dataclasses import replace
+
     from srbench.cli.cost_report import ModelCost
     from srbench.cost.counts import cost_of
+    from srbench.cost.published_counts import published_for
     from srbench.errors import CostError
 
     try:
-        return ModelCost(given, cost_of(subject.network), random_masks=subject.random_masks)
+        cost = cost_of(subject.network)
     except CostError as error:
         return ModelCost(given, None, str(error), subject.random_masks)
+    # Published counts are of the network as it is named.
+    known = [] if conditions.fold else published_for(str(replace(subject.name, tag=None)), conditions.scale)
+    sentences = [one.sentence(subject.network, cost) for one in known]
+    return ModelCost(given, cost, random_masks=subject.random_masks, published=sentences)
 
 
 def _executed(network: Backbone, data: str, scale: int) -> dict[str, float] | None:

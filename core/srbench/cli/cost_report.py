@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import typer
@@ -30,6 +30,7 @@ class ModelCost:
         timing: Its times, if measured.
         against_first: Comparison of its times with those of the first model.
         peak: Peak memory in bytes, if measured.
+        published: Published counts that differ from ours, and why.
     """
 
     given: str
@@ -40,6 +41,7 @@ class ModelCost:
     timing: Timing | None = None
     against_first: Comparison | None = None
     peak: int | None = None
+    published: list[str] = field(default_factory=list)
 
     @property
     def executed_mean(self) -> float | None:
@@ -57,6 +59,7 @@ class ModelCost:
         item["executed_macs_mean"] = self.executed_mean
         item["peak_bytes_measured"] = self.peak
         item["random_masks"] = self.random_masks
+        item["published"] = self.published
         if self.timing is not None and self.against_first is not None:
             item["latency"] = {
                 "median_seconds": self.timing.median,
@@ -136,6 +139,8 @@ class CostReport:
         for model in self.models:
             if model.not_counted:
                 typer.echo(f"{model.given}: {model.not_counted}")
+        for sentence in dict.fromkeys(sentence for model in self.models for sentence in model.published):
+            typer.echo(sentence)
         for given in dict.fromkeys(model.given for model in self.models if model.random_masks):
             typer.echo(
                 f"{given}: measured with random weights, so its masks skip other parts than trained ones; name a tag"

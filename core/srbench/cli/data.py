@@ -7,11 +7,14 @@ from typing import Annotated
 import typer
 
 from srbench.cli.data_leaks import leaks
+from srbench.cli.data_register import register_command, unregister_command
 
 __all__ = ["app"]
 
 app = typer.Typer(name="data", help="List, download, verify, describe and compare data sets.", no_args_is_help=True)
 app.command("leaks")(leaks)
+app.command("register")(register_command)
+app.command("unregister")(unregister_command)
 
 Json = Annotated[
     str | None, typer.Option(metavar="FILE|-", help="Write the result as JSON to a file, or to standard output: -.")
@@ -21,28 +24,39 @@ DataArgument = Annotated[str, typer.Argument(help="Name of a data set, or a fold
 
 @app.command("list")
 def list_(json: Json = None) -> None:
-    """List the registered data sets, and how many of their images are available.
+    """List data sets and how many of their images are available: installed, registered and known ones.
 
     Example: `srbench data list`
     """
+    from srbench.cli.data_register import listed_by_hand, registered_rows
     from srbench.cli.output import print_table, write_json
-    from srbench.registry import get_dataset, list_datasets
+    from srbench.registry import DATASETS, get_dataset
 
     rows = []
-    for name in list_datasets():
+    for name in DATASETS.installed():
         dataset = get_dataset(name)
         count = len(dataset.image_names())
         rows.append((name, count, count - len(dataset.missing()), dataset.redistributable))
+    registered, by_hand = registered_rows(), listed_by_hand()
     if json is not None:
         keys = ("name", "images", "available", "redistributable")
-        write_json({"datasets": [dict(zip(keys, row, strict=True)) for row in rows]}, json)
+        known = [dict(zip(keys, row, strict=True)) | {"folder": None, "licence": None} for row in rows]
+        write_json({"datasets": [*known, *registered], "not_registered": by_hand}, json)
     if json == "-":
         return
+    rows += [(row["name"], row["images"], row["available"], False) for row in registered]
     print_table(
         "Data sets",
         ["name", "images", "here", "crops may be shown"],
         ([name, str(count), str(have), "yes" if free else "no"] for name, count, have, free in rows),
     )
+    for row in registered:
+        typer.echo(
+            f"{row['name']}: registered from {row['folder']}" + (f"; {row['licence']}" if row["licence"] else "")
+        )
+    if by_hand:
+        names = ", ".join(one["name"] for one in by_hand)
+        typer.echo(f"To be downloaded by hand and registered: {names} (`srbench data info NAME` says how).")
 
 
 @app.command()
@@ -56,10 +70,15 @@ def download(
     from srbench.cache import Cache
     from srbench.cli.output import check_json_target, write_json
     from srbench.cli.steps import steps
-    from srbench.registry import get_dataset
+    from srbench.data.known_sets import how_to_register, known_set
+    from srbench.errors import UnknownNameError
+    from srbench.registry import get_dataset, list_datasets
 
     if json is not None:
         check_json_target(json)
+    for name in set(names) - set(list_datasets()):
+        if (by_hand := known_set(name)) is not None:
+            raise UnknownNameError(how_to_register(by_hand))
     datasets = [get_dataset(name) for name in names]  # all names are looked up before the first download
     fetched = {}
     for dataset in datasets:
@@ -155,7 +174,7 @@ def info(data: DataArgument, json: Json = None) -> None:
     from srbench.data.datasets import open_dataset
     from srbench.data.folders import FolderDataset
 
-    dataset = open_dataset(data)
+    dataset = open_dataset(data)  # of a known set that is not registered, the error says how to get it
     names = dataset.image_names()
     missing = set(dataset.missing())
     hashes = dataset.pixel_hashes()

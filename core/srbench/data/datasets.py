@@ -182,6 +182,7 @@ def open_dataset(name: str | Path) -> Dataset:
         DataError: If the folder holds no images, or LR images without HR images.
     """
     from srbench.data.folders import FolderDataset
+    from srbench.data.known_sets import how_to_register, known_set
     from srbench.data.lists import ListDataset
     from srbench.registry import DATASETS, get_dataset, list_datasets
 
@@ -202,6 +203,8 @@ def open_dataset(name: str | Path) -> Dataset:
             f"'{name}' is a file; a data set is a folder of images, a list of them in a .txt file, or one of: "
             f"{', '.join(known)}"
         )
+    if (not_registered := known_set(str(name))) is not None:
+        raise UnknownNameError(how_to_register(not_registered))
     raise UnknownNameError(
         f"unknown data set '{name}', and no folder of that name here or in SRBENCH_DATA"
         f"{suggest(str(name), known, noun='known')}"

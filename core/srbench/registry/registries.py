@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import functools
+import importlib
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 from srbench.errors import DuplicateNameError, PluginError, SRBenchError, UnknownNameError, suggest
 from srbench.registry import entry_points as plugins
 from srbench.registry.extras import extra_for
+from srbench.registry.registered_data import registered_names
 
 if TYPE_CHECKING:
     from srbench.protocols import Protocol
@@ -179,7 +182,29 @@ METHODS = Registry("methods", "method")
 METRICS = Registry("metrics", "metric")
 
 
-DATASETS = Registry("datasets", "data set")
+class DatasetRegistry(Registry):
+    """Data sets: installed ones, those registered by a decorator, and folders that the user registered."""
+
+    def names(self) -> list[str]:
+        """Return all names, sorted, without importing anything."""
+        return sorted({*self.installed(), *registered_names()})
+
+    def installed(self) -> list[str]:
+        """Return the names of distributions and decorators, sorted; they go before those of folders."""
+        return super().names()
+
+    def __contains__(self, name: object) -> bool:
+        return super().__contains__(name) or name in registered_names()
+
+    def get(self, name: str) -> Any:
+        """Return the function that opens a data set; see `Registry.get`."""
+        if super().__contains__(name) or name not in registered_names():
+            return super().get(name)
+        registration = importlib.import_module("srbench.data.registration")  # named, as entry points are
+        return functools.partial(registration.open_registered, name)
+
+
+DATASETS = DatasetRegistry("datasets", "data set")
 
 
 PROTOCOLS = Registry("protocols", "protocol")

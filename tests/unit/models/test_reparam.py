@@ -20,7 +20,8 @@ from srbench.models.surgery import apply_method, deployed, fold
 from srbench_zoo.bsrn import BSRN
 from srbench_zoo.ecbsr import EdgeBlock
 from srbench_zoo.etds import ETDS
-from srbench_zoo.reparam import ecb, etds, rep1x1
+from srbench_zoo.plainusr import PartialBlock
+from srbench_zoo.reparam import ecb, etds, rep1x1, repmbconv
 from srbench_zoo.reparam.branches import BranchedConv
 from srbench_zoo.reparam.method import KINDS, Reparam
 
@@ -43,6 +44,7 @@ def branched(draw: st.DrawFn) -> BranchedConv:
             [
                 ecb.branched(full, BANKED),
                 rep1x1.branched(full, BANKED),
+                repmbconv.branched(nn.Conv2d(num_in, num_in, 3, padding=1, bias=bias), BANKED),
                 rep1x1.branched(depthwise, BANKED),
                 rep1x1.branched(nn.Conv2d(num_in, num_in, 1, bias=bias), BANKED),
                 etds.branched(full, BANKED),
@@ -151,6 +153,31 @@ def test_layers_that_a_network_uses_several_times_stay_one(name: str, layers: in
     assert count_parameters(model) == count_stored(model)
     assert len(list(branched_layers(model))) == layers
     assert any(isinstance(module, TiedLayer) for module in model.modules())
+
+
+@pytest.mark.parametrize(
+    ("name", "scale", "trained"),
+    [
+        # MODERN of the shared reference, PlainUSR, "Trained parameters x2/x4".
+        ("plainusr_u", 2, 52_133), ("plainusr_u", 4, 58_325), ("plainusr_t", 2, 201_765), ("plainusr_t", 4, 213_141),
+        ("plainusr_s", 2, 231_777), ("plainusr_s", 4, 243_153), ("plainusr_m", 2, 607_417), ("plainusr_m", 4, 623_977),
+        ("plainusr", 2, 1_227_081), ("plainusr", 4, 1_248_825), ("plainusr_l", 2, 3_019_769),
+        ("plainusr_l", 4, 3_046_697),
+    ],
+)  # fmt: skip
+def test_plainusr_is_trained_with_as_many_numbers_as_its_authors_have(name: str, scale: int, trained: int) -> None:
+    model = create_model(f"{name}+reparam(kind=repmbconv)", scale=scale)
+    assert isinstance(model, Backbone)
+    plain = create_model(name, scale=scale)
+    # A 1x1 convolution to one channel, which the authors put before each attention, is no branch of a convolution.
+    last = [
+        block.num_feat + 1
+        for block in plain.modules()
+        if isinstance(block, PartialBlock) and not isinstance(block.attention, nn.Identity)
+    ]
+    assert last
+    assert count_parameters(model) + sum(last) == trained
+    assert count_parameters(fold(model)) == count_parameters(plain)
 
 
 def test_layers_of_another_shape_stay_as_they_are() -> None:

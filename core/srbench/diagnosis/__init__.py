@@ -1,0 +1,1 @@
+"""Which choices of evaluation give an expected figure."""
