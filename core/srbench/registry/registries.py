@@ -17,6 +17,7 @@ __all__ = [
     "BACKBONES",
     "BASELINES",
     "DATASETS",
+    "EXECUTORS",
     "METHODS",
     "METRICS",
     "PROTOCOLS",
@@ -189,6 +190,9 @@ SUITES = Registry("suites", "suite")
 
 
 WEIGHTS = Registry("weights", "tagged model")
+
+
+EXECUTORS = Registry("executors", "executor")
 
 
 def _decorator(registry: Registry, obj: T | None, name: str | None) -> Any:
