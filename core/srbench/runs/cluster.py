@@ -108,10 +108,11 @@ class ClusterExecutor:
         wanted = {(cell.directory, cell.key) for cell in job.model.cells}
         done = set()
         for event in handover.events():
-            if isinstance(event, Finished) and event.record.status == "ok":
-                if (event.record.directory_name, event.record.key) in wanted:
-                    handle(index, event)
-                    done.add(event.record.directory_name)
+            if not isinstance(event, Finished) or event.record.status != "ok":
+                continue
+            if (event.record.directory_name, event.record.key) in wanted:
+                handle(index, event)
+                done.add(event.record.directory_name)
         left = without(job, done)
         running = self.found(folder) if left is not None else None
         if left is None or running is None:

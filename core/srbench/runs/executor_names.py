@@ -28,7 +28,9 @@ def parse_executor(text: str) -> tuple[str, dict[str, Any]]:
     """
     match = _FORM.fullmatch(text.strip())
     if match is None:
-        raise ConfigError(f"executor '{text}' is not of the form NAME or NAME(key=value,...), e.g. slurm(partition=gpu)")
+        raise ConfigError(
+            f"executor '{text}' is not of the form NAME or NAME(key=value,...), e.g. slurm(partition=gpu)"
+        )
     arguments: dict[str, Any] = {}
     for part in filter(None, (part.strip() for part in (match["arguments"] or "").split(","))):
         key, equals, value = (piece.strip() for piece in part.partition("="))
@@ -62,7 +64,9 @@ def make_executor(text: str, folder: Path) -> Any:
     try:
         known = list(inspect.signature(factory).parameters)[1:]
     except (TypeError, ValueError) as error:
-        raise PluginError(f"executor '{name}' cannot be called; it must be a class whose first argument is a folder") from error
+        raise PluginError(
+            f"executor '{name}' cannot be called; it must be a class whose first argument is a folder"
+        ) from error
     for key in arguments:
         if key not in known:
             takes = ", ".join(known) if known else "no arguments"

@@ -4,8 +4,8 @@
     FOLDER/status.json  where the task is now: step, done, total, detail
     FOLDER/ENDED     the task did all that it was asked to; it holds the disk's message if that was full
 
-Nothing is pickled here: a run directory may come from a stranger. Cells stay until the run has stored them, so a run that
-is killed meanwhile loses none.
+Nothing is pickled here: a run directory may come from a stranger. Cells stay until the run has stored them, so a run
+that is killed meanwhile loses none.
 """
 
 from __future__ import annotations

@@ -35,7 +35,7 @@ class Ray(ClusterExecutor):
             import ray
         except ImportError as error:
             raise PluginError(
-                'executor \'ray\' needs Ray, which is not installed; install it with pip install "sr-bench[ray]"'
+                "executor 'ray' needs Ray, which is not installed; install it with pip install \"sr-bench[ray]\""
             ) from error
         gpus = float(gpus)
         if not 0 <= gpus <= 1024:

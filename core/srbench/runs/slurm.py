@@ -91,9 +91,7 @@ class Slurm(ClusterExecutor):
             ConfigError: SLURM refuses it.
         """
         # Times that a task may be requeued after its time limit: as many as a training needs.
-        executor = self._submitit.AutoExecutor(
-            folder=self.folder / "logs", cluster="slurm", slurm_max_num_timeout=1000
-        )
+        executor = self._submitit.AutoExecutor(folder=self.folder / "logs", cluster="slurm", slurm_max_num_timeout=1000)
         executor.update_parameters(**self._parameters)
         try:
             with executor.batch():
