@@ -70,6 +70,13 @@ def run(
             "GPU.",
         ),
     ] = None,
+    executor: Annotated[
+        str | None,
+        typer.Option(
+            help='Who does the jobs: local, "slurm(partition=NAME)", "ray(address=HOST:PORT)" or one of a plugin.',
+            metavar="NAME(...)",
+        ),
+    ] = None,
     adopt: Annotated[
         bool,
         typer.Option(
@@ -139,6 +146,8 @@ def run(
         raise ConfigError("--retrain compares repeated trainings with those of a run; give --adopt too")
     if keep_images and adopt:
         raise ConfigError("--adopt measures again without keeping images; leave out --keep-images")
+    if executor is not None and adopt:
+        raise ConfigError("--adopt checks results on this machine; leave out --executor")
     if adopt:
         _adopt(loaded, out, models, chosen, retrain, device, page, json_file)
         return
@@ -154,6 +163,7 @@ def run(
             jobs=jobs,
             keep_images=keep_images,
             skip_missing_weights=skip_missing_weights,
+            executor=executor,
             observer=observer,
         )
     pages = _build_page(report) if page and not dry_run and (report.done or _no_page(report)) else None

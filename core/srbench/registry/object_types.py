@@ -39,6 +39,7 @@ EXPECTED: dict[str, tuple[str, Callable[[Any], bool]]] = {
     "metrics": ("a class whose objects are a srbench.plugin.Metric", callable),
     "protocols": ("a srbench.plugin.Protocol", _is_protocol),
     "datasets": ("a function without arguments that returns a srbench.plugin.Dataset", callable),
+    "executors": ("a class whose objects do jobs with `run`", callable),
     "suites": ("the pathlib.Path of a YAML file", _is_suite),
     "weights": ("a srbench.plugin.WeightSource", _is_weights),
 }

@@ -20,6 +20,7 @@ __all__ = [
     "BACKBONES",
     "BASELINES",
     "DATASETS",
+    "EXECUTORS",
     "METHODS",
     "METRICS",
     "PROTOCOLS",
@@ -214,6 +215,9 @@ SUITES = Registry("suites", "suite")
 
 
 WEIGHTS = Registry("weights", "tagged model")
+
+
+EXECUTORS = Registry("executors", "executor")
 
 
 def _decorator(registry: Registry, obj: T | None, name: str | None) -> Any:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from srbench import __version__
-from srbench.errors import NetworkError, SRBenchError, StoreError
+from srbench.errors import ConfigError, NetworkError, SRBenchError, StoreError
 from srbench.evaluation.options import InferenceOptions
 from srbench.evaluation.stored_images import SR_IMAGES
 from srbench.machine import check_device, check_threads, usable_cores
@@ -21,6 +21,7 @@ from srbench.protocols import Protocol as Settings
 from srbench.protocols import get_protocol
 from srbench.results.records import Record, RunInfo, now
 from srbench.results.store import RunStore
+from srbench.runs.executor_names import LOCAL, make_executor
 from srbench.runs.executors import Crash, Executor, InProcess, Workers
 from srbench.runs.job import DiskFull, Finished, Job, Progress, perform
 from srbench.runs.plan import ModelPlan, Plan, pending, run_directory
@@ -108,6 +109,7 @@ def run(
     jobs: int | None = None,
     keep_images: bool = False,
     skip_missing_weights: bool = False,
+    executor: str | None = None,
     observer: Observer | None = None,
 ) -> RunReport:
     """Measure all cells of a suite that are not finished yet.
@@ -127,6 +129,8 @@ def run(
         keep_images: Keep whole SR images, as `sr_images/CELL/IMAGE.png` in the run's folder.
         skip_missing_weights: Skip models whose weights cannot be downloaded, instead of refusing the suite; they stay
             planned and are not measured.
+        executor: Who does the jobs: `NAME` or `NAME(key=value,...)`, of the entry points `srbench.executors`. None or
+            `local`: processes on this machine.
         observer: Receives the progress.
 
     Raises:
@@ -134,7 +138,13 @@ def run(
             finished cells are kept.
     """
     observer = observer if observer is not None else Silent()
-    check_device(device)
+    cluster = None
+    if executor is not None and executor != LOCAL:
+        if jobs is not None or threads is not None:
+            raise ConfigError("--jobs and --threads are of the local executor; give a cluster's cpus=... instead")
+        cluster = make_executor(executor, run_directory(suite, run_dir) / "cluster")
+    else:
+        check_device(device)
     if threads is not None:
         check_threads(threads)
     store = RunStore(run_directory(suite, run_dir))
@@ -143,7 +153,9 @@ def run(
     todo = pending(plan, store)
     skipped: dict[str, str] = {}
     if todo:
-        skipped = _preflight(todo, observer, device, fetch=not dry_run, skip_missing_weights=skip_missing_weights)
+        # What fits is checked against this machine's memory; a cluster's nodes may have another device.
+        checked = device if cluster is None else "cpu"
+        skipped = _preflight(todo, observer, checked, fetch=not dry_run, skip_missing_weights=skip_missing_weights)
     if dry_run:
         return RunReport(plan, store.path, _finished_before(plan, todo), tuple(todo), dry=True)
     store.measured_data = plan.data_hashes
@@ -155,7 +167,7 @@ def run(
         report = RunReport(plan, store.path, before, tuple(todo), skipped=skipped)
         _forget_superseded(plan, store)
         if todo:
-            _do(report, store, observer, device, threads, jobs, keep_images)
+            _do(report, store, observer, device, threads, jobs, keep_images, cluster)
     return report
 
 
@@ -278,11 +290,14 @@ def _do(
     threads: int | None,
     jobs: int | None,
     keep_images: bool,
+    cluster: Executor | None,
 ) -> None:
     todo = report.todo
     cores = usable_cores()
     workers = jobs if jobs is not None else _default_jobs(todo, store, device, cores, threads or 1)
-    workers = max(1, min(workers, len(todo)))
+    workers = max(1, min(workers, len(todo))) if cluster is None else len(todo)
+    if cluster is not None:
+        threads = int(getattr(cluster, "threads", 1))
     work = [
         Job(
             model,
@@ -310,7 +325,7 @@ def _do(
                 if cell.directory not in reported:
                     _store(report, store, observer, model, Finished(failed_record(model, cell, event.reason)))
 
-    executor: Executor = InProcess() if workers == 1 else Workers(workers)
+    executor: Executor = cluster or (InProcess() if workers == 1 else Workers(workers))
     observer.started(report.plan, todo, workers)
     # Long jobs first, so that no worker is idle at the end.
     order = sorted(range(len(work)), key=lambda index: -_cost(todo[index])) if workers > 1 else list(range(len(work)))
