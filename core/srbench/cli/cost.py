@@ -78,7 +78,7 @@ def cost(
         raise ConfigError(f"{option} runs the network, on at most {_MOST_MEASURED:,} LR pixels; got {width}x{height}")
     if threads is not None:
         check_threads(threads)
-    files: list[Path | None] = list(weights or [None] * len(names))
+    files: list[Path | None] = [None] * len(names) if weights is None else [*weights]
     if len(files) != len(names):
         raise ConfigError(f"--weights is given once for each model, in their order; got {len(files)} for {len(names)}")
     if data is not None and weights is None and all(name.tag is None for name in names):
