@@ -23,10 +23,10 @@ Sharing sites
     tie: tie the sites of a backbone, in its constructor.
     layer_at: the layer that computes at a path, tied or not.
 
-What feeds what
-    trace_feeds: say which channels a network's layers pass on to one another.
-    Feed: the channels that a layer reads and makes.
-    pruned_conv: the convolution of the channels that are left, for `fold`.
+Pruning
+    trace_feeds: which channels a network's layers pass to one another.
+    Feed: the input and output channels of a layer.
+    pruned_conv: a convolution without its pruned channels, for `fold`.
 
 Sharing methods
     SharingMethod: the base class of methods.

@@ -1,4 +1,4 @@
-"""Find which layers feed which, channel by channel: what a method that removes channels needs to know."""
+"""Trace which layers feed which, channel by channel, for methods that remove channels."""
 
 from __future__ import annotations
 
@@ -16,21 +16,21 @@ __all__ = ["Feed", "trace_feeds"]
 
 _SIDE = 24  # side of the LR image in pixels: enough for the windows and strides of the networks here
 
-# Operators each channel of whose result comes from the same channel of the first argument, however many there are.
+# Operators that map each channel of the first argument to the same channel of the result, for any number of channels.
 _CHANNELWISE = """
     _adaptive_avg_pool2d _to_copy abs alias avg_pool2d celu clamp clamp_ clamp_max clamp_min clone detach elu elu_ exp
     gelu hardsigmoid hardswish hardswish_ hardtanh hardtanh_ leaky_relu leaky_relu_ lift_fresh max_pool2d_with_indices
     mish neg pow reciprocal reflection_pad2d relu relu_ replication_pad2d rsqrt rsub sigmoid sigmoid_ silu silu_
     softplus sqrt tanh tanh_ upsample_bicubic2d upsample_bilinear2d upsample_nearest2d
 """
-# The same of several arguments, which broadcast.
+# The same for several arguments, which broadcast.
 _ELEMENTWISE = "_prelu_kernel add add_ copy_ div div_ maximum minimum mul mul_ sub sub_"
 # The same, with parameters for each channel.
 _NORMALISATIONS = "_native_batch_norm_legit_no_training _native_batch_norm_legit cudnn_batch_norm native_batch_norm"
 # The same, if they reduce height and width only.
 _REDUCTIONS = "amax amin mean std sum var"
 _PARTS = "slice split split_with_sizes"
-# What these make does not depend on the values of a tensor.
+# The results of these do not depend on the values of a tensor.
 _SHAPE_ONLY = frozenset({"new_empty", "new_full", "new_ones", "new_zeros"})
 _KINDS = {
     name: kind
@@ -47,18 +47,17 @@ _KINDS = {
 
 @dataclass(frozen=True)
 class Feed:
-    """The channels that a layer reads and makes.
+    """The input and output channels of a layer.
 
-    Channels with the same number are removed together: one is made from the other, or they are added or multiplied.
-    Numbers count from 0 over the whole network.
+    Channels with the same number must be removed together: one is computed from the other, or they are added or
+    multiplied. Numbers count from 0 over the whole network.
 
     Attributes:
         inputs: Number of each input channel.
         outputs: Number of each output channel.
-        inputs_shrink: Whether the layer's input can come without some of its channels: everything that makes it, and
-            everything between, works with any number of channels.
-        outputs_shrink: Whether the layer's output can be made without some of its channels: the same of everything
-            that reads it.
+        inputs_shrink: Whether channels of the layer's input can be removed from the tensor itself: all layers that
+            produce it are among the traced ones, and all operators in between work with any number of channels.
+        outputs_shrink: The same for the layer's output, and all layers that read it.
     """
 
     inputs: tuple[int, ...]
@@ -69,18 +68,18 @@ class Feed:
 
 @torch.no_grad()
 def trace_feeds(model: Backbone, paths: Sequence[str]) -> dict[str, Feed]:
-    """Say which channels layers pass on to one another, by running the network once at each of its scales.
+    """Trace the channels that layers pass to one another, by running the network once at each of its scales.
 
-    Activations, pooling, padding and interpolation keep channels apart; sums and products (residual connections,
-    attention) put them together; concatenation and slices are followed. All other operators, layers that are not
-    among `paths` included, end what is followed: what they make are new channels.
+    Activations, pooling, padding and interpolation keep channels separate; sums and products (residual connections,
+    attention) join them; concatenations and slices are followed. All other operators, including layers that are not
+    among `paths`, end the trace: their results are new channels.
 
     Args:
-        model: The network; it is left as it was.
-        paths: Paths of convolutions. Any module will do that maps one tensor `(N, C, h, w)` to another.
+        model: The network; it is not changed.
+        paths: Paths of convolutions, or of other modules that map one tensor `(N, C, h, w)` to another.
 
     Returns:
-        Path -> what its layer reads and makes. A layer that is not executed is left out.
+        Path -> the layer's channels, without layers that are not executed.
     """
     parameter = next(model.parameters())
     lr = torch.full((1, 3, _SIDE, _SIDE), 0.5, device=parameter.device, dtype=parameter.dtype)
@@ -102,7 +101,7 @@ def trace_feeds(model: Backbone, paths: Sequence[str]) -> dict[str, Feed]:
             handle.remove()
         for module in trained:
             module.training = True
-        model._active_scale = None  # whatever was selected before is selected again when it is used
+        model._active_scale = None  # the next forward pass selects its scale again
     return trace.feeds()
 
 
@@ -128,7 +127,7 @@ class _Sets:
 
 @dataclass
 class _Channels:
-    """The channels of a tensor, and the number of the bundle of tensors that can only shrink together."""
+    """The channels of a tensor, and the number of its bundle: tensors that can only shrink together."""
 
     tensor: Tensor  # kept, so that no other tensor gets its id
     numbers: list[int]
@@ -136,14 +135,14 @@ class _Channels:
 
 
 class _Trace(TorchDispatchMode):
-    """Follow channels through the operators between layers."""
+    """Dispatch mode that follows channels through the operators between layers."""
 
     def __init__(self, model: nn.Module) -> None:
         super().__init__()
         self.constants = {id(tensor) for tensor in (*model.parameters(), *model.buffers())}
         self.known: dict[int, _Channels] = {}
         self.channels, self.bundles = _Sets(), _Sets()
-        self.opened: set[int] = set()  # bundles that something else makes or reads
+        self.opened: set[int] = set()  # bundles that must keep all channels
         self.inputs: dict[str, _Channels] = {}
         self.outputs: dict[str, _Channels] = {}
         self.depth = 0  # of layers that are running
@@ -153,7 +152,7 @@ class _Trace(TorchDispatchMode):
             self.depth += 1
             found = self._of(inputs[0])
             self._join(self.inputs.setdefault(path, found), found)
-            if getattr(module, "groups", 1) != 1:  # its groups need equally many channels
+            if getattr(module, "groups", 1) != 1:  # all groups need the same number of channels
                 self.open(inputs[0])
 
         return enter
@@ -179,7 +178,7 @@ class _Trace(TorchDispatchMode):
         return result
 
     def _followed(self, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any], result: Any) -> bool:
-        """Take down what an operator does with channels; False where that is not known."""
+        """Record what an operator does with channels; return False if that is not known."""
         name = func._schema.name.removeprefix("aten::")
         made = list(_tensors(result))
         first = args[0] if args else None
@@ -242,24 +241,24 @@ class _Trace(TorchDispatchMode):
             numbers = source.numbers[first::step][: part.shape[1]]
             self._set(part, numbers, source.bundle)
             first += part.shape[1]
-        self.open(source.tensor)  # where it is cut does not depend on how many channels are left
+        self.open(source.tensor)  # the positions of slices are fixed
         return True
 
     def open(self, *tensors: Tensor) -> None:
-        """Note that something reads or makes these tensors that needs all of their channels."""
+        """Record that these tensors must keep all channels."""
         self.opened.update(self.known[id(tensor)].bundle for tensor in tensors if id(tensor) in self.known)
 
     def feeds(self) -> dict[str, Feed]:
         opened = {self.bundles.find(bundle) for bundle in self.opened}
         order: dict[int, int] = {}
 
-        def told(found: _Channels) -> tuple[tuple[int, ...], bool]:
+        def numbered(found: _Channels) -> tuple[tuple[int, ...], bool]:
             numbers = [order.setdefault(self.channels.find(number), len(order)) for number in found.numbers]
             return tuple(numbers), self.bundles.find(found.bundle) not in opened
 
         found = {}
         for path, made in self.outputs.items():
-            (inputs, inputs_shrink), (outputs, outputs_shrink) = told(self.inputs[path]), told(made)
+            (inputs, inputs_shrink), (outputs, outputs_shrink) = numbered(self.inputs[path]), numbered(made)
             found[path] = Feed(inputs, outputs, inputs_shrink, outputs_shrink)
         return found
 
@@ -267,7 +266,7 @@ class _Trace(TorchDispatchMode):
         return [self.channels.new() for _ in range(count)]
 
     def _of(self, tensor: Tensor) -> _Channels:
-        """Return a tensor's channels; new ones, made elsewhere, where nothing is known of it."""
+        """Return a tensor's channels; new ones, which must all be kept, if it is not known."""
         if id(tensor) not in self.known:
             self._set(tensor, self._new(tensor.shape[1]), self.bundles.new())
             self.open(tensor)

@@ -1,4 +1,4 @@
-"""Convolutions without the channels that a method has pruned, for folding."""
+"""Convolutions without their pruned channels, for folding."""
 
 from __future__ import annotations
 
@@ -18,19 +18,19 @@ __all__ = ["PrunedConv", "pruned_conv"]
 def pruned_conv(
     options: ConvOptions, kernel: Tensor, bias: Tensor | None, feed: Feed, inputs: Tensor, outputs: Tensor
 ) -> nn.Module:
-    """Return a convolution of the channels that are left.
+    """Return a convolution without its pruned channels.
 
-    It is plain where its input and output can shrink; elsewhere it picks the channels that it reads, and puts those
-    that it makes among channels of zeros. A convolution in groups keeps its size, and its zeros. So does every layer
-    on the `meta` device, where masks have no values.
+    It is a plain layer if its input and output can shrink; otherwise it gathers the channels that it reads, and
+    scatters those that it produces among channels of zeros. A grouped convolution keeps its size, with zeros. So does
+    every layer on the `meta` device, where masks have no values.
 
     Args:
-        options: Of the convolution with all channels; not transposed.
+        options: Options of the convolution with all channels; not transposed.
         kernel: Its kernel `(out, in / groups, k, k)`.
         bias: `(out,)`, or None.
-        feed: What it reads and makes.
-        inputs: Which input channels are left `(in,)`, boolean; at least one.
-        outputs: Which output channels are left `(out,)`, boolean; at least one.
+        feed: Its channels in the network.
+        inputs: Mask of the remaining input channels `(in,)`, boolean, at least one.
+        outputs: Mask of the remaining output channels `(out,)`, boolean, at least one.
     """
     if kernel.is_meta or options.groups != 1:
         return options.plain(kernel, bias)
@@ -49,9 +49,9 @@ class PrunedConv(nn.Module):
 
     Args:
         conv: The convolution.
-        reads: Numbers of the channels that it reads; None: it is given these alone.
-        makes: Numbers of the channels that it makes, the others being 0; None: it gives these alone.
-        count: Channels of the output, with those that are 0.
+        reads: Indices of the input channels that it reads; None if its input has no others.
+        makes: Indices of the output channels that it produces, the others being 0; None if its output has no others.
+        count: Number of output channels, including those that are 0.
     """
 
     reads: Tensor | None
@@ -62,12 +62,12 @@ class PrunedConv(nn.Module):
         self.conv = conv
         places = None
         if makes is not None:
-            places = torch.full((count,), len(makes), device=makes.device)  # a channel of zeros is put last
+            places = torch.full((count,), len(makes), device=makes.device)  # a channel of zeros is appended
             places[makes] = torch.arange(len(makes), device=makes.device)
         self.register_buffer("reads", reads)
         self.register_buffer("places", places)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return features `(N, count, h, w)`, or those of the channels made."""
+        """Return features `(N, count, h, w)`, or only the channels produced."""
         made: Tensor = self.conv(x if self.reads is None else x.index_select(1, self.reads))
         return made if self.places is None else F.pad(made, (0, 0, 0, 0, 0, 1)).index_select(1, self.places)

@@ -1,4 +1,4 @@
-"""The latents of all layers of a network: one for each group of channels that are pruned together."""
+"""The latents of a network: one for each group of channels that are pruned together."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ __all__ = ["Latents"]
 
 
 class Latents(nn.Module):
-    """A latent for each group of channels, and which groups are left.
+    """A latent for each group of channels, and a mask of the groups that remain.
 
     Attributes:
         values: The latents `(G,)`.
-        alive: Which groups are not pruned `(G,)`.
-        prunable: Which can be: those that one of the layers makes and one of them reads.
-        made: How many channels of each group each layer makes `(L, G)`.
-        read: How many it reads.
-        weights: Weights of each layer, 0 where they stay whatever is pruned `(L,)`.
-        bundles: The prunable groups of each layer's inputs and outputs, each set once `(B, G)`.
+        alive: Mask of the groups that are not pruned `(G,)`.
+        prunable: Mask of the groups that can be pruned: one of the layers produces them, and one reads them.
+        made: Number of output channels of each layer in each group `(L, G)`.
+        read: Number of input channels of each layer in each group `(L, G)`.
+        weights: Number of weights of each layer `(L,)`; 0 for layers that keep theirs.
+        bundles: Masks of the prunable groups of each layer's inputs and outputs, without duplicates `(B, G)`.
     """
 
     values: nn.Parameter
@@ -34,12 +34,12 @@ class Latents(nn.Module):
     bundles: Tensor
 
     def fill(self, feeds: Sequence[Feed], weights: Sequence[int], like: Tensor) -> None:
-        """Make latents from a standard normal distribution; none is pruned.
+        """Draw latents from a standard normal distribution; none is pruned.
 
         Args:
-            feeds: The groups that each layer reads and makes.
-            weights: Weights of each layer, 0 where they stay whatever is pruned.
-            like: Gives device and dtype.
+            feeds: The channels of each layer.
+            weights: Number of weights of each layer; 0 for layers that keep theirs.
+            like: A tensor of the device and dtype to use.
         """
         count = 1 + max(number for feed in feeds for number in (*feed.inputs, *feed.outputs))
         made = torch.stack([torch.bincount(torch.tensor(feed.outputs), minlength=count) for feed in feeds])
@@ -47,7 +47,7 @@ class Latents(nn.Module):
         prunable = made.any(0) & read.any(0)
         self.values = nn.Parameter(torch.randn(count).to(like))
         self.register_buffer("alive", torch.ones(count, dtype=torch.bool, device=like.device))
-        # What the architecture decides is not saved.
+        # Derived from the architecture, so not saved.
         for name, tensor in (
             ("prunable", prunable),
             ("made", made),
@@ -58,7 +58,7 @@ class Latents(nn.Module):
             self.register_buffer(name, tensor.to(like.device), persistent=False)
 
     def share(self) -> Tensor:
-        """Return the share of the layers' weights that is left, a tensor of one number."""
+        """Return the share of the layers' weights that remains, as a tensor of one number."""
         left = self._alive_share(self.made) * self._alive_share(self.read) * self.weights
         return left.sum() / self.weights.sum()
 
@@ -68,10 +68,10 @@ class Latents(nn.Module):
 
     @torch.no_grad()
     def soft_threshold(self, step: float, threshold: float, ratio: float, least: int) -> None:
-        """Move latents towards 0 by a step: the proximal operator of their l1 norm.
+        """Move latents towards 0 by a step, the proximal operator of their l1 norm.
 
-        Latents of a layer that has only the least channels above the threshold stay, and all where few enough weights
-        are left. Nothing is read back from the device.
+        Latents of a layer that has no more than its least channels above the threshold are kept, and all latents once
+        the ratio is reached. Nothing is copied from the device.
         """
         sizes = self.values.abs() * self.alive
         held = (self.bundles & (sizes >= threshold)).sum(1, keepdim=True) <= least
@@ -82,7 +82,7 @@ class Latents(nn.Module):
 
     @torch.no_grad()
     def prune(self, threshold: float, ratio: float, least: int) -> None:
-        """Prune the groups below the threshold, but for the largest of each layer, while too many weights are left."""
+        """Prune the groups below the threshold, except the largest of each layer, until the ratio is reached."""
         sizes = self.values.abs() * self.alive
         ranked = torch.where(self.bundles, torch.where(self.alive, sizes, -0.5), -1.0)
         largest = ranked.topk(min(least, ranked.shape[1]), dim=1).indices

@@ -24,7 +24,7 @@ class DHPConv(GeneratedConv):
     these the weights of one pair of channels, `K = w2 E + b2`. Pruned channels have zeros.
 
     Attributes:
-        feed: What it reads and makes; None until the network is known.
+        feed: Its channels in the network; None before they are traced.
         inputs: Number of the latent of each input channel.
         outputs: Number of the latent of each output channel.
 
@@ -55,14 +55,14 @@ class DHPConv(GeneratedConv):
         return cast(Latents, self.bank)
 
     def connect(self, feed: Feed) -> None:
-        """Take the latents of given groups of channels."""
+        """Set the latents that the layer uses."""
         self.feed = feed
         for name, numbers in (("inputs", feed.inputs), ("outputs", feed.outputs)):
             self.register_buffer(name, torch.tensor(numbers, device=self.weight1.device), persistent=False)
 
     def kernel(self) -> Tensor:
         """Return the kernel `(out, in / groups, k, k)`."""
-        if self.feed is None:  # the network is run once to find what feeds what
+        if self.feed is None:  # while the network is traced
             return self.weight2.new_zeros(self.kernel_shape)
         values, alive = self.latents.values, self.latents.alive
         latent_matrix = values[self.outputs, None] * self._by_output(values) + self.bias0
@@ -72,7 +72,7 @@ class DHPConv(GeneratedConv):
         return (made * left[..., None]).reshape(self.kernel_shape)
 
     def _by_output(self, numbers: Tensor) -> Tensor:
-        """Return what belongs to the inputs of each output channel: `(1, in)`, or `(out, in / groups)`."""
+        """Return the values of the inputs of each output channel: `(1, in)`, or `(out, in / groups)`."""
         repeats = 1 if self.groups == 1 else self.out_channels // self.groups
         return numbers[self.inputs].view(self.groups, -1).repeat_interleave(repeats, dim=0)
 
@@ -87,7 +87,7 @@ class DHPConv(GeneratedConv):
 
     @torch.no_grad()
     def pruned(self) -> nn.Module:
-        """Return a convolution of the channels that are left."""
+        """Return a convolution without the pruned channels."""
         if self.feed is None:  # it is not executed
             return self.folded()
         inputs, outputs = self.latents.alive[self.inputs], self.latents.alive[self.outputs]
@@ -100,7 +100,7 @@ def latents_of(model: nn.Module) -> Latents:
 
 
 def connect(model: Backbone) -> None:
-    """Give the layers of a network the latents of the channels that they read and make."""
+    """Trace the channels of a network's layers, and create their latents."""
     layers: dict[str, Any] = {path: layer for path, layer in model.named_modules() if isinstance(layer, DHPConv)}
     feeds = trace_feeds(model, list(layers))
     for path, feed in feeds.items():

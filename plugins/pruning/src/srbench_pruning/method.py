@@ -26,16 +26,16 @@ class DHP(GeneratedConvMethod):
     """Generate the kernel of each layer from latent vectors of its input and output channels, and prune these.
 
     Training has two parts. In the first, the search, each iteration shrinks all latents by soft-thresholding, and a
-    channel whose latent falls below the threshold is pruned, in all layers that make or read it, until few enough
-    weights are left. The second part trains what is left.
+    channel whose latent falls below the threshold is pruned, in all layers that produce or read it, until the ratio
+    is reached. The second part trains the pruned network.
 
     Args:
         ratio: Share of the layers' weights at which the search ends, more than 0 and at most 1; 1 prunes nothing.
-        embedding: Numbers that the hypernetwork makes of each pair of an input and an output channel, 1 or more.
+        embedding: Size of the embedding of each pair of an input and an output channel, 1 or more.
         threshold: Absolute value of a latent below which its channel is pruned, more than 0 and at most 1.
-        shrink: By how much latents would shrink in a whole search, 0 or more.
-        search: Share of the iterations in which channels are searched, more than 0 and at most 1.
-        least: Channels that each layer keeps of those it could lose, 1 or more.
+        shrink: Sum of the soft-thresholding steps of a whole search, 0 or more.
+        search: Share of the iterations that the search takes at most, more than 0 and at most 1.
+        least: Number of its prunable channels that each layer keeps at least, 1 or more.
 
     Raises:
         ConfigError: An argument is out of its range.
@@ -74,19 +74,19 @@ class DHP(GeneratedConvMethod):
         return [SiteGroup("latents", taken)] if taken else []
 
     def bank(self, layers: Mapping[str, Any], scales: tuple[int, ...]) -> nn.Module:
-        """Return the latents of all layers, which `applied` fills in."""
+        """Return the latents of all layers, which `applied` fills."""
         from srbench_pruning.latents import Latents
 
         return Latents()
 
     def layer(self, site: SharingSite, layer: Any, shared: nn.Module | None, scales: tuple[int, ...]) -> DHPConv:
-        """Return the layer that makes its kernel from latents."""
+        """Return the layer that generates its kernel from latents."""
         from srbench_pruning.layers import DHPConv
 
         return DHPConv(site, layer, shared, scales, self.embedding)
 
     def applied(self, model: Backbone) -> None:
-        """Find out which layers feed which, and give channels that are removed together one latent."""
+        """Trace which layers feed which, and create a latent for each group of channels that are pruned together."""
         from srbench_pruning.layers import connect
 
         connect(model)
@@ -98,15 +98,15 @@ class DHP(GeneratedConvMethod):
         return module.pruned() if isinstance(module, DHPConv) else None
 
     def identities(self) -> Mapping[str, Identity]:
-        """Return one: before anything is pruned the network is the published one with the kernels as generated."""
+        """Return one: before pruning, the network equals the published one with the generated kernels."""
         return {"unpruned_is_dense": _unpruned_is_dense}
 
     def on_step(self, model: Backbone, iteration: int, total: int) -> None:
-        """Shrink the latents that the last iteration has updated, and prune; during the search only."""
+        """Shrink the latents after the last optimizer step, and prune; only during the search."""
         from srbench_pruning.layers import latents_of
 
         last = int(self.search * total)
-        if 1 < iteration <= last:  # before the first iteration there is nothing to shrink
+        if 1 < iteration <= last:  # no optimizer step has been taken before the first
             latents = latents_of(model)
             latents.soft_threshold(float(self.shrink) / last, float(self.threshold), float(self.ratio), self.least)
             latents.prune(float(self.threshold), float(self.ratio), self.least)
@@ -121,6 +121,6 @@ def _unpruned_is_dense(backbone: str, scales: tuple[int, ...], seed: int) -> tup
     dense = create_model(backbone, scales=scales, seed=seed + 1)
     kernels = fold(generated).state_dict()
     if kernels.keys() != dense.state_dict().keys():
-        return None  # the published network ties layers, which have kernels of their own here
+        return None  # the published network ties layers, which have separate kernels here
     dense.load_state_dict(kernels)
     return generated, dense
