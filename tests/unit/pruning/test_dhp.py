@@ -20,7 +20,6 @@ from srbench.registry import canonical_name
 from srbench.training.basicsr_model import SRBenchModel
 from srbench.training.patches import Batch
 from srbench.training.recipe import Recipe, make_recipe
-from srbench.training.session import Progress
 from srbench.training.train import train
 from srbench_pruning.layers import DHPConv, latents_of
 from srbench_pruning.method import DHP
@@ -134,16 +133,21 @@ class KilledError(Exception):
 
 
 @pytest.mark.parametrize("ema_decay", [0, 0.9])
-def test_an_interrupted_training_ends_with_the_same_bits_masks_included(tmp_path: Path, ema_decay: float) -> None:
+def test_an_interrupted_training_ends_with_the_same_bits_masks_included(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ema_decay: float
+) -> None:
     plan = recipe(iterations=30, checkpoint_every=5, ema_decay=ema_decay)
 
-    def kill(progress: Progress) -> None:
-        if progress.iteration == 12:
+    def kill(self: DHP, model: Backbone, iteration: int, total: int) -> None:
+        if iteration == 12:
             raise KilledError
+        step(self, model, iteration, total)
 
+    step = DHP.on_step
     whole = train(NAME, scales=(2,), data="embedded-train", recipe=plan, out_dir=tmp_path / "whole")
-    with pytest.raises(KilledError):
-        train(NAME, scales=(2,), data="embedded-train", recipe=plan, out_dir=tmp_path / "resumed", progress=kill)
+    with monkeypatch.context() as patched, pytest.raises(KilledError):
+        patched.setattr(DHP, "on_step", kill)
+        train(NAME, scales=(2,), data="embedded-train", recipe=plan, out_dir=tmp_path / "resumed")
     resumed = train(NAME, scales=(2,), data="embedded-train", recipe=plan, out_dir=tmp_path / "resumed")
     assert resumed.resumed_from == 10
     assert resumed.weights_sha256 == whole.weights_sha256
