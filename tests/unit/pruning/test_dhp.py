@@ -145,9 +145,10 @@ def test_an_interrupted_training_ends_with_the_same_bits_masks_included(
 
     step = DHP.on_step
     whole = train(NAME, scales=(2,), data="embedded-train", recipe=plan, out_dir=tmp_path / "whole")
-    with monkeypatch.context() as patched, pytest.raises(KilledError):
-        patched.setattr(DHP, "on_step", kill)
+    monkeypatch.setattr(DHP, "on_step", kill)
+    with pytest.raises(KilledError):
         train(NAME, scales=(2,), data="embedded-train", recipe=plan, out_dir=tmp_path / "resumed")
+    monkeypatch.undo()
     resumed = train(NAME, scales=(2,), data="embedded-train", recipe=plan, out_dir=tmp_path / "resumed")
     assert resumed.resumed_from == 10
     assert resumed.weights_sha256 == whole.weights_sha256
