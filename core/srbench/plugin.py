@@ -23,6 +23,11 @@ Sharing sites
     tie: tie the sites of a backbone, in its constructor.
     layer_at: the layer that computes at a path, tied or not.
 
+Pruning
+    trace_feeds: which channels a network's layers pass to one another.
+    Feed: the input and output channels of a layer.
+    pruned_conv: a convolution without its pruned channels, for `fold`.
+
 Sharing methods
     SharingMethod: the base class of methods.
     SiteGroup: sites that a method treats together.
@@ -145,6 +150,9 @@ _MODULES = {
     "BIAS_POLICIES": "srbench.models.sites",
     "tie": "srbench.models.surgery",
     "layer_at": "srbench.models.surgery",
+    "trace_feeds": "srbench.models.feeds",
+    "Feed": "srbench.models.feeds",
+    "pruned_conv": "srbench.models.pruned_conv",
     "SharingMethod": "srbench.models.methods.sharing_method",
     "SiteGroup": "srbench.models.methods.sharing_method",
     "GeneratedConvMethod": "srbench.models.methods.generated_conv_method",
@@ -267,6 +275,8 @@ if TYPE_CHECKING:
     from srbench.models.backbone import Backbone as Backbone
     from srbench.models.counting import count_parameters as count_parameters
     from srbench.models.factory import create_model as create_model
+    from srbench.models.feeds import Feed as Feed
+    from srbench.models.feeds import trace_feeds as trace_feeds
     from srbench.models.generated_conv import GeneratedConv as GeneratedConv
     from srbench.models.generated_conv import SharedBanks as SharedBanks
     from srbench.models.image_batch import image_batch as image_batch
@@ -280,6 +290,7 @@ if TYPE_CHECKING:
     from srbench.models.methods.sharing_method import SiteGroup as SiteGroup
     from srbench.models.plain_conv import ConvOptions as ConvOptions
     from srbench.models.plain_conv import plain_conv as plain_conv
+    from srbench.models.pruned_conv import pruned_conv as pruned_conv
     from srbench.models.shared_modules import MultiScaleModule as MultiScaleModule
     from srbench.models.shared_modules import SharedModuleRef as SharedModuleRef
     from srbench.models.shared_modules import TiedLayer as TiedLayer

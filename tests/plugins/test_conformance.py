@@ -36,6 +36,8 @@ MODELS = [
     ("ecbsr_m4c16", (4,)),
     ("ecbsr_m4c16+reparam(kind=ecb)", (3,)),
     ("edsr_tiny+reparam(kind=rep1x1)", (2,)),
+    ("edsr_tiny+dhp", (2,)),
+    ("imdn_tiny+dhp(embedding=2)", (3,)),
 ]
 
 
@@ -74,6 +76,7 @@ def test_small_models(model: tuple[str, tuple[int, ...]], check: Callable[..., N
         ("ms_lapsrn_tiny+tied_tconv(conv=mix)", (2, 4)),
         ("ms_lapsrn_tiny+ps(num_filters=20)", (2, 4)),
         ("srfbn_s+tied_tconv(conv=1)", (2,)),
+        ("carn_m+dhp(embedding=1)", (2, 4)),
         ("srresnet", (2,)),
         ("srresnet+ps(ratio=1/16)", (4,)),
         ("srresnet_bn+basis(num_basis=20)", (4,)),

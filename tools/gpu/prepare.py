@@ -25,7 +25,7 @@ WHEELS = (
     "typing-inspection", "yapf",
 )  # fmt: skip
 PLATFORMS = ("manylinux_2_28_x86_64", "manylinux_2_17_x86_64", "manylinux2014_x86_64")
-PLUGINS = ("ps", "sparse_mask", "tied_tconv", "zoo")
+PLUGINS = ("pruning", "ps", "sparse_mask", "tied_tconv", "zoo")
 
 
 def main() -> int:

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 if TYPE_CHECKING:
     from srbench.cost.audit import Audit, TensorUse
+    from srbench.models.backbone import Backbone
+    from srbench.registry.names import ModelName
 
 __all__ = ["audit"]
 
@@ -22,6 +25,10 @@ def audit(
     scales: Annotated[
         str | None, typer.Option(help="The whole network for several scales, e.g. 2,3,4.", metavar="A,B")
     ] = None,
+    weights: Annotated[
+        Path | None,
+        typer.Option(help="A checkpoint: then also what folding leaves of the network.", metavar="FILE"),
+    ] = None,
     json: Annotated[
         str | None, typer.Option(metavar="FILE|-", help="Write the result as JSON to a file, or to standard output: -.")
     ] = None,
@@ -31,13 +38,15 @@ def audit(
     Example: `srbench audit drrn_b1u9+ps.author --scale 2`
 
     Example: `srbench audit carn+ps --scales 2,3,4`
+
+    Example: `srbench audit edsr_tiny+dhp --scale 2 --weights pruned.safetensors`
     """
     from srbench.cli.output import check_json_target, write_json
     from srbench.errors import ConfigError, SharingError
     from srbench.registry import canonical_name
 
     if json is not None:
-        check_json_target(json)
+        check_json_target(json, weights)
     name = canonical_name(model)
     if (scale is None) == (scales is None):
         raise ConfigError("give either --scale 2 or --scales 2,3,4")
@@ -46,8 +55,11 @@ def audit(
     from srbench.cost.audit import audit as audited
     from srbench.models.counting import count_parameters
     from srbench.models.factory import create_model
+    from srbench.models.surgery import fold
 
-    found = audited(create_model(name, scales=wanted, pretrained=False, seed=0))
+    network = _network(name, weights, wanted)
+    found = audited(network)
+    folded = {one: count_parameters(fold(network, one)) for one in wanted} if weights is not None else {}
     dense: dict[int, int] = {}
     try:
         for one in wanted:
@@ -55,9 +67,18 @@ def audit(
     except SharingError:
         dense = {}  # a backbone without sites has no other form
     if json is not None:
-        write_json(_payload(found, dense, f"{name.backbone}+dense"), json)
+        write_json(_payload(found, dense, f"{name.backbone}+dense", folded), json)
     if json != "-":
-        _show(found, dense, f"{name.backbone}+dense")
+        _show(found, dense, f"{name.backbone}+dense", folded)
+
+
+def _network(name: ModelName, weights: Path | None, scales: tuple[int, ...]) -> Backbone:
+    from srbench.models.factory import create_model
+    from srbench.models.loading import load_at_scale, load_network
+
+    if weights is None:
+        return create_model(name, scales=scales, pretrained=False, seed=0)
+    return load_at_scale(str(name), weights, *scales) if len(scales) == 1 else load_network(str(name), weights, scales)
 
 
 def _numbers(text: str) -> tuple[int, ...]:
@@ -74,7 +95,7 @@ def _numbers(text: str) -> tuple[int, ...]:
     return tuple(numbers)
 
 
-def _show(found: Audit, dense: dict[int, int], dense_name: str) -> None:
+def _show(found: Audit, dense: dict[int, int], dense_name: str, folded: dict[int, int]) -> None:
     from srbench.cli.output import print_table
 
     at = ", ".join(f"x{scale}" for scale in found.scales)
@@ -88,7 +109,7 @@ def _show(found: Audit, dense: dict[int, int], dense_name: str) -> None:
         )
     else:
         typer.echo(f"{found.model} at {at}: no tensor is used by two layers, and no layer is executed twice")
-    print_table("numbers", ["", *(f"x{scale}" for scale in found.scales)], _summary(found, dense, dense_name))
+    print_table("numbers", ["", *(f"x{scale}" for scale in found.scales)], _summary(found, dense, dense_name, folded))
     _others(found)
     if found.depth > 1:
         from srbench.cost.audit import compact_paths
@@ -98,7 +119,7 @@ def _show(found: Audit, dense: dict[int, int], dense_name: str) -> None:
         typer.echo("recursion depth 1: no layer is executed again with the same weights")
 
 
-def _summary(found: Audit, dense: dict[int, int], dense_name: str) -> list[list[str]]:
+def _summary(found: Audit, dense: dict[int, int], dense_name: str, folded: dict[int, int]) -> list[list[str]]:
     same = [""] * (len(found.scales) - 1)
     rows = [
         ["unique: each tensor once" + (", all scales" if same else ""), f"{found.unique:,}", *same],
@@ -106,6 +127,8 @@ def _summary(found: Audit, dense: dict[int, int], dense_name: str) -> list[list[
         ["executed: each use counted", *(f"{found.executed[scale]:,}" for scale in found.scales)],
         ["unshared: each use with its own", *(f"{found.unshared[scale]:,}" for scale in found.scales)],
     ]
+    if folded:
+        rows.append(["folded, with these weights", *(f"{folded[scale]:,}" for scale in found.scales)])
     if dense:
         rows.append([f"dense form ({dense_name})", *(f"{dense[scale]:,}" for scale in found.scales)])
     return rows
@@ -157,7 +180,7 @@ def _others(found: Audit) -> None:
             typer.echo(f"{kind}: {len(members)} tensors, {numbers:,} numbers")
 
 
-def _payload(found: Audit, dense: dict[int, int], dense_name: str) -> dict[str, Any]:
+def _payload(found: Audit, dense: dict[int, int], dense_name: str, folded: dict[int, int]) -> dict[str, Any]:
     def by_scale(values: dict[int, int]) -> dict[str, int]:
         return {str(scale): value for scale, value in values.items()}
 
@@ -168,6 +191,7 @@ def _payload(found: Audit, dense: dict[int, int], dense_name: str) -> dict[str, 
         "stored": found.stored,
         "executed": by_scale(found.executed),
         "unshared": by_scale(found.unshared),
+        "folded": by_scale(folded) if folded else None,
         "dense_model": dense_name if dense else None,
         "dense": by_scale(dense) if dense else None,
         "recursion_depth": found.depth,

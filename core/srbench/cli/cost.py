@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -25,6 +26,10 @@ def cost(
         list[str], typer.Argument(help="Model names: `BACKBONE[+METHOD[(key=value,...)]][.TAG]`.", metavar="MODEL...")
     ],
     scale: Annotated[int, typer.Option(help="How many times larger the SR image is.", min=1, max=16)],
+    weights: Annotated[
+        list[Path] | None,
+        typer.Option(help="A checkpoint for the model; give it again for each further model.", metavar="FILE"),
+    ] = None,
     fold: Annotated[
         bool, typer.Option("--fold", help="Fold the networks: shared layers become plain ones where possible.")
     ] = False,
@@ -55,6 +60,8 @@ def cost(
     Example: `srbench cost carn drrn_b1u9+ps.author --scale 2`
 
     Example: `srbench cost edsr_tiny "edsr_tiny+ps" --scale 2 --latency --threads 1`
+
+    Example: `srbench cost edsr_tiny+dhp --scale 2 --weights pruned.safetensors --fold`
     """
     from srbench.cli.cost_report import CostReport
     from srbench.cli.output import check_json_target, write_json
@@ -71,11 +78,16 @@ def cost(
         raise ConfigError(f"{option} runs the network, on at most {_MOST_MEASURED:,} LR pixels; got {width}x{height}")
     if threads is not None:
         check_threads(threads)
-    if data is not None and all(name.tag is None for name in names):
-        raise ConfigError("--data needs a model with weights: name a tag (`srbench list models`)")
+    files: list[Path | None] = [None] * len(names) if weights is None else [*weights]
+    if len(files) != len(names):
+        raise ConfigError(f"--weights is given once for each model, in their order; got {len(files)} for {len(names)}")
+    if data is not None and weights is None and all(name.tag is None for name in names):
+        raise ConfigError("--data needs a model with weights: name a tag (`srbench list models`), or give --weights")
     check_device(device)
     conditions = _Conditions(scale, fold, data, (height, width), threads, device)
-    subjects = [_subject(name, conditions, measured=latency or memory) for name in names]
+    subjects = [
+        _subject(name, file, conditions, measured=latency or memory) for name, file in zip(names, files, strict=True)
+    ]
     report = CostReport(
         scale,
         fold,
@@ -113,20 +125,26 @@ class _Conditions:
 
 @dataclass(frozen=True)
 class _Subject:
-    """A network, and whether it has the weights of its tag, or random ones that determine what its masks skip."""
+    """A network, and whether it has the weights of a file or its tag, or random ones that determine what masks skip."""
 
     name: ModelName
     network: Backbone
     pretrained: bool
     random_masks: bool
+    weights: Path | None = None
 
 
-def _subject(name: ModelName, conditions: _Conditions, *, measured: bool) -> _Subject:
+def _subject(name: ModelName, weights: Path | None, conditions: _Conditions, *, measured: bool) -> _Subject:
     from srbench.cost.executed import skips_work
     from srbench.errors import ConfigError
     from srbench.models.factory import create_model
+    from srbench.models.loading import load_at_scale
     from srbench.models.surgery import fold
 
+    if weights is not None:
+        network = load_at_scale(str(name), weights, conditions.scale).eval()
+        network = fold(network, conditions.scale) if conditions.fold else network
+        return _Subject(name, network, False, False, weights)
     scale, data = conditions.scale, conditions.data
     network = create_model(name, scale=scale, pretrained=False, seed=0).eval()
     masks = skips_work(network)
@@ -220,5 +238,11 @@ def _peak(subject: _Subject, conditions: _Conditions) -> int:
         return peak_on_cuda(subject.network.to(conditions.device), photograph(scale, *size, conditions.device))
     threads = conditions.threads or torch.get_num_threads()
     return peak_on_cpu(
-        str(subject.name), scale, *size, threads=threads, folded=conditions.fold, pretrained=subject.pretrained
+        str(subject.name),
+        scale,
+        *size,
+        threads=threads,
+        folded=conditions.fold,
+        pretrained=subject.pretrained,
+        weights=subject.weights,
     )

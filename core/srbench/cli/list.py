@@ -47,6 +47,12 @@ def list_(
             show_default=False,
         ),
     ] = None,
+    weights: Annotated[
+        Path | None,
+        typer.Option(
+            help="Weights of the model that PATTERN names: --table then counts the folded network.", metavar="FILE"
+        ),
+    ] = None,
     json: Annotated[
         str | None, typer.Option(metavar="FILE|-", help="Write the result as JSON to a file, or to standard output: -.")
     ] = None,
@@ -58,13 +64,21 @@ def list_(
     Example: `srbench list models --table --scale 2`
 
     Example: `srbench list weights --check --boards leaderboards`
+
+    Example: `srbench list models edsr_tiny+dhp --table --scale 2 --weights pruned.safetensors`
     """
     if (check or boards is not None) and not (check and kind is Kind.WEIGHTS):
         from srbench.errors import ConfigError
 
         raise ConfigError("--check compares figures that are published of weights: srbench list weights --check")
+    if weights is not None and not (table and pattern):
+        from srbench.errors import ConfigError
+
+        raise ConfigError(
+            "--weights belongs to --table and to one model: srbench list models MODEL --table --weights FILE"
+        )
     if table:
-        _print_models(kind, pattern, scale, json)
+        _print_models(kind, pattern, scale, weights, json)
         return
     if kind is Kind.WEIGHTS:
         from srbench.cli.list_weights import check_weights, list_weights
@@ -121,7 +135,7 @@ def _primary_metrics(names: list[str]) -> dict[str, str | None]:
     return found
 
 
-def _print_models(kind: Kind, pattern: str, scale: int, json: str | None) -> None:
+def _print_models(kind: Kind, pattern: str, scale: int, weights: Path | None, json: str | None) -> None:
     """Print the table of models, or write it as JSON.
 
     Raises:
@@ -133,18 +147,18 @@ def _print_models(kind: Kind, pattern: str, scale: int, json: str | None) -> Non
 
     if kind not in (Kind.MODELS, Kind.BACKBONES):
         raise ConfigError(f"--table describes models or backbones; {kind.value} have no such table")
-    names = _names(kind, pattern)
+    names = _names(kind, pattern) if weights is None else []
     if not pattern:
         names = [name for name in names if "+" not in name and "." not in name]
 
     from srbench.cli.output import check_json_target, print_table, write_json
 
     if json is not None:
-        check_json_target(json)
+        check_json_target(json, weights)
 
-    from srbench.models.summary_table import model_rows
+    from srbench.models.summary_table import model_rows, trained_row
 
-    rows = model_rows(names, scale)
+    rows = model_rows(names, scale) if weights is None else [trained_row(pattern, weights, scale)]
     if json is not None:
         write_json(
             {

@@ -64,6 +64,7 @@ def peak_on_cpu(
     threads: int = 1,
     folded: bool = False,
     pretrained: bool = False,
+    weights: Path | None = None,
 ) -> int:
     """Return the peak growth in bytes of a new process in a forward pass on one LR image, after a warm-up pass.
 
@@ -75,6 +76,7 @@ def peak_on_cpu(
         threads: CPU threads of torch.
         folded: Measure the folded network.
         pretrained: Load the weights of the name's tag, which matter if masks decide what is computed.
+        weights: A checkpoint to load instead.
 
     Raises:
         ConfigError: The number of threads is invalid.
@@ -83,7 +85,9 @@ def peak_on_cpu(
     if not _STATUS.exists():
         raise CostError("the peak memory of a forward pass on the CPU can be measured on Linux only")
     check_threads(threads)
-    task = json.dumps([name, scale, height, width, threads, folded, pretrained])
+    task = json.dumps(
+        [name, scale, height, width, threads, folded, pretrained, None if weights is None else str(weights)]
+    )
     environment = {**os.environ, "OMP_NUM_THREADS": str(threads), "MKL_NUM_THREADS": str(threads)}
     done = subprocess.run(
         [sys.executable, "-m", "srbench.cost.memory", task],
@@ -109,11 +113,15 @@ def _child(task: str) -> None:
 
     from srbench.cost.images import photograph
     from srbench.models.factory import create_model
+    from srbench.models.loading import load_at_scale
     from srbench.models.surgery import fold
 
-    name, scale, height, width, threads, folded, pretrained = json.loads(task)
+    name, scale, height, width, threads, folded, pretrained, weights = json.loads(task)
     torch.set_num_threads(threads)
-    model = create_model(name, scale=scale, pretrained=pretrained, seed=0).eval()
+    if weights is None:
+        model = create_model(name, scale=scale, pretrained=pretrained, seed=0).eval()
+    else:
+        model = load_at_scale(name, Path(weights), scale).eval()
     model = fold(model, scale) if folded else model
     with torch.inference_mode():
         model(photograph(scale, 16, 16))

@@ -12,7 +12,7 @@ from srbench.models.weight_files import load_into, saved_for
 from srbench.models.weight_sources import PerScaleWeights
 from srbench.registry import canonical_name, tagged_source
 
-__all__ = ["load_network", "parse_scales"]
+__all__ = ["load_at_scale", "load_network", "parse_scales"]
 
 
 def load_network(name: str, weights: Path | None = None, scales: Sequence[int] | None = None) -> Backbone:
@@ -48,6 +48,24 @@ def load_network(name: str, weights: Path | None = None, scales: Sequence[int] |
     model = create_model(name, scales=served, pretrained=False if model_name.tag is not None else None)
     load_into(model, weights)
     return model
+
+
+def load_at_scale(name: str, weights: Path, scale: int) -> Backbone:
+    """Return what one scale needs of a network with the weights of a file, which may hold several scales.
+
+    Raises:
+        ConfigError: The weights are not for this scale.
+        UnknownNameError, NameSyntaxError: The name is unknown or invalid.
+        WeightsError, NetworkError: The weights are not available or do not fit.
+    """
+    named = saved_for(weights)
+    if named is not None and scale not in named.scales:
+        raise ConfigError(
+            f"'{weights}' holds weights for scale {', '.join(map(str, named.scales))}, not {scale}; give --scale "
+            f"{named.scales[0]} or another file"
+        )
+    network = load_network(name, weights, (scale,) if named is None else named.scales)
+    return network if network.scales == (scale,) else network.at_scale(scale)
 
 
 def parse_scales(text: str | None) -> tuple[int, ...] | None:

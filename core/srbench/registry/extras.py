@@ -13,6 +13,7 @@ EXTRAS: dict[str, dict[str, tuple[str, ...]]] = {
         "commands": ("compress", "swap"),
         "figures": ("coefficients", "filters", "size-quality", "wrong-scale"),
     },
+    "pruning": {"methods": ("dhp",)},
     "sparse-mask": {
         "commands": ("sparsity",),
         "methods": ("sparse_mask",),
