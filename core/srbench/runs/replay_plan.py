@@ -15,7 +15,8 @@ from srbench.protocols import get_protocol
 from srbench.registry import canonical_name, get_metric, tagged_source
 from srbench.registry.names import ModelName
 from srbench.registry.registries import BASELINES
-from srbench.results.records import Record, RunInfo, Subset
+from srbench.results.origins import Subset
+from srbench.results.records import Record, RunInfo
 from srbench.runs import fingerprint
 from srbench.runs.agreement import Disagreement
 from srbench.runs.plan import CellPlan, DataPlan, ModelPlan, TrainingPlan

@@ -13,7 +13,8 @@ from srbench.errors import SRBenchError, StoreError
 from srbench.protocols import get_protocol
 from srbench.registry import get_metric, tagged_source
 from srbench.registry.registries import BASELINES
-from srbench.results.records import Record, Subset
+from srbench.results.origins import Subset
+from srbench.results.records import Record
 from srbench.runs.agreement import Disagreement
 from srbench.runs.fingerprint import cell_key, is_current, training_key
 from srbench.runs.replay_plan import options_of, wrong_subset
