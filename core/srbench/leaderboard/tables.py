@@ -313,13 +313,13 @@ def _markdown_table(board: Board, entries: list[Entry]) -> list[str]:
         *map(_cell, names),
         "To first [95%]",
         "Checks",
-        "State",
         *trained,
+        "State",
     ]
     columns = len(means) + len(costs) + len(times) + len(names) + 3
     lines = [
         "| " + " | ".join(header) + " |",
-        "|---:|:---:|---|" + "---:|" * columns + "---|" + "---|" * len(trained),
+        "|---:|:---:|---|" + "---:|" * columns + "---|" * len(trained) + "---|",
     ]
     for entry in entries:
         cells = ["–" if entry.rank is None else str(entry.rank)]
@@ -343,10 +343,10 @@ def _markdown_table(board: Board, entries: list[Entry]) -> list[str]:
         cells.append(_to_best(entry, first.fine))
         passed, run = entry.checks
         cells.append(f"{passed}/{run}" if run else "–")
-        cells.append(_cell(entry.state.name))
         if trained:
             of = entry.trained_on
             cells.append(_cell(", ".join(filter(None, (of.data, of.brief)))) if of else "–")
+        cells.append(_cell(entry.state.name))
         lines.append("| " + " | ".join(cells) + " |")
     return lines
 
