@@ -1,6 +1,7 @@
 """Simulate how often equal models are separated by ranks, and how many different ones are.
 
     python benchmarks/experiments/rank_error.py [--trials 2000] [--models 10] [--only skewed]
+    python benchmarks/experiments/rank_error.py --images 6 8 10 14   # the error alone, for these numbers of images
 
 For each number of images and each distribution, per-image values of equal models are drawn and ranked. `error` is the
 share of trials in which any two are separated; it is at most 5% if differences are symmetric. `pairs` is the share of
@@ -138,6 +139,18 @@ def coverage(distribution: str, sizes: tuple[int, ...], trials: int) -> float:
     return float(np.mean([interval.includes_zero for interval in intervals]))
 
 
+def print_errors(distributions: tuple[str, ...], sizes: list[int], models: int, trials: int) -> None:
+    """Print how often equal models are separated, a line for each number of images."""
+    print(f"| images | {' | '.join(distributions)} |\n|---|{'---:|' * len(distributions)}")
+    for size in sizes:
+        shares = []
+        for distribution in distributions:
+            rng = np.random.default_rng(size)
+            errors = sum(bool(new_order([draw(distribution, models, size, rng)])[0].any()) for _ in range(trials))
+            shares.append(f"{100 * errors / trials:.1f}%")
+        print(f"| {size} | {' | '.join(shares)} |", flush=True)
+
+
 def seeds(models: int, trials: int) -> str:
     """Simulate equal methods with two trainings each, whose noise is half of that between images."""
     rng = np.random.default_rng(3)
@@ -158,7 +171,12 @@ def main() -> None:
     parser.add_argument("--trials", type=int, default=2000)
     parser.add_argument("--models", type=int, default=10)
     parser.add_argument("--only", choices=DISTRIBUTIONS)
+    parser.add_argument("--images", type=int, nargs="+", help="only the error, with one data set of so many images")
     options = parser.parse_args()
+    if options.images:
+        chosen = DISTRIBUTIONS if options.only is None else (options.only,)
+        print_errors(chosen, options.images, options.models, options.trials)
+        return
     several = [f"{name}{of}" for name in ("error", "pairs", "wrong order") for of in ("", ", flips", ", by pairs")]
     titles = ["values", "images", *several, "covered", "before"]
     print("| " + " | ".join(titles) + " |\n|---|---|" + "---:|" * (len(titles) - 2), flush=True)

@@ -2,7 +2,7 @@
 
 Bounds: sorting and filtering 500 rows take less than 100 ms each, including layout (medians), until the first hundred
 rows are in place; the others follow in the next frames, and the total time is printed too. Exit status 1 if a bound is
-missed; without Chromium nothing is timed. `--cells N` also builds a site of N cells and prints time and memory.
+missed; without Chromium nothing is timed. `--cells N` also builds a site of N cells and prints CPU time and memory.
 """
 
 from __future__ import annotations
@@ -72,27 +72,27 @@ def cells(models: int, datasets: int, protocol: str) -> list[Cell]:
 
 def suite(models: int, datasets: int, name: str) -> Suite:
     board = _board(2, name, sha256_bytes(name.encode()), cells(models, datasets, name), [], [])
-    return Suite(name, Results(None, [board], []), "", frozenset(), {})
+    return Suite(name, Results(None, [board], []), "", frozenset())
 
 
 def build(out: Path, models: int, datasets: int, boards: int, *, tables: bool) -> tuple[float, float]:
-    """Build a site and return the seconds spent on ranking and on pages."""
+    """Build a site and return the CPU seconds spent on ranking and on pages."""
     site = Site(out)
     ranking = pages = 0.0
     with new_site(out) as folder:
         for number in range(boards):
-            start = time.perf_counter()
+            start = time.process_time()
             one = suite(models, datasets, f"p{number}")
-            ranking += time.perf_counter() - start
-            start = time.perf_counter()
+            ranking += time.process_time() - start
+            start = time.process_time()
             if tables and one.results is not None:
                 csv_text(one.results)
                 markdown_text(one.results)
             write_suite(site, folder, one)
-            pages += time.perf_counter() - start
-        start = time.perf_counter()
+            pages += time.process_time() - start
+        start = time.process_time()
         _write_rest(site, folder)
-        pages += time.perf_counter() - start
+        pages += time.process_time() - start
     return ranking, pages
 
 

@@ -20,6 +20,7 @@ __all__ = [
     "disk_errors",
     "exclusive",
     "fsync_directory",
+    "remove_leftovers",
     "restore_swapped",
     "sha256_bytes",
     "sha256_file",
@@ -111,12 +112,13 @@ def write_atomic(path: Path, data: bytes) -> None:
         remove_leftovers(path.parent, f".tmp-{path.name}-")
 
 
-def remove_leftovers(folder: Path, beginning: str) -> None:
+def remove_leftovers(folder: Path, beginning: str, *, own: bool = False) -> None:
     """Remove temporary files and folders of killed processes: those whose names end in the id of no running process.
 
     Args:
         folder: Where they are.
         beginning: Prefix of their names before the process id.
+        own: Remove those with the id of this process too: it has made none yet, and in containers ids come again.
 
     Raises:
         OSError: The folder cannot be listed, or a file cannot be removed.
@@ -125,7 +127,7 @@ def remove_leftovers(folder: Path, beginning: str) -> None:
         found = [entry for entry in entries if entry.name.startswith(beginning)]
     for entry in found:
         number = entry.name.removeprefix(beginning).partition("-")[0]
-        if not number.isdecimal() or _alive(int(number)):
+        if not number.isdecimal() or (_alive(int(number)) and not (own and int(number) == os.getpid())):
             continue
         if entry.is_dir(follow_symlinks=False):
             shutil.rmtree(entry.path, ignore_errors=True)

@@ -6,6 +6,7 @@ import contextlib
 import hashlib
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -30,7 +31,8 @@ import torch, pandas, pyarrow.parquet, pooch, requests, rich.progress, rich.tabl
 import srbench.cli.app, srbench.cli.progress, srbench.runs.runner, srbench.training.train, srbench.evaluation.evaluate
 import srbench.training.session, srbench.training.basicsr_model, srbench.models.backbones.bicubic
 import srbench.models.backbones.edsr, srbench.testing, srbench.leaderboard.publish, srbench.data.catalogue
-import srbench.leaderboard.submission, srbench.runs.fingerprint
+import srbench.leaderboard.submission, srbench.runs.fingerprint, srbench.leaderboard.site.build, srbench.verification
+import srbench.results.packing, srbench.runs.row_replay, srbench.cli.check_board, srbench.cli.replay
 import srbench.data.folders, srbench.cost.counts, srbench.metrics.resources, srbench.models.weight_sources
 from srbench.cli import main
 print("ready", flush=True)
@@ -49,6 +51,8 @@ for line in sys.stdin:
             os.dup2(stream.fileno(), 2)
         os.setpgid(0, 0)
         os.environ["SRBENCH_CACHE"] = order["cache"]
+        os.environ["TMPDIR"] = order["cache"] + "-tmp"  # tempfile chooses its folder at its first use
+        os.makedirs(os.environ["TMPDIR"], exist_ok=True)
         # A background job of a shell may ignore it, and hand that down to here.
         signal.signal(signal.SIGINT, signal.default_int_handler)
         try:
@@ -161,7 +165,7 @@ class Forge:
     def close(self) -> None:
         assert self.process.stdin is not None
         self.process.stdin.close()
-        self.process.wait(timeout=30)
+        self.process.wait(timeout=5 * PATIENCE)
 
 
 @pytest.fixture(scope="session")
@@ -171,6 +175,36 @@ def forge(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Forge]:
         yield forge
     finally:
         forge.close()
+
+
+class Disk:
+    """A disk of a size, in memory."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def resize(self, size: int, *, writable: bool = True) -> None:
+        options = f"remount,{'rw' if writable else 'ro'},size={max(size, 4096)}"
+        subprocess.run(["mount", "-o", options, str(self.path)], check=True, capture_output=True)
+
+    def clear(self) -> None:
+        for path in self.path.iterdir():
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
+
+
+@pytest.fixture
+def disk(tmp_path: Path) -> Iterator[Disk]:
+    path = tmp_path / "disk"
+    path.mkdir()
+    if shutil.which("mount") is None:
+        pytest.skip("there is no mount(8)")
+    done = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64m", "none", str(path)], capture_output=True, text=True)
+    if done.returncode:
+        pytest.skip(f"no disk of its own may be mounted here: {done.stderr.strip()}")
+    try:
+        yield Disk(path)
+    finally:
+        subprocess.run(["umount", "-l", str(path)], check=True)
 
 
 KILLS: Counter[str] = Counter()
@@ -216,6 +250,27 @@ def place(tmp_path: Path) -> Path:
         "train: {data: train, iterations: 4, batch_size: 1, gt_size: 16, checkpoint_every: 1}\n"
     )
     return tmp_path
+
+
+@pytest.fixture(scope="session")
+def measured(forge: Forge, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a folder of leaderboards with one board, `small`: really trained and measured, with weights and page.
+
+    Nothing made up would pass `srbench leaderboard check`.
+    """
+    folder = tmp_path_factory.mktemp("measured")
+    (folder / "small.yaml").write_text(
+        "{name: small, scale: 2, models: [bicubic, edsr_tiny], datasets: [embedded-test], protocol: matlab-y, "
+        "train: {data: embedded-train, iterations: 4, batch_size: 1, gt_size: 16, checkpoint_every: 2}}\n"
+    )
+    board = folder / "leaderboards" / "small"
+    for line in (
+        ("run", "--suite", folder / "small.yaml", "--no-page", "--out", board / "results"),
+        ("leaderboard", "build", board / "results", "--out", board),
+    ):
+        ended = forge.run(*line)
+        assert ended.status == 0, ended.said
+    return folder / "leaderboards"
 
 
 def training(place: Path, out: Path | str) -> tuple[str | Path, ...]:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,43 +13,13 @@ pytestmark = pytest.mark.fault
 STEPS = 12
 
 
-class Disk:
-    """A disk of a size, in memory."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-
-    def resize(self, size: int, *, writable: bool = True) -> None:
-        options = f"remount,{'rw' if writable else 'ro'},size={max(size, 4096)}"
-        subprocess.run(["mount", "-o", options, str(self.path)], check=True, capture_output=True)
-
-    def clear(self) -> None:
-        for path in self.path.iterdir():
-            shutil.rmtree(path) if path.is_dir() else path.unlink()
-
-
-@pytest.fixture
-def disk(tmp_path: Path) -> Iterator[Disk]:
-    path = tmp_path / "disk"
-    path.mkdir()
-    if shutil.which("mount") is None:
-        pytest.skip("there is no mount(8)")
-    done = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64m", "none", str(path)], capture_output=True, text=True)
-    if done.returncode:
-        pytest.skip(f"no disk of its own may be mounted here: {done.stderr.strip()}")
-    try:
-        yield Disk(path)
-    finally:
-        subprocess.run(["umount", "-l", str(path)], check=True)
-
-
 def used(folder: Path) -> int:
     return sum(-(-path.stat().st_size // 4096) * 4096 + 4096 for path in folder.rglob("*") if path.is_file())
 
 
 @pytest.mark.parametrize("command", ["train", "run", "build", "add", "submit"])
 def test_a_disk_that_is_full_at_any_write(
-    command: str, forge: Any, place: Path, tools: Any, disk: Disk, request: Any
+    command: str, forge: Any, place: Path, tools: Any, disk: Any, request: Any
 ) -> None:
     out = disk.path / "out"
     cache = None
@@ -112,7 +80,7 @@ def test_a_disk_that_is_full_at_any_write(
     print(f"{command}: {full} of {STEPS} sizes were too small")
 
 
-def test_a_cache_that_may_not_be_written_to(forge: Any, place: Path, tools: Any, disk: Disk, shared: Path) -> None:
+def test_a_cache_that_may_not_be_written_to(forge: Any, place: Path, tools: Any, disk: Any, shared: Path) -> None:
     cache = disk.path / "cache"
     line = ("eval", "bicubic", "--scale", "2", "--data", place / "test0", "--protocol", "matlab-y", "--json")
     assert forge.run(*line, place / "written.json", cache=cache).status == 0

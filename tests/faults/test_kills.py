@@ -1,6 +1,6 @@
 """SIGKILL at any moment: nothing is half there, what was finished stays, and the same command ends with the same bytes.
 
-550 kills in all; each test prints its own. `SRBENCH_FAULT_TIMES=0.1` makes a tenth of them.
+550 kills in this file; each test prints its own. `SRBENCH_FAULT_TIMES=0.1` makes a tenth of them.
 """
 
 from __future__ import annotations

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shlex
+import shutil
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -98,6 +101,70 @@ class TestOfPullRequests:
         for step in steps(name):
             if step.get("uses", "").startswith("actions/checkout@"):
                 assert step["with"]["persist-credentials"] is False
+
+
+DROPS = "Replays that a pull request brings do not count"
+
+
+def test_a_submission_is_checked_without_its_own_replays() -> None:
+    """A stranger must not be able to say that a row was replayed here."""
+    (job,) = read("check-submission.yml")["jobs"].values()
+    names = [step.get("name", step.get("uses", "")) for step in job["steps"]]
+    assert names.index(DROPS) == 1, "right after the checkout, before any command reads the list"
+    assert names[0].startswith("actions/checkout@")
+
+
+def test_a_submission_may_be_checked_against_a_suite() -> None:
+    workflow = read("check-submission.yml")
+    assert workflow[True]["workflow_call"]["inputs"]["suite"]["default"] == ""
+    (job,) = workflow["jobs"].values()
+    assert job["env"]["SUITE"] == "${{ inputs.suite }}"
+    (script,) = (step["run"] for step in job["steps"] if "leaderboard check" in step.get("run", ""))
+    assert 'suite=(--suite "$SUITE")' in script
+    assert '"${suite[@]}" --replay' in script
+
+
+@pytest.mark.skipif(shutil.which("bash") is None or shutil.which("git") is None, reason="there is no bash or no git")
+def test_replays_that_a_pull_request_brings_are_those_of_the_base(tmp_path: Path) -> None:
+    def git(*arguments: str) -> None:
+        who = ("-c", "user.name=t", "-c", "user.email=t@example.org", "-c", "commit.gpgsign=false")
+        subprocess.run(["git", *who, *arguments], cwd=tmp_path, check=True, capture_output=True)
+
+    def write(path: str, text: str) -> None:
+        (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / path).write_text(text)
+
+    git("init", "-q", "-b", "main")
+    for board in ("old", "kept", "gone"):
+        write(f"leaderboards/{board}/results/run.json", "{}")
+        write(f"leaderboards/{board}/results/replays.json", "ours")
+    git("add", "-A")
+    git("commit", "-qm", "base")
+    git("update-ref", "refs/remotes/origin/main", "HEAD")
+    git("checkout", "-qb", "contribution")
+    write("leaderboards/old/results/replays.json", "forged")
+    write("leaderboards/new/results/replays.json", "forged")
+    write("leaderboards/new/results/run.json", "new")
+    write("leaderboards/a b\n::error::c/results/replays.json", "forged")
+    write("elsewhere/replays.json", "forged")
+    write("leaderboards/link/results/notes.json", "forged")
+    (tmp_path / "leaderboards/link/results/replays.json").symlink_to("notes.json")
+    shutil.rmtree(tmp_path / "leaderboards/gone")
+    git("add", "-A")
+    git("commit", "-qm", "rows")
+
+    (script,) = (step["run"] for step in steps("check-submission.yml") if step.get("name") == DROPS)
+    environment = {**os.environ, "BASE": "main"}
+    done = subprocess.run(
+        ["bash", "-e", "-c", script], cwd=tmp_path, env=environment, check=True, capture_output=True, text=True
+    )
+    boards = tmp_path / "leaderboards"
+    left = {path.parent.parent.name: path.read_text() for path in boards.rglob("replays.json")}
+    assert left == {"old": "ours", "kept": "ours"}
+    assert not (tmp_path / "elsewhere" / "replays.json").exists()
+    assert (boards / "new" / "results" / "run.json").read_text() == "new", "nothing else is touched"
+    assert (boards / "link" / "results" / "notes.json").exists()
+    assert not any(line.startswith("::") for line in done.stdout.splitlines()), "a name gives no command to the runner"
 
 
 def test_boards_are_filled_in_a_chain() -> None:

@@ -81,6 +81,8 @@ def check_board_command(
         note=lambda text: typer.echo(text, err=True),
         report=(lambda check: None) if json == "-" else _show,
     )
+    if record and report.replayed:
+        typer.echo(_outdated(report), err=True)
     if json is not None:
         _write(report, seed if replay else None, json)
     if json != "-":
@@ -88,6 +90,15 @@ def check_board_command(
         typer.echo(f"failed: {', '.join(failed)}" if failed else f"all {len(report.checks)} checks passed")
     if not report.passed:
         raise typer.Exit(1)
+
+
+def _outdated(report: BoardReport) -> str:
+    """Return the sentence that says how tables and pages get the states that were recorded."""
+    from srbench.untrusted import escaped
+
+    results = report.run_dir
+    out = f" --out {results.parent}" if results.name == "results" else ""
+    return escaped(f"srbench: recorded; tables and pages show it after `srbench leaderboard build {results}{out}`")
 
 
 def _show(check: CheckResult) -> None:

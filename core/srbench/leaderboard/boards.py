@@ -21,6 +21,7 @@ from srbench.leaderboard.published_tables import mark_published
 from srbench.leaderboard.replicas import joined_record, replicas_by_model
 from srbench.leaderboard.reported_rows import ReportedTable, reported_tables
 from srbench.leaderboard.short_names import Style, in_order, short_names, style
+from srbench.leaderboard.states import State, read_states
 from srbench.leaderboard.statistics import Interval, mean_intervals
 from srbench.leaderboard.tiers import by_mean, ranked_group
 from srbench.leaderboard.timings import timings_of
@@ -102,7 +103,8 @@ def read_results(run_dir: str | Path, published: Published | None = None) -> Res
         published: What is published of the weights that were measured.
 
     Raises:
-        StoreError: There is no run in the directory, nothing in it is finished, or it was written by a later version.
+        StoreError: There is no run in the directory, nothing in it is finished, it was written by a later version, or
+            its list of replays cannot be read.
     """
     store = RunStore(run_dir)
     cells, damaged = store.read()
@@ -125,6 +127,10 @@ def read_results(run_dir: str | Path, published: Published | None = None) -> Res
     _mark_leaks(boards, read_leaks(run_dir))
     mark_published(boards, published or Published())
     _mark_timings(boards, read_latency(run_dir))
+    states: Mapping[str, State] = read_states(run_dir, cells)
+    for board in boards:
+        for entry in board.entries:
+            entry.states = states
     failures += _not_measured(info, [cell for several in good.values() for cell in several], failures)
     return Results(info, boards, sorted(failures, key=lambda failure: (failure.cell, failure.dataset)))
 
@@ -235,6 +241,7 @@ def _board(
             record = joined_record([cell.record for cell in several])
             entry = entries.setdefault((record.model, record.tier), Entry(record))
             _fill(entry, labels[identity], record, several)
+    _add_intervals(entries.values())
     names = short_names([entry.record for entry in entries.values()])
     for entry in entries.values():
         entry.label = names[entry.record.model]
@@ -274,9 +281,20 @@ def _fill(entry: Entry, label: str, record: Record, cells: list[Cell]) -> None:
     for metric in record.metrics:
         entry.values[label, metric] = Value(Interval(record.metrics[metric], math.nan, math.nan), None, math.nan)
         entry.trainings[label, metric] = _of_each_training(table, metric)
-    if len(entry.images[label]):
-        samples = np.stack([entry.images[label][metric].to_numpy(np.float64) for metric in record.metrics])
-        for metric, interval in zip(record.metrics, mean_intervals([samples]), strict=True):
+
+
+def _add_intervals(entries: Iterable[Entry]) -> None:
+    """Fill in the intervals of means: at once for all cells that have as many images and metrics."""
+    alike: dict[tuple[int, int], list[tuple[Entry, str]]] = {}
+    for entry in entries:
+        for label, record in entry.records.items():
+            if len(entry.images[label]) and record.metrics:
+                alike.setdefault((len(entry.images[label]), len(record.metrics)), []).append((entry, label))
+    for (_, metrics), cells in alike.items():
+        rows = [(entry, label, metric) for entry, label in cells for metric in entry.records[label].metrics]
+        samples = np.stack([entry.images[label][metric].to_numpy(np.float64) for entry, label, metric in rows])
+        intervals = mean_intervals([samples], together=metrics)
+        for (entry, label, metric), interval in zip(rows, intervals, strict=True):
             spread = entry.trainings[label, metric]
             deviation = float(np.std(spread, ddof=1)) if len(spread) > 1 else math.nan
             entry.values[label, metric] = Value(interval, None, deviation)

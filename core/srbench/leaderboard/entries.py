@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import pandas as pd
 from srbench.leaderboard.ranks import Standing
 from srbench.leaderboard.reported_rows import TITLE
 from srbench.leaderboard.short_names import Style
+from srbench.leaderboard.states import State, state_of_row
 from srbench.leaderboard.statistics import Interval
 from srbench.leaderboard.timings import ShownTiming
 from srbench.leaderboard.trained_on import TrainedOn
@@ -55,6 +57,7 @@ class Entry:
         published: Data set -> published figures beside the measured ones.
         trained_on: The model's training; None where it has no parameters.
         timings: Number of one of the board's `latency` runs -> the model's time in it.
+        states: Key of a cell -> its state, for all replayed cells of the results.
     """
 
     record: Record
@@ -68,8 +71,23 @@ class Entry:
     published: dict[str, list[Difference]] = field(default_factory=dict)
     trained_on: TrainedOn | None = None
     timings: dict[int, ShownTiming] = field(default_factory=dict)
+    states: Mapping[str, State] = field(default_factory=dict)
     standing: Standing | None = None
     overall: float = math.nan
+
+    @property
+    def keys(self) -> list[str]:
+        """Return the keys of all cells: one for each data set and seed."""
+        return [key for record in self.records.values() for key in record.key.split()]
+
+    @property
+    def state(self) -> State:
+        """Return the state of the row, which is that of the cell that is known least of."""
+        return state_of_row(self.keys, self.states)
+
+    def state_on(self, label: str) -> State:
+        """Return the state of the row's figures on one data set."""
+        return state_of_row(self.records[label].key.split(), self.states)
 
     @property
     def is_baseline(self) -> bool:

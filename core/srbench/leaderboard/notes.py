@@ -7,8 +7,9 @@ from collections.abc import Iterable
 
 from srbench.leaderboard.entries import Entry, Group, Resolution
 from srbench.leaderboard.short_names import Style
+from srbench.leaderboard.states import SUBMITTED
 
-__all__ = ["LEAK_MARK", "leak_note", "marked_label", "rank_note", "resolution_notes"]
+__all__ = ["LEAK_MARK", "leak_note", "marked_label", "rank_note", "replay_notes", "resolution_notes"]
 
 LEAK_MARK = "\N{DAGGER}"
 
@@ -28,6 +29,17 @@ def leak_note(entries: Iterable[Entry]) -> str:
         f"{leak.images} of {leak.test_images} images of {leak.test} in {leak.train}" for leak in found.values()
     )
     return f"{LEAK_MARK} Trained on test images, entirely or in part: {listed}."
+
+
+def replay_notes(entries: Iterable[Entry]) -> list[str]:
+    """Say how the rows that were measured again came out, by whom, when and where: once for all that are alike."""
+    alike: dict[str, list[str]] = {}
+    for entry in entries:
+        state = entry.state
+        if state.detail:
+            said = state.detail if state.name == SUBMITTED.name else f"{state.name}: {state.detail}"
+            alike.setdefault(said, []).append(entry.label)
+    return [f"{said[0].upper()}{said[1:]} ({', '.join(labels)})." for said, labels in alike.items()]
 
 
 def rank_note(group: Group) -> str:

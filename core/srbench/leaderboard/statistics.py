@@ -12,7 +12,7 @@ from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
+from scipy import special
 
 from srbench.leaderboard.skewness import ZERO, interval_shift, mean_skewness, weight_share
 
@@ -90,7 +90,7 @@ class SeedNoise:
         if not self.freedom:
             return 0.0
         level = (1 + LEVEL) / 2
-        return self.variance * float(stats.t.ppf(level, self.freedom) / stats.norm.ppf(level)) ** 2
+        return self.variance * float(special.stdtrit(self.freedom, level) / special.ndtri(level)) ** 2
 
     def half_width(self, *trainings: int) -> float:
         """Return the half-width of the 95% interval due to seeds alone, 0 if unknown.
@@ -101,7 +101,7 @@ class SeedNoise:
         if not self.freedom:
             return 0.0
         share = sum(1 / count for count in trainings)
-        return float(stats.t.ppf((1 + LEVEL) / 2, self.freedom) * self.deviation * np.sqrt(share))
+        return float(special.stdtrit(self.freedom, (1 + LEVEL) / 2) * self.deviation * np.sqrt(share))
 
 
 NO_NOISE = SeedNoise()
@@ -119,7 +119,7 @@ def difference_noise(a: SeedNoise, trainings_of_a: int, b: SeedNoise, trainings_
     if not variances.any():
         return 0.0
     freedom = variances.sum() ** 2 / (variances**2 / [a.freedom, b.freedom]).sum()
-    return float(stats.t.ppf((1 + LEVEL) / 2, freedom) * np.sqrt(variances.sum()))
+    return float(special.stdtrit(freedom, (1 + LEVEL) / 2) * np.sqrt(variances.sum()))
 
 
 def pooled_noise(models: Sequence[Sequence[float]]) -> SeedNoise:
@@ -136,7 +136,7 @@ def pooled_noise(models: Sequence[Sequence[float]]) -> SeedNoise:
     return SeedNoise(float(np.sqrt(squares / freedom)), freedom)
 
 
-def mean_intervals(samples: Sequence[Array]) -> list[Interval]:
+def mean_intervals(samples: Sequence[Array], *, together: int = ROWS) -> list[Interval]:
     """Estimate means with their 95% bootstrap intervals, resampling the images of each data set separately.
 
     The mean is the mean of the data sets' means. The percentile interval is expanded for small samples (T. Hesterberg,
@@ -147,6 +147,8 @@ def mean_intervals(samples: Sequence[Array]) -> list[Interval]:
 
     Args:
         samples: For each data set, values of shape (rows, images); rows are models or pairs of models.
+        together: Number of rows in one matrix product, at most 256. The last bit of a product depends on it: with the
+            number of rows that belong together, the intervals are bit-identical to those of these rows alone.
     """
     rows = samples[0].shape[0]
     mean = np.mean([sample.mean(axis=-1) for sample in samples], axis=0)
@@ -158,17 +160,41 @@ def mean_intervals(samples: Sequence[Array]) -> list[Interval]:
     shares = _resamples(tuple(sample.shape[-1] for sample in samples), RESAMPLES)
     skewness = mean_skewness(samples)
     share = weight_share([sample.shape[1] for sample in samples])
-    outwards = interval_shift(skewness, float(stats.norm.ppf((1 + LEVEL) / 2)), share) * _standard_errors(samples)
+    outwards = interval_shift(skewness, float(special.ndtri((1 + LEVEL) / 2)), share) * _standard_errors(samples)
     below, above = np.where(skewness < 0, outwards, 0.0), np.where(skewness > 0, outwards, 0.0)
     intervals = []
-    for start in range(0, rows, ROWS):
-        several = [sample[start : start + ROWS] for sample in samples]
-        resampled = np.mean([sample @ share for sample, share in zip(several, shares, strict=True)], axis=0)
+    held = ROWS // together * together
+    for start in range(0, rows, held):
+        several = [sample[start : start + held] for sample in samples]
+        products = [
+            np.concatenate([sample[at : at + together] @ share for at in range(0, len(sample), together)])
+            for sample, share in zip(several, shares, strict=True)
+        ]
+        resampled = products[0] if len(products) == 1 else np.mean(products, axis=0)
         for row, tail in enumerate(_tails(several).tolist()):
             at = start + row
-            low, high = np.quantile(resampled[row], [tail, 1 - tail]) if finite[at] else (np.nan, np.nan)
+            low, high = _quantiles(resampled[row], tail) if finite[at] else (np.nan, np.nan)
             intervals.append(Interval(float(mean[at]), float(low - below[at]), float(high + above[at])))
     return intervals
+
+
+def _quantiles(values: Array, tail: float) -> tuple[float, float]:
+    """Return the quantiles at `tail` and `1 - tail`, as `np.quantile` does, to the last bit and in half the time.
+
+    Args:
+        values: At least two, all of them finite.
+        tail: From 0 to 1.
+    """
+    last = len(values) - 1
+    places = [last * tail, last * (1 - tail)]
+    below = [min(int(place), last - 1) for place in places]
+    ordered = np.partition(values, sorted({index for lower in below for index in (lower, lower + 1)}))
+    ends = []
+    for place, lower in zip(places, below, strict=True):
+        weight, step = place - lower, ordered[lower + 1] - ordered[lower]
+        # From the nearer of the two, as rounding would have it.
+        ends.append(ordered[lower + 1] - step * (1 - weight) if weight >= 0.5 else ordered[lower] + step * weight)
+    return float(ends[0]), float(ends[1])
 
 
 def _standard_errors(samples: Sequence[Array]) -> Array:
@@ -203,7 +229,7 @@ def _tails(parts: Sequence[Array]) -> Array:
     freedom = total[spread] ** 2 / (some**2 / (sizes - 1)).sum(axis=0)
     # The bootstrap divides by n, the unbiased variance by n - 1.
     stretch = np.sqrt(total[spread] / (some * (sizes - 1) / sizes).sum(axis=0))
-    tails[spread] = stats.norm.cdf(-stretch * stats.t.ppf((1 + LEVEL) / 2, freedom))
+    tails[spread] = special.ndtr(-stretch * special.stdtrit(freedom, (1 + LEVEL) / 2))
     return tails
 
 

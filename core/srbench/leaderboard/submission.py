@@ -39,7 +39,7 @@ BOARDS = "leaderboards"
 """The folder of a repository with one folder per board."""
 
 # The keys of a suite's definition that determine whether figures are comparable; models may differ between runs.
-_DECIDES = ("name", "scale", "protocol", "datasets", "metrics", "inference", "train", "seeds", "multi_scale")
+_DECIDES = ("name", "scale", "protocol", "datasets", "metrics", "inference", "train", "seeds", "multi_scale", "images")
 
 _LOOSE = ".tmp-cells"  # a packed board's cells while rows are added
 
@@ -108,7 +108,7 @@ def submit(
     try:
         with exclusive(boards / ".lock", owner=f"'{boards}'", remove=True), disk_errors(final):
             restore_swapped(boards)
-            remove_leftovers(boards, f".tmp-{name}-")
+            remove_leftovers(boards, f".tmp-{name}-", own=True)
             submission = _add(candidates, final, replace, other_code, published)
             if index:
                 (submission.index,) = build_index(boards).paths

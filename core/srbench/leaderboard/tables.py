@@ -9,9 +9,10 @@ import pandas as pd
 
 from srbench.leaderboard.boards import Board, Entry, Results
 from srbench.leaderboard.costs import has_costs, shown_cost
-from srbench.leaderboard.notes import leak_note, marked_label, rank_note, resolution_notes
+from srbench.leaderboard.notes import leak_note, marked_label, rank_note, replay_notes, resolution_notes
 from srbench.leaderboard.published_tables import csv_cells, published_rows
 from srbench.leaderboard.reported_rows import TITLE, ReportedTable
+from srbench.leaderboard.states import state_columns
 from srbench.leaderboard.statistics import Interval
 from srbench.leaderboard.timings import csv_timings, timing_note
 from srbench.results.reported import ReportedFigure
@@ -126,6 +127,7 @@ def _figure_row(board: Board, section: str, entry: Entry, label: str) -> dict[st
         "params_stored": record.params_stored,
         "checks_passed": passed,
         "checks_run": run,
+        **state_columns(entry.state_on(label)),
         "iterations": training.iterations if training else None,
         "seeds": " ".join(map(str, training.seeds)) if training else None,
         "training_data": training.data if training else None,
@@ -181,7 +183,8 @@ def ranking_table(results: Results) -> pd.DataFrame:
     `rank_worst`, `model`, `name` (short), `method`, `params_unique`, `params_deployed`, `macs`,
     `macs_executed`, `macs_synthesis`, `mean` (of the first metric over the data sets), `to_best`, `to_best_low`,
     `to_best_high` (paired difference to the tier's first), `over_baseline` (difference to the best model without
-    parameters), and `METRIC@DATASET` for every metric and data set.
+    parameters), `state` (`submitted`, `replayed here`, `replay differs` or `replay failed`), and
+    `METRIC@DATASET` for every metric and data set.
     """
     rows = []
     for board in results.boards:
@@ -211,6 +214,7 @@ def ranking_table(results: Results) -> pd.DataFrame:
                     "to_best_low": to_best.low,
                     "to_best_high": to_best.high,
                     "over_baseline": entry.overall - baseline,
+                    "state": entry.state.name,
                 }
                 for dataset in board.datasets:
                     for metric in board.metrics:
@@ -245,10 +249,13 @@ def markdown_text(results: Results) -> str:
                 *resolution_notes(group, board.first),
                 group.seed_note,
                 leak_note(group.entries),
+                *replay_notes(group.entries),
             ):
                 lines += [_cell(note), ""] if note else []
         if board.baselines:
             lines += ["### Without parameters", "", *_markdown_table(board, board.baselines), ""]
+            for note in replay_notes(board.baselines):
+                lines += [_cell(note), ""]
         lines += _markdown_published(board)
         lines += [line for run in board.latency[:1] for line in (_cell(timing_note(run)), "")]
     for table in results.reported:
@@ -307,10 +314,12 @@ def _markdown_table(board: Board, entries: list[Entry]) -> list[str]:
         "To first [95%]",
         "Checks",
         *trained,
+        "State",
     ]
+    columns = len(means) + len(costs) + len(times) + len(names) + 3
     lines = [
         "| " + " | ".join(header) + " |",
-        "|---:|:---:|---|" + "---:|" * (len(means) + len(costs) + len(times) + len(names) + 3) + "---|" * len(trained),
+        "|---:|:---:|---|" + "---:|" * columns + "---|" * len(trained) + "---|",
     ]
     for entry in entries:
         cells = ["–" if entry.rank is None else str(entry.rank)]
@@ -337,6 +346,7 @@ def _markdown_table(board: Board, entries: list[Entry]) -> list[str]:
         if trained:
             of = entry.trained_on
             cells.append(_cell(", ".join(filter(None, (of.data, of.brief)))) if of else "–")
+        cells.append(_cell(entry.state.name))
         lines.append("| " + " | ".join(cells) + " |")
     return lines
 

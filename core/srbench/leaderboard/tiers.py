@@ -57,8 +57,7 @@ def ranked_group(
         entry.standing = ranking.standings[name]
     ordered = sorted(members, key=by_mean(first))
     if rankable:
-        for entry in ordered:
-            _compare(entry, ordered[0], noises)
+        _compare(ordered, noises)
     resolutions = []
     for family, names in _families(tier, rankable).items():
         least = resolution({name: scores[name] for name in names}, ranking.critical, noise, counts)
@@ -121,20 +120,32 @@ def _paired(entry: Entry, images: Mapping[str, pd.Index[str] | None], metric: st
     return True
 
 
-def _compare(entry: Entry, best: Entry, noises: Noises) -> None:
-    """Fill in an entry's paired differences to the first of its tier, if the two can be paired."""
+def _compare(ordered: list[Entry], noises: Noises) -> None:
+    """Fill in the entries' paired differences to the first of their tier, if the two can be paired."""
+    best = ordered[0]
     for (label, metric), noise in noises.items():
-        mine, its = entry.images.get(label), best.images.get(label)
-        value = entry.values.get((label, metric))
-        if value is None or mine is None or its is None or not mine.index.equals(its.index):
+        its = best.images.get(label)
+        if its is None or metric not in its:
             continue
-        if metric not in mine or metric not in its:
+        paired = [entry for entry in ordered if _comparable(entry, its, label, metric)]
+        theirs = its[metric].to_numpy(np.float64)
+        with np.errstate(invalid="ignore"):  # of two infinite values
+            differences = [entry.images[label][metric].to_numpy(np.float64) - theirs for entry in paired]
+        found = [index for index, one in enumerate(differences) if len(one) and np.isfinite(one).all()]
+        if not found:
             continue
-        difference = (mine[metric] - its[metric]).to_numpy(np.float64)
-        if len(difference) and np.isfinite(difference).all():
-            to_best = mean_intervals([difference[None]])[0]
+        intervals = mean_intervals([np.stack([differences[index] for index in found])], together=1)
+        for index, to_best in zip(found, intervals, strict=True):
+            entry = paired[index]
             if entry is not best:
-                ours, theirs = noise[entry.record.model], noise[best.record.model]
                 counts = max(len(entry.seeds), 1), max(len(best.seeds), 1)
-                to_best = to_best.widened(difference_noise(ours, counts[0], theirs, counts[1]))
-            entry.values[label, metric] = replace(value, to_best=to_best)
+                more = difference_noise(noise[entry.record.model], counts[0], noise[best.record.model], counts[1])
+                to_best = to_best.widened(more)
+            entry.values[label, metric] = replace(entry.values[label, metric], to_best=to_best)
+
+
+def _comparable(entry: Entry, its: pd.DataFrame, label: str, metric: str) -> bool:
+    """Say whether an entry has values of a metric for the same images as the first of its tier."""
+    mine = entry.images.get(label)
+    known = (label, metric) in entry.values and mine is not None and metric in mine
+    return known and mine is not None and bool(mine.index.equals(its.index))

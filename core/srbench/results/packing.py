@@ -128,7 +128,7 @@ def unpack(board: str | Path, out: str | Path) -> Packed:
     temporary = out.parent / f".tmp-{out.name}-{os.getpid()}"
     with disk_errors(out):
         out.parent.mkdir(parents=True, exist_ok=True)
-        remove_leftovers(out.parent, f".tmp-{out.name}-")
+        remove_leftovers(out.parent, f".tmp-{out.name}-", own=True)
         try:
             (temporary / "cells").mkdir(parents=True)
             if (board / "run.json").exists():
@@ -254,6 +254,7 @@ def _publish(out: Path, old: Sequence[_Row], rows: Sequence[_Row], info: str | N
     Crops are written first, then the values of old and new rows together, then the new records, at which moment the
     board changes; finally, what only old rows needed is removed.
     """
+    _sweep(out)
     rows = sorted(rows, key=lambda row: row.name)
     names = {row.name for row in rows}
     for row in rows:
@@ -275,6 +276,13 @@ def _publish(out: Path, old: Sequence[_Row], rows: Sequence[_Row], info: str | N
             shutil.rmtree(folder, ignore_errors=True)
     if images.is_dir() and not any(images.iterdir()):
         images.rmdir()
+
+
+def _sweep(out: Path) -> None:
+    """Remove the files of killed writers; needs the lock. One that wrote what is there by now left its copy behind."""
+    for path in (*out.glob(".tmp-*"), *(out / IMAGES).rglob(".tmp-*")):
+        if path.is_file():
+            path.unlink(missing_ok=True)
 
 
 def _replace(path: Path, data: bytes) -> None:

@@ -168,7 +168,7 @@ def add_replays(run_dir: str | Path, entries: Sequence[Replay]) -> None:
     end = time.monotonic() + _PATIENCE
     while True:
         try:
-            with exclusive(path.with_name(f".{REPLAYS}.lock"), owner=f"'{path}'"):
+            with exclusive(path.with_name(f".{REPLAYS}.lock"), owner=f"'{path}'", remove=True):
                 replaced = {entry.cell for entry in entries}
                 kept = [entry for entry in read_log(run_dir) if entry.cell not in replaced]
                 log = _Log(replays=sorted([*kept, *entries], key=lambda entry: entry.cell))

@@ -15,6 +15,7 @@ from srbench.protocols import get_protocol
 from srbench.registry import canonical_name, get_metric, tagged_source
 from srbench.registry.names import ModelName
 from srbench.registry.registries import BASELINES
+from srbench.results.origins import Subset
 from srbench.results.records import Record, RunInfo
 from srbench.runs import fingerprint
 from srbench.runs.agreement import Disagreement
@@ -26,7 +27,7 @@ from srbench.untrusted import CHECKPOINT_LIMIT, check_regular
 if TYPE_CHECKING:
     from srbench.data.datasets import Dataset
 
-__all__ = ["Sources", "network_scales", "options_of", "replay_plan"]
+__all__ = ["Sources", "network_scales", "options_of", "replay_plan", "wrong_subset"]
 
 _WEIGHTS = (".safetensors", ".pth", ".pt")
 
@@ -47,17 +48,23 @@ class Sources:
     _opened: dict[str, Dataset] = field(default_factory=dict)
     _hashes: dict[str, Path] | None = None
 
-    def dataset(self, name: str, digest: str | None = None) -> tuple[str, Dataset]:
-        """Return a data set, and the name or path that opens it.
+    def dataset(self, name: str, digest: str | None = None, subset: Subset | None = None) -> tuple[str, Dataset]:
+        """Return a data set or the measured part of one, and the name or path that opens the whole.
 
         Args:
             name: Its name in records.
             digest: Hash of its pixels, to choose between several data sets of the suite with that name.
+            subset: The measured part according to the record; None for the whole.
 
         Raises:
-            SRBenchError: There is no data set of this name, neither here nor in the folders of SRBENCH_DATA.
+            SRBenchError: There is no data set of this name, neither here nor in the folders of SRBENCH_DATA, or it has
+                no such images.
         """
         from srbench.data.datasets import open_dataset
+        from srbench.data.subsets import choose_images
+
+        if subset is not None:
+            name = subset.of
 
         problem: SRBenchError | None = None
         alike: list[tuple[str, Dataset]] = []
@@ -70,8 +77,14 @@ class Sources:
                 problem = problem or error
                 continue
             self._opened[source] = found
-            if found.name == name:
-                alike.append((source, found))
+            if found.name != name:
+                continue
+            try:
+                part = found if subset is None else choose_images(found, subset.pattern)
+            except SRBenchError as error:
+                problem = problem or error
+                continue
+            alike.append((source, part))
         if len(alike) > 1:
             alike.sort(key=lambda one: one[1].content_hash() != digest)
         if alike:
@@ -122,8 +135,7 @@ def replay_plan(record: Record, sources: Sources, place: str, *, train: bool) ->
     metrics = tuple(record.metrics)
     for metric in metrics:
         get_metric(metric)
-    source, dataset = sources.dataset(record.dataset, record.dataset_hash)
-    data = _data(source, dataset)
+    data = _data(*sources.dataset(record.dataset, record.dataset_hash, record.subset), record.subset)
     weights, digest, training = _weights(record, name, sources, train)
     code = fingerprint.cell_code(name, metrics=metrics, protocol=protocol, dataset=data.opened_as)
     cell = CellPlan(
@@ -177,10 +189,41 @@ def options_of(record: Record) -> InferenceOptions:
         raise Disagreement(f"there are no inference options such as its {record.dtype}, {record.numerics}") from None
 
 
-def _data(source: str, dataset: Dataset) -> DataPlan:
+def _data(source: str, dataset: Dataset, subset: Subset | None = None) -> DataPlan:
+    from srbench.data.subsets import SubsetDataset
+
+    if subset is not None and (problem := wrong_subset(subset, dataset)):
+        raise Disagreement(problem)
     return DataPlan(
-        dataset.name, source, dataset.content_hash(), len(dataset.image_names()), fingerprint.class_of(dataset)
+        dataset.name,
+        source,
+        dataset.content_hash(),
+        len(dataset.image_names()),
+        fingerprint.class_of(dataset.whole if isinstance(dataset, SubsetDataset) else dataset),
+        "" if subset is None else subset.pattern,
+        subset,
     )
+
+
+def wrong_subset(subset: Subset, dataset: Dataset) -> str:
+    """Return a sentence on how the part of a data set that a record names differs from the chosen images; or nothing.
+
+    Args:
+        subset: What the record says.
+        dataset: What its pattern chooses now.
+    """
+    from srbench.data.subsets import SubsetDataset
+
+    if not isinstance(dataset, SubsetDataset):
+        return f"its images '{subset.pattern}' are all of '{subset.of}' now"
+    now = Subset(**dataset.description())
+    for name in Subset.model_fields:
+        stored, found = getattr(subset, name), getattr(now, name)
+        if stored != found:
+            return (
+                f"the '{name}' of its part of '{subset.of}' is {str(stored)[:80]}, and of the images {str(found)[:80]}"
+            )
+    return ""
 
 
 def _weights(

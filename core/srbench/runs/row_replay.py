@@ -6,13 +6,14 @@ import os
 import platform
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from srbench.errors import SRBenchError, StoreError
 from srbench.machine import check_device
-from srbench.results.records import now
+from srbench.results.records import now, slugify
 from srbench.results.replays import Outcome, Replay, stored_sha256
 from srbench.results.store import Cell
 from srbench.runs.agreement import (
@@ -29,6 +30,7 @@ from srbench.runs.job import DiskFull, Finished, Job, Progress, perform
 from srbench.runs.plan import ModelPlan
 from srbench.runs.recording import versions
 from srbench.runs.replay_plan import Sources, replay_plan
+from srbench.storage import disk_errors, remove_leftovers
 
 __all__ = ["Replayed", "entry", "replay"]
 
@@ -118,11 +120,28 @@ def _replay_network(
     whole = replace(first, measured=measured, cells=tuple(model.cells[0] for _, model in group))
     old = {model.cells[0].key: cell for cell, model in group}
     threads = _threads(group[0][0])
-    with tempfile.TemporaryDirectory(prefix="srbench-replay-") as work:
-        job = Job(whole, Path(work), device=device, threads=threads)
+    with _work_folder() as work:
+        job = Job(whole, work, device=device, threads=threads)
         for finished in _measured(job, note):
             plan = next(cell for cell in whole.cells if cell.key == finished.record.key)
             yield _judged(old[plan.key], finished, plan.code, whole)
+
+
+@contextmanager
+def _work_folder() -> Iterator[Path]:
+    """Provide an empty folder for a replay; those of killed replays on this machine are removed.
+
+    Raises:
+        StoreError: The folder for temporary files cannot be written to.
+    """
+    place = Path(tempfile.gettempdir())
+    # Containers may share the folder, and have process ids of their own.
+    beginning = f"srbench-replay-{slugify(platform.node())}-"
+    with disk_errors(place):
+        remove_leftovers(place, beginning)
+        folder = tempfile.TemporaryDirectory(prefix=f"{beginning}{os.getpid()}-", ignore_cleanup_errors=True)
+    with folder as work:
+        yield Path(work)
 
 
 def _measured(job: Job, note: Callable[[str], None]) -> Iterator[Finished]:

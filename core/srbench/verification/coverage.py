@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -45,6 +45,10 @@ def check_coverage(board: Board) -> CheckResult:
     for place in sorted(present.keys() - expected):
         result.wrong("", f"{_said(place)} has a result but is not in the suite")
     for one in board.measured:
+        part = one.record.subset
+        if part is not None and part.pattern != suite.images:
+            asked = f"for the images '{suite.images}'" if suite.images else "for all images"
+            result.wrong(one.name, f"it was measured on the images '{part.pattern}', and run.json asks {asked}")
         if suite.metrics and set(one.record.metrics) != set(suite.metrics):
             listed = ", ".join(sorted(one.record.metrics))
             result.wrong(one.name, f"it has the metrics {listed}; the suite has {', '.join(suite.metrics)}")
@@ -134,7 +138,11 @@ def _expected(board: Board, suite: Suite, result: CheckResult) -> Iterator[tuple
 
     A weights file may be for some of the scales only. Seeds are empty if any seed is allowed.
     """
-    known = {one.record.dataset for one in board.cells if one.cell is not None}
+    # Of a part of a data set, the name of the whole is the suite's.
+    known = {
+        record.dataset if record.subset is None else record.subset.of: record.dataset
+        for record in (one.record for one in board.cells if one.cell is not None)
+    }
     datasets = [_name_of(source, known) for source in suite.datasets]
     protocols = [suite.inference.label(protocol) for protocol in suite.protocols]
     for entry in suite.models:
@@ -157,12 +165,17 @@ def _trains(entry: ModelEntry, tag: str | None, backbone: str) -> bool:
     return tag is None and entry.weights is None and backbone not in BASELINES
 
 
-def _name_of(source: str, known: set[str]) -> str:
-    """Return the name of a suite's data set in records: its own, or that of its folder or list."""
+def _name_of(source: str, known: Mapping[str, str]) -> str:
+    """Return the name of a suite's data set in records: its own, or that of its folder or list.
+
+    Args:
+        source: Its name in the suite.
+        known: Name of a data set -> its name in records, which is another one for a part.
+    """
     path = Path(source)
     for name in (source, path.name, f"{path.name}-folder", path.stem):
         if name in known:
-            return name
+            return known[name]
     return source
 
 

@@ -13,10 +13,11 @@ from srbench.errors import SRBenchError, StoreError
 from srbench.protocols import get_protocol
 from srbench.registry import get_metric, tagged_source
 from srbench.registry.registries import BASELINES
+from srbench.results.origins import Subset
 from srbench.results.records import Record
 from srbench.runs.agreement import Disagreement
 from srbench.runs.fingerprint import cell_key, is_current, training_key
-from srbench.runs.replay_plan import options_of
+from srbench.runs.replay_plan import options_of, wrong_subset
 from srbench.storage import sha256_file
 from srbench.training.recipe import Recipe
 from srbench.untrusted import parse_json, read_text
@@ -105,7 +106,9 @@ def check_images(board: Board) -> CheckResult:
         listed = [str(name) for name in one.values["image"]]
         if record.images != len(listed):
             result.wrong(one.name, f"it states {record.images} images, but has values for {len(listed)}")
-        dataset = names.dataset(record.dataset)
+        dataset = names.dataset(record.dataset, record.subset)
+        if dataset is not None and dataset.name != record.dataset:
+            result.wrong(one.name, f"its data set is called '{record.dataset}', but its part '{dataset.name}'")
         if dataset is None:
             # The data set is not available here: its cells must agree with each other.
             other, known = by_set.setdefault(record.dataset, (one.name, listed))
@@ -130,11 +133,14 @@ def check_data(board: Board) -> CheckResult:
     for one in board.measured:
         record = one.record
         result.checked += 1
-        pairs = [(record.dataset, record.dataset_hash)]
+        pairs = [(record.dataset, record.dataset_hash, record.subset)]
         if record.training is not None:
-            pairs.append((record.training.data, record.training.data_hash))
-        for name, digest in pairs:
-            known = names.hash_of(name) or told.setdefault(name, digest)
+            pairs.append((record.training.data, record.training.data_hash, None))
+        for name, digest, subset in pairs:
+            dataset = names.dataset(name, subset)
+            if dataset is not None and subset is not None and (sentence := wrong_subset(subset, dataset)):
+                result.wrong(one.name, sentence)
+            known = names.hash_of(name, subset) or told.setdefault(name, digest)
             if digest != known:
                 result.wrong(
                     one.name, f"the recorded pixels of '{name}' have the hash {digest[:12]}..., not {known[:12]}..."
@@ -330,29 +336,36 @@ class _Registered:
 
     def __init__(self, board: Board) -> None:
         self.board = board
-        self.found: dict[str, Dataset | None] = {}
-        self.hashes: dict[str, str | None] = {}
+        self.found: dict[tuple[str, str], Dataset | None] = {}
+        self.hashes: dict[tuple[str, str], str | None] = {}
 
-    def dataset(self, name: str) -> Dataset | None:
-        if name not in self.found:
+    def dataset(self, name: str, subset: Subset | None = None) -> Dataset | None:
+        key = _part(name, subset)
+        if key not in self.found:
             try:
-                self.found[name] = self.board.sources.dataset(name)[1]
+                self.found[key] = self.board.sources.dataset(name, subset=subset)[1]
             except SRBenchError:
-                self.found[name] = None
-        return self.found[name]
+                self.found[key] = None
+        return self.found[key]
 
-    def hash_of(self, name: str) -> str | None:
-        if name not in self.hashes:
-            dataset = self.dataset(name)
+    def hash_of(self, name: str, subset: Subset | None = None) -> str | None:
+        key = _part(name, subset)
+        if key not in self.hashes:
+            dataset = self.dataset(name, subset)
             try:
-                self.hashes[name] = None if dataset is None else dataset.content_hash()
+                self.hashes[key] = None if dataset is None else dataset.content_hash()
             except SRBenchError:
-                self.hashes[name] = None
-        return self.hashes[name]
+                self.hashes[key] = None
+        return self.hashes[key]
 
     def unknown(self, noun: str) -> list[str]:
-        listed = sorted(name for name, dataset in self.found.items() if dataset is None)
+        listed = sorted({name for (name, _), dataset in self.found.items() if dataset is None})
         return [f"{noun} not available here, compared only between cells: {', '.join(listed)}"] if listed else []
+
+
+def _part(name: str, subset: Subset | None) -> tuple[str, str]:
+    """Return the name of a data set, of a part that of the whole, and how its images were chosen."""
+    return (name, "") if subset is None else (subset.of, subset.pattern)
 
 
 def _same_training(one: Record, other: Record) -> bool:

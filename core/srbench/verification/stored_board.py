@@ -98,11 +98,13 @@ class Board:
         """The suite in `run.json`, or None."""
         if self.info is None or not self.info.definition:
             return None
+        # A file of a suite cannot choose images; a run can.
+        definition = {key: value for key, value in self.info.definition.items() if key != "images"}
         try:
-            suite = Suite.model_validate(self.info.definition)
+            suite = Suite.model_validate(definition)
+            return suite.on_images(self.info.images) if self.info.images else suite
         except (ValidationError, SRBenchError):
             return None
-        return suite
 
     def name(self, model: str) -> ModelName:
         """Return a model's canonical name.
@@ -155,6 +157,8 @@ def read_board(path: Path, suite: str | Path | None = None) -> Board:
             board.installed = board.installed.at_budget(budget)
         except SRBenchError as error:
             board.installed, board.not_installed = None, str(error)
+    if board.installed is not None and not board.suite_given and info is not None and info.images:
+        board.installed = board.installed.on_images(info.images)
     return board
 
 

@@ -14,11 +14,13 @@ from html.parser import HTMLParser
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 from rich.console import Console
 
 from srbench.errors import StoreError
 from srbench.leaderboard import build, publish, ranking, show
+from srbench.results.replays import Replay, add_replays, stored_sha256
 from srbench.results.store import RunStore
 
 AddCell = Callable[..., Path]
@@ -147,6 +149,34 @@ class TestTables:
         assert EVIL not in text
         [line] = [line for line in text.splitlines() if "alert" in line]
         assert len(re.findall(r"(?<!\\)\|", line)) == len(re.findall(r"\|", text.splitlines()[6]))
+
+    def test_tables_and_page_say_who_measured_a_row_again(self, demo: RunStore, tmp_path: Path) -> None:
+        cells = {cell.record.model: cell for cell in demo.cells()}
+        replayed = {
+            "cell": cells["net+a"].record.key, "stored_sha256": stored_sha256(cells["net+a"]), "outcome": "equal",
+            "by": "CI (job 7)", "commit": "0123456789abcdef", "date": "2026-11-27T10:00:00+00:00", "platform": "Linux",
+        }  # fmt: skip
+        other = cells["net+b"]
+        differs = {**replayed, "cell": other.record.key, "stored_sha256": stored_sha256(other), "outcome": "differs"}
+        forged = {**replayed, "cell": cells["net+c"].record.key, "stored_sha256": "0" * 64}
+        add_replays(demo.path, [Replay(**values) for values in (replayed, differs, forged)])
+        publish.build(demo.path, tmp_path / "out")
+        table = pd.read_csv(tmp_path / "out" / "leaderboard.csv").set_index("model")
+        assert table["state"].to_dict() == {
+            "net+a": "replayed here", "net+b": "replay differs", "net+c": "submitted", "bicubic": "submitted"
+        }  # fmt: skip
+        row = table.loc["net+a", ["replay_outcome", "replayed_by", "replayed_on", "replay_platform", "replay_commit"]]
+        assert list(row) == ["equal", "CI (job 7)", "2026-11-27T10:00:00+00:00", "Linux", "0123456789abcdef"]
+        assert table.loc["net+c", ["replay_outcome", "replayed_by"]].isna().all()
+        markdown = (tmp_path / "out" / "leaderboard.md").read_text()
+        lines = [line for line in markdown.splitlines() if line.startswith("|")]
+        assert [line.split(" | ")[-1] for line in lines if line.startswith(("| 1", "| 2", "| 3", "| –"))] == [
+            "replayed here |", "replay differs |", "submitted |", "submitted |"
+        ]  # fmt: skip
+        said = "equal, CI (job 7), 2026-11-27, Linux, commit 0123456789"
+        assert f"Replayed here: {said} (net+a)." in markdown
+        assert f"replayed here: {said}</span>" in (tmp_path / "out" / "index.html").read_text()
+        assert list(ranking(demo.path)["state"])[:2] == ["replayed here", "replay differs"]
 
     def test_ranking_agrees_with_the_page_and_json(self, demo: RunStore) -> None:
         table = ranking(demo.path)
@@ -294,6 +324,26 @@ class TestCommand:
         assert page.addresses == ["one/index.html", "three/index.html", "two/index.html"]
         assert str(tmp_path) not in (root / "index.html").read_text()
         assert self.srbench("leaderboard", "index", root, "--check").returncode == 0
+
+    def test_index_and_page_name_all_that_may_be_the_best(
+        self, make_store: Callable[..., RunStore], add_cell: AddCell, tmp_path: Path
+    ) -> None:
+        """They need no script: the names beyond the first six are in a `details` element."""
+        store = make_store()
+        names = [f"tied{index}" for index in range(9)]
+        for name in names:
+            add_cell(store, name, [30.0, 31.0, 32.0, 33.0])
+        shutil.copytree(store.path, tmp_path / "boards" / "demo" / "results")
+        publish.build_index(tmp_path / "boards")
+        publish.build(store.path, tmp_path / "page")
+        for folder in ("boards", "page"):
+            text = (tmp_path / folder / "index.html").read_text()
+            start = text.index("<details><summary>", text.index("and 3 more"))
+            hidden = text[start : text.index("</details>", start)]
+            assert "the 3 more</summary>" in hidden
+            assert [name for name in names if f"<b>{name}</b>" in hidden] == names[6:]
+            shown = text[text.index("<main>") : start]
+            assert all(f"<b>{name}</b>" in shown for name in names[:6])
 
     def test_show_prints_names_as_they_are(self, demo: RunStore, add_cell: AddCell) -> None:
         add_cell(demo, "net+[red]x[/red]", [1.0] * 8, method="[red]x[/red]")

@@ -211,7 +211,7 @@ class TestABoardThatIsThere:
     @pytest.mark.parametrize(
         ("key", "value"),
         [("scale", [4]), ("protocol", ["ntire"]), ("datasets", ["B"]), ("metrics", ["ssim_y"]), ("seeds", [0, 1]),
-         ("train", {"data": "T"}), ("multi_scale", True)],
+         ("train", {"data": "T"}), ("multi_scale", True), ("images", "im00*")],
     )  # fmt: skip
     def test_a_run_whose_suite_contradicts_the_boards_is_refused(
         self, key: str, value: Any, make_store: Callable[..., RunStore], add_cell: AddCell, tmp_path: Path

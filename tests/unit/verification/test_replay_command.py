@@ -13,6 +13,7 @@ from typer.testing import CliRunner
 
 from srbench.cli.app import app
 from srbench.errors import SRBenchError
+from srbench.results.replays import read_replays
 from srbench.runs.agreement import TOLERANCE_DB
 
 BICUBIC = ("--model", "bicubic", "--protocol", "matlab-y")
@@ -93,6 +94,31 @@ def test_weights_that_are_not_there_are_asked_for_or_trained_anew(board: Path) -
     assert (entry["training"], entry["by"], entry["code"], entry["outcome"]) == (
         "repeated", "a test", "the same", "equal"
     )  # fmt: skip
+
+
+def test_a_check_records_what_it_replays_and_says_how_pages_show_it(board: Path) -> None:
+    line = (
+        "leaderboard",
+        "check",
+        board,
+        "--no-networks",
+        "--replay",
+        "2",
+        "--seed",
+        "3",
+        "--record",
+        "--by",
+        "a test",
+    )
+    done = CliRunner().invoke(app, [*map(str, line)])
+    assert done.exit_code == 0, done.output
+    assert f"srbench leaderboard build {board / 'results'} --out {board}" in done.stderr
+    kept = read_replays(board / "results")
+    assert [(entry.by, entry.state) for entry in kept.values()] == [("a test", "replayed here")] * 2
+    assert said("leaderboard", "build", board / "results", "--out", board, "--check")[0] == 1
+    assert said("leaderboard", "build", board / "results", "--out", board)[0] == 0
+    assert (board / "leaderboard.csv").read_text().count("replayed here") >= 1
+    assert "Replayed here: equal, a test, " in (board / "leaderboard.md").read_text()
 
 
 def test_a_file_of_weights_may_be_given(board: Path, tmp_path: Path) -> None:

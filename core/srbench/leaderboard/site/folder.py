@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from srbench.errors import StoreError
-from srbench.storage import disk_errors, fsync_directory, remove_leftovers
+from srbench.storage import disk_errors, fsync_directory, remove_leftovers, swap_folders
 
 __all__ = ["SiteFolder", "new_site"]
 
@@ -56,13 +56,13 @@ def new_site(out: Path) -> Iterator[SiteFolder]:
     Raises:
         StoreError: It holds something else, or cannot be written to.
     """
-    out = out.absolute()
+    out = out.resolve()  # behind a link is the folder that is replaced
     temporary = out.with_name(f".tmp-{out.name}-{os.getpid()}")
     with disk_errors(out):
         out.parent.mkdir(parents=True, exist_ok=True)
         _recover(out)
         _check(out)
-        remove_leftovers(out.parent, f".tmp-{out.name}-")
+        remove_leftovers(out.parent, f".tmp-{out.name}-", own=True)
         temporary.mkdir()
         try:
             folder = SiteFolder(temporary)
@@ -88,22 +88,15 @@ def _check(out: Path) -> None:
 def _swap(temporary: Path, out: Path) -> None:
     if hasattr(os, "sync"):
         os.sync()  # once for all files: a site has thousands
-    aside = out.with_name(f".tmp-{out.name}-{os.getpid()}-old")
-    there = out.exists()
-    if there:
-        os.rename(out, aside)
-    try:
+    if out.exists():
+        swap_folders(temporary, out)  # what was there has the temporary name now, and is removed under it
+    else:
         os.rename(temporary, out)
-    except BaseException:
-        if there:
-            os.rename(aside, out)
-        raise
     fsync_directory(out.parent)
-    shutil.rmtree(aside, ignore_errors=True)
 
 
 def _recover(out: Path) -> None:
-    """Restore the site that a killed process had moved aside."""
+    """Restore the site that a killed process had moved aside, where folders cannot be exchanged in one step."""
     if out.exists():
         return
     for aside in sorted(out.parent.glob(f".tmp-{out.name}-*-old")):

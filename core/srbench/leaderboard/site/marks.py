@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from srbench.leaderboard.entries import Entry
 
-__all__ = ["OTHER_CODE", "Mark", "keys_of", "marks"]
+__all__ = ["OTHER_CODE", "Mark", "marks"]
 
 
 @dataclass(frozen=True)
@@ -21,11 +21,6 @@ class Mark:
 OTHER_CODE = "code changed since"
 
 
-def keys_of(entry: Entry) -> list[str]:
-    """Return the keys of all cells of an entry, one for each data set and seed."""
-    return [key for record in entry.records.values() for key in record.key.split()]
-
-
 def marks(entry: Entry, other_code: Collection[str]) -> list[Mark]:
     """Return the marks of an entry.
 
@@ -35,7 +30,7 @@ def marks(entry: Entry, other_code: Collection[str]) -> list[Mark]:
     """
     found = []
     record = entry.record
-    if any(key in other_code for key in keys_of(entry)):
+    if any(key in other_code for key in entry.keys):
         found.append(Mark(OTHER_CODE, warns=True))
     if entry.leaks:
         found.append(Mark(f"trained on images of {', '.join(sorted(entry.leaks))}", warns=True))

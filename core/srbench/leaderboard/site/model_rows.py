@@ -8,8 +8,8 @@ from srbench.leaderboard.entries import Board, Entry
 from srbench.leaderboard.site.marks import Mark
 from srbench.leaderboard.site.places import BoardPlace
 from srbench.leaderboard.site.replay_line import replay_command
-from srbench.leaderboard.site.states import State
 from srbench.leaderboard.site.table import Row, Section
+from srbench.leaderboard.states import State
 from srbench.leaderboard.statistics import Interval
 from srbench.leaderboard.trained_on import TrainedOn
 from srbench.results.records import Record

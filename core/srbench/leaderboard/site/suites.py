@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from srbench.errors import SRBenchError, StoreError
 from srbench.leaderboard.boards import Results, read_results
 from srbench.leaderboard.publish import RESULTS
-from srbench.leaderboard.site.states import State, read_states
 from srbench.results.published_figures import Published
 
 __all__ = ["OtherCode", "Suite", "read_suites", "suite_folders"]
@@ -25,14 +24,12 @@ class Suite:
     Attributes:
         results: The results; None if they cannot be read, for the reason in `problem`.
         other_code: Keys of cells whose code has changed.
-        states: Key of a cell -> state of its row.
     """
 
     folder: str
     results: Results | None
     problem: str
     other_code: Collection[str]
-    states: Mapping[str, State]
 
     @property
     def title(self) -> str:
@@ -76,8 +73,8 @@ def read_suites(root: Path, other_code: OtherCode | None = None, published: Publ
         try:
             results = read_results(folder / RESULTS, published)
             marked = other_code(folder / RESULTS) if other_code is not None else frozenset[str]()
-            yield Suite(folder.name, results, "", marked, read_states(folder / RESULTS))
+            yield Suite(folder.name, results, "", marked)
         except SRBenchError as error:
             # The page must not depend on the path of the checkout.
             problem = str(error).replace(str(folder), folder.name)
-            yield Suite(folder.name, None, problem, frozenset(), {})
+            yield Suite(folder.name, None, problem, frozenset())

@@ -10,14 +10,14 @@ from srbench.leaderboard.entries import Board, Entry, Group, Value
 from srbench.leaderboard.rendering import interval_text, number, signed, sort_value
 from srbench.leaderboard.short_names import Style
 from srbench.leaderboard.site.columns import Cell, Column
-from srbench.leaderboard.site.marks import Mark, keys_of, marks
+from srbench.leaderboard.site.marks import Mark, marks
 from srbench.leaderboard.site.places import model_page
 from srbench.leaderboard.site.planned import Planned
 from srbench.leaderboard.site.published_columns import published_cells, published_columns, training_cell
-from srbench.leaderboard.site.states import SUBMITTED, State, state_of_row
 from srbench.leaderboard.site.suites import Suite
 from srbench.leaderboard.site.ties import tie_groups
 from srbench.leaderboard.site.timing_columns import timing_cells, timing_columns
+from srbench.leaderboard.states import SUBMITTED, State
 
 __all__ = ["Row", "Section", "Table", "board_table"]
 
@@ -174,7 +174,7 @@ class _Rows:
             model=entry.record.model,
             page=model_page(entry.record.model),
             marks=marks(entry, self.suite.other_code),
-            state=state_of_row(keys_of(entry), self.suite.states),
+            state=entry.state,
             cells=[cells.get(column.key, Cell(NOT_MEASURED, kind="missing")) for column in self.columns],
             open=(standing.best, standing.worst, len(group.ranked)) if standing and group else None,
             tie=tie,
@@ -192,7 +192,7 @@ class _Rows:
         record, standing, first = entry.record, entry.standing, self.board.first
         cost = shown_cost(entry)
         passed, run = entry.checks
-        state = state_of_row(keys_of(entry), self.suite.states)
+        state = entry.state
         cells = {
             "rank": Cell("–" if entry.rank is None else str(entry.rank), str(entry.rank or ""), kind="rank"),
             "model": Cell(entry.label, entry.label, kind="model"),
