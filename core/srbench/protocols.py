@@ -336,15 +336,17 @@ NTIRE = Protocol("ntire", color="rgb", crop_border=4)
 
 
 def get_protocol(name: str) -> Protocol:
-    """Return a protocol by name.
+    """Return a protocol by name, or by `DIST:NAME` where several distributions have one of that name.
+
+    Its name is the one under which results are stored: `DIST:NAME` only where the name alone means another protocol.
 
     Raises:
         UnknownNameError: No protocol has that name; the message suggests the nearest.
         DuplicateNameError: Two distributions claim the name.
         PluginError: Its plugin cannot be used, or registered something other than a protocol of that name.
     """
-    found = PROTOCOLS.get(name)
-    if not isinstance(found, Protocol) or found.name != name:
+    found, bare = PROTOCOLS.get(name), name.rpartition(":")[2]
+    if not isinstance(found, Protocol) or found.name not in (name, bare):
         what = f"the protocol '{found.name}'" if isinstance(found, Protocol) else f"a {type(found).__name__}"
-        raise PluginError(f"protocol '{name}' is registered as {what}; report it to the plugin's authors")
-    return found
+        raise PluginError(f"protocol '{bare}' is registered as {what}; report it to the plugin's authors")
+    return found if found.name == name else dataclasses.replace(found, name=PROTOCOLS.shortest(name))

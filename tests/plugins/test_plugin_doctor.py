@@ -98,6 +98,51 @@ def test_a_plugin_that_hangs_is_ended_after_the_time_limit(site: Site) -> None:
     assert "does not finish within 3 s" in report["detail"]
 
 
+# What a process does that is forked from one that has imported torch, as several are on Linux.
+TOGETHER = {
+    "raises": ("raise RuntimeError('no luck')", "no luck"),
+    "writes": ("import os; os.write(1, b'raw')" + METHOD, "prints when it is imported: 'raw'"),
+    "prints": ("print('hello there')" + METHOD, "prints when it is imported: 'hello there'"),
+    "exits": ("raise SystemExit(3)", "ends the program"),
+    "gone": ("import os; os._exit(3)", "with status 3"),
+    "killed": ("import os, signal; os.kill(os.getpid(), signal.SIGKILL)", "with signal 9"),
+    "reads": ("import sys; assert sys.stdin.read() == ''" + METHOD, ""),
+    "changes": ("import torch; torch.set_default_dtype(torch.float64)" + METHOD, ""),
+    "suffers": ("import torch; assert torch.get_default_dtype() is torch.float32" + METHOD, ""),
+}
+ENDLESS = {
+    "hangs": "while True: pass",
+    "lingers": "import threading, time; threading.Thread(target=time.sleep, args=(999,)).start()" + METHOD,
+    "hides": "import os, time\nif os.fork(): os._exit(0)\ntime.sleep(999)",
+}
+
+
+def causes_together(site: Site, sources: dict[str, str], *words: str) -> dict[str, list[str]]:
+    """Have several distributions looked at; return the causes of each but the time that its import took."""
+    for name, source in sources.items():
+        site.add(f"{name}-dist", {"methods": {name: f"{name}_mod:Odd"}}, {f"{name}_mod": source}, RANGE)
+    result = site.srbench("plugins", "doctor", *(f"{name}-dist" for name in sources), *words, "--json", "-")
+    reports = {report["distribution"]: report["findings"] for report in json.loads(result.stdout)["plugins"]}
+    return {
+        name: [found["cause"] for found in reports[f"{name}-dist"] if "s to import" not in found["cause"]]
+        for name in sources
+    }
+
+
+def test_several_that_are_looked_at_together_do_not_disturb_one_another(site: Site) -> None:
+    found = causes_together(site, {name: source for name, (source, _) in TOGETHER.items()})
+    for name, (_, cause) in TOGETHER.items():
+        assert [cause in one for one in found[name]] == ([True] if cause else []), (name, found[name])
+
+
+def test_several_that_do_not_end_are_ended(site: Site) -> None:
+    found = causes_together(site, ENDLESS, "--time-limit", "4")
+    for name in ("hangs", "lingers"):
+        assert len(found[name]) == 1, found
+        assert "it does not finish within 4 s" in found[name][0]
+    assert len(found["hides"]) == 1
+
+
 @pytest.fixture
 def bad_site(site: Site) -> Site:
     """A folder with plugins that fail in eight ways, each with a method of its own."""
@@ -164,6 +209,56 @@ def test_a_name_of_two_plugins_is_reached_with_the_distribution(site: Site) -> N
     assert "'first-dist:greet'" in refused.stderr
     source = "from srbench.registry import get_method; print(get_method('second-dist:odd').__module__)"
     assert site.python(source).stdout == "second_mod\n"
+
+
+PROTOCOL = """
+from srbench.plugin import Protocol
+
+OURS = Protocol("matlab-y", crop_border=7)
+ODD = Protocol("odd", crop_border={border})
+"""
+
+
+def test_a_protocol_is_reached_with_its_distribution(site: Site) -> None:
+    for name, border in (("first", 1), ("second", 2)):
+        entries = {"protocols": {"matlab-y": f"{name}_mod:OURS", "odd": f"{name}_mod:ODD"}}
+        site.add(f"{name}-dist", entries, {f"{name}_mod": PROTOCOL.format(border=border)}, RANGE)
+    site.add("third-dist", {"protocols": {"only": "third_mod:ODD"}}, {"third_mod": PROTOCOL.format(border=3)}, RANGE)
+    source = "from srbench.protocols import get_protocol\n"
+    source += (
+        "for name in ('matlab-y', 'sr-bench:matlab-y', 'First_Dist:matlab-y', 'second-dist:odd', 'first-dist:odd'):\n"
+    )
+    source += "    found = get_protocol(name)\n"
+    source += "    assert get_protocol(found.name) == found\n"
+    source += "    print(found.name, found.crop_border)\n"
+    source += "for name in ('odd', 'third-dist:only', 'third-dist:odd'):\n"
+    source += "    try: get_protocol(name)\n    except Exception as error: print(type(error).__name__)\n"
+    result = site.python(source)
+    assert result.stdout.splitlines() == [
+        "matlab-y scale",
+        "matlab-y scale",
+        "first-dist:matlab-y 7",
+        "second-dist:odd 2",
+        "first-dist:odd 1",
+        "DuplicateNameError",
+        "PluginError",  # its own name is another
+        "UnknownNameError",
+    ], result.stderr
+
+
+def test_results_under_a_protocol_of_a_distribution_have_its_whole_name(site: Site) -> None:
+    entries = {"protocols": {"matlab-y": "first_mod:OURS"}}
+    site.add("first-dist", entries, {"first_mod": PROTOCOL.format(border=1)}, RANGE)
+    source = "from srbench.runs.planner import make_plan\nfrom srbench.suite.definition import Suite\n"
+    source += "suite = {'name': 's', 'scale': 2, 'models': ['bicubic'], 'datasets': ['embedded-test'],\n"
+    source += "         'protocol': ['sr-bench:matlab-y', 'first-dist:matlab-y']}\n"
+    source += "ours, theirs = make_plan(Suite.model_validate(suite)).cells\n"
+    source += "print(ours.shown_protocol, theirs.shown_protocol, theirs.directory.rpartition('-')[0])\n"
+    source += "assert ours.key != theirs.key\n"
+    result = site.python(source)
+    assert result.stdout.split() == [
+        "matlab-y", "first-dist:matlab-y", "bicubic-x2-embedded-test-first-dist-matlab-y",
+    ], result.stderr  # fmt: skip
 
 
 def test_srbench_plugins_allows_or_forbids(site: Site) -> None:

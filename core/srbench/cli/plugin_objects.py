@@ -1,7 +1,7 @@
 """Import the contributions of one distribution and examine each object, in a process that may crash.
 
-`srbench.cli.plugin_doctor` starts this in a separate process and reads the JSON lines that it writes: started steps,
-findings and times. A step that was started but not finished shows where the process ended.
+`srbench.cli.plugin_processes` calls this in a separate process, which writes JSON lines: started steps, findings and
+times. A step that was started but not finished shows where the process ended.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import json
 import sys
 import time
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from importlib.machinery import PathFinder, SourceFileLoader
 from pathlib import Path
 from typing import Any
@@ -23,14 +23,17 @@ from srbench.registry.entry_points import Contribution, PluginStatus
 from srbench.registry.names import ModelName
 from srbench.registry.object_types import described
 
-__all__ = ["look_at", "main"]
+__all__ = ["examine", "look_at"]
 
 _AUTHORS = "report it to the plugin's authors"
 
 
-def main() -> None:
-    """Examine the distribution named on standard input, and write the findings to the file named there."""
-    request = json.loads(sys.stdin.readline())
+def examine(request: Mapping[str, str]) -> None:
+    """Examine the objects of a distribution, and write the findings as JSON lines.
+
+    Args:
+        request: `distribution`, its normalized name, and `result`, the file to write to.
+    """
     with Path(request["result"]).open("a", encoding="utf-8") as stream:
 
         def write(**line: Any) -> None:

@@ -123,7 +123,7 @@ def read_results(run_dir: str | Path, published: Published | None = None) -> Res
             failures.append(problem)
     info = store.info()
     order = _suite_datasets(info)
-    boards = [_board(*key, good[key], failures, order) for key in sorted(good)]
+    boards = [_board(*key, good[key], failures, order, info) for key in sorted(good)]
     _mark_leaks(boards, read_leaks(run_dir))
     mark_published(boards, published or Published())
     _mark_timings(boards, read_latency(run_dir))
@@ -227,7 +227,13 @@ def summary(error: str | None) -> str:
 
 
 def _board(
-    scale: int, protocol: str, digest: str, cells: list[Cell], failures: list[Failure], order: list[str]
+    scale: int,
+    protocol: str,
+    digest: str,
+    cells: list[Cell],
+    failures: list[Failure],
+    order: list[str],
+    info: RunInfo | None,
 ) -> Board:
     datasets = _datasets(cells, order)
     labels = {(dataset.name, dataset.hash): dataset.label for dataset in datasets}
@@ -242,9 +248,11 @@ def _board(
             entry = entries.setdefault((record.model, record.tier), Entry(record))
             _fill(entry, labels[identity], record, several)
     _add_intervals(entries.values())
-    names = short_names([entry.record for entry in entries.values()])
+    names = short_names([entry.record for entry in entries.values()], info)
+    added = set() if info is None or info.planned is None else {*info.planned.added}
     for entry in entries.values():
         entry.label = names[entry.record.model]
+        entry.added = entry.record.model in added
         means = [
             entry.values[dataset.label, metrics[0]].interval.mean
             for dataset in datasets

@@ -50,6 +50,7 @@ class Entry:
     """One model on one board.
 
     Attributes:
+        added: Whether the model was added to those that the suite names (`srbench run --add`).
         images: Data set -> values per image, averaged over the seeds.
         records: Data set -> record; for several seeds, their joined record.
         trainings: Data set and metric -> the mean over the images, for each seed.
@@ -62,6 +63,7 @@ class Entry:
 
     record: Record
     label: str = ""
+    added: bool = False
     images: dict[str, pd.DataFrame] = field(default_factory=dict)
     records: dict[str, Record] = field(default_factory=dict)
     directories: dict[str, Path] = field(default_factory=dict)

@@ -15,8 +15,9 @@ LEAK_MARK = "\N{DAGGER}"
 
 
 def marked_label(entry: Entry) -> str:
-    """Return a model's label, marked if it was trained by a third party or on test images."""
+    """Return a model's label, marked if it was added to the suite, or trained by a third party or on test images."""
     label = f"{entry.label} (third party)" if entry.third_party else entry.label
+    label = f"{label} (added)" if entry.added else label
     return f"{label} {LEAK_MARK}" if entry.leaks else label
 
 

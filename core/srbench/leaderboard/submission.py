@@ -277,9 +277,14 @@ def _joined(board: RunInfo, run: RunInfo) -> RunInfo:
         definition["models"] = [*definition.get("models", []), *more]
         if requires := {**run.definition.get("requires", {}), **definition.get("requires", {})}:
             definition["requires"] = requires
+    planned = board.planned
+    if planned is not None and run.planned is not None:
+        added = [model for model in run.planned.added if model not in (*planned.models, *planned.added)]
+        planned = planned.model_copy(update={"added": [*planned.added, *added]})
     return board.model_copy(
         update={
             "definition": definition,
+            "planned": planned,
             "explanations": {**run.explanations, **board.explanations},
             "reported": [*board.reported, *(figure for figure in run.reported if figure not in board.reported)],
         }

@@ -103,6 +103,7 @@ def _figure_row(board: Board, section: str, entry: Entry, label: str) -> dict[st
         "backbone": record.backbone,
         "method": record.method,
         "tag": record.tag,
+        **({"added": True} if entry.added else {}),
         "dataset": label,
         "images": record.images,
     }

@@ -58,11 +58,13 @@ class Planned(Stored):
         models: Canonical name -> scales.
         datasets: The data sets.
         protocols: The names of the protocols in records.
+        added: Models that were added to the suite's own (`srbench run --add`), in this or an earlier run of the folder.
     """
 
     models: dict[str, list[int]]
     datasets: list[PlannedData]
     protocols: list[str]
+    added: list[str] = Field([])
 
 
 class PlanReference(Stored):

@@ -150,6 +150,7 @@ class ModelPlan:
         several_seeds: Whether the plan has other trainings that differ only in the seed.
         origin: Origin of published weights.
         plan: The suite that it is measured for.
+        added: Whether it was added to the models that the suite's file names.
     """
 
     name: ModelName
@@ -165,6 +166,7 @@ class ModelPlan:
     several_seeds: bool = False
     origin: WeightsOrigin | None = None
     plan: PlanReference | None = None
+    added: bool = False
 
     @property
     def data(self) -> list[DataPlan]:
@@ -204,7 +206,15 @@ class Plan:
             models=models,
             datasets=[PlannedData(name=name, sha256=digest) for name, digest in data],
             protocols=list(dict.fromkeys(cell.shown_protocol for cell in self.cells)),
+            added=list(dict.fromkeys(str(model.name) for model in self.models if model.added)),
         )
+
+    def described_after(self, earlier: Planned) -> Planned:
+        """Return the same for a folder that holds an earlier run: models that were added there stay marked as added."""
+        planned = self.described
+        own = planned.models.keys() - {*planned.added}
+        added = dict.fromkeys([*earlier.added, *planned.added])
+        return planned.model_copy(update={"added": [model for model in added if model not in own]})
 
     @property
     def data_hashes(self) -> frozenset[str]:

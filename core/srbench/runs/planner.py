@@ -223,6 +223,7 @@ def _plan_model(
                 several_seeds=len(seeds) > 1,
                 origin=None if tagged is None else origin_of(name, tagged.serving(wanted[0])),
                 plan=reference,
+                added=entry in suite.added_models,
             )
             cells = _plan_cells(model, data, protocols, suite)
             models.append(replace(model, cells=tuple(cells)))

@@ -19,6 +19,7 @@ from srbench.evaluation.stored_images import SR_IMAGES
 from srbench.machine import check_device, check_threads, usable_cores
 from srbench.protocols import Protocol as Settings
 from srbench.protocols import get_protocol
+from srbench.results.origins import Planned
 from srbench.results.records import Record, RunInfo, now
 from srbench.results.store import RunStore
 from srbench.runs.executor_names import LOCAL, make_executor
@@ -183,7 +184,7 @@ def _info(plan: Plan, store: RunStore, *, whole: bool) -> RunInfo:
         description=suite.description,
         budget=suite.chosen_budget,
         images=suite.images,
-        planned=plan.described if whole or known is None else known.planned,
+        planned=_planned(plan, known, whole=whole),
         definition=suite.definition(),
         explanations={
             suite.inference.digest(protocol.digest): _explanation(protocol, suite.inference)
@@ -193,6 +194,16 @@ def _info(plan: Plan, store: RunStore, *, whole: bool) -> RunInfo:
         srbench=__version__,
         created=known.created if known is not None else now(),
     )
+
+
+def _planned(plan: Plan, known: RunInfo | None, *, whole: bool) -> Planned | None:
+    """Return what the folder's suite asks for; a run of a part of it changes only which models were added."""
+    if known is None or (whole and known.planned is None):
+        return plan.described
+    if known.planned is None:
+        return None
+    planned = plan.described_after(known.planned)
+    return planned if whole else known.planned.model_copy(update={"added": planned.added})
 
 
 def _explanation(protocol: Settings, inference: InferenceOptions) -> str:

@@ -279,6 +279,11 @@ class Suite(Schema):
         larger._added = self._added + len(added)
         return larger
 
+    @property
+    def added_models(self) -> tuple[ModelEntry, ...]:
+        """Return the models that `with_models` added to those of the file."""
+        return self.models[len(self.models) - self._added :]
+
     def on_images(self, pattern: str) -> Suite:
         """Return the suite restricted to the images of each data set that match one of several names and globs.
 

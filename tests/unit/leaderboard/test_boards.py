@@ -12,7 +12,8 @@ from srbench.errors import StoreError
 from srbench.leaderboard import build, ranking
 from srbench.leaderboard.boards import Entry, Results, read_results, summary
 from srbench.leaderboard.short_names import short_names
-from srbench.results.records import Record, Training
+from srbench.results.origins import Planned
+from srbench.results.records import Record, RunInfo, Training
 from srbench.results.store import RunStore
 
 AddCell = Callable[..., Path]
@@ -207,20 +208,45 @@ class TestShortNames:
             dataset="A", dataset_hash="", protocol="p", protocol_digest="", tier="trained", created="2024",
         )  # fmt: skip
 
-    def test_only_arguments_that_differ_are_named(self) -> None:
+    @staticmethod
+    def info(*written: str, planned: tuple[str, ...]) -> RunInfo:
+        models = Planned(models={model: [2] for model in planned}, datasets=[], protocols=[])
+        definition = {"models": [{"model": text} for text in written]}
+        return RunInfo(suite="s", srbench="0", created="2024", definition=definition, planned=models)
+
+    def test_defaults_that_all_share_are_left_out(self) -> None:
         records = [
             self.record("net+ps(init=he,ratio=1/2)", {"init": "he", "ratio": "1/2"}),
             self.record("net+ps(init=he,ratio=1/4)", {"init": "he", "ratio": "1/4"}),
             self.record("net", {}, method=None),
             self.record("net+ps(init=he,ratio=1/9).author", {"init": "he", "ratio": "1/9"}, tag="author"),
         ]
-        short = short_names(records)
+        planned = tuple(record.model for record in records)
+        # The second entry names no `init`, so that its value is the default.
+        info = self.info("net+ps(init=he, ratio=1/2)", "net+ps(ratio=1/4)", "net", "net+ps.author", planned=planned)
+        short = short_names(records, info)
         assert [short[record.model] for record in records] == [
             "net+ps(ratio=1/2)",
             "net+ps(ratio=1/4)",
             "net",
             "net+ps(ratio=1/9).author",
         ]
+
+    @pytest.mark.parametrize(
+        ("written", "planned"),
+        [
+            (["net+lowrank(rank=0)"], ["net+lowrank(rank=0)"]),  # named, so perhaps no default
+            (["net+lowrank", "net+lowrank(rank=0)"], ["net+lowrank(rank=0)"]),  # --models left the default out
+            (["net+lowrank", "net+lowrank(rank=0)"], ["net+lowrank(rank=4)", "net+lowrank(rank=0)"]),  # it failed
+            (["d:net+lowrank"], ["net+lowrank(rank=0)"]),
+            ([], []),
+        ],
+    )
+    def test_a_value_that_is_no_known_default_is_printed(self, written: list[str], planned: list[str]) -> None:
+        records = [self.record("net+lowrank(rank=0)", {"rank": "0"}, method="lowrank")]
+        info = self.info(*written, planned=tuple(planned))
+        assert short_names(records, info) == {"net+lowrank(rank=0)": "net+lowrank(rank=0)"}
+        assert short_names(records) == {"net+lowrank(rank=0)": "net+lowrank(rank=0)"}
 
     def test_names_that_would_collide_stay_whole(self) -> None:
         records = [self.record("net+ps(a)", {}), self.record("net+ps(b)", {})]
@@ -258,7 +284,7 @@ def test_figures_of_two_files_with_weights_are_never_in_one_row(make_store: Make
 
 def test_planned_cells_without_a_result_are_shown_as_not_measured(demo: RunStore) -> None:
     from srbench.leaderboard.tables import figures, markdown_text
-    from srbench.results.origins import Planned, PlannedData
+    from srbench.results.origins import PlannedData
 
     [cell] = [cell for cell in demo.cells() if cell.record.model == "net+a"]
     info = demo.info()
@@ -288,3 +314,21 @@ def test_primary_metric_of_the_protocol_decides_the_ranks_also_of_earlier_record
     assert in_order(records[0].metrics, records)[0] == first
     named = [record.model_copy(update={"primary_metric": "psnr_rgb"}) for record in records]
     assert in_order(named[0].metrics, named)[0] == "psnr_rgb"
+
+
+def test_a_model_that_was_added_to_the_suite_is_marked(demo: RunStore, tmp_path: Path) -> None:
+    from srbench.leaderboard.tables import figures, markdown_text
+
+    info = demo.info()
+    assert info is not None
+    assert "added" not in figures(read_results(demo.path))
+    planned = Planned(models={"net+a": [2], "net+b": [2]}, datasets=[], protocols=[], added=["net+b"])
+    demo.begin(info.model_copy(update={"planned": planned}))
+    results = read_results(demo.path)
+    assert {model for model, entry in by_model(results).items() if entry.added} == {"net+b"}
+    table = figures(results)
+    assert set(table[table.added == True].model) == {"net+b"}  # noqa: E712 - missing elsewhere
+    assert "| net+b (added) |" in markdown_text(results)
+    build(demo.path, tmp_path / "board")
+    page = (tmp_path / "board" / "index.html").read_text(encoding="utf-8")
+    assert page.count("added: not in the suite itself") == 1

@@ -36,6 +36,8 @@ def marks(entry: Entry, other_code: Collection[str]) -> list[Mark]:
         found.append(Mark(f"trained on images of {', '.join(sorted(entry.leaks))}", warns=True))
     if entry.third_party:
         found.append(Mark(f"trained by a third party: {entry.third_party}", warns=True))
+    if entry.added:
+        found.append(Mark("added: not in the suite itself"))
     if record.training is not None:
         seeds = f"seed {entry.seeds[0]}" if len(entry.seeds) == 1 else f"{len(entry.seeds)} seeds averaged"
         found.append(Mark(f"{record.training.iterations:,} iterations, {seeds}"))
