@@ -73,7 +73,7 @@ def run(
     executor: Annotated[
         str | None,
         typer.Option(
-            help='Who does the jobs: local, "slurm(partition=NAME)", "ray(address=HOST:PORT)" or one of a plugin.',
+            help="Where jobs are done: local, slurm, ray or an executor of a plugin; its arguments follow in parentheses.",
             metavar="NAME(...)",
         ),
     ] = None,

@@ -141,7 +141,14 @@ def test_info_and_list_describe_data_sets(run: Any, folder: Path) -> None:
     embedded = json.loads(run("data", "info", "embedded-test", "--json", "-").stdout)
     assert all(row["licence"]["licence"] in ("CC0-1.0", "public domain") for row in embedded["images"])
     listed = {row["name"]: row for row in json.loads(run("data", "list", "--json", "-").stdout)["datasets"]}
-    assert listed["Set5"] == {"name": "Set5", "images": 5, "available": 0, "redistributable": False}
+    assert listed["Set5"] == {
+        "name": "Set5",
+        "images": 5,
+        "available": 0,
+        "redistributable": False,
+        "folder": None,
+        "licence": None,
+    }
 
 
 def test_set5_added_from_a_folder_is_usable_without_a_network(run: Any, shared: Path) -> None:

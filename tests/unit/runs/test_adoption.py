@@ -281,7 +281,7 @@ def test_repeated_training_with_other_weights_is_refused(old: Path, adopted: Cal
         rewritten(cell(old, protocol=protocol), lambda r: r.update(weights_sha256="ab" * 32))
     report = adopted(retrain=True)
     assert len(report.refused) == 2
-    assert all("the repeated training gives now" in refusal.reason for refusal in report.refused)
+    assert all("after repeating the training" in refusal.reason for refusal in report.refused)
 
 
 def test_training_without_a_trace_is_not_taken_over(old: Path, adopted: Callable[..., AdoptionReport]) -> None:
