@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import sys
 from pathlib import Path
+from typing import Any
 
 from srbench.errors import SRBenchError, StoreError
 from srbench.models.factory import create_model
@@ -19,7 +20,7 @@ from srbench.models.surgery import deployed
 from srbench.registry import canonical_name
 from srbench.results.records import SCHEMA_VERSION, Record
 from srbench.results.store import RunStore
-from srbench.runs.plan import CellPlan, ModelPlan
+from srbench.runs.plan import CellPlan, ModelPlan, Plan
 from srbench.runs.planner import make_plan
 from srbench.runs.recording import cost_figures
 from srbench.suite.definition import load_suite
@@ -53,6 +54,21 @@ def counted(record: Record) -> Record:
     return record.model_copy(update={"cost": cost_figures(deployed(network, record.scale))})
 
 
+def asked(plan: Plan, store: RunStore) -> dict[str, Any]:
+    """Return the suite's definition without models that have no result, such as those whose weights are missing.
+
+    They remain in the plan, so pages show them as not measured.
+    """
+    definition = plan.suite.definition()
+    measured = {
+        str(model.name)
+        for model in plan.models
+        if any(store.find(cell.directory, cell.key) is not None for cell in model.cells)
+    }
+    models = [entry for entry in definition["models"] if str(canonical_name(entry["model"])) in measured]
+    return definition | {"models": models}
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0] if __doc__ else None)
     parser.add_argument("suite")
@@ -69,7 +85,7 @@ def main() -> int:
     plan = make_plan(suite, datasets=options.datasets)
     with store.lock():
         if (info := store.info()) is not None:
-            store.begin(info.model_copy(update={"planned": plan.described}))
+            store.begin(info.model_copy(update={"planned": plan.described, "definition": asked(plan, store)}))
         for model in plan.models:
             for cell in model.cells:
                 found = store.find(cell.directory, cell.key)

@@ -14,6 +14,7 @@ import pytest
 from srbench.leaderboard.publish import build
 from srbench.results.store import RunStore
 from srbench.runs.fingerprint import other_code
+from srbench.runs.installed_figures import installed_published
 from srbench.runs.runner import run
 from srbench.storage import sha256_file
 from srbench.suite.definition import load_suite
@@ -105,7 +106,8 @@ def _directory_name(record_file: Path) -> str | None:
 
 def publish(board: Path) -> None:
     """Make a board's tables and page."""
-    build(board / "results", board, other_code=other_code(board / "results"))
+    results = board / "results"
+    build(results, board, other_code=other_code(results), published=installed_published())
 
 
 @pytest.fixture(scope="session")
