@@ -73,7 +73,7 @@ def run(
     executor: Annotated[
         str | None,
         typer.Option(
-            help="Where jobs are done: local, slurm, ray or an executor of a plugin; its arguments follow in parentheses.",
+            help="Where jobs run: local, slurm, ray or an executor of a plugin; its arguments follow in parentheses.",
             metavar="NAME(...)",
         ),
     ] = None,
