@@ -6,12 +6,14 @@ import os
 import random
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 # Before torch and NumPy are first imported, here and in every process a test starts: two test workers with a thread per
 # core each would spend their time waiting for one another, and sums would depend on the machine.
 for _variable in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
     os.environ[_variable] = "1"
 
+import chromium
 import pytest
 from hypothesis import HealthCheck, settings
 
@@ -97,6 +99,24 @@ def seed(request: pytest.FixtureRequest) -> int:
     value = random.Random(f"{session_seed}:{request.node.nodeid}").randrange(2**31)
     print(f"seed {value} (repeat with SRBENCH_TEST_SEED={session_seed})")
     return value
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    """Start Chromium for the tests of a module, and return its page."""
+    with chromium.chromium() as page:
+        yield page
+
+
+@pytest.fixture
+def tab(browser: Any) -> Iterator[Any]:
+    """Return the browser as it was when it was started; an error on the console fails the test."""
+    browser.problems.clear()
+    browser.size(1280, 900)
+    browser.media()
+    browser.scripts(on=True)
+    yield browser
+    assert browser.problems == []
 
 
 @pytest.fixture(scope="session")

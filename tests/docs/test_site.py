@@ -12,13 +12,13 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
 from functools import cache
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
 
+import chromium
 import pytest
 import typer
 
@@ -30,17 +30,7 @@ KINDS = ("index.html", "tutorials/method.html", "explanation.html", "ps.html", "
          "reference/protocols.html", "adr/index.html", "leaderboards/efficient-x2/leaderboard.html")  # fmt: skip
 
 
-def _load(path: Path) -> Any:
-    spec = importlib.util.spec_from_file_location(path.stem, path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-driver = _load(ROOT / "tools" / "chromium.py")
-needs_browser = pytest.mark.skipif(driver.BROWSER is None, reason="no Chromium is installed")
+needs_browser = pytest.mark.skipif(chromium.BROWSER is None, reason="no Chromium is installed")
 
 
 @pytest.fixture(scope="session")
@@ -147,22 +137,6 @@ def test_every_name_of_the_interface_is_described(site: Path) -> None:
 def test_boards_are_part_of_the_site(site: Path) -> None:
     for board in ROOT.glob("leaderboards/*/index.html"):
         assert (site / board.relative_to(ROOT)).read_bytes() == board.read_bytes()
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    with driver.chromium() as page:
-        yield page
-
-
-@pytest.fixture
-def tab(browser: Any) -> Iterator[Any]:
-    """Return the browser as it was when it was started; an error on the console fails the test."""
-    browser.problems.clear()
-    browser.size(1280, 900)
-    browser.media()
-    yield browser
-    assert browser.problems == []
 
 
 def loaded_from_elsewhere(tab: Any) -> list[str]:

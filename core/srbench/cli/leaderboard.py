@@ -36,16 +36,14 @@ def build(
 ) -> None:
     """Write leaderboard.csv, leaderboard.md and index.html, a page that needs no network access."""
     from srbench.cli.output import check_json_target, output_folder
-    from srbench.leaderboard import publish
-    from srbench.runs.fingerprint import other_code
-    from srbench.runs.installed_figures import installed_published
+    from srbench.runs.pages import build_pages
 
     out = output_folder(out)
     if json_file is not None:
         pages = out if out is not None else run_dir / "leaderboard"
         written = [pages / name for name in ("leaderboard.csv", "leaderboard.md", "index.html")]
         check_json_target(json_file, run_dir, pages, *written)
-    made = publish.build(run_dir, out, write=not check, other_code=other_code(run_dir), published=installed_published())
+    made = build_pages(run_dir, out, write=not check)
     _write_json(run_dir, json_file)
     again = f"srbench leaderboard build {run_dir}" + (f" --out {out}" if out else "")
     _name_damaged(made.results)

@@ -218,16 +218,9 @@ def _no_page(report: RunReport) -> bool:
 
 
 def _build_page(report: RunReport | AdoptionReport) -> Path | None:
-    from srbench.leaderboard import build
-    from srbench.runs.fingerprint import other_code
-    from srbench.runs.installed_figures import installed_published
+    from srbench.runs.pages import build_pages
 
-    build(
-        report.run_dir,
-        _page_dir(report),
-        other_code=other_code(report.run_dir),
-        published=installed_published(),
-    )
+    build_pages(report.run_dir, _page_dir(report))
     return _page_dir(report)
 
 

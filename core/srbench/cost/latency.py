@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from srbench.errors import ConfigError, CostError
+from srbench.errors import ConfigError, CostError, first_line
 from srbench.machine import check_threads, describe
 
 __all__ = ["TIE", "Comparison", "Latencies", "Timing", "compare", "measure", "timed_pass"]
@@ -172,8 +172,9 @@ def _warm_up(models: Sequence[nn.Module], lr: Tensor) -> None:
                 timed_pass(model, lr)
             except RuntimeError as error:
                 shape = "x".join(map(str, lr.shape))
-                first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-                raise CostError(f"a network cannot be timed: it fails on an LR batch of {shape} ({first})") from error
+                raise CostError(
+                    f"a network cannot be timed: it fails on an LR batch of {shape} ({first_line(error)})"
+                ) from error
 
 
 def timed_pass(model: nn.Module, lr: Tensor) -> float:

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from srbench.cost.latency import timed_pass
+from srbench.errors import first_line
 
 __all__ = ["MOST_PASSES", "planned_passes", "rounds_of", "time_in_turns"]
 
@@ -91,7 +92,7 @@ def time_in_turns(
                 try:
                     each[name] = _warmed_up(network, lr)
                 except RuntimeError as error:
-                    failed(name, (str(error).strip().splitlines() or [type(error).__name__])[0])
+                    failed(name, first_line(error))
                 after_round(0.0, f"warm-up {number + 1} of {len(networks)}: {name}")
             left = seconds - (time.perf_counter() - start) + sum(done.get(name, 0) * each[name] for name in each)
             plan = planned_passes(each, left, least=least)

@@ -14,7 +14,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from srbench.errors import CostError
+from srbench.errors import CostError, first_line
 from srbench.machine import check_threads
 
 __all__ = ["peak_on_cpu", "peak_on_cuda"]
@@ -48,10 +48,9 @@ def peak_on_cuda(model: object, lr: object) -> int:
             return int(torch.cuda.max_memory_allocated(lr.device) - before)
     except RuntimeError as error:  # also raised if memory is exhausted
         shape = "x".join(map(str, lr.shape))
-        first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise CostError(
-            f"the peak memory could not be measured: the network fails on an LR batch of {shape} ({first}); give a "
-            "smaller image with --lr-size"
+            f"the peak memory could not be measured: the network fails on an LR batch of {shape} "
+            f"({first_line(error)}); give a smaller image with --lr-size"
         ) from error
 
 

@@ -23,6 +23,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from srbench.cost.rules import CONVOLUTION, FREE, OTHER, rule_for
 from srbench.errors import CostError, SRBenchError
 from srbench.models.backbone import Backbone
+from srbench.models.nested_tensors import tensors_in
 
 __all__ = ["Call", "Execution", "on_meta", "run"]
 
@@ -131,16 +132,6 @@ def _first_line(error: Exception) -> str:
     return f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__
 
 
-def _tensors(value: Any) -> Iterator[Tensor]:
-    if isinstance(value, Tensor):
-        yield value
-    elif isinstance(value, list | tuple):
-        for item in value:
-            yield from _tensors(item)
-    elif isinstance(value, dict):
-        yield from _tensors(list(value.values()))
-
-
 class _Watch(TorchDispatchMode):
     """Observe every operator, the module that runs it, and which tensors depend on the images.
 
@@ -196,8 +187,8 @@ class _Watch(TorchDispatchMode):
                 "with srbench.plugin.register_rule"
             )
         result = func(*args, **kwargs)
-        inputs = {self._storage(tensor): tensor for tensor in _tensors((args, kwargs))}
-        results = list(_tensors(result))
+        inputs = {self._storage(tensor): tensor for tensor in tensors_in((args, kwargs))}
+        results = list(tensors_in(result))
         seen_image = not self.from_image.isdisjoint(inputs)
         if seen_image or not self.from_weights.isdisjoint(inputs):
             touched = {*map(self._storage, results), *_written(self, func, args, kwargs)}
@@ -265,7 +256,7 @@ def _written(watch: _Watch, func: Any, args: tuple[Any, ...], kwargs: dict[str, 
     for index, argument in enumerate(func._schema.arguments):
         if argument.alias_info is not None and argument.alias_info.is_write:
             value = args[index] if index < len(args) else kwargs.get(argument.name)
-            for tensor in _tensors(value):
+            for tensor in tensors_in(value):
                 yield watch._storage(tensor)
 
 

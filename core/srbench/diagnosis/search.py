@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from srbench.diagnosis.choices import Alternative, Combination, PassChoices, ScoreChoices, varied
 from srbench.diagnosis.expectations import Expectation
@@ -109,7 +110,7 @@ class _Search:
         self.unusable: dict[str, str] = {}
         self.screen: Mapping[str, Sequence[str]] = plan.images
         self.base_on_screen: Means = {}
-        self.effects: dict[PassChoices, Figures] = {}
+        self.effects: dict[tuple[str, Any], Figures] = {}  # of single changes
         self.done = 0
 
     def run(self) -> Diagnosis:
@@ -161,21 +162,22 @@ class _Search:
             means = self.measuring.means(passed, scorings, self.screen)
             if self.base_on_screen:
                 estimates = {key: self._estimate(key, value) for key, value in means.items()}
-                self._note_effect(passed, estimates)
+                self._note_effect(changed, estimates)
                 if not any(self._promising(choice, estimates, means) for choice in scorings):
                     return
                 means = self.measuring.means(passed, scorings, self.plan.images)
         except SRBenchError as error:
             self.unusable[what] = str(error)
             return
-        self._note_effect(passed, means)
+        self._note_effect(changed, means)
         self.found += _findings(passed, means)
 
-    def _note_effect(self, passed: PassChoices, means: Means) -> None:
-        usual = self.default.scored
-        self.effects[passed] = {
-            one: mean - self.base[usual, one] for (choice, one), mean in means.items() if choice == usual
-        }
+    def _note_effect(self, changed: Mapping[str, Any], means: Means) -> None:
+        if len(changed) == 1:
+            usual = self.default.scored
+            self.effects[next(iter(changed.items()))] = {
+                one: mean - self.base[usual, one] for (choice, one), mean in means.items() if choice == usual
+            }
 
     def _estimate(self, key: tuple[ScoreChoices, Expectation], mean: float) -> float:
         """Return what a mean over a few images says of the mean over all."""
@@ -201,15 +203,10 @@ class _Search:
 
     def _predicted_miss(self, pair: PassChoices) -> float:
         """Return how far the sum of single changes is from the expected figures; 1 is near enough for a tie."""
-        names = Combination(pair, self.default.scored).changes(self.default)
-        parts = [
-            effect
-            for passed, effect in self.effects.items()
-            for changed in [Combination(passed, self.default.scored).changes(self.default)]
-            if len(changed) == 1 and next(iter(changed.items())) in names.items()
-        ]
-        if len(parts) < len(names):
+        changed = Combination(pair, self.default.scored).changes(self.default).items()
+        if any(one not in self.effects for one in changed):
             return float("inf")  # one of them cannot be used alone
+        parts = [self.effects[one] for one in changed]
         usual = self.default.scored
         return max(
             abs(self.base[usual, one] + sum(part[one] for part in parts) - one.value)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from srbench.models.backbone import Backbone
+from srbench.models.nested_tensors import tensors_in
 
 __all__ = ["Feed", "trace_feeds"]
 
@@ -95,7 +96,7 @@ def trace_feeds(model: Backbone, paths: Sequence[str]) -> dict[str, Feed]:
         for scale in model.scales:
             with trace:
                 result = model(lr, scale)
-            trace.open(*_tensors(result))
+            trace.open(*tensors_in(result))
     finally:
         for handle in handles:
             handle.remove()
@@ -174,13 +175,13 @@ class _Trace(TorchDispatchMode):
     ) -> Any:
         result = func(*args, **(kwargs or {}))
         if self.depth == 0 and not self._followed(func, args, kwargs or {}, result):
-            self.open(*_tensors(args), *_tensors(list((kwargs or {}).values())))
+            self.open(*tensors_in(args), *tensors_in(list((kwargs or {}).values())))
         return result
 
     def _followed(self, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any], result: Any) -> bool:
         """Record what an operator does with channels; return False if that is not known."""
         name = func._schema.name.removeprefix("aten::")
-        made = list(_tensors(result))
+        made = list(tensors_in(result))
         first = args[0] if args else None
         if name == "cat":
             dim = args[1] if len(args) > 1 else kwargs.get("dim", 0)
@@ -197,7 +198,7 @@ class _Trace(TorchDispatchMode):
             return False
         kind = _KINDS.get(name, "channelwise" if name == "constant_pad_nd" and len(args[1]) <= 4 else "")
         if kind == "elementwise":
-            return self._elementwise(list(_tensors(args)), made[0])
+            return self._elementwise(list(tensors_in(args)), made[0])
         if first.dim() != 4 or id(first) in self.constants:
             return False
         if kind == "part":
@@ -279,13 +280,3 @@ class _Trace(TorchDispatchMode):
         for mine, its in zip(one.numbers, other.numbers, strict=True):
             self.channels.join(mine, its)
         self.bundles.join(one.bundle, other.bundle)
-
-
-def _tensors(value: Any) -> Iterator[Tensor]:
-    if isinstance(value, Tensor):
-        yield value
-    elif isinstance(value, list | tuple):
-        for item in value:
-            yield from _tensors(item)
-    elif isinstance(value, dict):
-        yield from _tensors(list(value.values()))

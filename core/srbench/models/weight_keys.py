@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from srbench.errors import WeightsError
-from srbench.models.weight_files import StateDict, _allowed_globals, _is_safetensors, load_state
+from srbench.models.weight_files import StateDict, _allowed_globals, _is_safetensors, _tensors, load_state
 
 __all__ = ["state_dicts"]
 
@@ -34,7 +34,7 @@ def state_dicts(path: Path) -> dict[str, StateDict]:
         if not isinstance(key, str) or not isinstance(value, Mapping):
             continue
         try:
-            found[key] = load_state(path, key)
+            found[key] = _tensors(content, path, key)
         except WeightsError:
             continue  # a mapping of other things: an optimizer's state, options
     if not found:

@@ -13,7 +13,17 @@ from srbench.runs.executors import Crash, Handle, Perform
 from srbench.runs.handover import Handover, Task, handover_name, without
 from srbench.runs.job import Finished, Job
 
-__all__ = ["ClusterExecutor"]
+__all__ = ["ClusterExecutor", "check_whole"]
+
+
+def check_whole(name: str, value: object, least: int, most: int) -> None:
+    """Check an argument of an executor.
+
+    Raises:
+        ConfigError: It is not a whole number from `least` to `most`.
+    """
+    if not isinstance(value, int) or isinstance(value, bool) or not least <= value <= most:
+        raise ConfigError(f"{name}={value} of the executor is not a whole number from {least} to {most:,}")
 
 
 @dataclass
@@ -55,9 +65,8 @@ class ClusterExecutor:
     most_absences = 5
 
     def __init__(self, folder: Path, *, tries: int = 3, cpus: int = 1) -> None:
-        for name, value in (("tries", tries), ("cpus", cpus)):
-            if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value <= 1024:
-                raise ConfigError(f"{name}={value} of an executor is not a whole number from 1 to 1,024")
+        check_whole("tries", tries, 1, 1024)
+        check_whole("cpus", cpus, 1, 1024)
         self.folder = folder.resolve()
         self.tries = tries
         self.threads = cpus

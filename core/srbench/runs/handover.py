@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from srbench.errors import StoreError
-from srbench.results.cells import Cell
+from srbench.results.cells import Cell, examine
 from srbench.results.store import RunStore
 from srbench.runs.executors import Perform
 from srbench.runs.job import DiskFull, Finished, Job, Progress
@@ -92,8 +92,6 @@ class Handover:
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def _cell(self, directory: Path) -> Cell | None:
-        from srbench.results.cells import examine
-
         try:
             record = examine(directory)
         except StoreError:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from srbench.errors import ConfigError, PluginError
+from srbench.errors import ConfigError, PluginError, first_line
 from srbench.runs.cluster import ClusterExecutor
 from srbench.runs.handover import Task
 
@@ -75,7 +75,7 @@ class Ray(ClusterExecutor):
             self._ray.init(address=self._address or "local", log_to_driver=False, include_dashboard=False)
         except (ConnectionError, ValueError, RuntimeError) as error:
             where = f"no Ray cluster answers at '{self._address}'" if self._address else "Ray could not be started"
-            raise ConfigError(f"{where}: {str(error).splitlines()[0]}; check executor 'ray(address=...)'") from error
+            raise ConfigError(f"{where}: {first_line(error)}; check executor 'ray(address=...)'") from error
 
 
 def _perform(task: Task) -> None:

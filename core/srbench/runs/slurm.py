@@ -9,9 +9,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from srbench.errors import ConfigError, PluginError
-from srbench.runs.cluster import ClusterExecutor
+from srbench.errors import ConfigError, PluginError, StoreError
+from srbench.runs.cluster import ClusterExecutor, check_whole
 from srbench.runs.handover import Task
+from srbench.storage import write_atomic
+from srbench.untrusted import read_text
 
 __all__ = ["Slurm"]
 
@@ -63,12 +65,10 @@ class Slurm(ClusterExecutor):
                 f"executor 'slurm' needs SLURM's command '{missing[0]}', which is not on the PATH; run on a node from "
                 "which jobs are submitted, or leave out --executor"
             )
-        for name, value in {"minutes": minutes, "at_once": at_once}.items():
-            if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value <= 1_000_000:
-                raise ConfigError(f"{name}={value} of executor 'slurm' is not a whole number of at least 1")
-        for name, value in {"gpus": gpus, "memory_gb": memory_gb}.items():
-            if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value <= 100_000:
-                raise ConfigError(f"{name}={value} of executor 'slurm' is not a whole number of at least 0")
+        check_whole("minutes", minutes, 1, 1_000_000)
+        check_whole("at_once", at_once, 1, 1_000_000)
+        check_whole("gpus", gpus, 0, 100_000)
+        check_whole("memory_gb", memory_gb, 0, 100_000)
         self._parameters: dict[str, Any] = {
             "timeout_min": minutes,
             "cpus_per_task": cpus,
@@ -100,7 +100,7 @@ class Slurm(ClusterExecutor):
             raise ConfigError(f"SLURM refused the tasks: {_last_line(str(error))}") from error
         handles = [str(job.job_id) for job in jobs]
         for task, name in zip(tasks, handles, strict=True):
-            (task.folder / _JOB_FILE).write_text(name, encoding="utf-8")
+            write_atomic(task.folder / _JOB_FILE, name.encode())
         return handles
 
     def running(self, handles: Sequence[Any]) -> list[bool]:
@@ -115,9 +115,6 @@ class Slurm(ClusterExecutor):
 
     def found(self, folder: Path) -> Any | None:
         """Return the identifier of a task that still runs for a folder."""
-        from srbench.errors import StoreError
-        from srbench.untrusted import read_text
-
         try:
             name = read_text(folder / _JOB_FILE, limit=100, error=StoreError)
         except StoreError:

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from srbench.errors import SRBenchError
-from srbench.leaderboard.publish import build, outdated
-from srbench.runs.fingerprint import other_code
-from srbench.runs.installed_figures import installed_published
+from srbench.leaderboard.publish import outdated
+from srbench.runs.pages import build_pages
 from srbench.verification.findings import CheckResult
 from srbench.verification.stored_board import Board
 
@@ -19,13 +18,7 @@ def check_pages(board: Board) -> CheckResult:
         result.notes.append("there are none")
         return result
     try:
-        made = build(
-            board.store.path,
-            board.pages,
-            write=False,
-            other_code=other_code(board.store.path),
-            published=installed_published(),
-        )
+        made = build_pages(board.store.path, board.pages, write=False)
     except SRBenchError as error:
         result.wrong("", f"they cannot be made: {error}")
         return result

@@ -7,17 +7,17 @@ import json
 import re
 import shutil
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import chromium
 import numpy as np
 import pytest
 
 from srbench.leaderboard.site import build_site
 from srbench.results.store import RunStore
 
-ROOT = Path(__file__).resolve().parents[3]
 HERE = Path(__file__).resolve().parent
 
 
@@ -30,30 +30,12 @@ def _load(path: Path) -> Any:
     return module
 
 
-driver = _load(ROOT / "tools" / "chromium.py")
 hostile_texts = _load(HERE / "test_browser.py").MARKUP
-pytestmark = pytest.mark.skipif(driver.BROWSER is None, reason="no Chromium is installed")
+pytestmark = pytest.mark.skipif(chromium.BROWSER is None, reason="no Chromium is installed")
 
 SHOWN = "tr:not([hidden])')].map(r => r.dataset.find.split(' ')[0])"
 FORMS = {"light": {}, "dark": {"dark": True}}
 BASE = np.array([20.0, 24, 28, 32, 36, 30, 26, 22])
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    with driver.chromium() as page:
-        yield page
-
-
-@pytest.fixture
-def tab(browser: Any) -> Iterator[Any]:
-    """Return the browser as it was when it was started; a script that failed meanwhile fails the test."""
-    browser.problems.clear()
-    browser.size(1280, 900)
-    browser.media()
-    browser.scripts(on=True)
-    yield browser
-    assert browser.problems == []
 
 
 @pytest.fixture

@@ -11,10 +11,8 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from srbench.leaderboard.publish import build
 from srbench.results.store import RunStore
-from srbench.runs.fingerprint import other_code
-from srbench.runs.installed_figures import installed_published
+from srbench.runs.pages import build_pages
 from srbench.runs.runner import run
 from srbench.storage import sha256_file
 from srbench.suite.definition import load_suite
@@ -106,8 +104,7 @@ def _directory_name(record_file: Path) -> str | None:
 
 def publish(board: Path) -> None:
     """Make a board's tables and page."""
-    results = board / "results"
-    build(results, board, other_code=other_code(results), published=installed_published())
+    build_pages(board / "results", board)
 
 
 @pytest.fixture(scope="session")
