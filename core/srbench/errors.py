@@ -35,7 +35,6 @@ __all__ = [
     "StoreError",
     "UnknownNameError",
     "WeightsError",
-    "first_line",
     "suggest",
 ]
 
@@ -86,11 +85,6 @@ class CostError(SRBenchError):
 
 class StoreError(SRBenchError):
     """A results directory that cannot be written or read."""
-
-
-def first_line(error: BaseException) -> str:
-    """Return the first line of an error's message, or the name of its class if it has none."""
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]
 
 
 def suggest(name: str, known: Iterable[str], *, noun: str = "installed") -> str:

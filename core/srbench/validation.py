@@ -1,4 +1,4 @@
-"""Turn pydantic's validation errors into sentences for the user."""
+"""Turn errors of libraries, those of pydantic above all, into sentences for the user."""
 
 from __future__ import annotations
 
@@ -10,7 +10,12 @@ from pydantic import ValidationError
 
 from srbench.errors import suggest
 
-__all__ = ["Problem", "problems_in"]
+__all__ = ["Problem", "first_line", "problems_in"]
+
+
+def first_line(error: BaseException) -> str:
+    """Return the first line of an error's message, or the name of its class if it has none."""
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]
 
 
 @dataclass(frozen=True)

@@ -16,8 +16,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from srbench.errors import ConfigError, CostError, first_line
+from srbench.errors import ConfigError, CostError
 from srbench.machine import check_threads, describe
+from srbench.validation import first_line
 
 __all__ = ["TIE", "Comparison", "Latencies", "Timing", "compare", "measure", "timed_pass"]
 

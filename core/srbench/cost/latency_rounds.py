@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from srbench.cost.latency import timed_pass
-from srbench.errors import first_line
+from srbench.validation import first_line
 
 __all__ = ["MOST_PASSES", "planned_passes", "rounds_of", "time_in_turns"]
 

@@ -14,8 +14,9 @@ import subprocess
 import sys
 from pathlib import Path
 
-from srbench.errors import CostError, first_line
+from srbench.errors import CostError
 from srbench.machine import check_threads
+from srbench.validation import first_line
 
 __all__ = ["peak_on_cpu", "peak_on_cuda"]
 

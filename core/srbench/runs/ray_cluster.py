@@ -7,9 +7,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from srbench.errors import ConfigError, PluginError, first_line
+from srbench.errors import ConfigError, PluginError
 from srbench.runs.cluster import ClusterExecutor
 from srbench.runs.handover import Task
+from srbench.validation import first_line
 
 __all__ = ["Ray"]
 
