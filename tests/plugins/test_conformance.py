@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import pytest
+
 from srbench.testing import parametrize_with_checks
 
 MODELS = [
@@ -44,32 +46,19 @@ MODELS = [
 @parametrize_with_checks(MODELS)
 def test_small_models(model: tuple[str, tuple[int, ...]], check: Callable[..., None]) -> None:
     # Few examples: tests/properties/test_every_backbone.py draws the networks and methods too.
-    check(model, max_examples=5)
+    check(model, max_examples=3)
 
 
 @parametrize_with_checks(
     [
-        ("drrn_b1u9", (2, 3, 4)),
-        ("drrn_b1u9+dense", (2, 4)),
-        ("drrn_b1u9+recursive", (2,)),
         ("drrn_b1u9+ps(ratio=1/9)", (2, 3, 4)),
-        ("drrn_b1u9+dsconv(blocks=4)", (2, 3, 4)),
-        ("drrn_b1u9+basis(num_basis=24)", (2, 3, 4)),
-        ("carn", (2, 3, 4)),
         ("carn+ps(ratio=8/9)", (2, 3, 4)),
-        ("carn_m", (2, 3, 4)),
-        ("carn_m+dense", (3,)),
         ("carn_m+ps", (2, 4)),
-        ("rcan_g5b10+recursive", (2,)),
         ("rcan_g5b10+ps(ratio=1/16)", (4,)),
-        ("srfbn_s", (3,)),
-        ("srfbn_s+dense", (2,)),
         ("srfbn_s+ps(ratio=3/16,shape=Cx1xKxK)", (2,)),
         ("edsr_baseline+ps(ratio=1/16)", (2,)),
-        ("lapsrn", (4,)),
         ("lapsrn+tied_tconv(conv=2)", (2,)),
         ("ms_lapsrn_r2", (2, 4)),
-        ("ms_lapsrn_r8_ds", (2,)),
         ("ms_lapsrn_r8_ns", (2,)),
         ("ms_lapsrn_tiny+dense", (4,)),
         ("ms_lapsrn_tiny+tied_tconv", (2, 4, 8)),
@@ -77,29 +66,18 @@ def test_small_models(model: tuple[str, tuple[int, ...]], check: Callable[..., N
         ("ms_lapsrn_tiny+ps(num_filters=20)", (2, 4)),
         ("srfbn_s+tied_tconv(conv=1)", (2,)),
         ("carn_m+dhp(embedding=1)", (2, 4)),
-        ("srresnet", (2,)),
         ("srresnet+ps(ratio=1/16)", (4,)),
         ("srresnet_bn+basis(num_basis=20)", (4,)),
         ("msrresnet", (3,)),
         ("smsr", (3,)),
-        ("imdn", (3,)),
-        ("imdn+recursive", (2,)),
         ("imdn+ps(ratio=1/9)", (4,)),
-        ("imdn+basis(num_basis=8)", (4,)),
-        ("bsrn", (2,)),
         ("bsrn+ps", (4,)),
-        ("pan", (3,)),
         ("pan+recursive", (4,)),
-        ("rlfn", (2,)),
         ("rlfn+ps", (4,)),
-        ("fsrcnn", (2,)),
-        ("fsrcnn+recursive", (3,)),
         ("fsrcnn+ps", (4,)),
         ("ecbsr", (3,)),
-        ("srvgg", (2,)),
         ("srvgg+ps", (4,)),
         ("swinir_light", (2,)),
-        ("vdsr", (2, 4)),
         ("vdsr+ps", (3,)),
         ("drrn_b1u25", (2,)),
         ("imdn+sparse_mask", (2,)),
@@ -109,11 +87,7 @@ def test_small_models(model: tuple[str, tuple[int, ...]], check: Callable[..., N
         ("espan", (2,)),
         ("plainusr_u", (2,)),
         ("plainusr_t+recursive", (4,)),
-        ("plainusr_s", (3,)),
-        ("plainusr_m", (2,)),
-        ("plainusr", (4,)),
         ("plainusr_l", (2,)),
-        ("efdn", (4,)),
         ("efdn+recursive", (2,)),
         ("rfdn_aim", (4,)),
         ("fmen", (4,)),
@@ -121,10 +95,8 @@ def test_small_models(model: tuple[str, tuple[int, ...]], check: Callable[..., N
         ("safmn_ntire23", (4,)),
         ("safmnpp+basis(num_basis=8)", (4,)),
         ("lmlt_tiny", (4,)),
-        ("smfanet", (2,)),
         ("smfanet+ps", (4,)),
         ("smfanet_plus", (3,)),
-        ("lkdn", (3,)),
         ("lkdn+recursive", (2,)),
         ("lkdn_s+reparam(kind=rep1x1)", (4,)),
         ("etds_s", (2,)),
@@ -133,9 +105,49 @@ def test_small_models(model: tuple[str, tuple[int, ...]], check: Callable[..., N
         ("ecbsr_m4c32+reparam(kind=ecb)", (2,)),
         ("ecbsr_m6c40+recursive", (4,)),
         ("ecbsr_et_m6c40", (4,)),
+    ]
+)
+def test_published_models(model: tuple[str, tuple[int, ...]], check: Callable[..., None]) -> None:
+    check(model, max_examples=1)
+
+
+# Of backbones and methods that the tests above combine in another way.
+@pytest.mark.slow
+@parametrize_with_checks(
+    [
+        ("drrn_b1u9", (2, 3, 4)),
+        ("drrn_b1u9+dense", (2, 4)),
+        ("drrn_b1u9+recursive", (2,)),
+        ("drrn_b1u9+dsconv(blocks=4)", (2, 3, 4)),
+        ("drrn_b1u9+basis(num_basis=24)", (2, 3, 4)),
+        ("carn", (2, 3, 4)),
+        ("carn_m", (2, 3, 4)),
+        ("carn_m+dense", (3,)),
+        ("rcan_g5b10+recursive", (2,)),
+        ("srfbn_s", (3,)),
+        ("srfbn_s+dense", (2,)),
+        ("lapsrn", (4,)),
+        ("ms_lapsrn_r8_ds", (2,)),
+        ("srresnet", (2,)),
+        ("imdn", (3,)),
+        ("imdn+recursive", (2,)),
+        ("imdn+basis(num_basis=8)", (4,)),
+        ("bsrn", (2,)),
+        ("pan", (3,)),
+        ("rlfn", (2,)),
+        ("fsrcnn", (2,)),
+        ("fsrcnn+recursive", (3,)),
+        ("srvgg", (2,)),
+        ("vdsr", (2, 4)),
+        ("plainusr_s", (3,)),
+        ("plainusr_m", (2,)),
+        ("plainusr", (4,)),
+        ("efdn", (4,)),
+        ("smfanet", (2,)),
+        ("lkdn", (3,)),
         ("carn+reparam(kind=rep1x1)", (2, 3, 4)),
         ("drrn_b1u9+reparam(kind=ecb)", (2, 3)),
     ]
 )
-def test_published_models(model: tuple[str, tuple[int, ...]], check: Callable[..., None]) -> None:
+def test_more_published_models(model: tuple[str, tuple[int, ...]], check: Callable[..., None]) -> None:
     check(model, max_examples=1)

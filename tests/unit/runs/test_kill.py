@@ -17,7 +17,7 @@ import pytest
 
 from srbench.results.store import RunStore, read_finished
 
-KILLS = 50
+KILLS = 12  # `tox run -e faults` makes hundreds
 PATIENCE = 240  # seconds until something that should happen is taken not to; a loaded machine is slow
 
 
@@ -44,7 +44,7 @@ def finished_cells(run_dir: Path) -> dict[str, tuple[int, int, str]]:
     return found
 
 
-def test_fifty_random_kills_lose_no_cell_and_do_none_twice(
+def test_random_kills_lose_no_cell_and_do_none_twice(
     nursery: Any, suite_file: Callable[..., Path], tmp_path: Path, seed: int
 ) -> None:
     draw = random.Random(seed)
@@ -74,7 +74,7 @@ def test_fifty_random_kills_lose_no_cell_and_do_none_twice(
             rounds += 1
             run_dir, known = tmp_path / f"run{rounds}", {}
     # Otherwise this test would have shown little.
-    assert advanced >= 3, f"only {advanced} kills hit a run that had just finished something"
+    assert advanced >= 1, f"only {advanced} kills hit a run that had just finished something"
 
     assert nursery.run(*arguments, run_dir) == 0, nursery.said()
     after = finished_cells(run_dir)
