@@ -140,11 +140,11 @@ def test_model_that_fails_a_check_is_not_measured(
 
 
 def test_second_run_does_nothing_and_imports_no_torch(
-    srbench: Callable[..., Any], suite_file: Callable[..., Path], tmp_path: Path
+    srbench: Callable[..., Any], nursery: Any, suite_file: Callable[..., Path], tmp_path: Path
 ) -> None:
     suite = suite_file()
     run_dir = tmp_path / "run"
-    assert srbench("run", "--suite", suite, "--out", run_dir).returncode == 0
+    assert nursery.run("run", "--suite", suite, "--out", run_dir) == 0, nursery.said()
 
     def files() -> dict[Path, tuple[int, int]]:
         paths = (path for path in run_dir.rglob("*") if path.is_file() and path.name != ".lock")
@@ -194,14 +194,13 @@ def test_dry_run_names_every_cell_and_writes_nothing(
 
 
 def test_two_workers_give_the_same_numbers_as_one_process(
-    srbench: Callable[..., Any], suite_file: Callable[..., Path], tmp_path: Path
+    nursery: Any, suite_file: Callable[..., Path], tmp_path: Path
 ) -> None:
     suite = suite_file(models=("edsr_tiny", "edsr_tiny+recursive"), tests=1)
     outcomes = []
     for jobs in ("1", "2"):
         run_dir = tmp_path / f"run{jobs}"
-        ended = srbench("run", "--suite", suite, "--out", run_dir, "--jobs", jobs, "--no-page")
-        assert ended.returncode == 0, ended.stderr
+        assert nursery.run("run", "--suite", suite, "--out", run_dir, "--jobs", jobs, "--no-page") == 0, nursery.said()
         cells = RunStore(run_dir).cells()
         outcomes.append([(cell.record.key, cell.record.weights_sha256, cell.record.metrics) for cell in cells])
     assert outcomes[0] == outcomes[1]
