@@ -14,6 +14,7 @@ for _variable in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
     os.environ[_variable] = "1"
 
 import chromium
+import fresh_environment
 import pytest
 from hypothesis import HealthCheck, settings
 
@@ -61,6 +62,10 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    for report in (*terminalreporter.stats.get("passed", ()), *terminalreporter.stats.get("failed", ())):
+        # What a test reports with `record_property`, shown without -s and from the workers of xdist too.
+        for name, value in getattr(report, "user_properties", ()):
+            terminalreporter.write_line(f"{report.nodeid}: {name}: {value}")
     skipped = _skipped_for_data(terminalreporter)
     if skipped and _shared_path().is_dir():
         terminalreporter.write_line(
@@ -90,6 +95,14 @@ def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("SRBENCH_CACHE", str(tmp_path_factory.mktemp("srbench-cache")))
         yield
+
+
+@pytest.fixture(scope="session")
+def wheels(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a folder with the wheels of sr-bench and of its plugins."""
+    dist = tmp_path_factory.mktemp("dist")
+    fresh_environment.build_wheels(dist, lambda: tmp_path_factory.mktemp("checkout"))
+    return dist
 
 
 @pytest.fixture

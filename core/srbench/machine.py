@@ -7,6 +7,8 @@ import platform
 import re
 import shutil
 import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,12 +21,14 @@ __all__ = [
     "MOST_THREADS",
     "available_memory",
     "check_device",
+    "check_tf32",
     "check_threads",
     "describe",
     "is_out_of_memory",
     "keep_freed_memory",
     "pick_device",
     "processor_name",
+    "tf32",
     "usable_cores",
 ]
 
@@ -81,6 +85,42 @@ def pick_device(name: str) -> torch.device:
 
     check_device(name)
     return torch.device(name)
+
+
+def check_tf32(device: str, dtype: str = "float32") -> None:
+    """Refuse TF32 where it would change nothing.
+
+    Args:
+        device: `cpu`, `cuda` or `cuda:N`.
+        dtype: Type of weights and features, by torch's name.
+
+    Raises:
+        ConfigError: The device is no GPU, or the type is not float32.
+    """
+    if device == "cpu":
+        raise ConfigError("TF32 is a mode of NVIDIA GPUs, and the device is cpu; leave out --tf32")
+    if dtype != "float32":
+        raise ConfigError(f"TF32 is a mode of float32 products, and the type is {dtype}; leave out --tf32")
+
+
+@contextmanager
+def tf32(allowed: bool) -> Iterator[None]:
+    """Allow or forbid TF32, in convolutions and matrix products of GPUs; restore torch's settings afterwards.
+
+    TF32 keeps 10 bits of each factor of a float32 product. By default torch uses it in convolutions, though not in
+    matrix products. On a CPU it has no effect.
+    """
+    import torch
+
+    backends: tuple[Any, ...] = (torch.backends.cuda.matmul, torch.backends.cudnn)
+    before = [backend.allow_tf32 for backend in backends]
+    try:
+        for backend in backends:
+            backend.allow_tf32 = allowed
+        yield
+    finally:
+        for backend, value in zip(backends, before, strict=True):
+            backend.allow_tf32 = value
 
 
 def is_out_of_memory(error: BaseException) -> bool:

@@ -25,5 +25,6 @@ def test_a_board_is_measured_on_a_gpu(dtype: Dtype, tmp_path: Path) -> None:
     how = BoardTiming(seconds=2, device="cuda", dtype=dtype, models="edsr_tiny*", lr_size=(64, 64))
     (run,) = measure_board(board, how, lambda what, share, words: None)
     assert (run.device, run.dtype, run.machine) == ("cuda", dtype, torch.cuda.get_device_name())
+    assert run.tf32 is False
     assert all(of.complete and of.peak_bytes for of in run.networks.values())
     assert read_latency(board / "results") == [run]

@@ -27,6 +27,9 @@ def latency(
     ] = True,
     device: Annotated[str, typer.Option(help="Where networks run: cpu, cuda, cuda:1.")] = "cpu",
     dtype: Annotated[str, typer.Option(help="float32, or on a GPU float16.", metavar="TYPE")] = "float32",
+    tf32: Annotated[
+        bool, typer.Option("--tf32", help="Let a GPU use TF32: float32 products with factors of 10 bits.")
+    ] = False,
     lr_size: Annotated[
         str | None,
         typer.Option(help="Width x height of the LR image; that of a 1280x720 output if not given.", metavar="WxH"),
@@ -66,7 +69,7 @@ def latency(
     size = None if lr_size is None else parse_size(lr_size)
     if dtype not in get_args(Dtype):
         raise ConfigError(f"--dtype takes float32 or float16; got '{dtype}'")
-    how = BoardTiming(threads, seconds, memory, device, cast(Dtype, dtype), models, again, size)
+    how = BoardTiming(threads, seconds, memory, device, cast(Dtype, dtype), models, again, size, tf32)
     runs = measure_board(folder, how, progress)
     if json is not None:
         write_json({"board": str(folder), "runs": [_as_json(run) for run in runs]}, json)

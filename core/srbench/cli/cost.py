@@ -51,6 +51,9 @@ def cost(
         int | None, typer.Option(help="CPU threads of torch; torch's default if not given.", min=1)
     ] = None,
     device: Annotated[str, typer.Option(help="Device for timing and memory: cpu, cuda, cuda:1.")] = "cpu",
+    tf32: Annotated[
+        bool, typer.Option("--tf32", help="Let a GPU use TF32: float32 products with factors of 10 bits.")
+    ] = False,
     json: Annotated[
         str | None, typer.Option(metavar="FILE|-", help="Write the result as JSON to a file, or to standard output: -.")
     ] = None,
@@ -66,7 +69,7 @@ def cost(
     from srbench.cli.cost_report import CostReport
     from srbench.cli.output import check_json_target, write_json
     from srbench.errors import ConfigError
-    from srbench.machine import check_device, check_threads
+    from srbench.machine import check_device, check_tf32, check_threads
     from srbench.registry import canonical_name
 
     if json is not None:
@@ -84,7 +87,9 @@ def cost(
     if data is not None and weights is None and all(name.tag is None for name in names):
         raise ConfigError("--data needs a model with weights: name a tag (`srbench list models`), or give --weights")
     check_device(device)
-    conditions = _Conditions(scale, fold, data, (height, width), threads, device)
+    if tf32:
+        check_tf32(device)
+    conditions = _Conditions(scale, fold, data, (height, width), threads, device, tf32)
     subjects = [
         _subject(name, file, conditions, measured=latency or memory) for name, file in zip(names, files, strict=True)
     ]
@@ -121,6 +126,7 @@ class _Conditions:
     size: tuple[int, int]
     threads: int | None
     device: str
+    tf32: bool
 
 
 @dataclass(frozen=True)
@@ -223,6 +229,7 @@ def _time(networks: Sequence[Backbone], conditions: _Conditions, seconds: float)
             lr,
             threads=conditions.threads,
             seconds=seconds,
+            tf32=conditions.tf32,
             progress=lambda number, share: tell(share, f"round {number}"),
         )
 
@@ -232,10 +239,12 @@ def _peak(subject: _Subject, conditions: _Conditions) -> int:
 
     from srbench.cost.images import photograph
     from srbench.cost.memory import peak_on_cpu, peak_on_cuda
+    from srbench.machine import tf32
 
     scale, size = conditions.scale, conditions.size
     if conditions.device != "cpu":
-        return peak_on_cuda(subject.network.to(conditions.device), photograph(scale, *size, conditions.device))
+        with tf32(conditions.tf32):
+            return peak_on_cuda(subject.network.to(conditions.device), photograph(scale, *size, conditions.device))
     threads = conditions.threads or torch.get_num_threads()
     return peak_on_cpu(
         str(subject.name),

@@ -118,6 +118,7 @@ class CostReport:
             value["timing"] = {
                 "rounds": times.rounds,
                 "warm_up": times.warm_up,
+                "tf32": times.tf32,
                 "threads": times.threads,
                 "device": times.device,
                 "before": times.before,
@@ -206,6 +207,7 @@ def _show_machine(timed: Latencies) -> None:
     typer.echo(
         f"{timed.rounds} rounds in turns after {timed.warm_up} to warm up; {before['device']}, {timed.threads} "
         f"thread{'s' if timed.threads != 1 else ''} of {before['cores']} cores; torch {before['torch']}"
+        + (f"; TF32 {'on' if timed.tf32 else 'off'}" if timed.device.startswith("cuda") else "")
     )
     typer.echo(
         f"clock, MHz: {told}; governor: {before['governor']}; turbo: {before['turbo']}; "

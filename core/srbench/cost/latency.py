@@ -18,6 +18,7 @@ from torch import Tensor, nn
 
 from srbench.errors import ConfigError, CostError
 from srbench.machine import check_threads, describe
+from srbench.machine import tf32 as tf32_mode
 from srbench.validation import first_line
 
 __all__ = ["TIE", "Comparison", "Latencies", "Timing", "compare", "measure", "timed_pass"]
@@ -86,6 +87,7 @@ class Latencies:
         shape: Shape of the LR batch, `(N, 3, h, w)`.
         threads: CPU threads of torch.
         warm_up: Number of warm-up rounds, which do not count.
+        tf32: Whether float32 products used TF32, which only GPUs have.
         before: The machine's state at the start (`machine.describe`).
         after: The same at the end.
     """
@@ -95,6 +97,7 @@ class Latencies:
     threads: int
     device: str
     warm_up: int
+    tf32: bool
     before: dict[str, Any]
     after: dict[str, Any]
 
@@ -111,6 +114,7 @@ def measure(
     threads: int | None = None,
     seconds: float = 20.0,
     seed: int = 0,
+    tf32: bool = False,
     progress: Callable[[int, float], None] | None = None,
 ) -> Latencies:
     """Time forward passes of several networks in turns.
@@ -123,6 +127,7 @@ def measure(
         threads: CPU threads of torch; unchanged if not given.
         seconds: How long to measure, without the warm-up.
         seed: Seed of the order within rounds.
+        tf32: Let a GPU round factors of float32 products to 10 bits.
         progress: Called with the round and the finished fraction of the work, 0..1.
 
     Raises:
@@ -141,7 +146,7 @@ def measure(
     try:
         if threads is not None:
             torch.set_num_threads(threads)
-        with torch.inference_mode():
+        with torch.inference_mode(), tf32_mode(tf32):
             _warm_up(models, lr)
             start = time.perf_counter()
             for number in range(MOST_ROUNDS):
@@ -159,6 +164,7 @@ def measure(
             threads=torch.get_num_threads(),
             device=str(device),
             warm_up=WARM_UP,
+            tf32=tf32,
             before=before,
             after=after,
         )

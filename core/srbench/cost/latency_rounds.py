@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from srbench.cost.latency import timed_pass
+from srbench.machine import tf32 as tf32_mode
 from srbench.validation import first_line
 
 __all__ = ["MOST_PASSES", "planned_passes", "rounds_of", "time_in_turns"]
@@ -68,6 +69,7 @@ def time_in_turns(
     failed: Callable[[str, str], None],
     after_round: Callable[[float, str], None],
     seed: int = 0,
+    tf32: bool = False,
 ) -> None:
     """Time forward passes of networks in turns, in a new random order in each round.
 
@@ -82,11 +84,12 @@ def time_in_turns(
         failed: Receives a network that fails on this image, and why.
         after_round: Called after each round with the finished share, 0..1, and the round in words.
         seed: Decides the order.
+        tf32: Let a GPU round factors of float32 products to 10 bits.
     """
     order, used, start = random.Random(seed), torch.get_num_threads(), time.perf_counter()
     try:
         torch.set_num_threads(threads)
-        with torch.inference_mode():
+        with torch.inference_mode(), tf32_mode(tf32):
             each: dict[str, float] = {}
             for number, (name, network) in enumerate(networks.items()):
                 try:

@@ -92,6 +92,8 @@ class LatencyRun(_Schema):
         output: Width and height of the SR image in pixels; if the scale does not divide it, the next larger image.
         lr: Width and height of the LR image.
         dtype: Type of weights and activations.
+        tf32: Whether float32 products used TF32, which only GPUs have; None in files from before it was recorded, when
+            a GPU used it in convolutions.
         device: `cpu` or `cuda`.
         machine: Name of the processor or the GPU.
         cores: CPU cores that the process could use.
@@ -104,6 +106,7 @@ class LatencyRun(_Schema):
     lr: tuple[Pixels, Pixels]
     batch: Literal[1] = 1
     dtype: Dtype = "float32"
+    tf32: bool | None = None
     device: Literal["cpu", "cuda"] = "cpu"
     machine: str = Field(min_length=1, max_length=200)
     cores: int = Field(ge=1, le=10**6)
@@ -116,13 +119,17 @@ class LatencyRun(_Schema):
     @property
     def identity(self) -> tuple[object, ...]:
         """Return what passes must have in common to be compared."""
-        return self.scale, self.lr, self.dtype, self.device, self.machine, self.threads, self.torch
+        tf32 = False if self.device == "cpu" else self.tf32
+        return self.scale, self.lr, self.dtype, tf32, self.device, self.machine, self.threads, self.torch
 
     @property
     def where(self) -> str:
         """Return machine and conditions in a few words."""
         threads = "" if self.device != "cpu" else f", {self.threads} thread{'s' if self.threads > 1 else ''}"
-        return f"{self.machine}{threads}, {self.dtype}, torch {self.torch}"
+        mode = " with TF32" if self.tf32 else ""
+        if self.tf32 is None and self.device != "cpu" and self.dtype == "float32":
+            mode = " (TF32 not recorded)"
+        return f"{self.machine}{threads}, {self.dtype}{mode}, torch {self.torch}"
 
 
 class _File(_Schema):
@@ -153,7 +160,9 @@ def write_latency(results_dir: str | Path, runs: list[LatencyRun]) -> Path:
     Raises:
         StoreError: The folder may not be written to.
     """
-    ordered = sorted(runs, key=lambda run: (run.scale, run.device, run.machine, run.dtype, run.threads, run.torch))
+    ordered = sorted(
+        runs, key=lambda run: (run.scale, run.device, run.machine, run.dtype, bool(run.tf32), run.threads, run.torch)
+    )
     path = Path(results_dir) / LATENCY_FILE
     content = json.dumps(_File(runs=ordered).model_dump(), indent=1, sort_keys=True, allow_nan=False)
     write_atomic(path, (_compact(content) + "\n").encode())

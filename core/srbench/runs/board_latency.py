@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from srbench import __version__
 from srbench.errors import ConfigError, SRBenchError, StoreError
-from srbench.machine import check_device, check_threads, describe, usable_cores
+from srbench.machine import check_device, check_tf32, check_threads, describe, tf32, usable_cores
 from srbench.registry import matching
 from srbench.results.latency_records import (
     LEAST_PASSES,
@@ -49,6 +49,7 @@ class BoardTiming:
         models: Only models that match this glob; empty: all.
         again: Forget what was measured here before, instead of adding to it.
         lr_size: Width and height of the LR image; None: that of a 1280x720 output.
+        tf32: Let a GPU round factors of float32 products to 10 bits.
     """
 
     threads: int = 1
@@ -59,6 +60,7 @@ class BoardTiming:
     models: str = ""
     again: bool = False
     lr_size: tuple[int, int] | None = None
+    tf32: bool = False
 
 
 def lr_size_of(scale: int) -> tuple[int, int]:
@@ -86,6 +88,8 @@ def measure_board(folder: Path, how: BoardTiming, progress: Progress) -> list[La
     """
     check_threads(how.threads)
     check_device(how.device)
+    if how.tf32:
+        check_tf32(how.device, how.dtype)
     if how.dtype == "float16" and how.device == "cpu":
         raise ConfigError("float16 is measured on a GPU only: give --device cuda")
     results, _ = results_folder(folder)
@@ -165,6 +169,7 @@ def _of_scale(results: Path, scale: int, models: list[str], how: BoardTiming, pr
         output=(size[0] * scale, size[1] * scale) if how.lr_size else OUTPUT,
         lr=size,
         dtype=how.dtype,
+        tf32=how.tf32,
         device="cuda" if how.device.startswith("cuda") else "cpu",
         machine=str(before["device"]),
         cores=usable_cores(),
@@ -200,6 +205,7 @@ def _of_scale(results: Path, scale: int, models: list[str], how: BoardTiming, pr
             timed=measurement.add,
             failed=lambda name, why: measurement.set(name, reason=f"it fails on this image ({why})"[:500]),
             after_round=after_round,
+            tf32=how.tf32,
         )
     finally:
         measurement.save()
@@ -250,7 +256,8 @@ def _add_memory(
         try:
             if run.device == "cuda":
                 lr = photograph(run.scale, height, width, how.device).to(next(network.parameters()).dtype)
-                peak = peak_on_cuda(network, lr)
+                with tf32(how.tf32):
+                    peak = peak_on_cuda(network, lr)
             else:
                 peak = peak_on_cpu(
                     name,

@@ -83,6 +83,7 @@ def test_times_are_printed_with_what_they_were_taken_on(tmp_path: Path) -> None:
     assert "governor: " in output
     found = json.loads(run("cost", "edsr_tiny", "--scale", 2, *options, "--json", "-"))
     assert found["measured_on"] == {"lr_height": 12, "lr_width": 16}
+    assert found["timing"]["tf32"] is False
     assert len(found["models"][0]["latency"]["seconds"]) == found["timing"]["rounds"] >= 7
 
 

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
 
 from srbench.cost.latency import LEAST_ROUNDS, WARM_UP, Timing, compare, measure
+from srbench.cost.latency_rounds import time_in_turns
 from srbench.errors import ConfigError, CostError
+from srbench.machine import check_tf32
 
 
 class Logged(nn.Module):
@@ -74,3 +78,52 @@ def test_what_cannot_be_measured_is_refused() -> None:
         compare(Timing((1.0, 2.0)), Timing((1.0, 2.0, 3.0)))
     with pytest.raises(CostError, match="fails on an LR batch of 1x3x4x4"):
         measure([nn.Conv2d(4, 4, 3)], lr)
+
+
+class SeesTF32(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.seen: set[tuple[bool, bool]] = set()
+
+    def forward(self, lr: Tensor) -> Tensor:
+        self.seen.add((torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32))
+        return lr
+
+
+def by_measure(network: nn.Module, tf32: bool) -> bool:
+    return measure([network], torch.zeros(1, 3, 4, 4), seconds=1e-6, tf32=tf32).tf32
+
+
+def by_turns(network: nn.Module, tf32: bool) -> bool:
+    passes: list[str] = []
+    time_in_turns(
+        {"a": network}, torch.zeros(1, 3, 4, 4), threads=1, seconds=1e-6, least=3, done={}, tf32=tf32,
+        timed=lambda name, _: passes.append(name), failed=lambda name, why: None, after_round=lambda share, words: None,
+    )  # fmt: skip
+    assert len(passes) >= 3
+    return tf32
+
+
+@pytest.mark.parametrize("time", [by_measure, by_turns])
+@pytest.mark.parametrize("tf32", [False, True])
+def test_tf32_is_off_while_networks_are_timed_unless_it_is_asked_for(
+    time: Callable[[nn.Module, bool], bool], tf32: bool
+) -> None:
+    backends = torch.backends.cuda.matmul, torch.backends.cudnn
+    before = [backend.allow_tf32 for backend in backends]
+    try:
+        torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32 = False, True  # torch's defaults
+        network = SeesTF32()
+        assert time(network, tf32) is tf32
+        assert network.seen == {(tf32, tf32)}
+        assert [backend.allow_tf32 for backend in backends] == [False, True]
+    finally:
+        for backend, value in zip(backends, before, strict=True):
+            backend.allow_tf32 = value
+
+
+def test_tf32_is_refused_where_it_changes_nothing() -> None:
+    with pytest.raises(ConfigError, match="TF32 is a mode of NVIDIA GPUs, and the device is cpu; leave out --tf32"):
+        check_tf32("cpu")
+    with pytest.raises(ConfigError, match="a mode of float32 products, and the type is float16"):
+        check_tf32("cuda", "float16")

@@ -74,6 +74,7 @@ def test_a_board_is_measured_and_a_second_call_adds_to_it(board: Path) -> None:
     assert set(first.networks) > {"bicubic", "edsr_tiny"}
     assert all(of.complete and not of.reason for of in first.networks.values())
     assert (first.lr, first.output, first.threads, first.dtype) == ((16, 16), (32, 32), 1, "float32")
+    assert first.tf32 is False
     assert read_latency(board / "results") == [first]
     (second,) = measure_board(board, DEMO, quiet)
     name = "edsr_tiny"
@@ -81,6 +82,18 @@ def test_a_board_is_measured_and_a_second_call_adds_to_it(board: Path) -> None:
     assert len(second.sessions) == 2
     (anew,) = measure_board(board, BoardTiming(seconds=0.5, memory=False, lr_size=(16, 16), again=True), quiet)
     assert len(anew.sessions) == 1
+
+
+def test_times_with_and_without_tf32_are_not_mixed() -> None:
+    off, on, unknown = (run_of(2, {}, device="cuda", machine="Some GPU", tf32=tf32) for tf32 in (False, True, None))
+    assert len({run.identity for run in (off, on, unknown)}) == 3
+    assert [run.where for run in (off, on, unknown)] == [
+        "Some GPU, float32, torch 2.13.0",
+        "Some GPU, float32 with TF32, torch 2.13.0",
+        "Some GPU, float32 (TF32 not recorded), torch 2.13.0",
+    ]
+    assert run_of(2, {}).identity == run_of(2, {}, tf32=False).identity, "a CPU has no TF32"
+    assert "TF32" not in run_of(2, {}).where
 
 
 def test_an_interrupted_measurement_keeps_what_it_has(board: Path) -> None:
