@@ -54,7 +54,6 @@ def test_small_models(model: tuple[str, tuple[int, ...]], check: Callable[..., N
         ("drrn_b1u9+ps(ratio=1/9)", (2, 3, 4)),
         ("carn+ps(ratio=8/9)", (2, 3, 4)),
         ("carn_m+ps", (2, 4)),
-        ("rcan_g5b10+ps(ratio=1/16)", (4,)),
         ("srfbn_s+ps(ratio=3/16,shape=Cx1xKxK)", (2,)),
         ("edsr_baseline+ps(ratio=1/16)", (2,)),
         ("lapsrn+tied_tconv(conv=2)", (2,)),
@@ -65,7 +64,6 @@ def test_small_models(model: tuple[str, tuple[int, ...]], check: Callable[..., N
         ("ms_lapsrn_tiny+tied_tconv(conv=mix)", (2, 4)),
         ("ms_lapsrn_tiny+ps(num_filters=20)", (2, 4)),
         ("srfbn_s+tied_tconv(conv=1)", (2,)),
-        ("carn_m+dhp(embedding=1)", (2, 4)),
         ("srresnet+ps(ratio=1/16)", (4,)),
         ("srresnet_bn+basis(num_basis=20)", (4,)),
         ("msrresnet", (3,)),
@@ -111,10 +109,13 @@ def test_published_models(model: tuple[str, tuple[int, ...]], check: Callable[..
     check(model, max_examples=1)
 
 
-# Of backbones and methods that the tests above combine in another way.
+# What takes long; tests/properties/test_every_backbone.py has small instances of these backbones, the tests above these
+# methods.
 @pytest.mark.slow
 @parametrize_with_checks(
     [
+        ("carn_m+dhp(embedding=1)", (2, 4)),
+        ("rcan_g5b10+ps(ratio=1/16)", (4,)),
         ("drrn_b1u9", (2, 3, 4)),
         ("drrn_b1u9+dense", (2, 4)),
         ("drrn_b1u9+recursive", (2,)),

@@ -92,7 +92,15 @@ def test_attention_that_extends_small_images_is_exported_for_small_and_large_one
     assert "Pad" in operators, "the file extends images too, by as much as each needs"
 
 
-@pytest.mark.parametrize("name", ["smfanet", "lkdn_s+reparam(kind=rep1x1)", "etds_t+reparam(kind=etds)", "ecbsr_m4c16"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param("smfanet", marks=pytest.mark.slow),
+        "lkdn_s+reparam(kind=rep1x1)",
+        "etds_t+reparam(kind=etds)",
+        "ecbsr_m4c16",
+    ],
+)
 def test_pooling_statistics_of_the_image_and_branches_are_exported(tmp_path: Path, name: str) -> None:
     model = srbench.create_model(name, scale=3, seed=0).eval()
     generator = torch.Generator().manual_seed(0)
