@@ -112,6 +112,9 @@ def test_a_submission_is_checked_without_its_own_replays() -> None:
     names = [step.get("name", step.get("uses", "")) for step in job["steps"]]
     assert names.index(DROPS) == 1, "right after the checkout, before any command reads the list"
     assert names[0].startswith("actions/checkout@")
+    foreign, other = job["steps"][1]["if"].split(" || ")
+    assert foreign == "github.event.pull_request.head.repo.full_name != github.repository"
+    assert other == "!startsWith(github.head_ref, 'boards/')", "only a branch that the chain pushed brings replays"
 
 
 def test_a_submission_may_be_checked_against_a_suite() -> None:
@@ -173,6 +176,108 @@ def test_boards_are_filled_in_a_chain() -> None:
     assert [jobs[job].get("needs") for job in jobs] == [None, "gpu", "records", "boards"]
     assert jobs["gpu"]["runs-on"] == "${{ vars.GPU_RUNNER }}"
     assert [job for job in jobs if "permissions" in jobs[job]] == ["boards"]
+
+
+def steps_of(job: str) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = read("boards.yml")["jobs"][job]["steps"]
+    return found
+
+
+def script_of(job: str, words: str) -> str:
+    """Return the only script of a job in boards.yml that contains the words."""
+    (script,) = (step["run"] for step in steps_of(job) if words in step.get("run", ""))
+    return str(script)
+
+
+def position(job: str, words: str) -> int:
+    (found,) = (
+        index for index, step in enumerate(steps_of(job)) if words in f"{step.get('run', '')} {step.get('uses', '')}"
+    )
+    return found
+
+
+def test_rows_are_replayed_and_pages_built_again_before_boards_are_handed_on() -> None:
+    order = ("leaderboard submit", "leaderboard check", "leaderboard build", "upload-artifact")
+    places = [position("records", words) for words in order]
+    assert places == sorted(places)
+    (built,) = (step for step in steps_of("records") if "leaderboard build" in step.get("run", ""))
+    assert built["if"] == "github.event_name != 'push'", "exactly where outcomes are recorded"
+    assert {"push", "schedule", "workflow_dispatch"} == triggers("boards.yml")
+
+
+BASH = pytest.mark.skipif(shutil.which("bash") is None or shutil.which("git") is None, reason="no bash or no git")
+
+
+@BASH
+@pytest.mark.parametrize(("event", "records"), [("push", False), ("schedule", True), ("workflow_dispatch", True)])
+def test_outcomes_are_recorded_unless_a_push_started_it(tmp_path: Path, event: str, records: bool) -> None:
+    """A recorded outcome is a commit: recorded after each push, every merge would cause the next one."""
+    for board in ("a", "b"):
+        (tmp_path / "leaderboards" / board / "results").mkdir(parents=True)
+    program = tmp_path / ".tox" / "tests" / "bin" / "srbench"
+    program.parent.mkdir(parents=True)
+    program.write_text('#!/bin/sh\necho "$@" >> called\n')  # stands for measurements of many minutes
+    program.chmod(0o755)
+    environment = {**os.environ, "GITHUB_EVENT_NAME": event}
+    script = script_of("records", "leaderboard check")
+    subprocess.run(["bash", "-e", "-c", script], cwd=tmp_path, env=environment, check=True, capture_output=True)
+    ending = " --record" if records else ""
+    assert (tmp_path / "called").read_text().splitlines() == [
+        f"leaderboard check leaderboards/{board} --replay 3{ending}" for board in ("a", "b")
+    ]
+
+
+@pytest.mark.parametrize("job", ["boards", "site"])
+def test_removed_files_do_not_come_back_from_the_checkout(job: str) -> None:
+    places = [position(job, words) for words in ("actions/checkout@", "rm -rf leaderboards", "download-artifact")]
+    assert places == sorted(places)
+
+
+@BASH
+def test_new_and_removed_files_are_pushed_to_a_branch(tmp_path: Path) -> None:
+    def git(*arguments: str, cwd: Path = tmp_path / "checkout") -> str:
+        who = ("-c", "user.name=t", "-c", "user.email=t@example.org", "-c", "commit.gpgsign=false")
+        done = subprocess.run(["git", *who, *arguments], cwd=cwd, check=True, capture_output=True, text=True)
+        return done.stdout
+
+    git("init", "-q", "--bare", "-b", "main", "origin.git", cwd=tmp_path)
+    git("clone", "-q", "origin.git", "checkout", cwd=tmp_path)
+    boards = tmp_path / "checkout" / "leaderboards"
+    boards.mkdir()
+    (boards / "stays").write_text("old")
+    (boards / "goes").write_text("old")
+    git("add", "-A")
+    git("commit", "-qm", "boards")
+    environment = {
+        **os.environ, "GITHUB_RUN_ID": "7", "GITHUB_ACTOR": "someone", "GITHUB_STEP_SUMMARY": str(tmp_path / "summary"),
+    }  # fmt: skip
+
+    def run(script: str) -> None:
+        subprocess.run(
+            ["bash", "-e", "-c", script], cwd=tmp_path / "checkout", env=environment, check=True, capture_output=True
+        )
+
+    push = script_of("boards", "git push")
+    run(push)
+    assert "boards/7" not in git("ls-remote", "origin"), "nothing is pushed if nothing has changed"
+    run(script_of("boards", "rm -rf leaderboards"))
+    boards.mkdir()  # the artifact
+    (boards / "stays").write_text("new")
+    (boards / "added").write_text("new")
+    run(push)
+    listed = git("ls-tree", "-r", "--name-only", "boards/7", cwd=tmp_path / "origin.git").split()
+    assert listed == ["leaderboards/added", "leaderboards/stays"]
+    assert git("show", "boards/7:leaderboards/stays", cwd=tmp_path / "origin.git") == "new"
+    assert "boards/7" in (tmp_path / "summary").read_text(), "the run says which branch to open a pull request of"
+
+
+def test_the_site_is_deployed_from_main_only() -> None:
+    deploying = [name for name in TEXTS if "deploy-pages@" in TEXTS[name]]
+    assert deploying == ["docs.yml"]
+    assert read("docs.yml")[True]["push"] == {"branches": ["main"]}
+    assert "srbench leaderboard site leaderboards" in TEXTS["docs.yml"]
+    for path in ("docs/gate.md", "CONTRIBUTING.md"):
+        assert "docs.yml" in (ROOT / path).read_text(), "the route of new rows to the site is described"
 
 
 def commands(name: str) -> Iterator[list[str]]:
