@@ -29,6 +29,11 @@ OPTIONS = [
     "--remote-debugging-pipe",
 ]
 PATIENCE = 120.0  # timeout for an answer, in seconds
+# Name of a key -> its code on Windows, and the text that it types.
+KEYS = {
+    "Tab": (9, ""), "Enter": (13, "\r"), "Escape": (27, ""), " ": (32, " "), "End": (35, ""), "Home": (36, ""),
+    "ArrowLeft": (37, ""), "ArrowUp": (38, ""), "ArrowRight": (39, ""), "ArrowDown": (40, ""),
+}  # fmt: skip
 
 
 class Page:
@@ -98,6 +103,22 @@ class Page:
             if time.monotonic() > end:
                 raise RuntimeError(f"never true: {condition}")
             time.sleep(0.05)
+
+    def press(self, key: str, times: int = 1) -> None:
+        """Press and release a key on the keyboard, as a user does; the page gets the events from the browser."""
+        code, text = KEYS[key]
+        what = {"key": key, "code": "Space" if key == " " else key, "windowsVirtualKeyCode": code}
+        for _ in range(times):
+            self.call("Input.dispatchKeyEvent", type="keyDown" if text else "rawKeyDown", text=text, **what)
+            self.call("Input.dispatchKeyEvent", type="keyUp", **what)
+
+    def tab_to(self, selector: str, *, most: int = 200) -> None:
+        """Press Tab until an element that matches has the focus."""
+        for _ in range(most):
+            self.press("Tab")
+            if self.run(f"document.activeElement.matches({json.dumps(selector)})"):
+                return
+        raise RuntimeError(f"Tab does not lead to {selector}")
 
     def size(self, width: int, height: int) -> None:
         """Set the size of the window in CSS pixels."""

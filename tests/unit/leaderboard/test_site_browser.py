@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import importlib.util
-import json
 import re
 import shutil
-import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -35,38 +33,7 @@ pytestmark = pytest.mark.skipif(chromium.BROWSER is None, reason="no Chromium is
 
 SHOWN = "tr:not([hidden])')].map(r => r.dataset.find.split(' ')[0])"
 FORMS = {"light": {}, "dark": {"dark": True}}
-BASE = np.array([20.0, 24, 28, 32, 36, 30, 26, 22])
-
-
-@pytest.fixture
-def site(make_store: Callable[..., RunStore], add_cell: Callable[..., Path], tmp_path: Path) -> Path:
-    """Return a site of one board: two data sets, two tiers, long names, crops, a failure, something missing."""
-    store = make_store(
-        description="Made up.",
-        explanations={hashed("matlab-y"): "matlab-y\n\n- LR images are rounded."},
-        definition={"models": [{"model": "gone"}], "datasets": ["A", "B", "C"]},
-    )
-    crops = {f"im000.{kind}.png": np.full((8, 8, 3), 90, np.uint8) for kind in ("sr", "hr")}
-    models = ["net+a", "net+b", "net+ps(ratio=1/16,shape=CxCx1x1,scale=own,coefficients=shared)", "other.author"]
-    for index, model in enumerate(models):
-        for name in ("A", "B"):
-            tier = "reproduced" if model.endswith(".author") else "trained"
-            values = list(BASE - 0.5 * index + 0.01 * np.arange(8) * (index + 1) * (1 if name == "A" else -1))
-            add_cell(
-                store, model, values, dataset=name, dataset_hash=hashed(name), tier=tier,
-                params_unique=1000 * (index + 1),
-                crops=crops, redistributable=True, licence="CC0", names=[f"im{i:03d}" for i in range(8)],
-            )  # fmt: skip
-    add_cell(store, "bad", None, error="ValueError: no")
-    shutil.copytree(store.path, tmp_path / "suites" / "demo" / "results")
-    build_site(tmp_path / "suites", tmp_path / "site")
-    return tmp_path / "site"
-
-
-def hashed(text: str) -> str:
-    import hashlib
-
-    return hashlib.sha256(text.encode()).hexdigest()
+BASE = np.array([20.0, 24, 28, 32, 36, 30, 26, 22])  # of the site's first model
 
 
 def pages(site: Path) -> list[Path]:
@@ -217,25 +184,6 @@ def test_no_text_of_a_record_runs_or_becomes_markup(
                 tab.run("document.querySelectorAll('iframe, [onerror], [onload], [onfocus], style, img[src=x]').length")
                 == 0
             )
-
-
-@pytest.fixture(scope="session")
-def axe(pytestconfig: pytest.Config) -> str:
-    """Return axe-core's script, installed by npm into pytest's cache in the version of axe/package.json."""
-    wanted = json.loads((HERE / "axe" / "package.json").read_text())["dependencies"]["axe-core"]
-    assert pytestconfig.cache is not None
-    folder = pytestconfig.cache.mkdir(f"axe-core-{wanted}")
-    script = folder / "node_modules" / "axe-core" / "axe.min.js"
-    if not script.is_file():
-        npm = shutil.which("npm")
-        if npm is None:
-            pytest.skip("axe-core comes from npm, which is not installed")
-        shutil.copy(HERE / "axe" / "package.json", folder)
-        command = [npm, "install", "--ignore-scripts", "--no-audit", "--no-fund", "--no-package-lock"]
-        done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=300)
-        if done.returncode or not script.is_file():
-            pytest.skip(f"npm could not install axe-core {wanted}: {done.stderr.strip()[-200:]}")
-    return script.read_text()
 
 
 @pytest.mark.parametrize("form", FORMS)

@@ -152,6 +152,34 @@ function showTip(text, x, y) {
   tip.style.top = `${Math.max(8, y - height - 12)}px`;
 }
 
+// A chart is one tab stop; the left and right arrow keys move through its points.
+function walk(picture, stops) {
+  let at = -1;
+  const leave = () => {
+    if (at >= 0) stops[at].leave();
+    at = -1;
+    tip.hidden = true;
+  };
+  picture.tabIndex = 0;
+  picture.addEventListener("blur", leave);
+  picture.addEventListener("keydown", (event) => {
+    const step = { ArrowRight: 1, ArrowLeft: -1 }[event.key];
+    if (event.key === "Escape") leave();
+    if (event.key === "Enter" && at >= 0) stops[at].follow();
+    if (!step || event.altKey || event.ctrlKey || event.metaKey) return;
+    event.preventDefault();
+    const next = at < 0 ? (step > 0 ? 0 : stops.length - 1) : (at + step + stops.length) % stops.length;
+    leave();
+    at = next;
+    const { mark: shown, text, enter } = stops[at];
+    enter();
+    shown.scrollIntoView({ block: "nearest", behavior: "instant" });
+    const box = shown.getBoundingClientRect();
+    showTip(text, (box.left + box.right) / 2, (box.top + box.bottom) / 2);
+    say(text);
+  });
+}
+
 const points = new Map();
 for (const point of document.querySelectorAll("g.point[data-row]")) {
   const title = point.querySelector("title");
@@ -174,6 +202,18 @@ for (const [id, several] of points) {
       document.getElementById(id)?.scrollIntoView({ block: "center", behavior: "smooth" });
     });
   }
+}
+for (const picture of document.querySelectorAll("svg.plot")) {
+  const place = (point) => Number(point.querySelector("use").getAttribute("x"));
+  const inside = [...picture.querySelectorAll("g.point[data-row]")].sort((a, b) => place(a) - place(b));
+  if (!inside.length) continue;
+  walk(picture, inside.map((point) => ({
+    mark: point.querySelector("use"),
+    text: point.dataset.tip,
+    enter: () => mark(point.dataset.row, true),
+    leave: () => mark(point.dataset.row, false),
+    follow: () => document.getElementById(point.dataset.row)?.querySelector("a")?.focus(),
+  })));
 }
 for (const { row } of allRows) {
   row.addEventListener("pointerenter", () => mark(row.id, true));

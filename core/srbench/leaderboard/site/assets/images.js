@@ -78,12 +78,16 @@ function drawScatter(data) {
   const short = (name) => (name.length > 44 ? `${name.slice(0, 43)}…` : name);
   picture.append(shape("text", { x: left + side / 2, y: size - 8, "text-anchor": "middle" }, `${metric.title}, ${short(names[0])}`));
   picture.append(shape("text", { x: 13, y: top + side / 2, "text-anchor": "middle", transform: `rotate(-90 13 ${top + side / 2})` }, `${metric.title}, ${short(names[1])}`));
-  for (const { image, a, b } of found) {
+  const stops = found.map(({ image, a, b }) => {
     const dot = shape("circle", { class: "sample", cx: x(a), cy: y(b), r: 5 });
-    dot.addEventListener("pointerenter", (event) => showTip(`${image}: ${a.toFixed(metric.decimals)} against ${b.toFixed(metric.decimals)} ${metric.unit}`, event.clientX, event.clientY));
+    const text = `${image}: ${a.toFixed(metric.decimals)} against ${b.toFixed(metric.decimals)} ${metric.unit}`.trim();
+    dot.addEventListener("pointerenter", (event) => showTip(text, event.clientX, event.clientY));
     dot.addEventListener("pointerleave", () => { tip.hidden = true; });
     picture.append(dot);
-  }
+    const light = (on) => dot.classList.toggle("lit", on);
+    return { at: a, mark: dot, text, enter: () => light(true), leave: () => light(false), follow: () => {} };
+  });
+  walk(picture, stops.sort((one, other) => one.at - other.at));
   place.replaceChildren(picture);
   const differences = found.map(({ a, b }) => b - a);
   const ahead = differences.filter((value) => value * metric.sign > 0).length;
