@@ -139,7 +139,7 @@ def read_replays(run_dir: str | Path, cells: Iterable[Cell] | None = None) -> di
 
 
 def read_log(run_dir: str | Path) -> list[Replay]:
-    """Return every entry, valid or not, in the order of their addition.
+    """Return every entry, valid or not, sorted by the rows' keys; of each row, the one added last.
 
     Raises:
         StoreError: The file is not a list of replays.

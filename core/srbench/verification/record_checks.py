@@ -17,7 +17,7 @@ from srbench.verification.stored_board import Board
 __all__ = ["check_dates", "check_files", "check_identity", "check_means", "check_replays", "check_schema"]
 
 FIRST = datetime(2026, 11, 21, tzinfo=UTC)  # sr-bench's first commit
-_CLOCKS = timedelta(minutes=10)  # tolerance for clocks of different machines
+_CLOCKS = timedelta(minutes=10)  # tolerance for clocks of different machines, and for one that is set back
 
 
 def check_schema(board: Board) -> CheckResult:
@@ -99,7 +99,10 @@ def check_means(board: Board) -> CheckResult:
 
 
 def check_dates(board: Board) -> CheckResult:
-    """Check that dates are in order, and neither in the future nor before the first commit of sr-bench."""
+    """Check that dates are in order, and neither in the future nor before the first commit of sr-bench.
+
+    Clocks of different machines differ, and a clock may be set back: ten minutes are tolerated.
+    """
     result = CheckResult("dates")
     began = None if board.info is None else board.info.created
     if began is not None and (sentence := _wrong_date(began)):
@@ -116,9 +119,9 @@ def check_dates(board: Board) -> CheckResult:
             result.wrong(one.name, sentence)
         if wrong:
             continue
-        if began is not None and _time(record.created) < _time(began):
+        if began is not None and _time(record.created) < _time(began) - _CLOCKS:
             result.wrong(one.name, f"it was created on {record.created}, before the run began on {began}")
-        if record.adopted is not None and _time(record.adopted.date) < _time(record.created):
+        if record.adopted is not None and _time(record.adopted.date) < _time(record.created) - _CLOCKS:
             result.wrong(
                 one.name, f"it was adopted on {record.adopted.date}, before it was created on {record.created}"
             )

@@ -105,6 +105,8 @@ CASES = [
     (TRAIN.format(model="'edsr_tiny+ps(ratoi=1/2)'"), "no argument 'ratoi'; did you mean 'ratio'?"),
     (TRAIN.format(model="drrn_b1u9+ps.author"), "leave the tag out"),
     (BICUBIC.replace("matlab-y", "matlab"), "unknown protocol 'matlab'; did you mean 'matlab-y'?"),
+    (BICUBIC + " --images oen", "has no image that matches 'oen'; did you mean 'one'?"),
+    (BICUBIC + " --images ,", "give at least one image's name or glob"),
     (BICUBIC + " --metrics psnr_x", "unknown metric 'psnr_x'; did you mean 'psnr"),
     (BICUBIC + " --metrics ,", "no metric to compute"),
     (BICUBIC.replace("images", "Set55"), "unknown data set 'Set55'"),

@@ -1,10 +1,11 @@
-"""The commands eval, explain, data and cache, each in a process of its own."""
+"""The commands eval, explain, data and cache, most of them in a process of their own."""
 
 from __future__ import annotations
 
 import importlib.util
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -12,7 +13,9 @@ from typing import Any
 
 import numpy as np
 import pytest
+from typer.testing import CliRunner
 
+from srbench.cli.app import app
 from srbench.images.files import write_png
 from srbench.images.resize import imresize
 from srbench.protocols import get_protocol
@@ -184,3 +187,27 @@ def test_cache_add_refuses_what_it_does_not_know(run: Any, folder: Path, tmp_pat
 )
 def test_every_command_helps_with_an_example(run: Any, command: list[str]) -> None:
     assert f"srbench {' '.join(command)}" in run(*command, "--help").stdout.replace("\n", " ").split("Example", 1)[1]
+
+
+def test_eval_of_some_images_measures_these_and_says_so(folder: Path, tmp_path: Path) -> None:
+    def evaluated(*options: str) -> tuple[dict[str, Any], str]:
+        line = ["eval", "bicubic", "--scale", "2", "--data", str(folder), "--protocol", "matlab-y", "--threads", "1"]
+        done = CliRunner().invoke(app, [*line, "--json", str(tmp_path / "out.json"), *options])
+        assert done.exit_code == 0, done.output
+        return json.loads((tmp_path / "out.json").read_text()), done.stdout
+
+    whole, _ = evaluated()
+    part, shown = evaluated("--images", "tw*")
+    assert whole["subset"] is None
+    assert [row["image"] for row in part["images"]] == ["two"]
+    assert part["images"][0]["psnr_y"] == whole["images"][1]["psnr_y"]
+    assert part["metrics"]["psnr_y"] == part["images"][0]["psnr_y"] != whole["metrics"]["psnr_y"]
+    assert part["dataset"] == f"{whole['dataset']} (1 of 2 images)"
+    assert "(1 of 2 images)" in shown
+    assert part["dataset_hash"] != whole["dataset_hash"], "it is another data set"
+    subset = part["subset"]
+    assert (subset["of"], subset["of_images"], subset["pattern"]) == (whole["dataset"], 2, "tw*")
+    assert subset["images"] == ["two"]
+    assert re.fullmatch("[0-9a-f]{64}", subset["sha256"])
+    every, _ = evaluated("--images", "one,tw*")
+    assert (every["subset"], every["dataset"]) == (None, whole["dataset"]), "all images are no part"

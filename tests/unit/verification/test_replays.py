@@ -56,6 +56,16 @@ def test_a_later_entry_takes_the_place_of_an_earlier_one(tmp_path: Path) -> None
     assert [(entry.cell, entry.threads) for entry in read_log(tmp_path)] == [("a", 1), ("b", 4), ("c", 1)]
 
 
+def test_the_entry_added_last_counts_whatever_the_clock_says(tmp_path: Path) -> None:
+    dated = [
+        made_entry(cell).model_copy(update={"date": f"2026-11-{day}T00:00:00+00:00"})
+        for cell, day in (("b", 28), ("a", 27), ("b", 25))
+    ]
+    add_replays(tmp_path, dated[:2])
+    add_replays(tmp_path, dated[2:])  # the clock was set back in between
+    assert [(entry.cell, entry.date[8:10]) for entry in read_log(tmp_path)] == [("a", "27"), ("b", "25")]
+
+
 def add_many(folder: Path, beginning: str, count: int) -> None:
     for number in range(count):
         add_replays(folder, [made_entry(f"{beginning}{number}")])

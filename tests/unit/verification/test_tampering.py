@@ -8,12 +8,14 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 import pytest
 
+from srbench.results.store import RunStore
 from srbench.verification import BoardReport, check_board
 
 Forger = Any  # of conftest.py, which tests cannot import
@@ -207,6 +209,49 @@ def test_page_edited_by_hand_is_found(board: Path, suite: Path, name: str) -> No
     text = (board / name).read_text()
     (board / name).write_text(text.replace("edsr_tiny", "edsr_tlny", 1))
     assert check_board(board, suite=suite, networks=False).failed == ["pages"]
+
+
+def test_page_edited_by_hand_in_all_its_files_is_found(board: Path, suite: Path) -> None:
+    """The consistent form: page, CSV and Markdown show the same wrong figure of the same model."""
+    (mean,) = {
+        cell.record.metrics["psnr_y"]
+        for cell in RunStore(board / "results").cells()
+        if (cell.record.model, cell.record.protocol) == ("bicubic", "matlab-y")
+    }
+    for name in ("index.html", "leaderboard.csv", "leaderboard.md"):
+        text = (board / name).read_text()
+        printed = f"{mean:.10g}" if name.endswith("csv") else f"{mean:.2f}"
+        edited = text.replace(printed, f"{float(printed) + 1:.10g}")
+        assert edited != text, f"{name} has no {printed}"
+        (board / name).write_text(edited)
+    report = check_board(board, suite=suite, networks=False)
+    assert report.failed == ["pages"]
+    (pages,) = (check for check in report.checks if check.name == "pages")
+    assert len(pages.findings) == 3
+
+
+@pytest.mark.parametrize(("minutes", "passes"), [(5, True), (60, False)])
+@pytest.mark.parametrize("what", ["created", "adopted"])
+def test_clock_that_was_set_back_a_little_is_no_forgery(
+    board: Path, suite: Path, forger_of: Callable[..., Forger], minutes: int, passes: bool, what: str
+) -> None:
+    forger = forger_of(board, consistent=True)
+    began = datetime.fromisoformat(json.loads((board / "results" / "run.json").read_text())["created"])
+    earlier = (began - timedelta(minutes=minutes)).isoformat()
+
+    def change(record: dict[str, Any]) -> None:
+        if what == "created":
+            record.update(created=earlier)
+        else:
+            record.update(created=began.isoformat())
+            record["adopted"] = {
+                "from_code": "0" * 64, "from_key": "0" * 64, "training": "", "evaluation": "equal",
+                "largest_difference": {}, "platform": "", "date": earlier,
+            }  # fmt: skip
+
+    forger.edit(forger.cell(BICUBIC), change)
+    forger.finish()
+    assert ("dates" not in checked(forger, suite, networks=False).failed) is passes
 
 
 def test_published_weights_of_another_hash_are_found(
