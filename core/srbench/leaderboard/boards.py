@@ -83,6 +83,11 @@ class Results:
         return f"{title} ({', '.join(limits)})" if limits else title
 
     @property
+    def failed(self) -> list[Failure]:
+        """The failures of cells that were tried; those of planned cells are left out."""
+        return [failure for failure in self.failures if not failure.planned]
+
+    @property
     def reported(self) -> list[ReportedTable]:
         """The papers' figures that the suite shows, by scale."""
         return [] if self.info is None else reported_tables(self.info.reported)

@@ -22,8 +22,10 @@ from srbench.leaderboard.site.places import board_place, model_page
 from srbench.leaderboard.site.planned import planned
 from srbench.leaderboard.site.ties import letters, tie_groups
 from srbench.leaderboard.states import State, state_of_row
+from srbench.results.origins import Planned, PlannedData
 from srbench.results.reported import ReportedFigure
 from srbench.results.store import RunStore
+from srbench.storage import sha256_bytes
 
 MakeStore = Callable[..., RunStore]
 AddCell = Callable[..., Path]
@@ -148,6 +150,34 @@ def test_planned_and_missing_is_not_measured(make_store: MakeStore, add_cell: Ad
     assert row.count("not measured") == 3, "PSNR and SSIM of B, PSNR of C"
     [row] = re.findall(r'<tr id="r\d+"[^>]*data-find="gone.author.*?</tr>', text, re.S)
     assert row.count("not measured") == 5
+
+
+def test_planned_cells_are_not_shown_as_failed(make_store: MakeStore, add_cell: AddCell, tmp_path: Path) -> None:
+    add_bad = {"error": "ValueError: no", "dataset_hash": sha256_bytes(b"A")}
+    plan = Planned(
+        models={"net": [2], "bad": [2], "late+ps(ratio=1/4,shape=CxC)": [2], "x4": [4]},
+        datasets=[PlannedData(name="A", sha256=sha256_bytes(b"A"))],
+        protocols=["matlab-y"],
+    )
+    # The suite's file spells a planned model with fewer arguments, and has one that the run left out.
+    store = make_store(planned=plan, definition={"models": ["net", "bad", "late+ps(ratio=1/4)", "more"]})
+    add_cell(store, "net", [30.0, 31.0], dataset_hash=sha256_bytes(b"A"))
+    add_cell(store, "bad", None, **add_bad)
+    results = read_results(store.path)
+    assert [(one.cell, one.planned) for one in results.failures] == [
+        ("bad", False),
+        ("late+ps(ratio=1/4,shape=CxC)", True),
+        ("x4", True),
+    ]
+    assert planned(results.boards[0], results.info).models == ["bad", "late+ps(ratio=1/4,shape=CxC)", "more"]
+    build_site(committed(store, tmp_path / "suites"), tmp_path / "site")
+    assert "Cells that failed: 1" in (tmp_path / "site" / "index.html").read_text()
+    text = page(tmp_path / "site", "boards/*.html")
+    failed = text[text.index('<h2 id="failed">') :]
+    assert re.findall(r"<li><b>(.*?)</b>", failed[: failed.index("</ul>")]) == ["bad"]
+    for model, word in (("bad", "failed"), ("late", "not measured"), ("more", "not measured")):
+        [row] = re.findall(rf'<tr id="r\d+"[^>]*data-find="{model}.*?</tr>', text, re.S)
+        assert re.findall("failed|not measured", row.partition("data-find")[2].partition(">")[2]) == [word, word], row
 
 
 def test_cards_name_all_that_share_the_first_place(make_store: MakeStore, add_cell: AddCell, tmp_path: Path) -> None:

@@ -50,7 +50,7 @@ def board_text(
     labels = [dataset.label for dataset in board.datasets]
     failures = [
         failure
-        for failure in results.failures
+        for failure in results.failed
         if failure.damaged or (failure.scale, failure.protocol) == (board.scale, board.protocol)
     ]
     return (

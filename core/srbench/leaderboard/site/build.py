@@ -96,7 +96,7 @@ def write_suite(site: Site, folder: SiteFolder, suite: Suite) -> None:
     cards = [
         _write_board(site, folder, suite, board, place, places) for board, place in zip(boards, places, strict=True)
     ]
-    failures = 0 if suite.results is None else len(suite.results.failures)
+    failures = 0 if suite.results is None else len(suite.results.failed)
     site.suites.append(SuiteCard(suite.folder, suite.title, suite.description, suite.problem, failures, cards))
     for figure in suite.results.info.reported if suite.results is not None and suite.results.info else []:
         site.reported.setdefault(figure.model, {})[figure] = None

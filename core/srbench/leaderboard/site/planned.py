@@ -21,7 +21,7 @@ class Planned:
     """The planned models and data sets that are missing on a board.
 
     Attributes:
-        models: Missing models, as spelled in the suite.
+        models: Missing models, by canonical name, or as spelled in the suite if the run did not record its plan.
         datasets: Data sets without any figure.
     """
 
@@ -29,13 +29,37 @@ class Planned:
     datasets: list[str]
 
 
+@dataclass(frozen=True)
+class _Model:
+    """A model, and the parts of its name."""
+
+    name: str
+    parts: tuple[str, str | None, str | None] | None
+    args: Mapping[str, str]
+
+    def includes(self, written: _Model) -> bool:
+        """Return whether a name, which may leave out arguments, is this model's."""
+        if self.name == written.name:
+            return True
+        return written.parts is not None and self.parts == written.parts and written.args.items() <= self.args.items()
+
+
 def planned(board: Board, info: RunInfo | None) -> Planned:
-    """Compare a board with its suite."""
-    definition = {} if info is None else info.definition
-    records = [entry.record for entry in board.entries]
-    models = [name for name in _models(definition, board.scale) if not _measured(name, records)]
+    """Compare a board with the plan of its run, and with its suite, which may have more than was planned."""
+    if info is None:
+        return Planned([], [])
+    known = [_recorded(entry.record) for entry in board.entries]
+    plan = {} if info.planned is None else info.planned.models
+    missing: list[str] = []
+    for model in (
+        *(_written(name) for name, scales in plan.items() if board.scale in scales),
+        *(_written(name) for name in _models(info.definition, board.scale)),
+    ):
+        if not any(one.includes(model) for one in known):
+            known.append(model)
+            missing.append(model.name)
     have = {dataset.name for dataset in board.datasets}
-    return Planned(models, [name for name in _datasets(definition) if name not in have])
+    return Planned(missing, [name for name in _datasets(info.definition) if name not in have])
 
 
 def _datasets(definition: Mapping[str, object]) -> Iterable[str]:
@@ -54,17 +78,13 @@ def _models(definition: Mapping[str, object], scale: int) -> Iterable[str]:
             yield name
 
 
-def _measured(name: str, records: Iterable[Record]) -> bool:
-    """Return whether a record is of the model, whose canonical name has arguments that a suite may leave out."""
+def _recorded(record: Record) -> _Model:
+    return _Model(record.model, (record.backbone, record.method, record.tag), record.args)
+
+
+def _written(name: str) -> _Model:
     parts = _NAME.fullmatch(name)
     if parts is None:
-        return any(record.model == name for record in records)
+        return _Model(name, None, {})
     args = dict(part.strip().partition("=")[::2] for part in (parts["args"] or "").split(",") if "=" in part)
-    return any(
-        record.model == name
-        or (
-            (record.backbone, record.method, record.tag) == (parts["backbone"], parts["method"], parts["tag"])
-            and args.items() <= record.args.items()
-        )
-        for record in records
-    )
+    return _Model(name, (parts["backbone"], parts["method"], parts["tag"]), args)

@@ -78,7 +78,7 @@ def board_table(board: Board, suite: Suite, missing: Planned) -> Table:
     failures = (
         {
             (failure.cell, failure.dataset)
-            for failure in suite.results.failures
+            for failure in suite.results.failed
             if (failure.scale, failure.protocol) == (board.scale, board.protocol)
         }
         if suite.results is not None
