@@ -2,7 +2,8 @@
 
 Bounds: sorting and filtering 500 rows take less than 100 ms each, including layout (medians), until the first rows are
 in place, `AT_ONCE` of assets/table.js; the others follow in the next frames, and the total time is printed too. Exit
-status 1 if a bound is missed; without Chromium nothing is timed. `--cells N` also builds a site of N cells and prints CPU time and memory.
+status 1 if a bound is missed; without Chromium nothing is timed. `--cells N` also builds a site of N cells and prints
+CPU time and memory.
 """
 
 from __future__ import annotations
