@@ -1,4 +1,27 @@
-"""Helpers of the tests of hostile input: command lines, what a refusal is, and a run with two good cells."""
+"""Helpers of the tests of hostile input: command lines, what a refusal is, and a run with two good cells.
+
+What is covered where; tests/fuzz draws such input at random:
+
+| input | tests |
+|---|---|
+| numbers beyond reason: options, suites, names | test_hostile_numbers.py |
+| paths: unknown homes, too long, no UTF-8, NUL, a deleted working directory | test_hostile_paths.py |
+| folders of data, cache and results, and cells, that cannot be read | test_hostile_paths.py |
+| `--json` onto another file of the command | test_hostile_paths.py |
+| links that lead to themselves | test_hostile_commands.py |
+| pipes, devices and files of gigabytes as suite, recipe, weights, list, cache entry, result | test_hostile_files.py |
+| YAML that multiplies, deep JSON, archives and tables that unpack to more than memory | test_hostile_files.py |
+| the same as answers of a plugin's project | tests/plugins/test_new.py |
+| checkpoints: meta, quantised and sparse tensors, damaged checkpoint.pt and training.json | test_hostile_files.py |
+| a network whose ONNX export crashes the interpreter | test_export.py |
+| forged records, a binary run.json | test_hostile_results.py |
+| duplicates in a suite, a budget's unknown model | test_suite_duplicates.py |
+| downloads that are too large or drip, mirrors | tests/unit/data/test_cache.py |
+| patterns that are no globs, no command | test_hostile_messages.py |
+| line breaks, control characters and markup in names | test_hostile_messages.py, test_hostile_commands.py |
+| damaged files of times, leaks, replays, registered data and trainings | test_hostile_commands.py |
+| an evaluation that does not fit into memory | test_memory.py |
+"""
 
 from __future__ import annotations
 
