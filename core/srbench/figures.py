@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from srbench.errors import ConfigError
+from srbench.untrusted import escaped, user_path
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -22,6 +23,7 @@ __all__ = [
     "FigureSheet",
     "check_figure_path",
     "figure_style",
+    "plain_text",
     "save_figure",
 ]
 
@@ -54,12 +56,24 @@ def check_figure_path(path: Path) -> None:
     """Refuse a figure that cannot be written, before any work is done.
 
     Raises:
-        ConfigError: The file's ending is neither .png nor .svg, or matplotlib is not installed.
+        ConfigError: The path is invalid, the file's ending is neither .png nor .svg, or matplotlib is not installed.
     """
+    if user_path(path, "figure to write").is_dir():
+        raise ConfigError(f"a figure is written to a file; '{path}' is a folder")
     if path.suffix.lower() not in _FORMATS:
         raise ConfigError(f"a figure is written as {' or '.join(_FORMATS)}; got '{path.name}'")
     if find_spec("matplotlib") is None:
         raise ConfigError('figures are drawn by matplotlib, which is not installed: pip install "sr-bench[figures]"')
+
+
+def plain_text(text: str, limit: int = 200) -> str:
+    """Return text that matplotlib draws as it is: no mathematics between dollar signs, no control characters.
+
+    Args:
+        text: Any text, such as a model's name.
+        limit: Maximum number of characters.
+    """
+    return escaped(text, limit).replace("$", r"\$")
 
 
 @contextmanager
@@ -82,6 +96,7 @@ def save_figure(figure: Figure, path: Path) -> None:
     """
     from srbench.storage import write_atomic
 
+    path = user_path(path, "figure to write")
     kind = path.suffix.lower().removeprefix(".")
     metadata: dict[str, Any] = {"Software": None} if kind == "png" else {"Date": None, "Creator": "srbench"}
     buffer = io.BytesIO()

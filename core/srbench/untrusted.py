@@ -25,6 +25,7 @@ __all__ = [
     "check_regular",
     "escaped",
     "parse_json",
+    "parse_yaml",
     "read_bytes",
     "read_text",
     "user_path",
@@ -199,6 +200,30 @@ def parse_json(text: str | bytes) -> Any:
         if depth > DEPTH_LIMIT:
             raise ValueError(f"JSON nested more than {DEPTH_LIMIT} levels deep")
     return value
+
+
+def parse_yaml(text: str, label: str, error: type[SRBenchError] = ConfigError) -> Any:
+    """Parse a YAML text with its aliases expanded to at most `VALUES_LIMIT` values.
+
+    Args:
+        text: The text.
+        label: Name of the text in messages.
+        error: The class of the error.
+
+    Raises:
+        SRBenchError: The text is not YAML, is nested too deeply or expands to too much.
+    """
+    import yaml
+
+    try:
+        root = yaml.compose(text, Loader=yaml.SafeLoader)
+        if root is not None:
+            check_expansion(root, label, error)
+        return yaml.safe_load(text)
+    except RecursionError:
+        raise error(f"{label} is nested too deeply") from None
+    except (yaml.YAMLError, ValueError) as problem:  # such as a date that no calendar has
+        raise error(f"{label} is not YAML: {' '.join(str(problem).split())}") from None
 
 
 def check_expansion(root: Any, label: str, error: type[SRBenchError] = ConfigError) -> None:

@@ -214,3 +214,22 @@ def test_an_update_of_what_is_no_project_is_one_sentence(tmp_path: Path) -> None
     answers.write_text("nothing")
     with pytest.raises(ConfigError, match="restore it"):
         scaffold.update(project)
+
+
+LAUGHS = "_src_path: &a0 [x, x, x, x, x, x, x, x, x, x]\n_commit: v1\n" + "".join(
+    f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 10)}]\n" for n in range(1, 9)
+)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [LAUGHS, "a: " + "[" * 5000, "a: &a [*a]\n", "a: [", "a: 2026-13-40\n"],
+    ids=["laughs", "deep", "itself", "cut", "date"],
+)
+def test_answers_that_multiply_or_are_nested_deeply_are_one_sentence(text: str, tmp_path: Path) -> None:
+    answers = tmp_path / scaffold.ANSWERS
+    answers.write_text(text)
+    with pytest.raises(ConfigError, match="restore it from git") as refused:
+        scaffold.update(tmp_path)
+    assert len(str(refused.value)) < 500
+    assert answers.read_text() == text

@@ -68,6 +68,11 @@ def main(argv: list[str] | None = None) -> None:
         place = f"'{error.filename}'" if error.filename is not None else "a file or folder"
         _say(f"{place} cannot be used: {error.strerror or error}; correct it, or give another")
         sys.exit(2)
+    except RuntimeError as error:
+        if not str(error).startswith("Symlink loop"):  # what pathlib raises before Python 3.13
+            raise
+        _say(f"a link leads to itself ({error}); remove it, or give another path")
+        sys.exit(2)
     except MemoryError:
         _say("there is not enough memory; give smaller images, --tile, or fewer --jobs")
         sys.exit(2)

@@ -15,25 +15,27 @@ def show_adoption(report: AdoptionReport) -> None:
     """Print adopted results, refused ones with the reason, and missing ones."""
     from rich.console import Console
 
+    from srbench.cli.output import say
+
     console = Console(highlight=False, width=None if sys.stdout.isatty() else 160)
     for record in report.adopted:
         how = record.adopted
         assert how is not None  # always set on adopted records
         training = f", its training {how.training}" if how.training else ""
         values = ", ".join(f"{name} by at most {value:.1e}" for name, value in how.largest_difference.items())
-        console.print(
+        say(
             f"adopted: {record.model} x{record.scale} on {record.dataset}, {record.protocol}: "
             f"{how.evaluation}{f' ({values})' if values else ''}{training}",
-            markup=False,
+            console=console,
         )
     for refusal in report.refused:
-        console.print(f"refused: {refusal.cell}: {refusal.reason}", markup=False)
+        say(f"refused: {refusal.cell}: {refusal.reason}", console=console)
     for cell in report.absent:
-        console.print(f"no result: {cell}", markup=False)
-    console.print(
+        say(f"no result: {cell}", console=console)
+    say(
         f"{report.current} cells were up to date, {len(report.adopted)} adopted, {len(report.refused)} refused, "
         f"{len(report.absent)} without a result in {report.run_dir}",
-        markup=False,
+        console=console,
     )
 
 

@@ -49,7 +49,7 @@ def latency(
 
     Example: `srbench leaderboard latency leaderboards/efficient-x4 --threads 1 --seconds 600`
     """
-    from srbench.cli.cost import parse_size
+    from srbench.cli.cost import MOST_MEASURED, parse_size
     from srbench.cli.output import check_json_target, write_json
     from srbench.cli.steps import LineRate
     from srbench.errors import ConfigError, StoreError
@@ -67,6 +67,8 @@ def latency(
             typer.echo(escaped(f"{what}: {share:.0%} {words}"), err=True)
 
     size = None if lr_size is None else parse_size(lr_size)
+    if size is not None and size[0] * size[1] > MOST_MEASURED:
+        raise ConfigError(f"networks are timed on at most {MOST_MEASURED:,} LR pixels; got --lr-size {lr_size}")
     if dtype not in get_args(Dtype):
         raise ConfigError(f"--dtype takes float32 or float16; got '{dtype}'")
     how = BoardTiming(threads, seconds, memory, device, cast(Dtype, dtype), models, again, size, tf32)

@@ -29,7 +29,7 @@ def add(
     Example: `srbench cache add ~/datasets/Set5/HR ~/Downloads/drrnps.pth`
     """
     from srbench.cache import Cache
-    from srbench.cli.output import check_json_target, print_table, write_json
+    from srbench.cli.output import check_json_target, print_table, say, write_json
     from srbench.data.catalogue import add_paths
     from srbench.errors import DataError
 
@@ -61,7 +61,7 @@ def add(
     if report.skipped:
         typer.echo(f"left out {len(report.skipped)}:")
         for path, why in report.skipped[:10]:
-            typer.echo(f"  '{path}' {_short(why, path)}")
+            say(f"  '{path}' {_short(why, path)}")
         if len(report.skipped) > 10:
             typer.echo(f"  and {len(report.skipped) - 10} more")
 
@@ -120,10 +120,10 @@ def path(json: Json = None) -> None:
     Example: `du -sh "$(srbench cache path)"`
     """
     from srbench.cache import Cache
-    from srbench.cli.output import write_json
+    from srbench.cli.output import say, write_json
 
     root = Cache().root
     if json is not None:
         write_json({"cache": str(root)}, json)
     if json != "-":
-        typer.echo(root)
+        say(str(root))

@@ -40,7 +40,7 @@ def check(
 
     Example: `srbench check sr-bench-tied-tconv --scales 2,4`
     """
-    from srbench.cli.output import check_json_target, write_json
+    from srbench.cli.output import check_json_target, say, write_json
     from srbench.errors import ConfigError
     from srbench.models.loading import parse_scales
     from srbench.registry import canonical_name
@@ -71,7 +71,7 @@ def check(
             _show(name, wanted, outcomes[name])
     if json != "-":
         for name, reason in left_out.items():
-            typer.echo(f"{name}: not checked: {reason}")
+            say(f"{name}: not checked: {reason}")
     if json is not None:
         write_json(_payload(wanted, outcomes, left_out), json)
     if left_out or any(outcome.status == "failed" for items in outcomes.values() for outcome in items):

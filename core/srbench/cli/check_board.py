@@ -56,7 +56,7 @@ def check_board_command(
 
     Example: `srbench leaderboard check leaderboards/efficient-x3 --replay 3`
     """
-    from srbench.cli.output import check_json_target
+    from srbench.cli.output import check_json_target, say
     from srbench.errors import ConfigError
     from srbench.untrusted import user_path
     from srbench.verification import check_board
@@ -78,7 +78,7 @@ def check_board_command(
         device=device,
         record=record,
         by=by,
-        note=lambda text: typer.echo(text, err=True),
+        note=lambda text: say(text, err=True),
         report=(lambda check: None) if json == "-" else _show,
     )
     if record and report.replayed:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 __all__ = ["cost", "parse_size"]
 
 _MOST_PIXELS = 2**16  # largest side of an LR image: no network here takes more, and sizes in bytes fit into C integers
-_MOST_MEASURED = 2**22  # most LR pixels for --memory and --latency
+MOST_MEASURED = 2**22  # most LR pixels for --memory and --latency
 
 
 def cost(
@@ -76,9 +76,9 @@ def cost(
         check_json_target(json)
     names = [canonical_name(name) for name in models]
     width, height = parse_size(lr_size)
-    if (memory or latency) and width * height > _MOST_MEASURED:
+    if (memory or latency) and width * height > MOST_MEASURED:
         option = "--memory" if memory else "--latency"
-        raise ConfigError(f"{option} runs the network, on at most {_MOST_MEASURED:,} LR pixels; got {width}x{height}")
+        raise ConfigError(f"{option} runs the network, on at most {MOST_MEASURED:,} LR pixels; got {width}x{height}")
     if threads is not None:
         check_threads(threads)
     files: list[Path | None] = [None] * len(names) if weights is None else [*weights]

@@ -29,7 +29,7 @@ def list_(json: Json = None) -> None:
     Example: `srbench data list`
     """
     from srbench.cli.data_register import listed_by_hand, registered_rows
-    from srbench.cli.output import print_table, write_json
+    from srbench.cli.output import print_table, say, write_json
     from srbench.registry import DATASETS, get_dataset
 
     rows = []
@@ -51,9 +51,7 @@ def list_(json: Json = None) -> None:
         ([name, str(count), str(have), "yes" if free else "no"] for name, count, have, free in rows),
     )
     for row in registered:
-        typer.echo(
-            f"{row['name']}: registered from {row['folder']}" + (f"; {row['licence']}" if row["licence"] else "")
-        )
+        say(f"{row['name']}: registered from {row['folder']}" + (f"; {row['licence']}" if row["licence"] else ""))
     if by_hand:
         names = ", ".join(one["name"] for one in by_hand)
         typer.echo(f"To be downloaded by hand and registered: {names} (`srbench data info NAME` says how).")
@@ -170,7 +168,7 @@ def info(data: DataArgument, json: Json = None) -> None:
     """
     from dataclasses import asdict
 
-    from srbench.cli.output import print_table, write_json
+    from srbench.cli.output import print_table, say, write_json
     from srbench.data.datasets import open_dataset
     from srbench.data.folders import FolderDataset
 
@@ -211,4 +209,4 @@ def info(data: DataArgument, json: Json = None) -> None:
     for scale in shipped:
         without = lonely[scale]
         ending = f", but not for {', '.join(without)}" if without else " for every image"
-        typer.echo(f"LR files of scale {scale} are there{ending}; LR images are generated unless --lr shipped is given")
+        say(f"LR files of scale {scale} are there{ending}; LR images are generated unless --lr shipped is given")

@@ -43,9 +43,10 @@ def leaks(
     from dataclasses import asdict
 
     from rich.console import Console
+    from rich.markup import escape
     from rich.progress import Progress, TaskID
 
-    from srbench.cli.output import check_json_target, output_folder, print_table, write_json
+    from srbench.cli.output import check_json_target, output_folder, print_table, printable, say, write_json
     from srbench.data.datasets import open_dataset
     from srbench.data.leaks import find_leaks
     from srbench.errors import ConfigError
@@ -64,10 +65,10 @@ def leaks(
         dataset = open_dataset(name)
         console = Console(stderr=True)
         with Progress(console=console, transient=True, disable=not sys.stderr.isatty()) as bar:
-            task = bar.add_task(f"comparing {training.name} with {dataset.name}", total=None)
+            task = bar.add_task(escape(printable(f"comparing {training.name} with {dataset.name}")), total=None)
 
             def advance(step: str, done: int, total: int, bar: Progress = bar, task: TaskID = task) -> None:
-                bar.update(task, description=step, completed=done, total=total)
+                bar.update(task, description=escape(printable(step)), completed=done, total=total)
 
             compared.append((dataset, find_leaks(training, dataset, advance)))
     if record is not None:
@@ -109,7 +110,7 @@ def leaks(
                     left=5,
                 )
             count = len({leak.test for leak in found})
-            typer.echo(
+            say(
                 f"{count} of {len(dataset.image_names())} images of {dataset.name} are in {training.name} "
                 f"({len(training.image_names())} images), wholly or in part"
             )

@@ -31,7 +31,7 @@ def register_command(
 
     Example: `srbench data register DIV2K-valid ~/datasets/DIV2K_valid_HR`
     """
-    from srbench.cli.output import check_json_target, write_json
+    from srbench.cli.output import check_json_target, say, write_json
     from srbench.cli.steps import steps
     from srbench.data.registration import register
 
@@ -62,7 +62,7 @@ def register_command(
     if json != "-":
         typer.echo(f"{name}: {len(manifest.images)} images registered, content {manifest.content_hash}")
         if manifest.licence:
-            typer.echo(f"Terms: {manifest.licence}")
+            say(f"Terms: {manifest.licence}")
 
 
 def unregister_command(
@@ -72,7 +72,7 @@ def unregister_command(
 
     Example: `srbench data unregister DIV2K-valid`
     """
-    from srbench.cli.output import check_json_target, write_json
+    from srbench.cli.output import check_json_target, say, write_json
     from srbench.data.registration import unregister
 
     if json is not None:
@@ -82,7 +82,7 @@ def unregister_command(
         write_json({"name": name, "folder": None if manifest is None else manifest.folder}, json)
     if json != "-":
         place = "" if manifest is None else f"; its images are still in {manifest.folder}"
-        typer.echo(f"{name} is no longer registered{place}")
+        say(f"{name} is no longer registered{place}")
 
 
 def registered_rows() -> list[dict[str, Any]]:

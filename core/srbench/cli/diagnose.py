@@ -146,7 +146,7 @@ def diagnose(
 
 
 def _show(found: Diagnosis, model: str, scale: int, protocol: str) -> None:
-    from srbench.cli.output import print_table
+    from srbench.cli.output import print_table, say
     from srbench.diagnosis.wording import TITLES, conclusion, value_words
 
     default = found.default.combination
@@ -163,15 +163,15 @@ def _show(found: Diagnosis, model: str, scale: int, protocol: str) -> None:
     kind = "gives the figure" if found.matches else "comes near"
     titles = [kind if len(beside) == 1 else f"{kind} ({number})" for number in range(1, len(beside) + 1)]
     print_table(f"{model} x{scale}", ["choice", f"default ({protocol})", *titles], rows, left=len(titles) + 2)
-    typer.echo(conclusion(found, protocol))
+    say(conclusion(found, protocol))
     if (more := len(found.matches) - _COLUMNS) > 0:
         typer.echo(f"{more} more with as few changes are in the --json output.")
     if found.further:
         typer.echo(f"Of {found.tried:,} combinations tried, {found.further:,} with more changes give the same.")
     for name, count in found.screened.items():
-        typer.echo(f"{name}: {count} images decided which combinations were run on all of them.")
+        say(f"{name}: {count} images decided which combinations were run on all of them.")
     for what, why in found.unusable.items():
-        typer.echo(f"Not usable: {what}: {why}")
+        say(f"Not usable: {what}: {why}")
 
 
 def _figure(finding: Finding, digits: int, expected: float, mean: float) -> str:

@@ -79,7 +79,7 @@ def evaluate_command(
     """
     import dataclasses
 
-    from srbench.cli.output import check_json_target, output_folder, print_table, write_json
+    from srbench.cli.output import check_json_target, output_folder, print_table, say, write_json
     from srbench.cli.steps import steps
     from srbench.data.subsets import SubsetDataset, open_images
     from srbench.errors import ConfigError
@@ -183,7 +183,7 @@ def evaluate_command(
 
     tile_error = evaluation.tile_error
     if tile_error is not None:
-        typer.echo(f"srbench: {tile_error.sentence(str(name or model))}", err=True)
+        say(f"srbench: {tile_error.sentence(str(name or model))}", err=True)
     if json is not None:
         import srbench
 

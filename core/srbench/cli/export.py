@@ -36,7 +36,7 @@ def export(
     """
     import os
 
-    from srbench.cli.output import check_json_target, write_json
+    from srbench.cli.output import check_json_target, say, write_json
     from srbench.errors import ConfigError, StoreError
     from srbench.interop.spandrel import checkpoint_named
     from srbench.registry import canonical_name
@@ -96,7 +96,7 @@ def export(
         )
     if json == "-":
         return
-    typer.echo(f"{made.path}: {made.size / 1e6:.2f} MB, opset {made.opset}, {sum(made.operators.values())} operators")
+    say(f"{made.path}: {made.size / 1e6:.2f} MB, opset {made.opset}, {sum(made.operators.values())} operators")
     if untrained:
         typer.echo("its weights are random: the file only shows that the network can be exported")
     held = "RGB in 0..1" if made.channels == 3 else "luma in 16/255..235/255"

@@ -96,7 +96,7 @@ def site(
     ] = Path("leaderboards"),
 ) -> None:
     """Write a static site: an index with search, and a page per board, model and protocol."""
-    from srbench.cli.output import output_folder
+    from srbench.cli.output import output_folder, say
     from srbench.leaderboard.site import build_site
     from srbench.runs.fingerprint import other_code
     from srbench.runs.installed_figures import installed_published
@@ -114,9 +114,7 @@ def site(
     for suite in made.suites:
         if suite.problem:
             typer.echo(f"srbench: {escaped(f'left out: {suite.folder}: {suite.problem}')}", err=True)
-    typer.echo(
-        f"{target / 'index.html'}: {made.boards} boards, {len(made.models)} models, {len(made.protocols)} protocols"
-    )
+    say(f"{target / 'index.html'}: {made.boards} boards, {len(made.models)} models, {len(made.protocols)} protocols")
 
 
 def _name_damaged(results: Results) -> None:
@@ -130,19 +128,20 @@ def _name_damaged(results: Results) -> None:
 
 
 def _report(made: Build, *, check: bool, again: str, quiet: bool) -> None:
+    from srbench.cli.output import say
     from srbench.leaderboard.publish import outdated
 
     if not check:
         if not quiet:
-            typer.echo("\n".join(str(path) for path in made.paths))
+            say("\n".join(str(path) for path in made.paths))
         return
     stale = outdated(made)
     if stale:
         names = ", ".join(str(made.out_dir / name) for name in stale)
-        typer.echo(f"srbench: not up to date: {names}; run `{again}` and commit what it writes.", err=True)
+        say(f"srbench: not up to date: {names}; run `{again}` and commit what it writes.", err=True)
         raise typer.Exit(1)
     if not quiet:
-        typer.echo(f"{made.out_dir} is up to date.")
+        say(f"{made.out_dir} is up to date.")
 
 
 def _write_json(run_dir: Path, target: str | None) -> None:

@@ -84,8 +84,8 @@ def add_to(app: typer.Typer) -> None:
 
 
 def _report(done: Packed, how: str) -> None:
-    from srbench.untrusted import escaped
+    from srbench.cli.output import say
 
     for name, reason in sorted(done.damaged.items()):
-        typer.echo(f"srbench: {escaped(f'left out: {name}: {reason}')}", err=True)
-    typer.echo(f"{done.path}: {done.cells} cells {how}")
+        say(f"srbench: left out: {name}: {reason}", err=True)
+    say(f"{done.path}: {done.cells} cells {how}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -14,6 +15,9 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 __all__ = ["learning_curves"]
+
+MOST_ITERATIONS = 10**9  # of a training
+LARGEST = 1e6  # finite value of a metric: more than any has, while axes still have ticks
 
 
 def learning_curves(
@@ -32,13 +36,17 @@ def learning_curves(
 
     Example: `srbench figure learning-curves runs/ps-table1-x2 -o curves.png --models "*recursive*"`
     """
+    from srbench.cli.output import say
+    from srbench.errors import StoreError
     from srbench.figures import check_figure_path, figure_style, save_figure
+    from srbench.untrusted import user_path
 
     check_figure_path(output)
-    curves = read_curves(runs, f"{metric} x{scale}", models)
+    folders = [user_path(folder, "folder of trainings", StoreError) for folder in runs]
+    curves = read_curves(folders, f"{metric} x{scale}", models)
     with figure_style():
         save_figure(_draw(curves, metric, scale, start), output)
-    typer.echo(f"{output}")
+    say(str(output))
 
 
 @dataclass(frozen=True)
@@ -86,7 +94,11 @@ def read_curves(folders: Sequence[Path], key: str, pattern: str = "*") -> list[C
                 ]
                 points = {int(point["iteration"]): float(point[key]) for point in result["validations"] if key in point}
                 model, seed = str(result["model"]), int(result["recipe"]["seed"])
-            except (ValueError, KeyError, TypeError, AttributeError) as error:
+                if not all(0 <= at <= MOST_ITERATIONS for at in points):
+                    raise ValueError
+                if any(math.isfinite(value) and abs(value) > LARGEST for value in points.values()):
+                    raise ValueError
+            except (ValueError, KeyError, TypeError, AttributeError, OverflowError) as error:
                 raise StoreError(f"'{path}' is not the description of a training; remove it, or train again") from error
             if points and matching([model], pattern):
                 found.setdefault(model, {})[seed] = points
@@ -102,7 +114,7 @@ def read_curves(folders: Sequence[Path], key: str, pattern: str = "*") -> list[C
 
 
 def _draw(curves: Sequence[Curve], metric: str, scale: int, start: int) -> Figure:
-    from srbench.figures import FIGURE_COLORS, FigureSheet
+    from srbench.figures import FIGURE_COLORS, FigureSheet, plain_text
 
     width, height, legend = 5.6, 3.6, 3.6
     sheet = FigureSheet(width + legend + 0.9, height + 1.05, f"Learning curves, x{scale}")
@@ -112,13 +124,13 @@ def _draw(curves: Sequence[Curve], metric: str, scale: int, start: int) -> Figur
         at = [curve.iterations[index] for index in kept]
         columns = [[row[index] for row in curve.values] for index in kept]
         color, style = FIGURE_COLORS[number % len(FIGURE_COLORS)], ("-", "--", ":")[number // len(FIGURE_COLORS) % 3]
-        label = f"{curve.model}: {curve.last:.3f}"
+        label = plain_text(f"{curve.model}: {curve.last:.3f}")
         axes.plot(at, [sum(column) / len(column) for column in columns], style, color=color, linewidth=1.3, label=label)
         if len(curve.values) > 1:
             low, high = [min(column) for column in columns], [max(column) for column in columns]
             axes.fill_between(at, low, high, color=color, alpha=0.12, linewidth=0)
     trainings = sorted({len(curve.values) for curve in curves})
-    axes.set(xlabel="iteration", ylabel=f"{metric} of the validation images")
+    axes.set(xlabel="iteration", ylabel=plain_text(f"{metric} of the validation images"))
     axes.grid(visible=True, linewidth=0.3, alpha=0.6)
     axes.legend(loc="upper left", bbox_to_anchor=(1.01, 1.0), frameon=False, title="last value, best first", fontsize=7)
     count = " or ".join(map(str, trainings))

@@ -103,7 +103,9 @@ def list_(
         for name in names:
             typer.echo(name)
     if not names:
-        typer.echo(f"no {kind.value} match '{pattern}'" if pattern else f"no {kind.value} are installed", err=True)
+        from srbench.cli.output import say
+
+        say(f"no {kind.value} match '{pattern}'" if pattern else f"no {kind.value} are installed", err=True)
 
 
 def _names(kind: Kind, pattern: str) -> list[str]:

@@ -21,7 +21,7 @@ DEFAULT_BOARDS = "leaderboards"
 def list_weights(pattern: str, json: str | None) -> None:
     """Print a line for each file of weights, or write them as JSON."""
     from srbench.cache import Cache
-    from srbench.cli.output import check_json_target, print_table, write_json
+    from srbench.cli.output import check_json_target, print_table, say, write_json
     from srbench.models.weight_sources import all_sources
     from srbench.registry import matching
     from srbench.runs.installed_figures import installed_published
@@ -63,7 +63,7 @@ def list_weights(pattern: str, json: str | None) -> None:
         "measured."
     )
     if not rows:
-        typer.echo(f"no weights match '{pattern}'" if pattern else "no weights are installed", err=True)
+        say(f"no weights match '{pattern}'" if pattern else "no weights are installed", err=True)
 
 
 def _row(source: WeightSource, *, cached: bool, published: Published) -> dict[str, Any]:

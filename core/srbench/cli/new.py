@@ -43,7 +43,7 @@ def new(
     Example: `srbench new --update low_rank`
     """
     from srbench.cli import scaffold
-    from srbench.cli.output import output_folder
+    from srbench.cli.output import output_folder, say
     from srbench.errors import ConfigError
 
     if update is not None:
@@ -52,14 +52,14 @@ def new(
         project = output_folder(update) or update
         before, after = scaffold.update(project)
         if before == after:
-            typer.echo(f"{project} has the newest template, {after}")
+            say(f"{project} has the newest template, {after}")
         else:
-            typer.echo(f"{project}: template {before} -> {after}; look at `git diff`, and commit")
+            say(f"{project}: template {before} -> {after}; look at `git diff`, and commit")
         return
     if kind is None or name is None:
         raise ConfigError("give a kind and a name: srbench new method low_rank; see `srbench new --help`")
     project = scaffold.create(kind.value, name, output_folder(out) or Path())
-    typer.echo(f"made {project}; next:")
-    typer.echo(f'    pip install -e "{project}[test]"')
-    typer.echo(f"    python -m pytest {project}")
+    say(f"made {project}; next:")
+    say(f'    pip install -e "{project}[test]"')
+    say(f"    python -m pytest {project}")
     typer.echo(f"    srbench plugins doctor srbench-{name.replace('_', '-')}")

@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import math
 import os
+import time
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import typer
 
 from srbench.cli.result_stream import result_stream
 
-__all__ = ["SCHEMA_VERSION", "check_json_target", "output_folder", "print_table", "write_json"]
+if TYPE_CHECKING:
+    from rich.console import Console
+
+__all__ = ["SCHEMA_VERSION", "check_json_target", "output_folder", "print_table", "printable", "say", "write_json"]
 
 SCHEMA_VERSION = 1
+_READER_SECONDS = 10.0  # until a program that reads a pipe has to have opened it
 _BEGINNING = b'{\n  "schema_version"'  # in every file written by `write_json`
 
 
@@ -53,10 +59,34 @@ def write_json(value: Mapping[str, Any], target: str) -> None:
     path = Path(target)
     if path.exists() and not path.is_file():
         # A device or a pipe, such as /dev/stdout: it is written to, not replaced.
-        with disk_errors(path), path.open("w") as stream:
-            stream.write(text)
+        with disk_errors(path), _opened(path) as stream:
+            stream.write(text.encode())
         return
     write_atomic(path.resolve(), text.encode())  # follow a link instead of replacing it
+
+
+def _opened(path: Path) -> BinaryIO:
+    """Open a device or a pipe for writing; a pipe that nothing reads would block forever.
+
+    Raises:
+        StoreError: No program has opened the pipe for reading in time.
+        OSError: It cannot be opened.
+    """
+    from srbench.errors import StoreError
+
+    end = time.monotonic() + _READER_SECONDS
+    while True:
+        try:
+            descriptor = os.open(path, os.O_WRONLY | getattr(os, "O_NONBLOCK", 0))
+        except OSError as error:
+            if error.errno != errno.ENXIO:
+                raise
+            if time.monotonic() > end:
+                raise StoreError(f"--json '{path}' is a pipe that no program reads; give a file") from None
+            time.sleep(0.1)
+        else:
+            os.set_blocking(descriptor, True)
+            return os.fdopen(descriptor, "wb")
 
 
 def check_json_target(target: str, *others: str | Path | None) -> None:
@@ -79,6 +109,10 @@ def check_json_target(target: str, *others: str | Path | None) -> None:
     for other in others:
         if other is not None and _is_part_of(path, Path(other)):
             raise StoreError(f"--json '{target}' is also another file of this command; give another file")
+    try:
+        path.resolve()
+    except RuntimeError:
+        raise StoreError(f"--json '{target}' is a link that leads to itself; give another file") from None
     if not target or path.is_dir():
         raise StoreError(
             f"--json takes a file, or - for standard output; '{target}' is {'a folder' if target else 'none'}"
@@ -119,11 +153,31 @@ def _finite(value: Any) -> Any:
     return value
 
 
-def _shown(text: str) -> str:
-    """Return a text without control characters, except line breaks."""
+def printable(text: str, limit: int = 1000) -> str:
+    """Return text with control characters escaped, except line breaks, and long lines cut in the middle.
+
+    Args:
+        text: One line or several.
+        limit: Maximum length of a line.
+    """
     from srbench.untrusted import escaped
 
-    return "\n".join(escaped(line) for line in text.split("\n"))
+    return "\n".join(escaped(line, limit) for line in text.split("\n"))
+
+
+def say(text: str, *, err: bool = False, console: Console | None = None) -> None:
+    """Print text that may contain file names or values of a record, so that no control characters reach a terminal.
+
+    Args:
+        text: One line or several.
+        err: Print to standard error.
+        console: Print to this console instead.
+    """
+    safe = printable(text, limit=4000)
+    if console is not None:
+        console.print(safe, markup=False)
+    else:
+        typer.echo(safe, err=err)
 
 
 def print_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[str]], *, left: int = 1) -> None:
@@ -136,10 +190,10 @@ def print_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[str]
     for index, column in enumerate(columns):
         table.add_column(column, justify="left" if index < left else "right", overflow="fold")
     for row in rows:
-        table.add_row(*map(_shown, row))
+        table.add_row(*map(printable, row))
     console = Console(markup=False, emoji=False, highlight=False)
     if not console.is_terminal:
         # In a file or pager, a table is as wide as needed: names are not wrapped, and can be searched for.
         console.width = max(80, Measurement.get(console, console.options.update(max_width=10_000), table).maximum)
-    console.print(_shown(title), style="bold", soft_wrap=True)
+    console.print(printable(title), style="bold", soft_wrap=True)
     console.print(table)

@@ -50,7 +50,9 @@ def plugins(context: typer.Context, json: Json = None) -> None:
         ]
         print_table("Plugins", ["distribution", "version", "sr-bench", "status", "contributes"], cells, left=5)
     for name in unknown:
-        typer.echo(f"SRBENCH_PLUGINS names '{name}', but no such plugin is installed", err=True)
+        from srbench.cli.output import say
+
+        say(f"SRBENCH_PLUGINS names '{name}', but no such plugin is installed", err=True)
 
 
 def _rows() -> list[dict[str, Any]]:

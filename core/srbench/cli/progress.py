@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from srbench.cli.output import say
 from srbench.cli.steps import LineRate
 
 if TYPE_CHECKING:
@@ -68,13 +69,13 @@ class RunProgress:
 
         if self.console.is_terminal:
             self.bars = Progress(
-                TextColumn("{task.description}"),
+                TextColumn("{task.description}", markup=False),  # names may hold brackets
                 BarColumn(bar_width=24),
                 MofNCompleteColumn(),
                 TimeElapsedColumn(),
                 TextColumn("left"),
                 TimeRemainingColumn(),
-                TextColumn("{task.fields[detail]}", style="dim"),
+                TextColumn("{task.fields[detail]}", style="dim", markup=False),
                 console=self.console,
                 transient=True,
             )
@@ -92,7 +93,7 @@ class RunProgress:
         """Show a message about the preparation: transient on a terminal, otherwise an occasional line."""
         if self.bars is None:
             if self.notes.due():
-                self.console.print(f"  {text}", markup=False)
+                say(f"  {text}", console=self.console)
             return
         if self.cells is None:
             self.cells = self.bars.add_task(text, total=None, detail="")
@@ -141,7 +142,7 @@ class RunProgress:
         if progress.done > said.before and progress.total:
             seconds = round((now - said.began) / (progress.done - said.before) * (progress.total - progress.done))
             count += f", {seconds // 60}:{seconds % 60:02d} left"
-        self.console.print(f"  {_STEPS[progress.step]} {label}{count} {progress.detail}".rstrip(), markup=False)
+        say(f"  {_STEPS[progress.step]} {label}{count} {progress.detail}".rstrip(), console=self.console)
 
     def finished(self, model: ModelPlan, record: Record) -> None:
         """Print the result of a cell."""
@@ -154,9 +155,9 @@ class RunProgress:
             figures = "  ".join(f"{name} {value:.4f}" for name, value in record.metrics.items())
         else:
             figures = "failed: " + (record.error or "").strip().splitlines()[-1]
-        self.console.print(
+        say(
             f"[{self.count}/{self.total}] {model.label}, {self._dataset(model, record)}, {record.protocol}: {figures}",
-            markup=False,
+            console=self.console,
         )
 
     def _dataset(self, model: ModelPlan, record: Record) -> str:

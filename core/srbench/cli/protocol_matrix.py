@@ -71,7 +71,7 @@ def protocols(
     from rich.console import Console
     from rich.progress import Progress
 
-    from srbench.cli.output import check_json_target, print_table, write_json
+    from srbench.cli.output import check_json_target, print_table, say, write_json
     from srbench.evaluation.stored_images import other_comparisons
     from srbench.leaderboard.protocol_flips import count_flips, rank_columns
     from srbench.registry import get_metric
@@ -151,7 +151,7 @@ def protocols(
         left=2,
     )
     for name, reason in left_out.items():
-        typer.echo(f"left out: {name}: {reason}")
+        say(f"left out: {name}: {reason}")
 
 
 @dataclass(frozen=True)

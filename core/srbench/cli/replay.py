@@ -55,7 +55,7 @@ def replay_command(
     """
     import contextlib
 
-    from srbench.cli.output import check_json_target, write_json
+    from srbench.cli.output import check_json_target, say, write_json
     from srbench.errors import SRBenchError
     from srbench.registry import canonical_name
     from srbench.results.replays import add_replays
@@ -78,7 +78,7 @@ def replay_command(
     )
     sources = Sources(store.info(), store.models_path, None if weights is None else user_path(weights))
     found = []
-    for replayed in replay(cells, sources, train=train, device=device, note=lambda text: typer.echo(text, err=True)):
+    for replayed in replay(cells, sources, train=train, device=device, note=lambda text: say(text, err=True)):
         found.append(replayed)
         if record:
             add_replays(folder, [entry(replayed, by)])

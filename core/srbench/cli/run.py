@@ -236,8 +236,10 @@ def _wanted(report: RunReport) -> dict[str, Cell]:
 def _show(report: RunReport, pages: Path | None) -> None:
     from rich.console import Console
 
-    # Without a terminal, lines need not fit its width.
-    console = Console(highlight=False, width=None if sys.stdout.isatty() else 160)
+    from srbench.cli.output import say
+
+    # Without a terminal, lines need not fit its width. Brackets in names are not markup.
+    console = Console(highlight=False, markup=False, width=None if sys.stdout.isatty() else 160)
     if report.dry:
         _show_plan(console, report)
         return
@@ -246,10 +248,8 @@ def _show(report: RunReport, pages: Path | None) -> None:
     leaderboard.show(report.run_dir, console)
     for record in report.failed:
         last = (record.error or "").strip().splitlines()[-1]
-        console.print(f"failed: {record.model} x{record.scale} on {record.dataset}: {last}", markup=False)
-        console.print(
-            f"        traceback in {report.run_dir / 'cells' / record.directory_name / 'record.json'}", markup=False
-        )
+        say(f"failed: {record.model} x{record.scale} on {record.dataset}: {last}", console=console)
+        say(f"        traceback in {report.run_dir / 'cells' / record.directory_name / 'record.json'}", console=console)
     for record in report.done:
         if record.tile_error is None:
             continue
@@ -258,25 +258,26 @@ def _show(report: RunReport, pages: Path | None) -> None:
         tiles = TileError(**record.tile_error)
         if not tiles.exact:
             changed = f"at most {tiles.largest:.1e} of the range"
-            console.print(f"tiles change {record.model} on {record.dataset}, measured: {changed}", markup=False)
+            say(f"tiles change {record.model} on {record.dataset}, measured: {changed}", console=console)
     for label, reason in report.skipped.items():
-        console.print(f"left out: {label}: {reason}", markup=False)
+        say(f"left out: {label}: {reason}", console=console)
     if not report.todo and not report.skipped:
-        console.print(f"nothing to do: all {report.before} cells are finished in {report.run_dir}", markup=False)
+        say(f"nothing to do: all {report.before} cells are finished in {report.run_dir}", console=console)
     if pages is not None:
-        console.print(f"page: {pages / 'index.html'}", markup=False)
+        say(f"page: {pages / 'index.html'}", console=console)
     elif report.done:
-        console.print(f"next: srbench leaderboard build {report.run_dir}", markup=False)
+        say(f"next: srbench leaderboard build {report.run_dir}", console=console)
 
 
 def _show_plan(console: Any, report: RunReport) -> None:
     from rich.table import Table
 
+    from srbench.cli.output import printable, say
     from srbench.results.store import RunStore
 
     store = RunStore(report.run_dir)
     open_cells = {cell.directory: cell for model in report.todo for cell in model.cells}
-    table = Table(title=f"{report.plan.suite.label}: what a run into {report.run_dir} would do")
+    table = Table(title=printable(f"{report.plan.suite.label}: what a run into {report.run_dir} would do"))
     for column in ("model", "scale", "data set", "images", "protocol", "training", "state"):
         table.add_column(column, overflow="fold")
     for model in report.plan.models:
@@ -294,15 +295,15 @@ def _show_plan(console: Any, report: RunReport) -> None:
             if model.training is not None and model.several_seeds:
                 training += f", seed {model.training.seed}"
             columns = (cell.data.label, str(cell.data.images), cell.shown_protocol, training, state)
-            table.add_row(str(model.name), f"x{cell.scale}", *columns)
+            table.add_row(*map(printable, (str(model.name), f"x{cell.scale}", *columns)))
     console.print(table)
     suite = report.plan.suite
     if suite.budget:
         what = f"Budget {suite.chosen_budget}" if suite.chosen_budget else "The whole suite"
-        console.print(f"{what} takes {suite.budget}.", markup=False)
+        say(f"{what} takes {suite.budget}.", console=console)
     if suite.budgets:
-        console.print(f"It has budgets that take less: --budget {', --budget '.join(suite.budgets)}.", markup=False)
-    console.print(f"{report.before} cells done, {len(open_cells)} to do; nothing was written.", markup=False)
+        say(f"It has budgets that take less: --budget {', --budget '.join(suite.budgets)}.", console=console)
+    say(f"{report.before} cells done, {len(open_cells)} to do; nothing was written.", console=console)
 
 
 def _write_json(target: str, report: RunReport) -> None:

@@ -130,17 +130,15 @@ def update(project: Path) -> tuple[str, str]:
 
 
 def _answers(project: Path) -> dict[str, Any]:
-    import yaml
-
-    from srbench.untrusted import read_text
+    from srbench.untrusted import parse_yaml, read_text
 
     file = project / ANSWERS
     if not file.is_file():
         raise ConfigError(f"'{project}' is not a project of `srbench new`: there is no '{ANSWERS}' in it")
     try:
-        found = yaml.safe_load(read_text(file, error=ConfigError))
-    except yaml.YAMLError as error:
-        raise ConfigError(f"'{file}' is damaged; restore it from git") from error
+        found = parse_yaml(read_text(file, error=ConfigError), f"'{file}'")
+    except ConfigError as error:
+        raise ConfigError(f"{str(error).rstrip('.')}; restore it from git") from error
     if not isinstance(found, dict) or not {"_src_path", "_commit"} <= set(found):
         raise ConfigError(f"'{file}' does not say which template the project was made from; restore it from git")
     return found

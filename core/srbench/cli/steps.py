@@ -60,7 +60,10 @@ def steps(what: str, total: float) -> Iterator[Callable[[float, str], None]]:
 
         yield line
         return
-    columns = (TextColumn("{task.description}"), BarColumn(), TimeRemainingColumn(), TextColumn("{task.fields[at]}"))
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task(what, total=total, at="")
-        yield lambda done, detail: bar.update(task, completed=done, at=detail)
+    # Names of files and data sets may hold brackets, which are not markup, and control characters.
+    texts = [TextColumn(f"{{task.{name}}}", markup=False) for name in ("description", "fields[at]")]
+    with Progress(
+        texts[0], BarColumn(), TimeRemainingColumn(), texts[1], console=Console(stderr=True), transient=True
+    ) as bar:
+        task = bar.add_task(escaped(what), total=total, at="")
+        yield lambda done, detail: bar.update(task, completed=done, at=escaped(detail))

@@ -79,7 +79,7 @@ def train(
 
     Example: `srbench train edsr_tiny --data embedded-train --scale 2 --iterations 300`
     """
-    from srbench.cli.output import check_json_target, output_folder, write_json
+    from srbench.cli.output import check_json_target, output_folder, say, write_json
     from srbench.cli.training_request import read_request
     from srbench.data.datasets import open_dataset
     from srbench.protocols import get_protocol
@@ -115,7 +115,7 @@ def train(
     checked = request.recipe
     if json != "-":
         for line in request.not_honoured:
-            typer.echo(f"not honoured: {line}")
+            say(f"not honoured: {line}")
         typer.echo(
             f"{request.model} {', '.join(f'x{s}' for s in request.scales)}: {checked.iterations:,} iterations, "
             f"{checked.batch_size} patches of {checked.patch_size}, "
@@ -186,6 +186,8 @@ def _as_json(result: TrainResult, not_honoured: tuple[str, ...]) -> dict[str, An
 
 
 def _tell(result: TrainResult) -> None:
+    from srbench.cli.output import say
+
     if result.complete_before:
         typer.echo("nothing to do: this training is already complete (start again with --no-resume)")
     else:
@@ -193,6 +195,6 @@ def _tell(result: TrainResult) -> None:
         typer.echo(f"trained in {_duration(result.seconds)} (m:ss){went_on}; loss {result.loss:.4g}")
     for name, value in (result.validations[-1] if result.validations else {}).items():
         if name != "iteration":
-            typer.echo(f"  {name}: {value:.4f}")
-    typer.echo(f"weights: {result.weights}")
+            say(f"  {name}: {value:.4f}")
+    say(f"weights: {result.weights}")
     typer.echo(f"sha256:  {result.weights_sha256}")

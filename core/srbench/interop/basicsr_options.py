@@ -95,7 +95,7 @@ class _Reader:
 
     def __init__(self, values: dict[str, Any]) -> None:
         self.values = values
-        self.order = list(_paths(values))
+        self.order = dict(_paths(values))
         self.taken: set[str] = set()
         self.reasons: dict[str, str] = {}
 
@@ -318,28 +318,22 @@ class _Reader:
                 continue  # honoured, or part of a mapping that is listed as a whole
             if path in self.reasons:
                 yield f"{path}: {self.reasons[path]}"
-            elif not _says_something(self._value(parts)):
+            elif not _says_something(self.order[path]):
                 continue
             elif path in _REASONS:
                 yield f"{path}: {_REASONS[path]}"
             elif not any(other.startswith(f"{path}.") for other in self.order):  # else its parts are listed
                 yield f"{path}: {_UNKNOWN}"
 
-    def _value(self, parts: list[str]) -> Any:
-        value: Any = self.values
-        for part in parts:
-            value = value[part]
-        return value
-
 
 def _says_something(value: Any) -> bool:
     return any(map(_says_something, value.values())) if isinstance(value, Mapping) else value is not None
 
 
-def _paths(values: Mapping[str, Any], prefix: str = "") -> Iterable[str]:
-    """Yield the dotted path of every key, with mappings before their content."""
+def _paths(values: Mapping[str, Any], prefix: str = "") -> Iterable[tuple[str, Any]]:
+    """Yield the dotted path of every key with its value, and mappings before their content."""
     for key, value in values.items():
-        yield f"{prefix}{key}"
+        yield f"{prefix}{key}", value
         if isinstance(value, Mapping):
             yield from _paths(value, f"{prefix}{key}.")
 

@@ -7,18 +7,20 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
+from typing import TypeVar
 
 from srbench.cache import default_root
 from srbench.errors import ConfigError, StoreError
 from srbench.storage import disk_errors, write_atomic
-from srbench.untrusted import parse_json, read_text
+from srbench.untrusted import parse_json, read_text, user_path
 
 __all__ = ["Manifest", "RegisteredImage", "check_name", "manifest_path", "read_manifest", "registered_names"]
 
 FORMAT = "srbench-registered-1"
 
+_NAME_LIMIT = 255  # bytes of each part of a file's path
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
 
@@ -122,10 +124,35 @@ def read_manifest(name: str) -> Manifest:
         found = parse_json(content)
         if found.pop("format") != FORMAT:
             raise ValueError
-        found["images"] = tuple(RegisteredImage(**image) for image in found["images"])
-        found["scales"] = tuple(found["scales"])
-        return Manifest(**found)
+        images = tuple(_checked(RegisteredImage(**image)) for image in found.pop("images"))
+        scales = tuple(found.pop("scales"))
+        manifest = _checked(Manifest(images=images, scales=scales, **found))
+        if manifest.name != name or not images or any(type(scale) is not int for scale in scales):
+            raise ValueError
     except (ValueError, TypeError, KeyError, AttributeError):
         raise StoreError(
             f"the manifest '{path}' is damaged; run `srbench data unregister {name}`, and register the folder again"
         ) from None
+    user_path(manifest.folder, f"folder in '{path}'", StoreError)
+    return manifest
+
+
+_Checked = TypeVar("_Checked", Manifest, RegisteredImage)
+
+
+def _checked(item: _Checked) -> _Checked:
+    """Return what was read after checking the types of its texts and numbers.
+
+    Raises:
+        TypeError: One has another type.
+        ValueError: A file's name is none.
+    """
+    for field in fields(item):
+        value = getattr(item, field.name)
+        if type(value) is not {"str": str, "int": int, "tuple": tuple}[str(field.type).partition("[")[0]]:
+            raise TypeError(field.name)
+    if isinstance(item, RegisteredImage):
+        parts = item.file.encode().split(b"/")
+        if b"\0" in item.file.encode() or max(map(len, parts)) > _NAME_LIMIT:
+            raise ValueError(item.file)
+    return item

@@ -30,6 +30,7 @@ LATENCY_FILE = "latency.json"
 LEAST_PASSES = 3  # of a network whose time is shown
 
 Seconds = Annotated[float, Field(gt=0, le=10**6, allow_inf_nan=False)]
+Load = Annotated[float, Field(allow_inf_nan=False)]
 Pixels = Annotated[int, Field(ge=1, le=2**16)]
 Text = Annotated[str, Field(max_length=500)]
 Dtype = Literal["float32", "float16"]
@@ -78,8 +79,8 @@ class Session(_Schema):
 
     started: Text
     finished: Text
-    load_before: float | Text
-    load_after: float | Text
+    load_before: Load | Text
+    load_after: Load | Text
     governor: Text
     clock_mhz: Text
 

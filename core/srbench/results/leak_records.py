@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -30,7 +30,7 @@ class LeakedImage(_Schema):
     test: str
     train: str
     kind: Literal["exact", "near", "crop", "near crop"]
-    score: float
+    score: Annotated[float, Field(allow_inf_nan=False)]
     orientation: str = ""
     test_box: Box
     train_box: Box

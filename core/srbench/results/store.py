@@ -224,6 +224,7 @@ class RunStore:
         with disk_errors(self.path):
             self.sweep()
             self.cells_path.mkdir(parents=True, exist_ok=True)
+            os.scandir(self.cells_path).close()  # what cannot be read would be measured again
         if known is None or known.model_copy(update={"created": info.created}) != info:
             write_atomic(self.path / "run.json", info.to_json().encode())
 

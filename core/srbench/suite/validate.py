@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -26,8 +27,9 @@ def check_duplicates(suite: Suite) -> None:
         seen: dict[str, int] = {}
         for index, name in enumerate(names):
             same = suite.resolve(name) if key == "datasets" else name
-            if "/" in same or "\\" in same or Path(same).is_dir():
-                same = str(Path(same).resolve())
+            if "/" in same or "\\" in same or Path(same).exists():
+                with suppress(ValueError, RuntimeError):  # no path, or a link to itself
+                    same = str(Path(same).resolve())
             earlier = seen.setdefault(same, index)
             if earlier != index:
                 spelled = "" if names[earlier] == name else f", spelled '{names[earlier]}'"

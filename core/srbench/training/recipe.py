@@ -8,12 +8,11 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from srbench.errors import ConfigError
 from srbench.training.clipping import Clip
-from srbench.untrusted import check_expansion, read_text
+from srbench.untrusted import parse_yaml, read_text
 from srbench.validation import Problem, problems_in
 
 __all__ = ["Constant", "CosineRestart", "MultiStep", "Recipe", "load_recipe", "make_recipe"]
@@ -283,16 +282,7 @@ def load_recipe(path: Path, *, noun: str = "recipe") -> dict[str, Any]:
     Raises:
         ConfigError: The file cannot be read, is not YAML or is not a mapping.
     """
-    text = read_text(path, what=noun, error=ConfigError)
-    try:
-        root = yaml.compose(text, Loader=yaml.SafeLoader)
-        if root is not None:
-            check_expansion(root, f"the {noun} {path}")
-        values = yaml.safe_load(text)
-    except RecursionError:
-        raise ConfigError(f"the {noun} {path} is nested too deeply.") from None
-    except (yaml.YAMLError, ValueError) as error:
-        raise ConfigError(f"the {noun} {path} is not YAML: {' '.join(str(error).split())}.") from None
+    values = parse_yaml(read_text(path, what=noun, error=ConfigError), f"the {noun} {path}")
     if not isinstance(values, dict):
         raise ConfigError(f"the {noun} {path} must be a mapping such as `iterations: 1000`.")
     return {str(key): value for key, value in values.items()}
