@@ -90,6 +90,7 @@ def test_every_plugin_is_installed_linted_and_typed(plugin: Path) -> None:
     tools = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]
     (package,) = (path.name for path in (plugin / "src").iterdir() if (path / "__init__.py").is_file())
     assert f"-e {place.as_posix()}" in tox()["testenv:tests"]["deps"]
+    assert f"-e {'{/}'.join(place.parts)}" in tox()["testenv:docs"]["commands_pre"]
     assert "{/}".join(("{tox_root}", *place.parts, "src")) in tox()["testenv:lint"]["set_env"]
     assert f"$MYPY_CONFIG_FILE_DIR/{place.as_posix()}/src" in tools["mypy"]["mypy_path"]
     assert package in tools["importlinter"]["root_packages"]
@@ -174,6 +175,18 @@ def test_the_platforms_of_ci_are_those_promised() -> None:
     matrix = workflow()["jobs"]["platforms"]["strategy"]["matrix"]
     assert matrix["python"] == ["3.11", "3.12", "3.13"]
     assert {name.partition("-")[0] for name in matrix["os"]} == {"ubuntu", "macos", "windows"}
+
+
+def test_without_basicsr_the_platforms_run_what_tox_runs_there() -> None:
+    steps = [step for step in workflow()["jobs"]["platforms"]["steps"] if "run" in step]
+    assert [step["run"].split()[:3] for step in steps if step["if"] != "matrix.python != '3.13'"] == [
+        ["pip", "install", "tox"]
+    ]
+    (own,) = (step["run"] for step in steps if step["if"] == "matrix.python == '3.13'")
+    # A missing interpreter would otherwise count as success.
+    assert "tox run -e py313 --skip-missing-interpreters false" in own
+    for name in re.findall(r"tests/\S+", tox()["testenv:py313"]["commands"]):
+        assert (ROOT / name).exists(), name
 
 
 def test_the_citation_names_the_version_and_the_licence() -> None:

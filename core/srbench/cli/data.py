@@ -26,22 +26,32 @@ DataArgument = Annotated[str, typer.Argument(help="Name of a data set, or a fold
 def list_(json: Json = None) -> None:
     """List data sets and how many of their images are available: installed, registered and known ones.
 
+    Data sets of broken plugins are left out, with the reason.
+
     Example: `srbench data list`
     """
     from srbench.cli.data_register import listed_by_hand, registered_rows
     from srbench.cli.output import print_table, say, write_json
+    from srbench.errors import SRBenchError
     from srbench.registry import DATASETS, get_dataset
 
+    unusable: list[dict[str, str]] = []
     rows = []
     for name in DATASETS.installed():
-        dataset = get_dataset(name)
-        count = len(dataset.image_names())
-        rows.append((name, count, count - len(dataset.missing()), dataset.redistributable))
+        try:
+            dataset = get_dataset(name)
+            count = len(dataset.image_names())
+            rows.append((name, count, count - len(dataset.missing()), dataset.redistributable))
+        except Exception as error:  # a plugin's data set may raise anything, which must not hide the others
+            kind = "" if isinstance(error, SRBenchError) else f"{type(error).__name__}: "
+            unusable.append({"name": name, "reason": " ".join(f"{kind}{error}".split())})
     registered, by_hand = registered_rows(), listed_by_hand()
     if json is not None:
         keys = ("name", "images", "available", "redistributable")
         known = [dict(zip(keys, row, strict=True)) | {"folder": None, "licence": None} for row in rows]
-        write_json({"datasets": [*known, *registered], "not_registered": by_hand}, json)
+        write_json({"datasets": [*known, *registered], "not_registered": by_hand, "unusable": unusable}, json)
+    for one in unusable:
+        typer.echo(f"left out: {one['name']}: {one['reason']}", err=True)
     if json == "-":
         return
     rows += [(row["name"], row["images"], row["available"], False) for row in registered]

@@ -243,7 +243,7 @@ def _of_run(run_dir: Path, request: _Request, scale: int | None) -> list[StoredI
 
 def _protocols(stored: Sequence[StoredImages], under: str | None) -> tuple[list[Protocol], dict[str, str]]:
     """Return the protocols under which some images can be scored, and why others were left out."""
-    from srbench.errors import ConfigError
+    from srbench.errors import ConfigError, SRBenchError
     from srbench.evaluation.stored_images import why_not_comparable
     from srbench.protocols import get_protocol, list_protocols
 
@@ -251,7 +251,13 @@ def _protocols(stored: Sequence[StoredImages], under: str | None) -> tuple[list[
     made = {one.protocol.name: one.protocol for one in stored}
     wanted, left_out = [], {}
     for name in dict.fromkeys(named):
-        protocol = get_protocol(name)
+        try:
+            protocol = get_protocol(name)
+        except SRBenchError as error:
+            if under is not None:
+                raise
+            left_out[name] = str(error)  # a broken plugin must not hide the others
+            continue
         reasons = [why_not_comparable(one, protocol) for one in made.values()]
         if all(reasons):
             left_out[name] = f"the images were produced under {' and '.join(made)}, but {reasons[0]}"

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from srbench.errors import ConfigError, SharingError
+from srbench.errors import ConfigError, SRBenchError
 from srbench.models.architecture import Architecture
 from srbench.models.counting import count_parameters
 from srbench.models.factory import create_model
@@ -60,7 +60,7 @@ def trained_row(name: str, weights: Path, scale: int) -> ModelRow:
 def _row(name: str, scale: int) -> ModelRow:
     try:
         model = create_model(name, scale=scale, pretrained=False)
-    except (ConfigError, SharingError) as error:
+    except SRBenchError as error:  # of a broken plugin too, which must not hide the others
         return ModelRow(name, None, None, None, str(error))
     deployed = count_parameters(model.at_scale(scale))
     architecture = model.architecture

@@ -123,7 +123,7 @@ class Registry:
             return factory()
         except SRBenchError:
             raise
-        except Exception as error:  # a plugin may raise anything, which must not end the command line
+        except (Exception, SystemExit) as error:  # a plugin may raise anything, which must not end the command line
             items = () if name in self._local else plugins.claims(self.kind, name)
             owner = f" of {items[0].distribution}" if items else ""
             raise PluginError(

@@ -8,9 +8,10 @@ import pytest
 from typer.testing import CliRunner
 
 from srbench.cli.app import app
-from srbench.errors import ConfigError
+from srbench.errors import ConfigError, PluginError
 from srbench.models.architecture import Architecture
 from srbench.models.summary_table import model_rows
+from srbench.registry import BACKBONES
 
 # Hyun et al., CMS-LapSRN, Table 1 (x4): name here, up-sampling, reconstruction, skips over all and inside, depth,
 # filters, thousands of parameters as printed.
@@ -43,6 +44,16 @@ def test_a_multi_scale_network_has_both_counts() -> None:
     assert (row.parameters, row.deployed) == (414_811, 294_171)
     (merged,) = model_rows(["ecbsr"], scale=2)
     assert (merged.parameters, merged.deployed) == (2_220_416, 594_884)
+
+
+def test_a_network_whose_plugin_is_broken_leaves_the_others_in_the_table(monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(scales: tuple[int, ...]) -> None:
+        raise PluginError("its plugin is broken")
+
+    monkeypatch.setitem(BACKBONES._local, "odd", broken)
+    odd, tiny = model_rows(["odd", "imdn_tiny"], scale=2)
+    assert (odd.parameters, odd.absent) == (None, "its plugin is broken")
+    assert tiny.parameters
 
 
 def test_the_table_is_printed_and_written() -> None:

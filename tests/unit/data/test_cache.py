@@ -7,7 +7,6 @@ import functools
 import hashlib
 import http.server
 import os
-import resource
 import socket
 import subprocess
 import sys
@@ -310,6 +309,7 @@ def test_manifests_name_as_many_images_as_the_papers() -> None:
 
 def test_a_full_disk_is_a_sentence_and_leaves_nothing_half_written(tmp_path: Path) -> None:
     # A limit on file size stands for the full disk: the kernel refuses the write in the same place.
+    resource = pytest.importorskip("resource", reason="Windows has no limit on file size")
 
     def limit() -> None:
         resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))
