@@ -21,6 +21,7 @@ __all__ = [
     "MOST_THREADS",
     "available_memory",
     "check_device",
+    "check_devices",
     "check_tf32",
     "check_threads",
     "describe",
@@ -28,6 +29,7 @@ __all__ = [
     "keep_freed_memory",
     "pick_device",
     "processor_name",
+    "read_devices",
     "tf32",
     "usable_cores",
 ]
@@ -73,6 +75,54 @@ def check_device(name: str) -> None:
         )
     if int(name.partition(":")[2] or 0) >= torch.cuda.device_count():
         raise ConfigError(f"there is no '{name}': {torch.cuda.device_count()} GPUs are visible")
+
+
+_MOST_DEVICES = 256
+
+
+def read_devices(text: str) -> tuple[str, ...]:
+    """Return the devices of a list, without checking that they exist.
+
+    Args:
+        text: `cpu`, `cuda` or `cuda:N`; or several GPUs: `cuda:0,cuda:1`, `cuda:0-3`.
+
+    Raises:
+        ConfigError: The text has another form, or names a device twice.
+    """
+    form = "--device takes cpu, cuda, cuda:N, or several GPUs such as cuda:0,cuda:1 or cuda:0-3"
+    found: list[str] = []
+    parts = [part.strip() for part in text.split(",")]
+    for part in parts:
+        match = re.fullmatch(r"cuda:([0-9]{1,6})-([0-9]{1,6})", part)
+        if match is not None:
+            first, last = int(match[1]), int(match[2])
+            if not first <= last < first + _MOST_DEVICES:
+                raise ConfigError(f"'{part}' is not a range of at most {_MOST_DEVICES} GPUs; {form}")
+            found += [f"cuda:{number}" for number in range(first, last + 1)]
+        elif re.fullmatch(r"cuda:[0-9]{1,6}" if len(parts) > 1 else r"cpu|cuda(:[0-9]{1,6})?", part):
+            found.append(part if ":" not in part else f"cuda:{int(part.partition(':')[2])}")
+        else:
+            where = f" in '{text}'" if len(parts) > 1 else ""
+            raise ConfigError(f"unknown device '{part}'{where}; {form}")
+    for name in found:
+        if found.count(name) > 1:
+            raise ConfigError(f"device '{name}' is given twice in '{text}'; give each GPU once, and --jobs for more")
+    return tuple(found)
+
+
+def check_devices(text: str) -> tuple[str, ...]:
+    """Return the devices of a list, all of which torch supports here; checking `cpu` imports no torch.
+
+    Args:
+        text: As for `read_devices`.
+
+    Raises:
+        ConfigError: The text is not such a list, or there is no such GPU.
+    """
+    devices = read_devices(text)
+    for name in devices:
+        check_device(name)
+    return devices
 
 
 def pick_device(name: str) -> torch.device:

@@ -1,4 +1,4 @@
-"""The quickstart through SLURM and Ray of two nodes each; tasks and runs that are killed."""
+"""The quickstart through SLURM and Ray of two nodes each; tasks and runs that are killed; time that is lost."""
 
 from __future__ import annotations
 
@@ -8,9 +8,16 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+from PIL import Image
 
 from srbench.results.store import RunStore
+from srbench.runs.executor_names import make_executor
+from srbench.runs.executors import Crash
+from srbench.runs.job import Finished, Job
+from srbench.runs.planner import make_plan
+from srbench.suite.definition import load_suite
 
 pytestmark = pytest.mark.cluster
 
@@ -104,3 +111,98 @@ def test_sigkill_of_the_submitting_process_loses_no_finished_cell(
     assert {status for status, *_ in figures(tmp_path / "run").values()} == {"ok"}
     assert len(figures(tmp_path / "run")) == 3, output
     assert list((tmp_path / "run" / "cluster").glob("*/cells")) == [], "everything was handed over"
+
+
+SIXTEEN_CELLS = """
+name: sixteen
+scale: 2
+models: [edsr_tiny, "edsr_tiny+recursive", edsr_baseline, "edsr_baseline+recursive"]
+datasets: [test0, test1, test2, test3]
+protocol: [matlab-y]
+train: {data: embedded-train, iterations: 10}
+"""
+SECONDS_OF_A_CELL = 10.0
+NODES = 2
+CELLS = 16
+
+
+def wait_ten_seconds_per_cell(job: Any, emit: Callable[[Any], None]) -> None:
+    import time
+
+    from srbench.runs.job import Finished
+    from srbench.runs.recording import failed_record
+
+    for cell in job.model.cells:
+        time.sleep(10.0)
+        emit(Finished(failed_record(job.model, cell, "nothing was measured")))
+
+
+# Tasks cannot import this module: the function itself is sent to them.
+wait_ten_seconds_per_cell.__module__ = "__main__"
+
+
+def seconds_of_sixteen_cells(executor: Any, folder: Path) -> float:
+    """Return how long an executor takes for four jobs of four cells each, none of which computes anything.
+
+    A bound on time, in a test, because only this environment has clusters. A job is the unit of work, so its start and
+    that of Python in it is part of the time.
+    """
+    for index in range(4):
+        (folder / f"test{index}").mkdir(parents=True)
+        pixels = np.full((16, 16, 3), index, np.uint8)
+        Image.fromarray(pixels).save(folder / f"test{index}" / "image.png")
+    (folder / "sixteen.yaml").write_text(SIXTEEN_CELLS)
+    plan = make_plan(load_suite(folder / "sixteen.yaml"))
+    jobs = [Job(model, folder / "models") for model in plan.models]
+    assert sum(len(job.model.cells) for job in jobs) == CELLS
+    finished = []
+
+    def handle(index: int, event: Any) -> None:
+        assert not isinstance(event, Crash), event.reason
+        if isinstance(event, Finished):
+            finished.append((index, event.record.dataset))
+
+    start = time.monotonic()
+    executor.run(jobs, wait_ten_seconds_per_cell, handle)
+    seconds = time.monotonic() - start
+    assert len(set(finished)) == len(finished) == CELLS
+    return seconds
+
+
+def test_two_slurm_nodes_lose_at_most_a_seventh_of_their_time(
+    slurm: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SLURM_CONF", slurm["SLURM_CONF"])
+    executor = make_executor("slurm(partition=debug)", tmp_path / "cluster")
+    seconds = seconds_of_sixteen_cells(executor, tmp_path)
+    assert seconds <= 1.15 * SECONDS_OF_A_CELL * CELLS / NODES, f"{seconds:.1f} s"
+
+
+def test_two_ray_nodes_lose_at_most_a_seventh_of_their_time(ray_address: str, tmp_path: Path) -> None:
+    import ray
+
+    executor = make_executor(f"ray(address={ray_address})", tmp_path / "cluster")
+    try:
+        seconds = seconds_of_sixteen_cells(executor, tmp_path)
+    finally:
+        ray.shutdown()
+    assert seconds <= 1.15 * SECONDS_OF_A_CELL * CELLS / NODES, f"{seconds:.1f} s"
+
+
+def test_a_ray_task_that_is_killed_in_the_middle_of_its_training_is_submitted_again(
+    ray_address: str, srbench: Start, tmp_path: Path
+) -> None:
+    import psutil
+
+    (tmp_path / "small.yaml").write_text(SUITE)
+    ended(srbench("run", "--suite", "small.yaml", "--out", "local", "--no-page", "--jobs", "1"))
+    words = ("run", "--suite", "small.yaml", "--out", "run", "--no-page", "--executor", f"ray(address={ray_address})")
+    process = srbench(*words)
+    wait_for(lambda: list((tmp_path / "run").glob("models/*/checkpoint.pt")), process, "checkpoint")
+    # Ray names a worker after the function that it performs.
+    workers = [one for one in psutil.process_iter() if one.name().startswith("ray::_perform")]
+    assert workers
+    for worker in workers:
+        worker.kill()
+    ended(process)
+    assert figures(tmp_path / "run") == figures(tmp_path / "local")

@@ -13,7 +13,11 @@ import pytest
 import torch
 
 from srbench.data.datasets import open_dataset
+from srbench.errors import ConfigError
 from srbench.models.factory import create_model
+from srbench.results.store import RunStore
+from srbench.runs.runner import run
+from srbench.suite.definition import load_suite
 from srbench.training.basicsr_model import SRBenchModel
 from srbench.training.determinism import reproducible
 from srbench.training.image_cache import prepare_images
@@ -128,3 +132,29 @@ def test_trainings_side_by_side_end_as_alone(tmp_path: Path) -> None:
             finished=lambda training, result: together.__setitem__(training.session.recipe.seed, result.weights_sha256),
         )  # fmt: skip
     assert [together[seed] for seed in range(3)] == alone
+
+
+def test_several_trainings_of_a_run_on_one_gpu_end_as_one_after_the_other(tmp_path: Path) -> None:
+    (tmp_path / "small.yaml").write_text(
+        "name: small\nscale: 2\nmodels: [edsr_tiny, edsr_tiny+recursive]\ndatasets: [embedded-test]\n"
+        "train: {data: embedded-train, iterations: 20, batch_size: 4, gt_size: 32}\n"
+    )
+    records = {}
+    for device, jobs in (("cuda", 1), ("cuda:0", 2), ("cuda:0", None)):
+        report = run(load_suite(tmp_path / "small.yaml"), tmp_path / f"{jobs}", device=device, jobs=jobs)
+        assert report.failed == []
+        records[jobs] = {one.model: (one.weights_sha256, one.metrics) for one in report.done}
+    assert records[2] == records[1]
+    assert records[None] == records[1]
+
+
+def test_several_gpus_share_a_run(tmp_path: Path) -> None:
+    count = torch.cuda.device_count()
+    with pytest.raises(ConfigError, match=f"there is no 'cuda:{count}'"):
+        run(load_suite("quickstart"), tmp_path / "none", device=f"cuda:0-{count}")
+    if count < 2:
+        pytest.skip("needs two GPUs")
+    report = run(load_suite("quickstart"), tmp_path / "run", device="cuda:0-1", jobs=2)
+    assert report.failed == []
+    speeds = [cell.speed for cell in RunStore(report.run_dir).cells()]
+    assert all(speed is not None and speed["hardware"]["kind"] == "cuda" for speed in speeds)

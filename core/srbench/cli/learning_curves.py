@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from matplotlib.figure import Figure
 
@@ -21,9 +21,7 @@ LARGEST = 1e6  # finite value of a metric: more than any has, while axes still h
 
 
 def learning_curves(
-    runs: Annotated[
-        list[Path], typer.Argument(help="Folders with trainings: run directories, or folders of `srbench train`.")
-    ],
+    runs: Annotated[list[Path], typer.Argument(help="Run directories, boards, or folders of `srbench train`.")],
     output: Annotated[Path, typer.Option("--output", "-o", help="The file to write.", metavar="FILE.png|FILE.svg")],
     metric: Annotated[str, typer.Option(help="The validated metric.")] = "psnr_y",
     scale: Annotated[int, typer.Option(min=1, max=16, help="The scale.")] = 2,
@@ -32,7 +30,7 @@ def learning_curves(
 ) -> None:
     """Plot validation over iterations: the mean over the seeds of each model, and their range.
 
-    Trainings are validated if they have a validation set (`srbench train --val`).
+    Trainings are validated on the images of `srbench train --val`, or of a suite's `validate`.
 
     Example: `srbench figure learning-curves runs/ps-table1-x2 -o curves.png --models "*recursive*"`
     """
@@ -73,7 +71,7 @@ def read_curves(folders: Sequence[Path], key: str, pattern: str = "*") -> list[C
     """Return the validations of all finished trainings in some folders: a curve per model, best last value first.
 
     Args:
-        folders: Folders to search for `training.json`.
+        folders: Folders to search for `training.json`; where there is none, the records of a run or board are read.
         key: Metric and scale, such as `psnr_y x2`.
         pattern: A glob pattern for model names.
 
@@ -81,25 +79,12 @@ def read_curves(folders: Sequence[Path], key: str, pattern: str = "*") -> list[C
         StoreError: A file cannot be read or is not the description of a training.
         ConfigError: No training in the folders has such validations.
     """
-    from srbench.errors import ConfigError, StoreError
+    from srbench.errors import ConfigError
     from srbench.registry import matching
-    from srbench.untrusted import parse_json, read_text
 
     found: dict[str, dict[int, dict[int, float]]] = {}
     for folder in folders:
-        for path in sorted(folder.rglob("training.json")):
-            try:
-                result: dict[str, Any] = parse_json(read_text(path, what="training's description", error=StoreError))[
-                    "result"
-                ]
-                points = {int(point["iteration"]): float(point[key]) for point in result["validations"] if key in point}
-                model, seed = str(result["model"]), int(result["recipe"]["seed"])
-                if not all(0 <= at <= MOST_ITERATIONS for at in points):
-                    raise ValueError
-                if any(math.isfinite(value) and abs(value) > LARGEST for value in points.values()):
-                    raise ValueError
-            except (ValueError, KeyError, TypeError, AttributeError, OverflowError) as error:
-                raise StoreError(f"'{path}' is not the description of a training; remove it, or train again") from error
+        for model, seed, points in list(_in_files(folder, key)) or list(_in_records(folder, key)):
             if points and matching([model], pattern):
                 found.setdefault(model, {})[seed] = points
     curves = []
@@ -111,6 +96,40 @@ def read_curves(folders: Sequence[Path], key: str, pattern: str = "*") -> list[C
         places = ", ".join(f"'{folder}'" for folder in folders)
         raise ConfigError(f"no training in {places} was validated by '{key}' for a model that matches '{pattern}'")
     return sorted(curves, key=lambda curve: -curve.last)
+
+
+def _in_files(folder: Path, key: str) -> Iterator[tuple[str, int, dict[int, float]]]:
+    """Yield the validations in the files of trainings: model, seed, and iteration -> value."""
+    from srbench.errors import StoreError
+    from srbench.untrusted import parse_json, read_text
+
+    for path in sorted(folder.rglob("training.json")):
+        try:
+            result: dict[str, Any] = parse_json(read_text(path, what="training's description", error=StoreError))[
+                "result"
+            ]
+            points = {int(point["iteration"]): float(point[key]) for point in result["validations"] if key in point}
+            model, seed = str(result["model"]), int(result["recipe"]["seed"])
+            if not all(0 <= at <= MOST_ITERATIONS for at in points):
+                raise ValueError
+            if any(math.isfinite(value) and abs(value) > LARGEST for value in points.values()):
+                raise ValueError
+        except (ValueError, KeyError, TypeError, AttributeError, OverflowError) as error:
+            raise StoreError(f"'{path}' is not the description of a training; remove it, or train again") from error
+        yield model, seed, points
+
+
+def _in_records(folder: Path, key: str) -> Iterator[tuple[str, int, dict[int, float]]]:
+    """Yield the same from the records of a run or a board."""
+    from srbench.results.store import RunStore
+
+    for place in (folder, folder / "results"):
+        for cell in RunStore(place).cells() if place.is_dir() else ():
+            training = cell.record.training
+            known = None if training is None else training.validation
+            if training is not None and known is not None and key in known.metrics:
+                points = dict(zip(known.iterations, known.metrics[key], strict=True))
+                yield cell.record.model, next(iter(training.seeds), 0), points
 
 
 def _draw(curves: Sequence[Curve], metric: str, scale: int, start: int) -> Figure:

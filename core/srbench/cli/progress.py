@@ -21,10 +21,11 @@ if TYPE_CHECKING:
     from srbench.results.records import Record
     from srbench.runs.job import Progress
     from srbench.runs.plan import ModelPlan, Plan
+    from srbench.runs.slots import Slots
 
 __all__ = ["RunProgress"]
 
-_STEPS = {"check": "checking", "train": "training", "evaluate": "evaluating"}
+_STEPS = {"check": "checking", "prepare": "preparing images for", "train": "training", "evaluate": "evaluating"}
 
 
 @dataclass
@@ -99,11 +100,17 @@ class RunProgress:
             self.cells = self.bars.add_task(text, total=None, detail="")
         self.bars.update(self.cells, description=text)
 
-    def started(self, plan: Plan, todo: Sequence[ModelPlan], workers: int) -> None:
+    def started(self, plan: Plan, todo: Sequence[ModelPlan], slots: Slots) -> None:
         """Show the amount of work."""
         self.total = sum(len(model.cells) for model in todo)
         trainings = sum(model.training is not None for model in todo)
-        at_a_time = f", {workers} models at a time" if workers > 1 else ""
+        at_a_time = ""
+        if slots.jobs > 1 or slots.devices[0] != "cpu":
+            at_a_time = f", {slots.jobs} model{'s' if slots.jobs > 1 else ''} at a time"
+            if slots.devices[0] != "cpu":
+                at_a_time += f" on {', '.join(slots.devices)}"
+            if slots.why:
+                at_a_time += f" ({slots.why}; --jobs changes this)"
         self.console.print(
             f"{plan.suite.label}: {self.total} cells to do, {trainings} models to train first{at_a_time}"
         )

@@ -32,6 +32,24 @@ def run(
             metavar="NAME|DIR|LIST",
         ),
     ] = None,
+    validate: Annotated[
+        str | None,
+        typer.Option(
+            help="Validate trainings on these images, for learning curves; affects no result.", metavar="NAME|DIR"
+        ),
+    ] = None,
+    validate_images: Annotated[
+        str | None,
+        typer.Option(
+            help="Only these of the validation images: names and globs, separated by commas.", metavar="NAMES"
+        ),
+    ] = None,
+    validate_every: Annotated[
+        int | None,
+        typer.Option(
+            min=1, max=10**9, help="Iterations between validations. If not given: the recipe's, or 20 validations."
+        ),
+    ] = None,
     add: Annotated[
         list[str] | None,
         typer.Option(
@@ -56,7 +74,9 @@ def run(
         Path | None, typer.Option(help="Run directory; runs/SUITE[-BUDGET] if not given.", metavar="DIR")
     ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would be done; write nothing.")] = False,
-    device: Annotated[str, typer.Option(help="cpu, cuda or cuda:N.")] = "cpu",
+    device: Annotated[
+        str, typer.Option(help="cpu, cuda or cuda:N; or several GPUs: cuda:0,cuda:1 or cuda:0-3.", metavar="DEVICES")
+    ] = "cpu",
     threads: Annotated[
         int | None,
         typer.Option(min=1, help="CPU threads of each job. If not given: trainings 1, evaluations share the cores."),
@@ -66,8 +86,8 @@ def run(
         typer.Option(
             min=1,
             max=256,
-            help="Models processed at a time. If not given: as many as need training, at most one per core; one on a "
-            "GPU.",
+            help="Models processed at a time. If not given: as many as need training, at most one per core, and on "
+            "a GPU at most 4 and one per 8 GiB of free memory.",
         ),
     ] = None,
     executor: Annotated[
@@ -128,6 +148,7 @@ def run(
     from srbench.errors import ConfigError
     from srbench.runs.runner import run as run_suite
     from srbench.suite.definition import load_suite
+    from srbench.suite.validation_images import validated_on
 
     out = output_folder(out)
     if json_file is not None:
@@ -137,6 +158,8 @@ def run(
         loaded = loaded.at_budget(budget)
     if train_data is not None:
         loaded = loaded.trained_on(train_data)
+    if validate is not None or validate_images is not None or validate_every is not None:
+        loaded = validated_on(loaded, validate, validate_images, validate_every)
     if add:
         loaded = loaded.with_models(add)
     if images is not None:

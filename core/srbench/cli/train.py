@@ -121,7 +121,7 @@ def train(
             f"{checked.batch_size} patches of {checked.patch_size}, "
             f"on {device} with {threads} CPU thread{'s' if threads > 1 else ''}"
         )
-    with _bar(checked.iterations) as progress:
+    with _bar(checked.iterations) as (progress, preparing):
         result = train_model(
             request.model,
             scales=request.scales,
@@ -135,6 +135,7 @@ def train(
             device=device,
             threads=threads,
             progress=progress,
+            preparing=preparing,
             tensorboard=tensorboard or request.tensorboard,
         )
     if json is not None:
@@ -144,32 +145,42 @@ def train(
 
 
 @contextmanager
-def _bar(total: int) -> Iterator[Callable[[Progress], None]]:
-    """Show a progress bar with the remaining time on standard error."""
+def _bar(total: int) -> Iterator[tuple[Callable[[Progress], None], Callable[[int, int], None]]]:
+    """Show progress bars of the iterations and of the preparation of images, on standard error.
+
+    Without a terminal, only the preparation is shown, as an occasional line.
+
+    Yields:
+        A function that takes the progress of the training, and one that takes the number of images and their total.
+    """
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, TextColumn
     from rich.progress import Progress as Bar
 
-    columns = (
-        BarColumn(),
-        MofNCompleteColumn(),
-        TextColumn("{task.fields[loss]}  lr {task.fields[lr]}  {task.fields[left]} left  {task.fields[validation]}"),
-    )
+    from srbench.cli.steps import LineRate
+
+    columns = (BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[text]}"))
     # Only on a terminal: a log file would get the finished bar of a run that did nothing.
     with Bar(*columns, console=Console(stderr=True), disable=not Console(stderr=True).is_terminal) as bar:
-        task = bar.add_task("training", total=total, loss="", lr="-", left="-", validation="")
+        task = bar.add_task("training", total=total, text="")
+        rate, images = LineRate(), None
 
         def show(now: Progress) -> None:
-            bar.update(
-                task,
-                completed=now.iteration,
-                loss=f"loss {now.loss:.4g}",
-                lr=f"{now.lr:.2g}",
-                left=_duration(now.seconds_left),
-                validation="  ".join(f"{name} {value:.2f}" for name, value in now.validation.items() if "psnr" in name),
-            )
+            validated = (f"  {name} {value:.2f}" for name, value in now.validation.items() if "psnr" in name)
+            text = f"loss {now.loss:.4g}  lr {now.lr:.2g}  {_duration(now.seconds_left)} left{''.join(validated)}"
+            bar.update(task, completed=now.iteration, text=text)
 
-        yield show
+        def prepare(done: int, count: int) -> None:
+            nonlocal images
+            if bar.disable:
+                if rate.due():
+                    typer.echo(f"preparing images: {done}/{count}", err=True)
+                return
+            if images is None:
+                images = bar.add_task("images", total=count, text="preparing images")
+            bar.update(images, completed=done, visible=done < count)
+
+        yield show, prepare
 
 
 def _duration(seconds: float) -> str:

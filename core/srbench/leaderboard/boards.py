@@ -291,6 +291,9 @@ def _fill(entry: Entry, label: str, record: Record, cells: list[Cell]) -> None:
     entry.records[label] = record
     entry.images[label] = _over_seeds(table)
     entry.directories[label] = cells[0].directory
+    for training in (cell.record.training for cell in cells):
+        if training is not None and training.validation is not None:
+            entry.validations.setdefault(training.seeds[0] if training.seeds else 0, training.validation)
     for metric in record.metrics:
         entry.values[label, metric] = Value(Interval(record.metrics[metric], math.nan, math.nan), None, math.nan)
         entry.trainings[label, metric] = _of_each_training(table, metric)

@@ -21,7 +21,7 @@ from srbench.leaderboard.chart_labels import (
 from srbench.leaderboard.costs import in_units, shown_cost
 from srbench.leaderboard.statistics import Interval
 
-__all__ = ["MEAN", "SIZE", "WORK", "Axis", "Chart", "chart", "series_of", "worth_drawing"]
+__all__ = ["MEAN", "SIZE", "WORK", "Axis", "Chart", "Tick", "chart", "series_of", "ticks", "worth_drawing"]
 
 LEAST_SPAN = 10  # of the axis, in units of the last decimal shown
 # The line of a model without parameters is drawn if it is within this many times the quality range of the models.
@@ -258,7 +258,7 @@ def chart(
         top=top,
         bottom=bottom,
         x_ticks=[Tick(round(to_x(value), 2), _count(value)) for value in _log_ticks(x_low, x_high, width)],
-        y_ticks=[Tick(round(to_y(value), 2), text) for value, text in _ticks(y_low, y_high, 5, sign)],
+        y_ticks=[Tick(round(to_y(value), 2), text) for value, text in ticks(y_low, y_high, 5, sign)],
         points=points,
         lines=lines,
         front="M" + "L".join(f"{x:.2f} {y:.2f}" for x, y in [*front, (right, front[-1][1])]),
@@ -308,7 +308,7 @@ def _front(places: list[tuple[float, float]]) -> list[tuple[float, float]]:
     return corners
 
 
-def _ticks(low: float, high: float, wanted: int, sign: int = 1) -> list[tuple[float, str]]:
+def ticks(low: float, high: float, wanted: int, sign: int = 1) -> list[tuple[float, str]]:
     """Return about `wanted` round tick values between two limits, labeled times the sign with just enough decimals."""
     raw = (high - low) / wanted
     power = math.floor(math.log10(raw))

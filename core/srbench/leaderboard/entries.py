@@ -19,7 +19,7 @@ from srbench.leaderboard.trained_on import TrainedOn
 from srbench.results.latency_records import LatencyRun
 from srbench.results.leak_records import LeakRecord
 from srbench.results.published_figures import Difference
-from srbench.results.records import Record
+from srbench.results.records import Record, Validation
 
 __all__ = ["TIERS", "Board", "DatasetInfo", "Entry", "Group", "Resolution", "Value"]
 
@@ -57,6 +57,7 @@ class Entry:
         leaks: Data set -> those of its images that are known to be in the model's training data, if any.
         published: Data set -> published figures beside the measured ones.
         trained_on: The model's training; None where it has no parameters.
+        validations: Seed -> the validations of the training with this seed, as far as there are any.
         timings: Number of one of the board's `latency` runs -> the model's time in it.
         states: Key of a cell -> its state, for all replayed cells of the results.
     """
@@ -72,6 +73,7 @@ class Entry:
     leaks: dict[str, LeakRecord] = field(default_factory=dict)
     published: dict[str, list[Difference]] = field(default_factory=dict)
     trained_on: TrainedOn | None = None
+    validations: dict[int, Validation] = field(default_factory=dict)
     timings: dict[int, ShownTiming] = field(default_factory=dict)
     states: Mapping[str, State] = field(default_factory=dict)
     standing: Standing | None = None

@@ -13,6 +13,7 @@ from markupsafe import Markup
 from srbench.leaderboard.boards import Board, Results
 from srbench.leaderboard.chart import SIZE, WORK, Axis, chart, series_of, worth_drawing
 from srbench.leaderboard.costs import has_costs
+from srbench.leaderboard.curves import board_curves
 from srbench.leaderboard.pictures import crop_strips
 from srbench.leaderboard.published_tables import published_rows
 from srbench.leaderboard.rendering import environment
@@ -36,6 +37,7 @@ def html_text(results: Results, other_code: Collection[str] = frozenset()) -> st
         {
             "board": board,
             "methods": series_of(board),
+            "curves": board_curves(board, series_of(board)),
             "pictures": [
                 {"axis": axis, "figures": figures}
                 for axis in (SIZE, WORK)

@@ -12,10 +12,12 @@ from srbench.results.records import Record
 from srbench.results.store import Cell
 from srbench.storage import canonical_json
 
-__all__ = ["joined_record", "noise_by_model", "replicas_by_model", "seed_note", "setting"]
+__all__ = ["NOT_A_SETTING", "joined_record", "noise_by_model", "replicas_by_model", "seed_note", "setting"]
 
 # An estimate with fewer degrees of freedom is so uncertain that nothing would be separated.
 MIN_FREEDOM = 4
+# Keys of a recipe that replicas may differ in: the seed, and what does not affect the weights.
+NOT_A_SETTING = frozenset({"seed", "checkpoint_every", "validate_every"})
 
 
 def setting(record: Record) -> str:
@@ -26,7 +28,7 @@ def setting(record: Record) -> str:
     training = record.training
     if training is None:
         return "" if record.tag is not None else record.weights_sha256 or ""
-    recipe = {key: value for key, value in training.recipe.items() if key != "seed"}
+    recipe = {key: value for key, value in training.recipe.items() if key not in NOT_A_SETTING}
     return canonical_json([recipe, training.iterations, training.data_hash, sorted(record.scales)])
 
 
@@ -80,6 +82,7 @@ def joined_record(records: Sequence[Record]) -> Record:
                 update={
                     "seeds": [seed for training in trainings for seed in training.seeds],
                     "seconds": sum(training.seconds for training in trainings),
+                    "validation": None,  # each training has its own; see `Entry.validations`
                 }
             ),
             "cost": joined_cost([record.cost for record in records]),

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, datetime, timedelta
-from typing import Annotated, Any, Literal
+from itertools import pairwise
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from srbench.results.cost_figures import CostFigures
 from srbench.results.origins import Checkout, Planned, PlanReference, Subset, WeightsOrigin
@@ -24,14 +25,15 @@ __all__ = [
     "Tier",
     "Training",
     "TrainingTrace",
+    "Validation",
     "now",
     "second_after",
     "slugify",
 ]
 
 # 2 adds `adopted` and `training.trace`; 3 adds `checkout`, `weights`, `plan`, `subset`, `dataset_source` and
-# `primary_metric`. Records of earlier versions are read as they are.
-SCHEMA_VERSION = 3
+# `primary_metric`; 4 adds `training.validation`. Records of earlier versions are read as they are.
+SCHEMA_VERSION = 4
 RUN_SCHEMA_VERSION = 2  # 2 adds `images` and `planned`
 
 
@@ -40,6 +42,7 @@ KEY_LENGTH = 12  # hexadecimal digits of a cell's key in the name of its directo
 
 # More than any network or image has: a record with a larger figure is damaged or forged.
 Count = Annotated[int, Field(ge=0, le=10**15)]
+Iteration = Annotated[int, Field(ge=1, le=10**15)]
 Scale = Annotated[int, Field(ge=1, le=16)]
 
 Tier = Literal["reported", "reproduced", "trained"]
@@ -76,6 +79,35 @@ class TrainingTrace(Stored):
 
     losses: list[Figure]
     weights_sha256: str
+
+
+class Validation(Stored):
+    """Validations during a training: its learning curves.
+
+    Attributes:
+        data: Name of the validation images' data set.
+        data_hash: Hash of their decoded pixels.
+        images: Number of images.
+        protocol: The protocol that they were measured under.
+        iterations: The iterations after which the network was validated, in order.
+        metrics: Metric and scale, such as `psnr_y x2` -> the mean over the images after each of these iterations.
+    """
+
+    data: str
+    data_hash: str
+    images: Count
+    protocol: str
+    iterations: list[Iteration]
+    metrics: dict[str, list[Figure]]
+
+    @model_validator(mode="after")
+    def _one_mean_per_iteration(self) -> Self:
+        if any(after <= before for before, after in pairwise(self.iterations)):
+            raise ValueError("the iterations of a validation must increase")
+        for name, means in self.metrics.items():
+            if len(means) != len(self.iterations):
+                raise ValueError(f"{len(means)} means of '{name}' for {len(self.iterations)} iterations")
+        return self
 
 
 class Adoption(Stored):
@@ -117,6 +149,7 @@ class Training(Stored):
         seconds: Wall-clock time of the training, summed over interruptions.
         code_digest: Digest of the code that trained it; empty in records from before it was stored separately.
         trace: Its first iterations; None in records from before they were stored.
+        validation: Its learning curves; None without validation images and before schema version 4.
     """
 
     recipe: dict[str, Any]
@@ -127,6 +160,7 @@ class Training(Stored):
     seconds: float
     code_digest: str = ""
     trace: TrainingTrace | None = None
+    validation: Validation | None = None
 
 
 class MetricKind(Stored):
@@ -173,7 +207,7 @@ class Record(Stored):
             version 3.
     """
 
-    schema_version: Literal[1, 2, 3] = 3
+    schema_version: Literal[1, 2, 3, 4] = 4
     key: str = Field(min_length=KEY_LENGTH)
     status: Literal["ok", "failed"]
     error: str | None = None

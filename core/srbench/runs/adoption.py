@@ -21,6 +21,7 @@ from srbench.runs.agreement import Disagreement, agreement, check_plan
 from srbench.runs.job import DiskFull, Finished, Job, Progress, perform
 from srbench.runs.plan import CellPlan, ModelPlan, Plan, pending, run_directory
 from srbench.runs.planner import make_plan
+from srbench.runs.slots import Slots
 from srbench.runs.stored_trainings import how_checked, stored_training, take_over
 from srbench.suite.definition import Suite
 
@@ -106,7 +107,8 @@ def adopt(
     store.measured_data = plan.data_hashes
     with store.lock():
         store.sweep()
-        observer.started(plan, [replace(model, training=None) for model in todo], 1)  # nothing is trained from scratch
+        # Nothing is trained from scratch.
+        observer.started(plan, [replace(model, training=None) for model in todo], Slots(1, (device,)))
         for model in todo:
             _adopt_model(model, store, report, retrain, device, observer)
     return report

@@ -16,14 +16,18 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
+from pathlib import Path
 from typing import Any, Protocol, cast
 
-from srbench.machine import keep_freed_memory
+from srbench.errors import ConfigError
+from srbench.machine import keep_freed_memory, read_devices
 
-__all__ = ["Crash", "Executor", "InProcess", "Workers"]
+__all__ = ["Crash", "Executor", "InProcess", "Local", "Workers"]
+
+_MOST_JOBS = 1024
 
 Emit = Callable[[Any], None]
 Perform = Callable[[Any, Emit], None]
@@ -62,38 +66,46 @@ class InProcess:
 
 
 class Workers:
-    """Run jobs in worker processes, which end with this process, however it ends."""
+    """Run jobs in worker processes, which end with this process, however it ends.
 
-    def __init__(self, count: int) -> None:
-        """Initialize with the number of concurrent jobs."""
+    Args:
+        count: The number of processes.
+        devices: The process in slot n runs its jobs on device n, counted cyclically; if empty, jobs keep their own. A
+            process that takes the place of one that died uses the same device.
+    """
+
+    def __init__(self, count: int, devices: Sequence[str] = ()) -> None:
         self.count = count
+        self.devices = tuple(devices)
 
     def run(self, jobs: Sequence[Any], perform: Perform, handle: Handle) -> None:
         """Run every job, in the given order."""
         # Forking a process with threads, which torch starts, may hang; spawning does not.
         context = multiprocessing.get_context("spawn")
         waiting = deque(enumerate(jobs))
-        busy: dict[Any, tuple[BaseProcess, int]] = {}
+        busy: dict[Any, tuple[BaseProcess, int, int]] = {}
 
-        def give(connection: Connection[Any, Any], process: BaseProcess) -> None:
+        def give(connection: Connection[Any, Any], process: BaseProcess, slot: int) -> None:
             index, job = waiting.popleft()
-            busy[connection] = (process, index)
+            if self.devices:
+                job = replace(job, device=self.devices[slot % len(self.devices)])
+            busy[connection] = (process, index, slot)
             with contextlib.suppress(BrokenPipeError):  # it died: the next recv() raises
                 connection.send(job)
 
-        def start() -> None:
+        def start(slot: int) -> None:
             ours, theirs = context.Pipe()
             process = context.Process(target=_work, args=(theirs, perform, os.getpid()), daemon=True)
             process.start()
             theirs.close()
-            give(ours, process)
+            give(ours, process, slot)
 
         try:
-            for _ in range(min(self.count, len(waiting))):
-                start()
+            for slot in range(min(self.count, len(waiting))):
+                start(slot)
             while busy:
                 for ready in cast("list[Connection[Any, Any]]", wait(list(busy))):
-                    process, index = busy[ready]
+                    process, index, slot = busy[ready]
                     try:
                         kind, event = ready.recv()
                     except (EOFError, OSError):
@@ -101,21 +113,47 @@ class Workers:
                         process.join()
                         handle(index, Crash(_ending(process.exitcode)))
                         if waiting:  # only its own job is lost, not the waiting ones
-                            start()
+                            start(slot)
                         continue
                     if kind == "event":
                         handle(index, event)
                     elif waiting:
-                        give(ready, process)
+                        give(ready, process, slot)
                     else:
                         del busy[ready]
                         ready.close()
                         process.join()
         finally:
-            for connection, (process, _) in busy.items():
+            for connection, (process, _, _) in busy.items():
                 process.kill()
                 process.join()
                 connection.close()
+
+
+class Local:
+    """Run jobs on this machine: one at a time in this process, or several in worker processes.
+
+    Args:
+        folder: Not used; results are handed over in memory.
+        jobs: Jobs at a time.
+        device: The devices that they share: `cpu`, `cuda`, `cuda:N`, or several GPUs as in `cuda:0-3`.
+
+    Raises:
+        ConfigError: An argument is out of range.
+    """
+
+    def __init__(self, folder: Path, *, jobs: int = 1, device: str = "cpu") -> None:
+        if not isinstance(jobs, int) or not 1 <= jobs <= _MOST_JOBS:
+            raise ConfigError(f"jobs={jobs} of executor 'local' is not a whole number from 1 to {_MOST_JOBS}")
+        self.jobs = jobs
+        self.devices = read_devices(device)
+
+    def run(self, jobs: Sequence[Any], perform: Perform, handle: Handle) -> None:
+        """Run every job, in the given order."""
+        if self.jobs == 1:
+            InProcess().run([replace(job, device=self.devices[0]) for job in jobs], perform, handle)
+        else:
+            Workers(self.jobs, self.devices).run(jobs, perform, handle)
 
 
 def _work(connection: Connection[Any, Any], perform: Perform, parent: int) -> None:

@@ -14,10 +14,11 @@ from typing import TYPE_CHECKING, Any
 from srbench.errors import SRBenchError, WeightsError
 from srbench.evaluation.options import TilingWarning
 from srbench.results.cost_figures import CostFigures
-from srbench.results.records import MetricKind, Record, Training, TrainingTrace
+from srbench.results.records import MetricKind, Record, Training, TrainingTrace, Validation
 from srbench.runs.page_crops import PageCrops
 from srbench.runs.plan import CellPlan, ModelPlan, TrainingPlan
 from srbench.runs.recording import ModelFacts, cell_record, cost_figures, executed, failed_record, hardware, licences
+from srbench.runs.validations import begin_validation, stored_validation
 from srbench.storage import sha256_file
 
 if TYPE_CHECKING:
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 
     from srbench.models.backbone import Backbone
     from srbench.protocols import Protocol
+    from srbench.training.session import Progress as Iteration
     from srbench.training.train import TrainResult
 
     Collector = Callable[[Protocol, str, NDArray[np.uint8], NDArray[np.uint8]], None]
@@ -60,7 +62,7 @@ class Progress:
     """Progress of a step of a job.
 
     Attributes:
-        step: `check`, `train` or `evaluate`.
+        step: `check`, `prepare` (training images), `train` or `evaluate`.
         done: Number of finished checks, iterations or images.
         total: Total number; 0 if unknown.
         detail: Additional information, such as the loss.
@@ -158,6 +160,8 @@ def _prepare(job: Job, state: _State, emit: Emit) -> None:
 
     model = job.model
     torch.set_num_threads(job.threads)
+    if job.device.startswith("cuda:"):
+        torch.cuda.set_device(job.device)  # for what is allocated or captured on the current GPU
     emit(Progress("check", 0, 0))
     facts = state.facts
     facts.checks = run_checks(str(model.name), model.scales)
@@ -165,7 +169,7 @@ def _prepare(job: Job, state: _State, emit: Emit) -> None:
         listed = "; ".join(f"{check}: {result}" for check, result in broken.items())
         raise CheckFailedError(f"the conformance checks of '{model.name}' must pass before it is measured; {listed}")
     if model.training is not None:
-        result = _train(job, model.training, emit)
+        result, validation = _train(job, model.training, emit)
         facts.weights_sha256 = result.weights_sha256
         facts.training = Training(
             recipe=result.recipe,
@@ -176,6 +180,7 @@ def _prepare(job: Job, state: _State, emit: Emit) -> None:
             seconds=result.seconds,
             code_digest=model.training.code,
             trace=None if result.trace is None else TrainingTrace(**result.trace),
+            validation=validation,
         )
         network = create_model(model.name, scales=model.scales)
         load_into(network, result.weights)
@@ -207,19 +212,32 @@ def _deploy(job: Job, scale: int, state: _State) -> Backbone:
     return state.deployed
 
 
-def _train(job: Job, training: TrainingPlan, emit: Emit) -> TrainResult:
+def _train(job: Job, training: TrainingPlan, emit: Emit) -> tuple[TrainResult, Validation | None]:
     from srbench.training.train import train
 
-    return train(
+    folder, planned = job.models_path / training.directory, training.validation
+    validated: dict[str, Any] = {}
+    if planned is not None:
+        begin_validation(folder, planned)
+        validated = {"val": planned.data.open(), "protocol": planned.protocol.name}
+    result = train(
         job.model.name,
         scales=job.model.scales,
         data=training.data.source,
         recipe=training.recipe,
-        out_dir=job.models_path / training.directory,
+        out_dir=folder,
         device=job.device,
         threads=job.train_threads,
-        progress=lambda at: emit(Progress("train", at.iteration, at.iterations, f"loss {at.loss:.4f}")),
+        progress=lambda at: emit(Progress("train", at.iteration, at.iterations, _said(at))),
+        preparing=lambda done, total: emit(Progress("prepare", done, total, training.data.name)),
+        **validated,
     )
+    return result, stored_validation(folder, result)
+
+
+def _said(at: Iteration) -> str:
+    validated = "".join(f", {name} {mean:.2f}" for name, mean in at.validation.items() if "psnr" in name)
+    return f"loss {at.loss:.4f}{validated}"
 
 
 def _sharing_outputs(cells: Sequence[CellPlan]) -> list[CellPlan]:

@@ -22,7 +22,7 @@ from srbench.untrusted import CHECKPOINT_LIMIT, check_regular, parse_json, read_
 if TYPE_CHECKING:
     from srbench.data.datasets import Dataset
 
-__all__ = ["CellPlan", "DataPlan", "ModelPlan", "Plan", "TrainingPlan", "pending", "run_directory"]
+__all__ = ["CellPlan", "DataPlan", "ModelPlan", "Plan", "TrainingPlan", "ValidationPlan", "pending", "run_directory"]
 
 
 @dataclass(frozen=True)
@@ -93,6 +93,19 @@ class CellPlan:
 
 
 @dataclass(frozen=True)
+class ValidationPlan:
+    """The validation of trainings, which affects neither weights nor keys.
+
+    Attributes:
+        data: The validation images.
+        protocol: The protocol that they are measured under.
+    """
+
+    data: DataPlan
+    protocol: Protocol
+
+
+@dataclass(frozen=True)
 class TrainingPlan:
     """The training of a model without weights.
 
@@ -102,6 +115,7 @@ class TrainingPlan:
         data: The training data.
         directory: The training's directory in the run's `models/`.
         code: Digest of the code that trains it.
+        validation: Its validation; None for none.
     """
 
     key: str
@@ -109,6 +123,7 @@ class TrainingPlan:
     data: DataPlan
     directory: str
     code: str
+    validation: ValidationPlan | None = None
 
     @property
     def seed(self) -> int:
@@ -170,9 +185,13 @@ class ModelPlan:
 
     @property
     def data(self) -> list[DataPlan]:
-        """The data sets that it is measured and trained on."""
-        measured = [cell.data for cell in self.cells]
-        return measured if self.training is None else [*measured, self.training.data]
+        """The data sets that it is measured, trained and validated on."""
+        used = [cell.data for cell in self.cells]
+        if self.training is not None:
+            used.append(self.training.data)
+            if self.training.validation is not None:
+                used.append(self.training.validation.data)
+        return used
 
     @property
     def label(self) -> str:

@@ -17,10 +17,11 @@ from srbench.registry.registries import BASELINES
 from srbench.results.origins import PlanReference, Subset
 from srbench.results.records import KEY_LENGTH, slugify
 from srbench.runs import fingerprint
-from srbench.runs.plan import CellPlan, DataPlan, ModelPlan, Plan, TrainingPlan
+from srbench.runs.plan import CellPlan, DataPlan, ModelPlan, Plan, TrainingPlan, ValidationPlan
 from srbench.runs.weight_origins import origin_of
 from srbench.storage import canonical_json, sha256_bytes, sha256_file
 from srbench.suite.definition import ModelEntry, Suite
+from srbench.suite.validation_images import iterations_between
 from srbench.training.recipe import Recipe
 
 if TYPE_CHECKING:
@@ -300,6 +301,10 @@ def _plan_training(
     data = _open(suite.resolve(spec.data), opened)
     recipe = Recipe.model_validate(spec.recipe if seed is None else {**spec.recipe, "seed": seed})
     recipe.check_scales(scales)
+    validation = _plan_validation(suite, opened)
+    if suite.validation is not None:
+        every = iterations_between(suite.validation, recipe.iterations, spec.recipe)
+        recipe = recipe.model_copy(update={"validate_every": every})
     code = fingerprint.training_code(name)
     key = fingerprint.training_key(
         model=str(name),
@@ -309,7 +314,15 @@ def _plan_training(
         code=code,
     )
     directory = f"{slugify(f'{name}-x' + '-'.join(map(str, scales)))}-{key[:KEY_LENGTH]}"
-    return TrainingPlan(key, recipe, data, directory, code)
+    return TrainingPlan(key, recipe, data, directory, code, validation)
+
+
+def _plan_validation(suite: Suite, opened: dict[tuple[str, str], DataPlan]) -> ValidationPlan | None:
+    spec = suite.validation
+    if spec is None:
+        return None
+    with suite.locate_errors("validate"):
+        return ValidationPlan(_open(suite.resolve(spec.data), opened, spec.images), get_protocol(suite.protocols[0]))
 
 
 def _scales(scales: Sequence[int]) -> str:

@@ -16,18 +16,20 @@ from srbench import __version__
 from srbench.errors import ConfigError, NetworkError, SRBenchError, StoreError
 from srbench.evaluation.options import InferenceOptions
 from srbench.evaluation.stored_images import SR_IMAGES
-from srbench.machine import check_device, check_threads, usable_cores
+from srbench.machine import check_devices, check_threads, read_devices, usable_cores
 from srbench.protocols import Protocol as Settings
 from srbench.protocols import get_protocol
+from srbench.registry.registries import EXECUTORS
 from srbench.results.origins import Planned
 from srbench.results.records import Record, RunInfo, now
 from srbench.results.store import RunStore
-from srbench.runs.executor_names import LOCAL, make_executor
-from srbench.runs.executors import Crash, Executor, InProcess, Workers
+from srbench.runs.executor_names import LOCAL, make_executor, parse_executor
+from srbench.runs.executors import Crash, Executor
 from srbench.runs.job import DiskFull, Finished, Job, Progress, perform
 from srbench.runs.plan import ModelPlan, Plan, pending, run_directory
 from srbench.runs.planner import make_plan
 from srbench.runs.recording import failed_record
+from srbench.runs.slots import Slots, choose_slots
 from srbench.suite.definition import Suite
 
 if TYPE_CHECKING:
@@ -42,8 +44,8 @@ class Observer(Protocol):
     def note(self, text: str) -> None:
         """Receive a message about the preparation."""
 
-    def started(self, plan: Plan, todo: Sequence[ModelPlan], workers: int) -> None:
-        """Receive the plan and the unfinished models when the run starts."""
+    def started(self, plan: Plan, todo: Sequence[ModelPlan], slots: Slots) -> None:
+        """Receive the plan, the unfinished models, and how they are processed, when the run starts."""
 
     def progressed(self, model: ModelPlan, progress: Progress) -> None:
         """Receive the progress of one model."""
@@ -58,7 +60,7 @@ class Silent:
     def note(self, text: str) -> None:
         """Ignore it."""
 
-    def started(self, plan: Plan, todo: Sequence[ModelPlan], workers: int) -> None:
+    def started(self, plan: Plan, todo: Sequence[ModelPlan], slots: Slots) -> None:
         """Ignore it."""
 
     def progressed(self, model: ModelPlan, progress: Progress) -> None:
@@ -121,17 +123,17 @@ def run(
         models_glob: Only models that match.
         datasets: Only these of the suite's data sets.
         dry_run: Only report what would be done; write nothing.
-        device: `cpu`, `cuda` or `cuda:N`.
+        device: `cpu`, `cuda` or `cuda:N`; or several GPUs, `cuda:0,cuda:1` or `cuda:0-3`, which share the models.
         threads: CPU threads of each evaluation and training. If not given: one for training, which is fastest for small
             networks and makes results independent of the machine; for evaluation, the machine's cores shared by all
             jobs.
-        jobs: Number of models processed at a time. If not given, as many as need training, at most one per core; one
-            on a GPU.
+        jobs: Number of models processed at a time. If not given, as many as need training, at most one per core; on
+            GPUs as in `slots.choose_slots`.
         keep_images: Keep whole SR images, as `sr_images/CELL/IMAGE.png` in the run's folder.
         skip_missing_weights: Skip models whose weights cannot be downloaded, instead of refusing the suite; they stay
             planned and are not measured.
         executor: Who does the jobs: `NAME` or `NAME(key=value,...)`, of the entry points `srbench.executors`. None or
-            `local`: processes on this machine.
+            `local`: processes on this machine, also as `local(jobs=N)`.
         observer: Receives the progress.
 
     Raises:
@@ -140,12 +142,19 @@ def run(
     """
     observer = observer if observer is not None else Silent()
     cluster = None
-    if executor is not None and executor != LOCAL:
+    name, arguments = parse_executor(executor if executor is not None else LOCAL)
+    if name != LOCAL:
         if jobs is not None or threads is not None:
             raise ConfigError("--jobs and --threads are of the local executor; give a cluster's cpus=... instead")
-        cluster = make_executor(executor, run_directory(suite, run_dir) / "cluster")
+        if len(read_devices(device)) > 1:
+            raise ConfigError(
+                f"--device {device} is for the local executor; a cluster's scheduler assigns GPUs, so give --device "
+                f"cuda and {name}(gpus=1)"
+            )
+        cluster = make_executor(str(executor), run_directory(suite, run_dir) / "cluster")
     else:
-        check_device(device)
+        device, jobs = _local_arguments(arguments, device, jobs)
+        check_devices(device)
     if threads is not None:
         check_threads(threads)
     store = RunStore(run_directory(suite, run_dir))
@@ -155,7 +164,7 @@ def run(
     skipped: dict[str, str] = {}
     if todo:
         # What fits is checked against this machine's memory; a cluster's nodes may have another device.
-        checked = device if cluster is None else "cpu"
+        checked = read_devices(device) if cluster is None else ("cpu",)
         skipped = _preflight(todo, observer, checked, fetch=not dry_run, skip_missing_weights=skip_missing_weights)
     if dry_run:
         return RunReport(plan, store.path, _finished_before(plan, todo), tuple(todo), dry=True)
@@ -170,6 +179,20 @@ def run(
         if todo:
             _do(report, store, observer, device, threads, jobs, keep_images, cluster)
     return report
+
+
+def _local_arguments(arguments: dict[str, Any], device: str, jobs: int | None) -> tuple[str, int | None]:
+    """Return devices and jobs of the local executor, given in its parentheses or as options."""
+    for key, value in arguments.items():
+        if key not in ("jobs", "device"):
+            raise ConfigError(f"executor 'local' does not take '{key}'; it takes jobs, device")
+        if key == "jobs" and jobs not in (None, value):
+            raise ConfigError(f"--jobs {jobs} and local(jobs={value}) differ; give one of them")
+        if key == "jobs" and not (isinstance(value, int) and 1 <= value <= 256):
+            raise ConfigError(f"jobs={value} of executor 'local' is not a whole number from 1 to 256")
+        if key == "device" and device not in ("cpu", value):
+            raise ConfigError(f"--device {device} and local(device={value}) differ; give one of them")
+    return arguments.get("device", device), arguments.get("jobs", jobs)
 
 
 def _finished_before(plan: Plan, todo: Sequence[ModelPlan]) -> int:
@@ -220,7 +243,7 @@ def _forget_superseded(plan: Plan, store: RunStore) -> None:
 
 
 def _preflight(
-    todo: Sequence[ModelPlan], observer: Observer, device: str, *, fetch: bool, skip_missing_weights: bool
+    todo: Sequence[ModelPlan], observer: Observer, devices: Sequence[str], *, fetch: bool, skip_missing_weights: bool
 ) -> dict[str, str]:
     """Build every network and fetch all weights and images, to find errors before hours of work.
 
@@ -240,7 +263,8 @@ def _preflight(
         try:
             network = create_model(model.name, scales=model.scales, pretrained=False)
             for scale in model.measured:
-                _check_memory(model, network.at_scale(scale), scale, device)
+                for device in devices:  # any of them may get the model
+                    _check_memory(model, network.at_scale(scale), scale, device)
             if model.weights is not None:
                 load_into(network, model.weights)
             if fetch:
@@ -305,17 +329,21 @@ def _do(
 ) -> None:
     todo = report.todo
     cores = usable_cores()
-    workers = jobs if jobs is not None else _default_jobs(todo, store, device, cores, threads or 1)
-    workers = max(1, min(workers, len(todo))) if cluster is None else len(todo)
-    if cluster is not None:
+    if cluster is None:
+        trainings = sum(1 for model in todo if model.training is not None and not model.training.finished(store))
+        slots = choose_slots(
+            read_devices(device), jobs=jobs, models=len(todo), trainings=trainings, cores=cores, threads=threads or 1
+        )
+    else:
         threads = int(getattr(cluster, "threads", 1))
+        slots = Slots(len(todo), read_devices(device))
     work = [
         Job(
             model,
             store.models_path,
-            device=device,
+            device=slots.devices[0],
             train_threads=threads or 1,
-            threads=threads or max(1, cores // workers),
+            threads=threads or max(1, cores // slots.jobs),
             images_path=store.path / SR_IMAGES if keep_images else None,
         )
         for model in todo
@@ -336,22 +364,15 @@ def _do(
                 if cell.directory not in reported:
                     _store(report, store, observer, model, Finished(failed_record(model, cell, event.reason)))
 
-    executor: Executor = cluster or (InProcess() if workers == 1 else Workers(workers))
-    observer.started(report.plan, todo, workers)
+    executor: Executor = cluster or EXECUTORS.get(LOCAL)(store.path, jobs=slots.jobs, device=device)
+    observer.started(report.plan, todo, slots)
     # Long jobs first, so that no worker is idle at the end.
-    order = sorted(range(len(work)), key=lambda index: -_cost(todo[index])) if workers > 1 else list(range(len(work)))
+    order = sorted(range(len(work)), key=lambda index: -_cost(todo[index])) if slots.jobs > 1 else [*range(len(work))]
     executor.run([work[index] for index in order], perform, lambda place, event: handle(order[place], event))
 
 
 def _cost(model: ModelPlan) -> int:
     return model.training.recipe.iterations if model.training is not None else 0
-
-
-def _default_jobs(todo: Sequence[ModelPlan], store: RunStore, device: str, cores: int, threads: int) -> int:
-    if device != "cpu":
-        return 1
-    trainings = sum(1 for model in todo if model.training is not None and not model.training.finished(store))
-    return min(trainings, cores // threads)
 
 
 def _store(report: RunReport, store: RunStore, observer: Observer, model: ModelPlan, event: Finished) -> None:

@@ -14,6 +14,7 @@ from srbench.results.records import Record
 from srbench.results.store import RunStore
 from srbench.runs.agreement import Disagreement
 from srbench.runs.plan import ModelPlan, TrainingPlan
+from srbench.runs.validations import NOTE
 from srbench.storage import sha256_file, write_atomic
 from srbench.untrusted import parse_json, read_text
 
@@ -106,6 +107,8 @@ def take_over(kept: StoredTraining, model: ModelPlan, models_path: Path, device:
     folder = models_path / training.directory
     folder.mkdir(parents=True)
     shutil.copyfile(kept.weights, folder / "weights.safetensors")
+    if (kept.folder / NOTE).is_file():
+        shutil.copyfile(kept.folder / NOTE, folder / NOTE)
     content = {**kept.content, "result": {**kept.content["result"], "weights": "weights.safetensors"}}
     content["checked"] = "replayed"
     content["identity"] = {**content["identity"], "recipe": training.recipe.hashed_settings}

@@ -16,6 +16,7 @@ inference: {self_ensemble: true}
 train:
   data: embedded-train
   iterations: 2000
+validate: {data: Set5, every: 200}
 budgets:
   small: {seeds: 0, train: {iterations: 500}, budget: a minute}
 """
@@ -49,7 +50,10 @@ from srbench.suite.parts import (
     Schema,
     Seeds,
     TrainSpec,
+    Validate,
+    ValidateSpec,
     merged_settings,
+    without_paths,
 )
 from srbench.suite.validate import check_duplicates, check_models, check_recipes, check_seeds
 from srbench.untrusted import user_path
@@ -79,6 +83,7 @@ class Suite(Schema):
         metrics: Names of metrics; if not given, PSNR and SSIM of each protocol's color.
         inference: Inference options; whole images in float32 if not given.
         train: Training of models without weights; required if there are any.
+        validation: Images on which trainings are validated; in YAML `validate: NAME` or a mapping.
         seeds: Seeds with which every model without weights is trained; the recipe's own seed if not given.
         multi_scale: Whether a model without weights is one network trained for all scales together.
         reported: Papers' figures to show beside measured ones: names of tables, or mappings with `table` and `models`.
@@ -97,6 +102,7 @@ class Suite(Schema):
     metrics: Annotated[tuple[Name, ...], Field(min_length=1)] | None = None
     inference: InferenceOptions = DEFAULT
     train: TrainSpec | None = None
+    validation: Annotated[Validate | None, Field(alias="validate")] = None
     seeds: Seeds | None = None
     multi_scale: StrictBool = False
     reported: tuple[Reported, ...] = ()
@@ -314,18 +320,10 @@ class Suite(Schema):
         return self.multi_scale if entry.multi_scale is None else entry.multi_scale
 
     def definition(self) -> dict[str, Any]:
-        """Return the suite as plain values in the form of its file, with only the last part of absolute paths."""
-        values: dict[str, Any] = _without_paths(self.model_dump(mode="json", by_alias=True, exclude_defaults=True))
+        """Return what determines results, as in the suite's file, with only the last part of absolute paths."""
+        kept = self.model_dump(mode="json", by_alias=True, exclude_defaults=True, exclude={"validation"})
+        values: dict[str, Any] = without_paths(kept)
         return {**values, "images": self._images} if self._images else values
-
-
-def _without_paths(value: Any) -> Any:
-    """Reduce every absolute path in plain values to its last part, since folders do not affect results."""
-    if isinstance(value, dict):
-        return {key: _without_paths(item) for key, item in value.items()}
-    if isinstance(value, list):
-        return [_without_paths(item) for item in value]
-    return Path(value).name if isinstance(value, str) and Path(value).is_absolute() else value
 
 
 def load_suite(name_or_path: str | Path) -> Suite:
@@ -394,6 +392,8 @@ def _keys_at(place: yaml_lines.Place) -> list[str]:
         return list(MODEL_KEYS)
     if len(place) > 1 and place[0] == "inference":
         return list(InferenceOptions.model_fields)
+    if len(place) > 1 and place[0] == "validate":
+        return list(ValidateSpec.model_fields)
     if len(place) > 1 and place[0] == "reported":
         return list(ReportedSpec.model_fields)
     return [field.alias or name for name, field in Suite.model_fields.items()]

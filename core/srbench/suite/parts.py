@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated, Any, Self
 
 from pydantic import (
@@ -32,7 +33,10 @@ __all__ = [
     "Schema",
     "Seeds",
     "TrainSpec",
+    "Validate",
+    "ValidateSpec",
     "merged_settings",
+    "without_paths",
 ]
 
 Name = Annotated[StrictStr, Field(min_length=1, max_length=4096)]
@@ -77,6 +81,28 @@ class TrainSpec(BaseModel):
     def recipe(self) -> dict[str, Any]:
         """Return the settings for the training engine."""
         return dict(self.__pydantic_extra__ or {})
+
+
+class ValidateSpec(Schema):
+    """Validation of trainings, which shows how far they have come and affects no result.
+
+    Attributes:
+        data: Name of a data set, or a folder of HR images.
+        images: Which of its images, as names and globs separated by commas; all of them if empty.
+        every: Iterations between validations; the recipe's `validate_every`, or a twentieth of the training, if not
+            given.
+    """
+
+    data: Name
+    images: StrictStr = ""
+    every: Annotated[StrictInt, Field(ge=1, le=10**9)] | None = None
+
+
+def _validate_spec(value: object) -> object:
+    return {"data": value} if isinstance(value, str) else value
+
+
+Validate = Annotated[ValidateSpec, BeforeValidator(_validate_spec)]
 
 
 def merged_settings(base: TrainSpec | dict[str, Any] | None, changes: dict[str, Any]) -> dict[str, Any]:
@@ -195,3 +221,12 @@ class BudgetSpec(Schema):
     seeds: Seeds | None = None
     train: dict[StrictStr, Any] | None = None
     budget: StrictStr = ""
+
+
+def without_paths(value: Any) -> Any:
+    """Reduce every absolute path in plain values to its last part, since folders do not affect results."""
+    if isinstance(value, dict):
+        return {key: without_paths(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [without_paths(item) for item in value]
+    return Path(value).name if isinstance(value, str) and Path(value).is_absolute() else value

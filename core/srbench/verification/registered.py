@@ -18,6 +18,7 @@ from srbench.results.records import Record
 from srbench.runs.agreement import Disagreement
 from srbench.runs.fingerprint import cell_key, is_current, training_key
 from srbench.runs.replay_plan import options_of, wrong_subset
+from srbench.runs.validations import contradicts
 from srbench.storage import sha256_file
 from srbench.training.recipe import Recipe
 from srbench.untrusted import parse_json, read_text
@@ -297,8 +298,8 @@ def check_training(board: Board) -> CheckResult:
     result = CheckResult("training")
     of_network: dict[object, list[tuple[str, Record]]] = defaultdict(list)
     kept = {
-        content["result"].get("weights_sha256"): content["result"]
-        for content, _ in _trainings(board)
+        content["result"].get("weights_sha256"): (content["result"], folder)
+        for content, folder in _trainings(board)
         if isinstance(content.get("result"), dict)
     }
     for one in board.measured:
@@ -317,12 +318,16 @@ def check_training(board: Board) -> CheckResult:
             )
         if not 0 <= training.seconds < math.inf:
             result.wrong(one.name, f"its training took {training.seconds} seconds")
+        if training.validation is not None and training.validation.iterations[-1:] > [training.iterations]:
+            result.wrong(one.name, "it was validated after more iterations than it was trained for")
         of_network[record.model, tuple(record.scales), record.identity[2]].append((one.name, record))
-        there = kept.get(record.weights_sha256)
-        if there is not None:
+        if record.weights_sha256 in kept:
+            there, folder = kept[record.weights_sha256]
             trace = None if training.trace is None else training.trace.model_dump()
             if training.seconds != there.get("seconds") or (trace is not None and trace != there.get("trace")):
                 result.wrong(one.name, "it describes its training differently from the file in models/")
+            if training.validation is not None and contradicts(training.validation, there.get("validations"), folder):
+                result.wrong(one.name, "it describes its validations differently from the files in models/")
     for cells in of_network.values():
         first, record = cells[0]
         for name, other in cells[1:]:

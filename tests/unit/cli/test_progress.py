@@ -36,3 +36,15 @@ def test_time_left_is_reckoned_for_each_data_set_by_itself(clock: Any, capsys: p
     assert tell(1, "evaluate", 0, 14, "Set14") == ""
     assert tell(10, "evaluate", 1, 14, "Set14") == ""
     assert tell(10, "evaluate", 2, 14, "Set14") == "evaluating net x2 2/14, 2:00 left Set14"
+
+
+def test_preparation_of_images_is_told_where_standard_error_is_no_terminal(
+    clock: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from srbench.cli import train
+
+    with train._bar(100) as (_, preparing):
+        for seconds, done in ((1, 1), (8, 2), (2, 3), (9, 4)):
+            clock.now += seconds
+            preparing(done, 800)
+    assert capsys.readouterr().err == "preparing images: 3/800\n"  # a line every ten seconds at most

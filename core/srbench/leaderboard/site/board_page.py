@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from srbench.leaderboard.chart import series_of
+from srbench.leaderboard.curves import board_curves
 from srbench.leaderboard.entries import Board
 from srbench.leaderboard.pictures import crop_strips
 from srbench.leaderboard.rendering import environment
@@ -47,6 +48,7 @@ def board_text(
     assert results is not None
     ids = {f"{section.tag} {row.model}": row.id for section in table.sections for row in section.rows}
     drawn = plots(board, ids)
+    series = series_of(board)
     labels = [dataset.label for dataset in board.datasets]
     failures = [
         failure
@@ -69,7 +71,8 @@ def board_text(
             explanation=results.info.explanations.get(board.digest, "") if results.info else "",
             plots=drawn,
             axes=list({plot.axis.name: plot.axis for plot in drawn}.values()),
-            series=series_of(board),
+            series=series,
+            curves=board_curves(board, series),
             strips=crop_strips(board, address),
             reported=[one for one in results.reported if one.scale == board.scale],
             failures=failures,

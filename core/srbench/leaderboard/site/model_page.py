@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable
 
+from srbench.leaderboard.curves import curve_pictures
 from srbench.leaderboard.rendering import environment
 from srbench.leaderboard.site.board_page import PACKAGE
 from srbench.leaderboard.site.model_rows import ModelFacts
@@ -38,6 +39,7 @@ def model_text(facts: ModelFacts, reported: Iterable[ReportedFigure]) -> str:
                     "training": record.training,
                     "recipe": _recipe(record.training.recipe),
                     "folders": sorted(facts.folders[key]),
+                    "curves": curve_pictures(facts.curves.get(key, {}).values()),
                 }
                 for key, record in sorted(facts.trainings.items())
                 if record.training is not None

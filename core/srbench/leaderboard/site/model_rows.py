@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from srbench.leaderboard.curves import Curve, curve_of
 from srbench.leaderboard.entries import Board, Entry
+from srbench.leaderboard.replicas import NOT_A_SETTING
 from srbench.leaderboard.site.marks import Mark
 from srbench.leaderboard.site.places import BoardPlace
 from srbench.leaderboard.site.replay_line import replay_command
@@ -60,6 +62,7 @@ class ModelFacts:
         weights: Hash of weights -> scales at which they were measured.
         trainings: Recipe as canonical JSON -> a record trained with it.
         folders: Recipe as canonical JSON -> folders of the suites.
+        curves: Recipe as canonical JSON -> learning curves, by validation images and metric.
         trained_on: Scale -> what is published of the training of its weights; none of models trained here.
     """
 
@@ -67,6 +70,7 @@ class ModelFacts:
     weights: dict[str, tuple[Record, set[int]]] = field(default_factory=dict)
     trainings: dict[str, Record] = field(default_factory=dict)
     folders: dict[str, set[str]] = field(default_factory=dict)
+    curves: dict[str, dict[tuple[str, str], Curve]] = field(default_factory=dict)
     costs: dict[int, Record] = field(default_factory=dict)
     plugins: set[tuple[str, str]] = field(default_factory=set)
     labels: set[str] = field(default_factory=set)
@@ -92,10 +96,13 @@ def add_row(
         for digest in (of.weights_sha256 or "").split():
             facts.weights.setdefault(digest, (of, set()))[1].add(of.scale)
     if record.training is not None:
-        recipe = {name: value for name, value in record.training.recipe.items() if name != "seed"}
+        recipe = {name: value for name, value in record.training.recipe.items() if name not in NOT_A_SETTING}
         key = canonical_json([recipe, record.training.data_hash, record.training.iterations])
         facts.trainings.setdefault(key, record)
         facts.folders.setdefault(key, set()).add(place.folder)
+        curve = curve_of(entry, board)
+        if curve is not None:
+            facts.curves.setdefault(key, {}).setdefault((curve.source, curve.metric), curve)
     facts.rows.append(
         ModelRow(
             place=place,
