@@ -19,12 +19,11 @@ from srbench.evaluation.stored_images import SR_IMAGES
 from srbench.machine import check_devices, check_threads, read_devices, usable_cores
 from srbench.protocols import Protocol as Settings
 from srbench.protocols import get_protocol
-from srbench.registry.registries import EXECUTORS
 from srbench.results.origins import Planned
 from srbench.results.records import Record, RunInfo, now
 from srbench.results.store import RunStore
 from srbench.runs.executor_names import LOCAL, make_executor, parse_executor
-from srbench.runs.executors import Crash, Executor
+from srbench.runs.executors import Crash, Executor, Local
 from srbench.runs.job import DiskFull, Finished, Job, Progress, perform
 from srbench.runs.plan import ModelPlan, Plan, pending, run_directory
 from srbench.runs.planner import make_plan
@@ -364,7 +363,7 @@ def _do(
                 if cell.directory not in reported:
                     _store(report, store, observer, model, Finished(failed_record(model, cell, event.reason)))
 
-    executor: Executor = cluster or EXECUTORS.get(LOCAL)(store.path, jobs=slots.jobs, device=device)
+    executor: Executor = cluster or Local(store.path, jobs=slots.jobs, device=device)
     observer.started(report.plan, todo, slots)
     # Long jobs first, so that no worker is idle at the end.
     order = sorted(range(len(work)), key=lambda index: -_cost(todo[index])) if slots.jobs > 1 else [*range(len(work))]
