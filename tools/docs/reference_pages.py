@@ -156,11 +156,11 @@ def _schema() -> str:
     lines = [
         "# Stored results", "",
         "The fields of `record.json`, one for each cell, and of `run.json`. The JSON schemas are in",
-        "[record-3.json](../schema/record-3.json) and [run-2.json](../schema/run-2.json); `srbench leaderboard schema`",
+        "[record-4.json](../schema/record-4.json) and [run-2.json](../schema/run-2.json); `srbench leaderboard schema`",
         "prints them.", "",
     ]  # fmt: skip
     seen = set()
-    for file in ("record-3.json", "run-2.json"):
+    for file in ("record-4.json", "run-2.json"):
         schema = json.loads((ROOT / "docs" / "schema" / file).read_text(encoding="utf-8"))
         parts = {schema["title"]: schema, **schema.get("$defs", {})}
         for name, part in parts.items():

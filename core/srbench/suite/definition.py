@@ -31,7 +31,7 @@ from typing import Annotated, Any
 from pydantic import Field, PrivateAttr, StrictBool, StrictStr, ValidationError
 
 from srbench.errors import ConfigError, SRBenchError, UnknownNameError, suggest
-from srbench.evaluation.options import DEFAULT, InferenceOptions
+from srbench.evaluation.deployment import DEFAULT_DEPLOYMENT, DeploymentOptions, deployment_from
 from srbench.protocols import Protocol
 from srbench.results.records import slugify
 from srbench.results.reported import ReportedFigure, read_reported
@@ -50,6 +50,7 @@ from srbench.suite.parts import (
     Seeds,
     TrainSpec,
     merged_settings,
+    without_paths,
 )
 from srbench.suite.validate import check_duplicates, check_models, check_recipes, check_seeds
 from srbench.untrusted import user_path
@@ -95,7 +96,7 @@ class Suite(Schema):
     datasets: Annotated[tuple[Name, ...], Field(min_length=1)]
     protocols: Annotated[Names, Field(alias="protocol")] = ("matlab-y",)
     metrics: Annotated[tuple[Name, ...], Field(min_length=1)] | None = None
-    inference: InferenceOptions = DEFAULT
+    inference: DeploymentOptions = DEFAULT_DEPLOYMENT
     train: TrainSpec | None = None
     seeds: Seeds | None = None
     multi_scale: StrictBool = False
@@ -258,6 +259,15 @@ class Suite(Schema):
         train = TrainSpec.model_validate(merged_settings(self.train, {"data": data}))
         return self.model_copy(update={"train": train, "models": models})
 
+    def deployed_with(self, **changes: str | bool) -> Suite:
+        """Return the suite with some inference options changed: `fold=True`, `path="sparse"`.
+
+        Raises:
+            ConfigError: A value is wrong.
+            UnknownNameError: There is no such inference path; the message suggests the nearest.
+        """
+        return self.model_copy(update={"inference": deployment_from(**{**self.inference.model_dump(), **changes})})
+
     def with_models(self, additions: Iterable[str]) -> Suite:
         """Return the suite with more models: `MODEL`, or `MODEL=FILE` with a checkpoint.
 
@@ -315,17 +325,8 @@ class Suite(Schema):
 
     def definition(self) -> dict[str, Any]:
         """Return the suite as plain values in the form of its file, with only the last part of absolute paths."""
-        values: dict[str, Any] = _without_paths(self.model_dump(mode="json", by_alias=True, exclude_defaults=True))
+        values: dict[str, Any] = without_paths(self.model_dump(mode="json", by_alias=True, exclude_defaults=True))
         return {**values, "images": self._images} if self._images else values
-
-
-def _without_paths(value: Any) -> Any:
-    """Reduce every absolute path in plain values to its last part, since folders do not affect results."""
-    if isinstance(value, dict):
-        return {key: _without_paths(item) for key, item in value.items()}
-    if isinstance(value, list):
-        return [_without_paths(item) for item in value]
-    return Path(value).name if isinstance(value, str) and Path(value).is_absolute() else value
 
 
 def load_suite(name_or_path: str | Path) -> Suite:
@@ -393,7 +394,7 @@ def _keys_at(place: yaml_lines.Place) -> list[str]:
     if len(place) > 1 and place[0] == "models":
         return list(MODEL_KEYS)
     if len(place) > 1 and place[0] == "inference":
-        return list(InferenceOptions.model_fields)
+        return list(DeploymentOptions.model_fields)
     if len(place) > 1 and place[0] == "reported":
         return list(ReportedSpec.model_fields)
     return [field.alias or name for name, field in Suite.model_fields.items()]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated, Any, Self
 
 from pydantic import (
@@ -33,6 +34,7 @@ __all__ = [
     "Seeds",
     "TrainSpec",
     "merged_settings",
+    "without_paths",
 ]
 
 Name = Annotated[StrictStr, Field(min_length=1, max_length=4096)]
@@ -195,3 +197,12 @@ class BudgetSpec(Schema):
     seeds: Seeds | None = None
     train: dict[StrictStr, Any] | None = None
     budget: StrictStr = ""
+
+
+def without_paths(value: Any) -> Any:
+    """Reduce every absolute path in plain values to its last part, since folders do not affect results."""
+    if isinstance(value, dict):
+        return {key: without_paths(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [without_paths(item) for item in value]
+    return Path(value).name if isinstance(value, str) and Path(value).is_absolute() else value

@@ -129,13 +129,13 @@ def test_record_of_a_later_version_is_refused_and_not_overlooked(tmp_path: Path)
     store = RunStore(tmp_path)
     directory = store.write(record(), TABLE)
     path = directory / "record.json"
-    path.write_text(path.read_text().replace('"schema_version": 3', '"schema_version": 4'))
+    path.write_text(path.read_text().replace('"schema_version": 4', '"schema_version": 5'))
     marker = json.loads((directory / "DONE").read_text())
     from srbench.storage import sha256_file
 
     marker["files"]["record.json"] = sha256_file(path)
     (directory / "DONE").write_text(json.dumps(marker))
-    with pytest.raises(StoreError, match="schema version 4"):
+    with pytest.raises(StoreError, match="schema version 5"):
         store.cells()
 
 
