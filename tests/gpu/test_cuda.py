@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 import torch
 
 from srbench.data.datasets import open_dataset
+from srbench.evaluation.device_metrics import DEVICE_TOLERANCE, metrics_for
 from srbench.evaluation.evaluate import evaluate
+from srbench.evaluation.warm_up import warm_up
 from srbench.models.factory import create_model
 from srbench.protocols import get_protocol
 from srbench.registry import get_metric
@@ -52,3 +56,22 @@ def test_times_and_peak_memory_on_cuda() -> None:
     # What lives at once by shapes, without the image itself, and what a convolution needs inside.
     live = float(work_at(on_meta(models[0]), 2, 180, 320).peak_bytes) - lr.nbytes
     assert 0.95 * live < peak_on_cuda(models[0], lr) < 4 * live
+
+
+def test_lpips_on_cuda_is_that_of_the_cpu(filled_cache: Path) -> None:
+    dataset, protocol = open_dataset("embedded-test"), get_protocol("matlab-y")
+    model, metric = create_model("bicubic", scale=2), get_metric("lpips")
+    moved, names = metrics_for([metric], "cuda")
+    assert names == ["lpips"]
+    # Both on one SR image: with each metric on its own device, and the network on the GPU.
+    own, other = (evaluate(model, dataset, 2, protocol, [one], device="cuda").table.lpips for one in (metric, moved[0]))
+    assert float((own - other).abs().max()) <= DEVICE_TOLERANCE
+
+
+def test_a_network_is_warmed_up_before_it_is_timed() -> None:
+    dataset, protocol = open_dataset("embedded-test"), get_protocol("matlab-y")
+    model = create_model("edsr_tiny", scale=2, seed=0).eval()
+    passes: list[torch.device] = []
+    model.register_forward_hook(lambda net, given, made: passes.append(given[0].device))
+    assert warm_up(model, dataset, 2, protocol, device="cuda")
+    assert [device.type for device in passes] == ["cuda"]

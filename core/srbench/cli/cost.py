@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -54,6 +54,14 @@ def cost(
     tf32: Annotated[
         bool, typer.Option("--tf32", help="Let a GPU use TF32: float32 products with factors of 10 bits.")
     ] = False,
+    path: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Inference path for timing and memory, e.g. sparse or masked_dense: once for all models, or once for "
+            "each, `default` leaving a model as it is.",
+            metavar="NAME",
+        ),
+    ] = None,
     json: Annotated[
         str | None, typer.Option(metavar="FILE|-", help="Write the result as JSON to a file, or to standard output: -.")
     ] = None,
@@ -86,12 +94,14 @@ def cost(
         raise ConfigError(f"--weights is given once for each model, in their order; got {len(files)} for {len(names)}")
     if data is not None and weights is None and all(name.tag is None for name in names):
         raise ConfigError("--data needs a model with weights: name a tag (`srbench list models`), or give --weights")
+    paths = _paths(path, len(names), measured=latency or memory)
     check_device(device)
     if tf32:
         check_tf32(device)
     conditions = _Conditions(scale, fold, data, (height, width), threads, device, tf32)
     subjects = [
-        _subject(name, file, conditions, measured=latency or memory) for name, file in zip(names, files, strict=True)
+        _subject(name, file, conditions, measured=latency or memory).on(path)
+        for name, file, path in zip(names, files, paths, strict=True)
     ]
     report = CostReport(
         scale,
@@ -106,7 +116,7 @@ def cost(
         for model, subject in pairs:
             model.executed = _executed(subject.network, data, scale)
     if latency:
-        report.set_times(_time([subject.network for subject in subjects], conditions, seconds))
+        report.set_times(_time([subject.measured for subject in subjects], conditions, seconds))
     if memory:
         for model, subject in pairs:
             model.peak = _peak(subject, conditions)
@@ -138,6 +148,36 @@ class _Subject:
     pretrained: bool
     random_masks: bool
     weights: Path | None = None
+    path: str | None = None
+    on_its_path: Backbone | None = None
+
+    @property
+    def measured(self) -> Backbone:
+        """The network that is timed; work is counted on `network`, on any path the same."""
+        return self.on_its_path or self.network
+
+    def on(self, path: str | None) -> _Subject:
+        """Return the subject with an inference path for what is measured."""
+        from srbench.evaluation.deployment import on_path
+
+        return self if path is None else replace(self, path=path, on_its_path=on_path(self.network, path))
+
+
+def _paths(given: list[str] | None, models: int, *, measured: bool) -> list[str | None]:
+    """Return the inference path of each model; None for its own."""
+    from srbench.errors import ConfigError
+    from srbench.evaluation.deployment import check_path
+
+    if not given:
+        return [None] * models
+    if not measured:
+        raise ConfigError("--path is for times and memory, and work is counted without it; give --latency or --memory")
+    if len(given) not in (1, models):
+        raise ConfigError(f"--path is given once, or once for each model; got {len(given)} for {models}")
+    paths = [None if one == "default" else one for one in (given if len(given) == models else given * models)]
+    for path in paths:
+        check_path(path)
+    return paths
 
 
 def _subject(name: ModelName, weights: Path | None, conditions: _Conditions, *, measured: bool) -> _Subject:
@@ -187,8 +227,6 @@ def parse_size(text: str) -> tuple[int, int]:
 
 
 def _counted(given: str, subject: _Subject, conditions: _Conditions) -> ModelCost:
-    from dataclasses import replace
-
     from srbench.cli.cost_report import ModelCost
     from srbench.cost.counts import cost_of
     from srbench.cost.published_counts import published_for
@@ -197,11 +235,11 @@ def _counted(given: str, subject: _Subject, conditions: _Conditions) -> ModelCos
     try:
         cost = cost_of(subject.network)
     except CostError as error:
-        return ModelCost(given, None, str(error), subject.random_masks)
+        return ModelCost(given, None, str(error), subject.random_masks, path=subject.path)
     # Published counts are of the network as it is named.
     known = [] if conditions.fold else published_for(str(replace(subject.name, tag=None)), conditions.scale)
     sentences = [one.sentence(subject.network, cost) for one in known]
-    return ModelCost(given, cost, random_masks=subject.random_masks, published=sentences)
+    return ModelCost(given, cost, random_masks=subject.random_masks, published=sentences, path=subject.path)
 
 
 def _executed(network: Backbone, data: str, scale: int) -> dict[str, float] | None:
@@ -244,7 +282,7 @@ def _peak(subject: _Subject, conditions: _Conditions) -> int:
     scale, size = conditions.scale, conditions.size
     if conditions.device != "cpu":
         with tf32(conditions.tf32):
-            return peak_on_cuda(subject.network.to(conditions.device), photograph(scale, *size, conditions.device))
+            return peak_on_cuda(subject.measured.to(conditions.device), photograph(scale, *size, conditions.device))
     threads = conditions.threads or torch.get_num_threads()
     return peak_on_cpu(
         str(subject.name),
@@ -254,4 +292,5 @@ def _peak(subject: _Subject, conditions: _Conditions) -> int:
         folded=conditions.fold,
         pretrained=subject.pretrained,
         weights=subject.weights,
+        path=subject.path,
     )

@@ -31,6 +31,7 @@ class ModelCost:
         against_first: Comparison of its times with those of the first model.
         peak: Peak memory in bytes, if measured.
         published: Published counts that differ from ours, and why.
+        path: The inference path that was timed; None for the network's own.
     """
 
     given: str
@@ -42,6 +43,7 @@ class ModelCost:
     against_first: Comparison | None = None
     peak: int | None = None
     published: list[str] = field(default_factory=list)
+    path: str | None = None
 
     @property
     def executed_mean(self) -> float | None:
@@ -60,6 +62,7 @@ class ModelCost:
         item["peak_bytes_measured"] = self.peak
         item["random_masks"] = self.random_masks
         item["published"] = self.published
+        item["path"] = self.path
         if self.timing is not None and self.against_first is not None:
             item["latency"] = {
                 "median_seconds": self.timing.median,
@@ -135,6 +138,8 @@ class CostReport:
         if any(model.peak is not None for model in self.models):
             rows.append((f"peak memory measured, {where}", [_bytes(model.peak) for model in self.models]))
         rows += _timed_rows(self.models, where)
+        if any(model.path for model in self.models):
+            rows.append(("  inference path", [model.path or "default" for model in self.models]))
         title = f"cost at x{self.scale}" + (", folded" if self.folded else "")
         print_table(title, ["", *(model.given for model in self.models)], [[name, *cells] for name, cells in rows])
         for model in self.models:

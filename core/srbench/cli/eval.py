@@ -5,7 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -62,6 +62,12 @@ def evaluate_command(
         bool, typer.Option("--channels-last", help="Use the channels-last memory format.")
     ] = False,
     compile_: Annotated[bool, typer.Option("--compile", help="Use torch.compile.")] = False,
+    path: Annotated[
+        str | None, typer.Option(help="Inference path of a network with masks: sparse, masked_dense.", metavar="NAME")
+    ] = None,
+    fold: Annotated[
+        bool, typer.Option("--fold", help="Fold the network: shared layers become plain ones where possible.")
+    ] = False,
     save_images: Annotated[Path | None, typer.Option(help="Folder for the SR images.", metavar="DIR")] = None,
     json: Annotated[
         str | None, typer.Option(metavar="FILE|-", help="Write the result as JSON to a file, or to standard output: -.")
@@ -83,7 +89,8 @@ def evaluate_command(
     from srbench.cli.steps import steps
     from srbench.data.subsets import SubsetDataset, open_images
     from srbench.errors import ConfigError
-    from srbench.evaluation.options import TilingWarning, options_from
+    from srbench.evaluation.deployment import deploy, deployment_from
+    from srbench.evaluation.options import TilingWarning
     from srbench.interop.spandrel import checkpoint_named, load_checkpoint
     from srbench.models.weight_files import load_into, saved_for
     from srbench.protocols import get_protocol
@@ -92,13 +99,15 @@ def evaluate_command(
 
     # Cheap checks come first, importing torch last.
     found_protocol = get_protocol(protocol)
-    inference = options_from(
+    inference = deployment_from(
         tile=tile,
         tile_overlap=tile_overlap,
         self_ensemble=self_ensemble,
         dtype=dtype,
         channels_last=channels_last,
         compile=compile_,
+        path=path,
+        fold=fold,
     )
     wanted = found_protocol.metrics if metrics is None else [name.strip() for name in metrics.split(",")]
     found_metrics = [get_metric(name) for name in dict.fromkeys(wanted) if name]  # each once
@@ -125,13 +134,15 @@ def evaluate_command(
     import torch
 
     from srbench.cost.fits import check_fits
+    from srbench.evaluation.device_metrics import metrics_for
     from srbench.evaluation.evaluate import evaluate
     from srbench.evaluation.execution import overlap_of
+    from srbench.evaluation.warm_up import warm_up
     from srbench.machine import check_device
     from srbench.models.factory import create_model
-    from srbench.models.surgery import deployed
 
     check_device(device)
+    found_metrics, on_gpu = metrics_for(found_metrics, device)
     weights_sha256: str | None = None
     if name is None:
         assert checkpoint is not None
@@ -153,7 +164,7 @@ def evaluate_command(
             f"'{model}' has no weights, and figures of a randomly initialized network are meaningless: "
             "give --weights FILE, or a tag (`srbench list models`)"
         )
-    network = deployed(network, scale)
+    network, _, folded = deploy(network, scale, inference)
     check_fits(
         network,
         scale,
@@ -167,6 +178,8 @@ def evaluate_command(
     what = f"{model} x{scale} on {dataset.name}"
     with warnings.catch_warnings(), steps(what, len(dataset.image_names())) as tell:
         warnings.simplefilter("ignore", TilingWarning)  # its message is printed below
+        lr_kind: Literal["generated", "shipped"] = "shipped" if lr == "shipped" else "generated"
+        warm_up(network, dataset, scale, found_protocol, device=device, lr=lr_kind, inference=inference.inference)
         evaluation = evaluate(
             network,
             dataset,
@@ -177,8 +190,8 @@ def evaluate_command(
             threads=threads,
             progress=lambda image, done, _total: tell(done, image),
             save_images=save_images,
-            lr="shipped" if lr == "shipped" else "generated",
-            inference=inference,
+            lr=lr_kind,
+            inference=inference.inference,
         )
 
     tile_error = evaluation.tile_error
@@ -196,6 +209,8 @@ def evaluate_command(
             "protocol": inference.label(found_protocol.name),
             "protocol_digest": inference.digest(found_protocol.digest),
             "inference": inference.model_dump(),
+            "folded": folded,
+            "metrics_on_gpu": on_gpu,
             "tile_error": None if tile_error is None else dataclasses.asdict(tile_error),
             "lr": lr,
             "weights_sha256": weights_sha256,

@@ -70,6 +70,12 @@ def run(
             metavar="NAMES",
         ),
     ] = None,
+    path: Annotated[
+        str | None, typer.Option(help="Inference path of networks with masks: sparse, masked_dense.", metavar="NAME")
+    ] = None,
+    fold: Annotated[
+        bool, typer.Option("--fold", help="Fold networks: shared layers become plain ones where possible.")
+    ] = False,
     out: Annotated[
         Path | None, typer.Option(help="Run directory; runs/SUITE[-BUDGET] if not given.", metavar="DIR")
     ] = None,
@@ -164,6 +170,10 @@ def run(
         loaded = loaded.with_models(add)
     if images is not None:
         loaded = loaded.on_images(images)
+    if fold:
+        loaded = loaded.deployed_with(fold=True)
+    if path is not None:
+        loaded = loaded.deployed_with(path=path)
     chosen = [name.strip() for name in datasets.split(",") if name.strip()] if datasets is not None else None
     if retrain and not adopt:
         raise ConfigError("--retrain compares repeated trainings with those of a run; give --adopt too")

@@ -65,6 +65,7 @@ def peak_on_cpu(
     folded: bool = False,
     pretrained: bool = False,
     weights: Path | None = None,
+    path: str | None = None,
 ) -> int:
     """Return the peak growth in bytes of a new process in a forward pass on one LR image, after a warm-up pass.
 
@@ -77,6 +78,7 @@ def peak_on_cpu(
         folded: Measure the folded network.
         pretrained: Load the weights of the name's tag, which matter if masks decide what is computed.
         weights: A checkpoint to load instead.
+        path: The inference path; the network's own if not given.
 
     Raises:
         ConfigError: The number of threads is invalid.
@@ -86,7 +88,7 @@ def peak_on_cpu(
         raise CostError("the peak memory of a forward pass on the CPU can be measured on Linux only")
     check_threads(threads)
     task = json.dumps(
-        [name, scale, height, width, threads, folded, pretrained, None if weights is None else str(weights)]
+        [name, scale, height, width, threads, folded, pretrained, None if weights is None else str(weights), path]
     )
     environment = {**os.environ, "OMP_NUM_THREADS": str(threads), "MKL_NUM_THREADS": str(threads)}
     done = subprocess.run(
@@ -115,14 +117,16 @@ def _child(task: str) -> None:
     from srbench.models.factory import create_model
     from srbench.models.loading import load_at_scale
     from srbench.models.surgery import fold
+    from srbench.registry.registries import PATHS
 
-    name, scale, height, width, threads, folded, pretrained, weights = json.loads(task)
+    name, scale, height, width, threads, folded, pretrained, weights, path = json.loads(task)
     torch.set_num_threads(threads)
     if weights is None:
         model = create_model(name, scale=scale, pretrained=pretrained, seed=0).eval()
     else:
         model = load_at_scale(name, Path(weights), scale).eval()
     model = fold(model, scale) if folded else model
+    model = PATHS.get(path)(model) if path is not None else model
     with torch.inference_mode():
         model(photograph(scale, 16, 16))
         before = _resident("VmRSS")

@@ -46,7 +46,7 @@ CORE = "sr-bench"
 
 GROUPS = (
     "backbones", "baselines", "architectures", "methods", "metrics", "protocols", "datasets", "suites", "weights",
-    "commands", "figures", "executors",
+    "commands", "figures", "executors", "paths",
 )  # fmt: skip
 
 # A model's name begins with a name of either kind, so names must be unique across both.

@@ -19,6 +19,7 @@ EXTRAS: dict[str, dict[str, tuple[str, ...]]] = {
         "methods": ("sparse_mask",),
         "backbones": ("msrresnet", "smsr", "smsr_tiny", "srresnet", "srresnet_bn", "srresnet_tiny"),
         "figures": ("feature-sparsity", "features", "masks", "module-sparsity"),
+        "paths": ("masked_dense", "sparse"),
     },
     "tied-tconv": {
         "methods": ("tied_tconv",),

@@ -40,6 +40,7 @@ EXPECTED: dict[str, tuple[str, Callable[[Any], bool]]] = {
     "protocols": ("a srbench.plugin.Protocol", _is_protocol),
     "datasets": ("a function without arguments that returns a srbench.plugin.Dataset", callable),
     "executors": ("a class whose objects do jobs with `run`", callable),
+    "paths": ("a function of a network that returns a copy of it", callable),
     "suites": ("the pathlib.Path of a YAML file", _is_suite),
     "weights": ("a srbench.plugin.WeightSource", _is_weights),
 }

@@ -23,6 +23,7 @@ __all__ = [
     "EXECUTORS",
     "METHODS",
     "METRICS",
+    "PATHS",
     "PROTOCOLS",
     "SUITES",
     "WEIGHTS",
@@ -218,6 +219,10 @@ WEIGHTS = Registry("weights", "tagged model")
 
 
 EXECUTORS = Registry("executors", "executor")
+
+
+# Inference paths of networks that have several: a function that returns a copy of a network on the path.
+PATHS = Registry("paths", "inference path")
 
 
 def _decorator(registry: Registry, obj: T | None, name: str | None) -> Any:

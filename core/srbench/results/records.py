@@ -32,7 +32,7 @@ __all__ = [
 ]
 
 # 2 adds `adopted` and `training.trace`; 3 adds `checkout`, `weights`, `plan`, `subset`, `dataset_source` and
-# `primary_metric`; 4 adds `training.validation`. Records of earlier versions are read as they are.
+# `primary_metric`; 4 adds `training.validation` and `folded`. Records of earlier versions are read as they are.
 SCHEMA_VERSION = 4
 RUN_SCHEMA_VERSION = 2  # 2 adds `images` and `planned`
 
@@ -205,6 +205,7 @@ class Record(Stored):
             registered data set and before schema version 3.
         primary_metric: The metric that ranks under the protocol; empty if it was not measured and before schema
             version 3.
+        folded: Whether layers of the measured network were folded; None before schema version 4.
     """
 
     schema_version: Literal[1, 2, 3, 4] = 4
@@ -251,6 +252,7 @@ class Record(Stored):
     subset: Subset | None = None
     dataset_source: str = ""
     primary_metric: str = ""
+    folded: bool | None = None
 
     @property
     def place(self) -> tuple[str, int, int | None, str, str]:

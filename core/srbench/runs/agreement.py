@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import ValidationError
 
 from srbench.results.records import Adoption, Record, now
+from srbench.runs.fingerprint import UNKEYED_NUMERICS
 from srbench.training.recipe import Recipe
 
 if TYPE_CHECKING:
@@ -46,6 +47,7 @@ _PLANNED = ("dataset_hash", "protocol_digest", "scales", "dtype", "numerics")
 # Fields that are counted again with each measurement; filled in if the old record lacks them.
 _COUNTED = (
     "params_unique", "params_deployed", "params_stored", "images", "metric_kinds", "redistributable", "licence", "cost",
+    "folded",
 )  # fmt: skip
 # Descriptive fields, taken from the run that adopts the result. The checkout is kept.
 _DESCRIBED = ("weights", "plan", "subset", "dataset_source", "primary_metric")
@@ -104,10 +106,11 @@ def check_plan(record: Record, model: ModelPlan, cell: CellPlan) -> None:
         "numerics": {"tf32": False, **cell.inference.chosen},
     }
     for name in _PLANNED:
-        if getattr(record, name) != planned[name]:
-            raise Disagreement(
-                f"its {name} is {_short(getattr(record, name))}, but the suite's is {_short(planned[name])}"
-            )
+        stored_value = getattr(record, name)
+        if name == "numerics":
+            stored_value = {key: value for key, value in stored_value.items() if key not in UNKEYED_NUMERICS}
+        if stored_value != planned[name]:
+            raise Disagreement(f"its {name} is {_short(stored_value)}, but the suite's is {_short(planned[name])}")
     if set(record.metrics) != set(cell.metrics):
         raise Disagreement(
             f"it has the metrics {', '.join(sorted(record.metrics))}, but the suite {', '.join(sorted(cell.metrics))}"

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 __all__ = [
     "DTYPE",
     "NUMERICS",
+    "UNKEYED_NUMERICS",
     "cell_code",
     "cell_key",
     "class_of",
@@ -42,6 +43,9 @@ FOLDER = "srbench.data.folders:FolderDataset"
 # are recorded with a result but are not part of its key: they change means by less than the printed precision
 # (docs/adr/0005-results-store.md).
 NUMERICS: dict[str, str | bool | int] = {"tf32": False}
+
+# What a record's `numerics` has besides: like the device, it is no part of the key.
+UNKEYED_NUMERICS = frozenset({"metrics_on_gpu"})
 
 CORE = "sr-bench"
 
@@ -74,7 +78,13 @@ def training_code(name: ModelName, *, code: CodeBase | None = None) -> str:
 
 
 def cell_code(
-    name: ModelName, *, metrics: Sequence[str], protocol: Protocol, dataset: str, code: CodeBase | None = None
+    name: ModelName,
+    *,
+    metrics: Sequence[str],
+    protocol: Protocol,
+    dataset: str,
+    path: str | None = None,
+    code: CodeBase | None = None,
 ) -> str:
     """Return the SHA-256 of the code that determines the figures of a network with given weights.
 
@@ -83,9 +93,10 @@ def cell_code(
         metrics: Names of the metrics.
         protocol: The protocol. Code for luma is excluded if the protocol and every metric use only RGB.
         dataset: `module:class` of the data set.
+        path: The inference path of the network; None for its own.
         code: The code base; the installed code if not given.
     """
-    items = (*_of_model(name), *_of_metrics(metrics))
+    items = (*_of_model(name), *_of_metrics(metrics), *_of_path(path))
     rgb = protocol.lr_channels == "rgb" and protocol.color == "rgb"
     luma = not (rgb and all(metric in _AS_COMPARED or metric.endswith("_rgb") for metric in metrics))
     return _code(code, [*_MEASURING, dataset, *(item.value for item in items)], luma=luma)
@@ -111,7 +122,14 @@ def is_current(record: Record) -> bool:
         return False
     if record.training is not None and record.training.code_digest != training_code(name):
         return False
-    return record.code_digest == cell_code(name, metrics=tuple(record.metrics), protocol=protocol, dataset=dataset)
+    path = record.numerics.get("path")
+    return record.code_digest == cell_code(
+        name,
+        metrics=tuple(record.metrics),
+        protocol=protocol,
+        dataset=dataset,
+        path=None if path is None else str(path),
+    )
 
 
 def other_code(run_dir: str | Path) -> frozenset[str]:
@@ -137,6 +155,10 @@ def _of_model(name: ModelName) -> list[Contribution]:
 
 def _of_metrics(metrics: Sequence[str]) -> list[Contribution]:
     return _contributed([("metrics", metric) for metric in metrics])
+
+
+def _of_path(path: str | None) -> list[Contribution]:
+    return [] if path is None else _contributed([("paths", path)])
 
 
 def _contributed(wanted: Sequence[tuple[str, str]]) -> list[Contribution]:

@@ -101,12 +101,12 @@ class CheckFailedError(Exception):
 
 @dataclass
 class _State:
-    """The state of a job: facts for records, and the network, both complete and deployed for one scale."""
+    """The state of a job: facts for records, and the network, both complete and as it is deployed for a cell."""
 
     facts: ModelFacts = field(default_factory=ModelFacts)
     network: Backbone | None = None
     deployed: Backbone | None = None
-    scale: int | None = None
+    deployed_for: tuple[object, ...] = ()
 
 
 Emit = Callable[[Progress | Finished | DiskFull], None]
@@ -198,17 +198,18 @@ def _prepare(job: Job, state: _State, emit: Emit) -> None:
     state.network = network.eval()
 
 
-def _deploy(job: Job, scale: int, state: _State) -> Backbone:
-    """Return the network deployed for one scale, on the device."""
+def _deploy(job: Job, cell: CellPlan, state: _State) -> Backbone:
+    """Return the network as it is deployed for a cell, on the device."""
+    from srbench.evaluation.deployment import deploy
     from srbench.models.counting import count_parameters
-    from srbench.models.surgery import deployed
 
-    if state.deployed is None or state.scale != scale:
+    wanted = cell.scale, cell.inference.fold, cell.inference.path
+    if state.deployed is None or state.deployed_for != wanted:
         assert state.network is not None  # created by `_prepare`
-        network: Backbone = deployed(state.network, scale)
-        state.facts.params_deployed = count_parameters(network)
-        state.facts.cost = cost_figures(network)
-        state.deployed, state.scale = network.to(job.device), scale
+        network, counted, state.facts.folded = deploy(state.network, cell.scale, cell.inference)
+        state.facts.params_deployed = count_parameters(counted)
+        state.facts.cost = cost_figures(counted)
+        state.deployed, state.deployed_for = network.to(job.device), wanted
     return state.deployed
 
 
@@ -267,18 +268,22 @@ def _collector(cells: Sequence[CellPlan], crops: PageCrops | None, images_path: 
 
 def _evaluate(job: Job, cells: Sequence[CellPlan], state: _State, emit: Emit) -> list[Finished]:
     """Measure cells that differ only in the protocol, with one pass of the network."""
+    from srbench.evaluation.device_metrics import metrics_for
     from srbench.evaluation.evaluate import evaluate_protocols
+    from srbench.evaluation.warm_up import warm_up
     from srbench.registry import get_metric
 
     data, scale = cells[0].data, cells[0].scale
-    network = _deploy(job, scale, state)
+    network = _deploy(job, cells[0], state)
     dataset = data.open()
     protocols = [cell.protocol for cell in cells]
-    metrics = [get_metric(name) for name in cells[0].metrics]
+    metrics, on_gpu = metrics_for([get_metric(name) for name in cells[0].metrics], job.device)
+    inference = cells[0].inference.inference
     label = f"{data.label}, {' + '.join(cell.shown_protocol for cell in cells)}"
     if len(job.model.measured) > 1:
         label = f"x{scale}, {label}"
     emit(Progress("evaluate", 0, data.images, label))
+    warm = warm_up(network, dataset, scale, protocols[0], device=job.device, inference=inference)
     started = time.perf_counter()
     crops = PageCrops(scale) if dataset.redistributable else None
     with warnings.catch_warnings():
@@ -293,7 +298,7 @@ def _evaluate(job: Job, cells: Sequence[CellPlan], state: _State, emit: Emit) ->
             threads=job.threads,
             progress=lambda _, done, total: emit(Progress("evaluate", done, total, label)),
             collect=_collector(cells, crops, job.images_path),
-            inference=cells[0].inference,
+            inference=inference,
         )
     seconds = round(time.perf_counter() - started, 3)
     cost = executed(network, dataset, scale, protocols[0], state.facts.cost or CostFigures())
@@ -312,6 +317,7 @@ def _evaluate(job: Job, cells: Sequence[CellPlan], state: _State, emit: Emit) ->
             tile_error=None if found.tile_error is None else asdict(found.tile_error),
             redistributable=dataset.redistributable,
             licence=licences(dataset),
+            numerics={"metrics_on_gpu": ",".join(on_gpu)} if on_gpu else {},
             **state.facts.fields() | {"cost": cost},
         )
         speed = {
@@ -319,6 +325,7 @@ def _evaluate(job: Job, cells: Sequence[CellPlan], state: _State, emit: Emit) ->
             "hardware": hardware(job.device, job.threads),
             "forward_seconds": found.forward_seconds,
             "wall_seconds": seconds,
+            "warm_up": warm,
             "protocols": [protocol.name for protocol in protocols],  # the hardware on which these times were measured
         }
         measured.append(Finished(record, found.scores, crops.under(found.protocol) if crops else {}, speed))

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from srbench.errors import StoreError
-from srbench.evaluation.options import DEFAULT, InferenceOptions
+from srbench.evaluation.deployment import DEFAULT_DEPLOYMENT, DeploymentOptions
 from srbench.protocols import Protocol
 from srbench.registry.names import ModelName
 from srbench.results.origins import Planned, PlannedData, PlanReference, Subset, WeightsOrigin
@@ -84,7 +84,7 @@ class CellPlan:
     directory: str
     code: str
     failed: bool = False
-    inference: InferenceOptions = DEFAULT
+    inference: DeploymentOptions = DEFAULT_DEPLOYMENT
 
     @property
     def shown_protocol(self) -> str:

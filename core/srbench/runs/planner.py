@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from srbench.errors import ConfigError, DataError, SRBenchError, suggest
+from srbench.evaluation.deployment import check_path
 from srbench.protocols import Protocol, get_protocol
 from srbench.registry import canonical_name, get_metric, tagged_source
 from srbench.registry.names import ModelName
@@ -54,6 +55,8 @@ def make_plan(suite: Suite, *, models_glob: str | None = None, datasets: Sequenc
     for index, text in enumerate(suite.protocols):
         with suite.locate_errors("protocol", index):
             protocols.append(get_protocol(text))
+    with suite.locate_errors("inference", "path"):
+        check_path(suite.inference.path)
     for index, text in enumerate(suite.metrics or ()):
         with suite.locate_errors("metrics", index):
             get_metric(text)
@@ -265,7 +268,9 @@ def _plan_cells(
         for item in data:
             for protocol in protocols:
                 metrics = suite.metrics_under(protocol)
-                code = fingerprint.cell_code(model.name, metrics=metrics, protocol=protocol, dataset=item.opened_as)
+                code = fingerprint.cell_code(
+                    model.name, metrics=metrics, protocol=protocol, dataset=item.opened_as, path=inference.path
+                )
                 key = fingerprint.cell_key(
                     model=name,
                     scale=scale,

@@ -34,6 +34,7 @@ class ModelFacts:
     params_deployed: int | None = None
     params_stored: int | None = None
     cost: CostFigures | None = None
+    folded: bool | None = None
 
     def fields(self) -> dict[str, Any]:
         """Return the facts as fields of a record."""
@@ -41,8 +42,9 @@ class ModelFacts:
 
 
 def cell_record(model: ModelPlan, cell: CellPlan, **values: Any) -> Record:
-    """Return the record of a cell from its plan and the given fields."""
+    """Return the record of a cell from its plan and the given fields; `numerics` are added to those of the plan."""
     name = model.name
+    numerics = {**NUMERICS, **cell.inference.chosen, **values.pop("numerics", {})}
     return Record(
         key=cell.key,
         model=str(name),
@@ -61,7 +63,7 @@ def cell_record(model: ModelPlan, cell: CellPlan, **values: Any) -> Record:
         plugins=model.plugins,
         code_digest=cell.code,
         dtype=cell.inference.record_dtype,
-        numerics={**NUMERICS, **cell.inference.chosen},
+        numerics=numerics,
         versions=versions(),
         created=now(),
         primary_metric=cell.protocol.primary_metric if cell.protocol.primary_metric in cell.metrics else "",

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 from pydantic import ValidationError
 
 from srbench.errors import SRBenchError, WeightsError
-from srbench.evaluation.options import DTYPES, InferenceOptions
+from srbench.evaluation.deployment import DeploymentOptions
+from srbench.evaluation.options import DTYPES
 from srbench.protocols import get_protocol
 from srbench.registry import canonical_name, get_metric, tagged_source
 from srbench.registry.names import ModelName
@@ -137,7 +138,7 @@ def replay_plan(record: Record, sources: Sources, place: str, *, train: bool) ->
         get_metric(metric)
     data = _data(*sources.dataset(record.dataset, record.dataset_hash, record.subset), record.subset)
     weights, digest, training = _weights(record, name, sources, train)
-    code = fingerprint.cell_code(name, metrics=metrics, protocol=protocol, dataset=data.opened_as)
+    code = fingerprint.cell_code(name, metrics=metrics, protocol=protocol, dataset=data.opened_as, path=inference.path)
     cell = CellPlan(
         place,
         str(name),
@@ -171,7 +172,7 @@ def network_scales(record: Record, name: ModelName) -> tuple[int, ...]:
     return tuple(record.scales) or (record.scale,)
 
 
-def options_of(record: Record) -> InferenceOptions:
+def options_of(record: Record) -> DeploymentOptions:
     """Return the inference options of a record.
 
     Raises:
@@ -180,11 +181,11 @@ def options_of(record: Record) -> InferenceOptions:
     values: dict[str, Any] = {
         key: value
         for key, value in record.numerics.items()
-        if key in InferenceOptions.model_fields and (key, value) != ("tile_overlap", "receptive field")
+        if key in DeploymentOptions.model_fields and (key, value) != ("tile_overlap", "receptive field")
     }
     values["dtype"] = {long: short for short, long in DTYPES.items()}.get(record.dtype, record.dtype)
     try:
-        return InferenceOptions.model_validate(values)
+        return DeploymentOptions.model_validate(values)
     except ValidationError:
         raise Disagreement(f"there are no inference options such as its {record.dtype}, {record.numerics}") from None
 

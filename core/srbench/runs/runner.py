@@ -253,6 +253,7 @@ def _preflight(
     Raises:
         SRBenchError: There is an error; the message gives the line of the suite's file.
     """
+    from srbench.evaluation.deployment import on_path
     from srbench.models.factory import create_model
     from srbench.models.weight_files import load_into
 
@@ -264,6 +265,8 @@ def _preflight(
             for scale in model.measured:
                 for device in devices:  # any of them may get the model
                     _check_memory(model, network.at_scale(scale), scale, device)
+            for path in {cell.inference.path for cell in model.cells} - {None}:
+                on_path(network, str(path))
             if model.weights is not None:
                 load_into(network, model.weights)
             if fetch:

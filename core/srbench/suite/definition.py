@@ -32,26 +32,24 @@ from typing import Annotated, Any
 from pydantic import Field, PrivateAttr, StrictBool, StrictStr, ValidationError
 
 from srbench.errors import ConfigError, SRBenchError, UnknownNameError, suggest
-from srbench.evaluation.options import DEFAULT, InferenceOptions
+from srbench.evaluation.deployment import DEFAULT_DEPLOYMENT, DeploymentOptions, deployment_from
 from srbench.protocols import Protocol
 from srbench.results.records import slugify
 from srbench.results.reported import ReportedFigure, read_reported
 from srbench.suite import yaml_lines
 from srbench.suite.parts import (
-    MODEL_KEYS,
     BudgetSpec,
     ModelEntry,
     Models,
     Name,
     Names,
     Reported,
-    ReportedSpec,
     Scales,
     Schema,
     Seeds,
     TrainSpec,
     Validate,
-    ValidateSpec,
+    keys_of_part,
     merged_settings,
     without_paths,
 )
@@ -100,7 +98,7 @@ class Suite(Schema):
     datasets: Annotated[tuple[Name, ...], Field(min_length=1)]
     protocols: Annotated[Names, Field(alias="protocol")] = ("matlab-y",)
     metrics: Annotated[tuple[Name, ...], Field(min_length=1)] | None = None
-    inference: InferenceOptions = DEFAULT
+    inference: DeploymentOptions = DEFAULT_DEPLOYMENT
     train: TrainSpec | None = None
     validation: Annotated[Validate | None, Field(alias="validate")] = None
     seeds: Seeds | None = None
@@ -264,6 +262,15 @@ class Suite(Schema):
         train = TrainSpec.model_validate(merged_settings(self.train, {"data": data}))
         return self.model_copy(update={"train": train, "models": models})
 
+    def deployed_with(self, **changes: str | bool) -> Suite:
+        """Return the suite with some inference options changed: `fold=True`, `path="sparse"`.
+
+        Raises:
+            ConfigError: A value is wrong.
+            UnknownNameError: There is no such inference path; the message suggests the nearest.
+        """
+        return self.model_copy(update={"inference": deployment_from(**{**self.inference.model_dump(), **changes})})
+
     def with_models(self, additions: Iterable[str]) -> Suite:
         """Return the suite with more models: `MODEL`, or `MODEL=FILE` with a checkpoint.
 
@@ -378,22 +385,8 @@ def _parsed(document: yaml_lines.Document, base: Path | None) -> Suite:
     try:
         suite = Suite.model_validate(document.value)
     except ValidationError as error:
-        raise yaml_lines.explain(error, document, _keys_at) from error
+        top = [field.alias or name for name, field in Suite.model_fields.items()]
+        raise yaml_lines.explain(error, document, lambda place: keys_of_part(place) or top) from error
     suite._document = document
     suite._base = base
     return suite
-
-
-def _keys_at(place: yaml_lines.Place) -> list[str]:
-    """Return the valid keys at a place: of a part with its own keys, or of the top level."""
-    if len(place) > 2 and place[0] == "budgets":
-        return list(BudgetSpec.model_fields)
-    if len(place) > 1 and place[0] == "models":
-        return list(MODEL_KEYS)
-    if len(place) > 1 and place[0] == "inference":
-        return list(InferenceOptions.model_fields)
-    if len(place) > 1 and place[0] == "validate":
-        return list(ValidateSpec.model_fields)
-    if len(place) > 1 and place[0] == "reported":
-        return list(ReportedSpec.model_fields)
-    return [field.alias or name for name, field in Suite.model_fields.items()]

@@ -18,7 +18,9 @@ from pydantic import (
 )
 
 from srbench.errors import SRBenchError, suggest
+from srbench.evaluation.deployment import DeploymentOptions
 from srbench.registry import names as naming
+from srbench.suite import yaml_lines
 
 __all__ = [
     "MODEL_KEYS",
@@ -35,6 +37,7 @@ __all__ = [
     "TrainSpec",
     "Validate",
     "ValidateSpec",
+    "keys_of_part",
     "merged_settings",
     "without_paths",
 ]
@@ -230,3 +233,16 @@ def without_paths(value: Any) -> Any:
     if isinstance(value, list):
         return [without_paths(item) for item in value]
     return Path(value).name if isinstance(value, str) and Path(value).is_absolute() else value
+
+
+def keys_of_part(place: yaml_lines.Place) -> list[str]:
+    """Return the valid keys at a place of a suite's file; none at its top level."""
+    if len(place) > 2 and place[0] == "budgets":
+        return list(BudgetSpec.model_fields)
+    parts = {
+        "models": list(MODEL_KEYS),
+        "inference": list(DeploymentOptions.model_fields),
+        "validate": list(ValidateSpec.model_fields),
+        "reported": list(ReportedSpec.model_fields),
+    }
+    return parts.get(str(place[0]), []) if len(place) > 1 else []

@@ -23,6 +23,7 @@ class _Counted:
     deployed: int
     stored: int
     cost: CostFigures
+    folded: bool
 
 
 class Networks:
@@ -35,7 +36,7 @@ class Networks:
 
     def counted(self, record: Record) -> _Counted | SRBenchError:
         """Return the parameters and cost of a record's network, or why it cannot be built."""
-        key = (record.model, tuple(record.scales), record.scale)
+        key = (record.model, tuple(record.scales), record.scale, record.numerics.get("fold"))
         if key not in self.found:
             try:
                 self.found[key] = self._count(record)
@@ -44,15 +45,18 @@ class Networks:
         return self.found[key]
 
     def _count(self, record: Record) -> _Counted:
+        from srbench.evaluation.deployment import DeploymentOptions, deploy
         from srbench.models.counting import count_parameters, count_stored
         from srbench.models.factory import create_model
-        from srbench.models.surgery import deployed
         from srbench.runs.recording import cost_figures
 
         name = self.board.name(record.model)
         network = create_model(name, scales=network_scales(record, name), pretrained=False, seed=0).eval()
-        view = deployed(network, record.scale)
-        return _Counted(count_parameters(network), count_parameters(view), count_stored(network), cost_figures(view))
+        options = DeploymentOptions(fold=record.numerics.get("fold") is True)
+        _, view, folded = deploy(network, record.scale, options)
+        return _Counted(
+            count_parameters(network), count_parameters(view), count_stored(network), cost_figures(view), folded
+        )
 
 
 def check_parameters(board: Board, networks: Networks) -> CheckResult:
@@ -69,6 +73,8 @@ def check_parameters(board: Board, networks: Networks) -> CheckResult:
             stored = getattr(one.record, field)
             if stored is not None and stored != value:
                 result.wrong(one.name, f"its {field} is {stored:,}, but the network has {value:,}")
+        if one.record.folded not in (None, counted.folded):
+            result.wrong(one.name, f"it says {'folded' if one.record.folded else 'not folded'}, which is not so")
     return result
 
 

@@ -16,7 +16,7 @@ from srbench.registry.registries import BASELINES
 from srbench.results.origins import Subset
 from srbench.results.records import Record
 from srbench.runs.agreement import Disagreement
-from srbench.runs.fingerprint import cell_key, is_current, training_key
+from srbench.runs.fingerprint import UNKEYED_NUMERICS, cell_key, is_current, training_key
 from srbench.runs.replay_plan import options_of, wrong_subset
 from srbench.runs.validations import contradicts
 from srbench.storage import sha256_file
@@ -89,7 +89,11 @@ def _key(record: Record) -> str | None:
         metrics=tuple(record.metrics),
         code=record.code_digest,
         inference=options,
-        numerics={key: value for key, value in record.numerics.items() if key not in options.chosen},
+        numerics={
+            key: value
+            for key, value in record.numerics.items()
+            if key not in options.chosen and key not in UNKEYED_NUMERICS
+        },
     )
 
 

@@ -16,6 +16,8 @@ from torch import Tensor, nn
 from srbench.data.folders import FolderDataset
 from srbench.errors import ConfigError, DataError, UnknownNameError
 from srbench.evaluation.evaluate import evaluate, evaluate_protocols
+from srbench.evaluation.options import InferenceOptions
+from srbench.evaluation.warm_up import first_pass, warm_up
 from srbench.images.files import read_rgb, write_png
 from srbench.images.resize import imresize
 from srbench.metrics.comparison import Comparison
@@ -245,3 +247,19 @@ def test_wrong_arguments_are_sentences(dataset: FolderDataset, changed: dict[str
     arguments: dict[str, object] = {"scale": 2, "protocol": MATLAB, "metrics": METRICS, **changed}
     with pytest.raises(ConfigError, match=words):
         evaluate(Nearest(), dataset, **arguments)  # type: ignore[arg-type]
+
+
+def test_a_first_pass_changes_no_result(dataset: FolderDataset) -> None:
+    cold, warm = Nearest().eval(), Nearest().eval()
+    lr = dataset.pair("image0", 2, MATLAB)[0]
+    for inference in (InferenceOptions(), InferenceOptions(tile=16, self_ensemble=True)):
+        first_pass(warm, lr, 2, torch.device("cpu"), inference)
+        frames = [evaluate(net, dataset, 2, MATLAB, METRICS, inference=inference).table for net in (cold, warm)]
+        assert frames[0].drop(columns="forward_seconds").equals(frames[1].drop(columns="forward_seconds"))
+    assert len(warm.threads) > len(cold.threads), "the network ran once more"
+
+
+def test_a_cpu_is_not_warmed_up(dataset: FolderDataset) -> None:
+    model = Nearest().eval()
+    assert warm_up(model, dataset, 2, MATLAB, device="cpu") is False
+    assert not model.threads

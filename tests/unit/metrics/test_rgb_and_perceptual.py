@@ -16,6 +16,7 @@ import torch
 
 from srbench.cache import Cache
 from srbench.errors import DataError, NetworkError, PluginError, WeightsError
+from srbench.evaluation.device_metrics import DeviceLPIPS, metrics_for
 from srbench.images.files import read_rgb
 from srbench.images.resize import imresize
 from srbench.metrics.base import Metric
@@ -138,6 +139,31 @@ def test_lpips_agrees_with_its_package(
 def test_lpips_of_the_reference_pair_is_known(filled_cache: Path, reference_pair: tuple[Image, Image]) -> None:
     # From the lpips package 0.1.4 itself, on torch 2.13 (CPU) with the shared AlexNet.
     assert score(LPIPS(), *reference_pair, 0) == pytest.approx(0.118297182, abs=1e-6)
+
+
+@pytest.mark.parametrize("crop_border", [0, 3])
+def test_lpips_for_a_device_is_the_same_on_the_cpu(
+    filled_cache: Path, reference_pair: tuple[Image, Image], crop_border: int
+) -> None:
+    own = score(LPIPS(), *reference_pair, crop_border)
+    assert score(DeviceLPIPS("cpu"), *reference_pair, crop_border) == own
+    small = [image[:30, :40] for image in reference_pair]
+    with pytest.raises(DataError, match="too small for this metric"):
+        score(DeviceLPIPS("cpu"), *small, 0)
+
+
+def test_only_lpips_is_computed_elsewhere_and_only_on_a_gpu() -> None:
+    metrics = [get_metric(name) for name in ("psnr_y", "lpips", "niqe")]
+    assert metrics_for(metrics, "cpu") == (metrics, [])
+    moved, names = metrics_for(metrics, "cuda:1")
+    assert names == ["lpips"]
+    assert [moved[0], moved[2]] == [metrics[0], metrics[2]]
+    found = moved[1]
+    assert isinstance(found, DeviceLPIPS)
+    assert found.device == "cuda:1"
+    assert [getattr(found, of) == getattr(metrics[1], of) for of in ("name", "unit", "higher_is_better", "files")] == (
+        [True] * 4
+    )
 
 
 def test_lpips_of_floats_is_that_of_levels(filled_cache: Path, reference_pair: tuple[Image, Image]) -> None:

@@ -90,6 +90,10 @@ def cost_edited(forger: Forger) -> None:
         forger.edit(directory, lambda record: record["cost"].update(macs=record["cost"]["macs"] // 2))
 
 
+def folding_claimed(forger: Forger) -> None:
+    forger.edit(forger.cell(EDSR), lambda record: record.update(folded=True))
+
+
 def parameters_edited(forger: Forger) -> None:
     forger.edit(forger.cell(EDSR), lambda record: record.update(params_unique=9_999))
 
@@ -137,6 +141,7 @@ FORGERIES: list[tuple[Callable[[Forger], None], str]] = [
     (seed_dropped, "seeds"),
     (cost_edited, "cost"),
     (parameters_edited, "parameters"),
+    (folding_claimed, "parameters"),
     (key_forged, "key"),
     (date_in_the_future, "dates"),
     (date_before_the_run, "dates"),

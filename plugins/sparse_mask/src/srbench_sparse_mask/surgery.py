@@ -22,7 +22,9 @@ from srbench_sparse_mask.masks import (
 if TYPE_CHECKING:
     from srbench_sparse_mask.method import SparseMask
 
-__all__ = ["infers_sparsely", "mask_natively", "masked", "shared_mask", "show_images", "with_path"]
+__all__ = [
+    "infers_sparsely", "mask_natively", "masked", "masked_dense", "shared_mask", "show_images", "sparse", "with_path",
+]  # fmt: skip
 
 B = TypeVar("B", bound=Backbone)
 
@@ -141,3 +143,21 @@ def with_path(model: B, path: str) -> B:
     for _, block in blocks:
         block.path = path
     return copied
+
+
+def masked_dense(model: B) -> B:
+    """Return a copy of a network with masks that computes everything and masks the result.
+
+    Raises:
+        ConfigError: The network has no masks.
+    """
+    return with_path(model, "masked_dense")
+
+
+def sparse(model: B) -> B:
+    """Return a copy of a network with masks that computes only what the masks select.
+
+    Raises:
+        ConfigError: The network has no masks.
+    """
+    return with_path(model, "sparse")
