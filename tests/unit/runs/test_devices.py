@@ -12,6 +12,7 @@ import pytest
 
 from srbench.errors import ConfigError
 from srbench.machine import read_devices
+from srbench.runs.executor_names import make_executor
 from srbench.runs.executors import Crash, Local, Workers
 from srbench.runs.runner import run
 from srbench.runs.slots import choose_slots
@@ -124,6 +125,14 @@ def test_one_job_at_a_time_runs_here_on_the_first_device(jobs: Any, tmp_path: Pa
         [jobs.Job(0, tmp_path, slots=0)], jobs.perform, lambda index, event: found.append(event[1])
     )
     assert found == ["cuda:4"]
+
+
+def test_local_is_an_executor_like_those_of_plugins(tmp_path: Path) -> None:
+    made = make_executor("local(jobs=2,device=cuda:0-1)", tmp_path)
+    assert type(made) is Local
+    assert (made.jobs, made.devices) == (2, ("cuda:0", "cuda:1"))
+    with pytest.raises(ConfigError, match="does not take 'partition'; it takes jobs, device"):
+        make_executor("local(partition=x)", tmp_path)
 
 
 @pytest.mark.parametrize(
