@@ -154,7 +154,7 @@ class _Subject:
     @property
     def measured(self) -> Backbone:
         """The network that is timed; work is counted on `network`, on any path the same."""
-        return self.on_its_path or self.network
+        return self.network if self.on_its_path is None else self.on_its_path
 
     def on(self, path: str | None) -> _Subject:
         """Return the subject with an inference path for what is measured."""
