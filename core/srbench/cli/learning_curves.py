@@ -79,12 +79,18 @@ def read_curves(folders: Sequence[Path], key: str, pattern: str = "*") -> list[C
         StoreError: A file cannot be read or is not the description of a training.
         ConfigError: No training in the folders has such validations.
     """
-    from srbench.errors import ConfigError
+    from srbench.errors import ConfigError, StoreError
     from srbench.registry import matching
 
     found: dict[str, dict[int, dict[int, float]]] = {}
     for folder in folders:
         for model, seed, points in list(_in_files(folder, key)) or list(_in_records(folder, key)):
+            for at, value in points.items():
+                if math.isfinite(value) and abs(value) > LARGEST:
+                    raise StoreError(
+                        f"'{folder}' holds a validation of '{model}' after iteration {at} with '{key}' {value:g}, "
+                        "which no images have; remove that training, or train again"
+                    )
             if points and matching([model], pattern):
                 found.setdefault(model, {})[seed] = points
     curves = []
@@ -111,8 +117,6 @@ def _in_files(folder: Path, key: str) -> Iterator[tuple[str, int, dict[int, floa
             points = {int(point["iteration"]): float(point[key]) for point in result["validations"] if key in point}
             model, seed = str(result["model"]), int(result["recipe"]["seed"])
             if not all(0 <= at <= MOST_ITERATIONS for at in points):
-                raise ValueError
-            if any(math.isfinite(value) and abs(value) > LARGEST for value in points.values()):
                 raise ValueError
         except (ValueError, KeyError, TypeError, AttributeError, OverflowError) as error:
             raise StoreError(f"'{path}' is not the description of a training; remove it, or train again") from error

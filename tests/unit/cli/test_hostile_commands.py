@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hostile import NINES, TRAIN, Call, listing, refused, run_folder, unreadable
+from hostile import NINES, TRAIN, Call, listing, refused, run_folder, sealed, unreadable
 
 BAD_VALUES = [float("nan"), float("inf")]
 
@@ -150,7 +150,6 @@ def training(**changes: Any) -> str:
         [{"iteration": 10**400, "psnr_y x2": 1.0}],
         [{"iteration": -1, "psnr_y x2": 1.0}],
         [{"iteration": 1, "psnr_y x2": 10**400}],
-        [{"iteration": 1, "psnr_y x2": 1e308}, {"iteration": 2, "psnr_y x2": -1e308}],
         [1],
     ],
     ids=lambda points: str(points)[:50],
@@ -160,6 +159,29 @@ def test_validations_that_no_training_has_are_refused(points: Any, call: Call, t
     before = listing(tmp_path)
     refused(call("figure learning-curves . -o curves.png"), "training.json")
     assert listing(tmp_path) == before
+
+
+def test_validations_that_no_images_have_are_refused(call: Call, tmp_path: Path) -> None:
+    huge = {1: 1e308, 2: -1e308}
+    (tmp_path / "files").mkdir()
+    points = [{"iteration": at, "psnr_y x2": value} for at, value in huge.items()]
+    (tmp_path / "files" / "training.json").write_text(training(validations=points))
+    _, cell = run_folder(tmp_path / "records")
+    record = json.loads((cell / "record.json").read_text())
+    validation = {"data": "d", "data_hash": "", "images": 1, "protocol": "matlab-y", "iterations": list(huge)}
+    record["training"] = {
+        "recipe": {},
+        "iterations": 2,
+        "seeds": [0],
+        "data": "",
+        "data_hash": "",
+        "seconds": 1.0,
+        "validation": {**validation, "metrics": {"psnr_y x2": list(huge.values())}},
+    }
+    (cell / "record.json").write_text(json.dumps(record))
+    sealed(cell)
+    for folder in ("files", "records/run"):
+        refused(call(f"figure learning-curves {folder} -o curves.png"), "after iteration 1")
 
 
 def test_names_in_a_figure_are_no_mathematics_and_no_control_characters(call: Call, tmp_path: Path) -> None:
