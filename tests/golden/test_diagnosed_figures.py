@@ -42,3 +42,12 @@ def test_rfdn_fed_the_wrong_range_gives_26_decibels() -> None:
     # MODERN, trap 3: RFDN works on 0..255; fed 0..1 it gives 26.0 dB.
     found = diagnosed("rfdn_aim.author", "--scale", 4, "--expect", "psnr_y=26.0@Set5", "--changes", 1)
     assert found["matches"][0]["changes"] == {"value_range": "0..1 given to 0..255"}
+
+
+@pytest.mark.slow
+def test_of_lkdns_two_state_dicts_one_is_another_network() -> None:
+    # MODERN, trap 2: `params` has an upsampler called upsampler.conv3; only `params_ema` loads strictly.
+    found = diagnosed("lkdn.author", "--scale", 4, "--expect", "psnr_y=32.39@Set5", "--changes", 0)
+    assert list(found["unusable"]) == ["weights params"]
+    assert "conv3" in found["unusable"]["weights params"]
+    assert found["matches"][0]["changes"] == {}
