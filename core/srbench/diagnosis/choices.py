@@ -179,7 +179,8 @@ def with_settings(default: Combination, settings: str, options: Mapping[str, Seq
     Raises:
         ConfigError: A choice is unknown, or has no such value.
     """
-    usual, changed = default.as_dict(), {}
+    usual = default.as_dict()
+    changed: dict[str, Any] = {}
     # Some values have a comma of their own.
     for setting in re.split(r",\s*(?=\w+=)", settings):
         name, _, value = (part.strip() for part in setting.partition("="))

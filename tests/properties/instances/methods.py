@@ -91,7 +91,7 @@ def reparam_count(instance: Instance, method: SharingMethod | None) -> int:
 
 
 def bottleneck_count(instance: Instance, method: SharingMethod | None) -> int:
-    """Count the branches in the place of each 3x3 convolution whose bank has one: all have as many outputs as inputs."""
+    """Count the branches in the place of each banked 3x3 convolution; each has as many outputs as inputs."""
     assert isinstance(method, Reparam)
     count = native_count(instance, None)
     for layer in banked(instance):
