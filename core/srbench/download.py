@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,6 +16,8 @@ __all__ = ["LEAST_SPEED", "download"]
 
 _TIMEOUT_S = 30  # seconds without a response or data
 _CHUNK = 2**16
+_IN_REPOSITORY = re.compile(r"https://raw\.githubusercontent\.com/([^/]+/[^/]+)/([0-9a-f]{40})/")
+_IMAGES = (".png", ".bmp", ".jpg")
 
 LEAST_SPEED = 10_000
 """Downloads with a lower average rate, in bytes per second, are aborted."""
@@ -65,10 +68,17 @@ def download(urls: Sequence[str], sha256: str, name: str, size: int | None, fold
                 raise error
     length = f", {size:,} bytes" if size is not None else ""
     ways = "; ".join(f"{url}: {reason}" for url, reason in reasons)
-    raise NetworkError(
-        f"could not download the file '{name}', sha256 {sha256}{length} ({ways}); if you have it, run: "
-        "srbench cache add PATH..."
+    raise NetworkError(f"could not download the file '{name}', sha256 {sha256}{length} ({ways}); {_by_hand(urls[0])}")
+
+
+def _by_hand(url: str) -> str:
+    """Return what to do instead, as the end of a sentence."""
+    found = _IN_REPOSITORY.match(url)
+    archive = (
+        f", or with its whole repository from https://github.com/{found[1]}/archive/{found[2]}.zip" if found else ""
     )
+    copies = " (copies of an image with the same pixels are accepted)" if url.endswith(_IMAGES) else ""
+    return f"download it by hand from {url}{archive}, then run: srbench cache add PATH...{copies}"
 
 
 class _Downloader:

@@ -9,6 +9,7 @@ import pytest
 from typer.testing import CliRunner
 
 from srbench.cli.app import app
+from srbench.runs.installed_figures import installed_published
 
 pytestmark = pytest.mark.usefixtures("filled_cache")
 
@@ -42,3 +43,30 @@ def test_rfdn_fed_the_wrong_range_gives_26_decibels() -> None:
     # MODERN, trap 3: RFDN works on 0..255; fed 0..1 it gives 26.0 dB.
     found = diagnosed("rfdn_aim.author", "--scale", 4, "--expect", "psnr_y=26.0@Set5", "--changes", 1)
     assert found["matches"][0]["changes"] == {"value_range": "0..1 given to 0..255"}
+
+
+# MODERN: Set14 as the authors measured it, 32.7858 / 0.91050 (ECBSR) and 28.7915 / 0.78593 (LKDN).
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("model", "scale", "psnr", "ssim"),
+    [("ecbsr_m4c16.author", 2, 32.7858, 0.9105), ("lkdn.author", 4, 28.7915, 0.78593)],
+)
+def test_the_settings_in_the_table_give_the_published_figure(model: str, scale: int, psnr: float, ssim: float) -> None:
+    figures = installed_published(strict=True).figures_of(model, scale)
+    (figure,) = (figure for figure in figures if figure.dataset == "Set14")
+    found = diagnosed(
+        model, "--scale", scale, "--expect", f"psnr_y={figure.psnr}@Set14", "--expect", f"ssim_y={figure.ssim}@Set14",
+        "--with", figure.settings, "--changes", 0,
+    )  # fmt: skip
+    assert [match["changes"] for match in found["matches"]] == [{}]
+    assert found["default"]["figures"][0]["mean"] == pytest.approx(psnr, abs=0.001)
+    assert found["default"]["figures"][1]["mean"] == pytest.approx(ssim, abs=0.00002)
+
+
+@pytest.mark.slow
+def test_of_lkdns_two_state_dicts_one_is_another_network() -> None:
+    # MODERN, trap 2: `params` has an upsampler called upsampler.conv3; only `params_ema` loads strictly.
+    found = diagnosed("lkdn.author", "--scale", 4, "--expect", "psnr_y=32.39@Set5", "--changes", 0)
+    assert list(found["unusable"]) == ["weights params"]
+    assert "conv3" in found["unusable"]["weights params"]
+    assert found["matches"][0]["changes"] == {}

@@ -21,7 +21,9 @@ def identity(one: PublishedCount) -> str:
 # MODERN of the shared reference: ETDS, "Published MACs are at a 640x360 LR image for each scale (L: 34.97 / 36.71 /
 # 39.05 G)"; ECBSR, "The authors' MACs count PReLU: 21.22 instead of 21.15 G"; LKDN, "published 18.3 G is MACs plus
 # layer norm (fvcore: 18.35)"; EFDN, 16.70 (fvcore 16.703); SAFMN++, 13.86. FACTS: "Reported sizes count weights only
-# and truncate". SwinIR's are those of its Table 2.
+# and truncate". SwinIR's are those of its Table 2. DIPNet, 14.90, and RFDN, 27.10, where fvcore has 14.89 and 27.05;
+# IMDN: 71.5 is of SwinIR's Table 2, 41.22 of SMSR's supplement. BSRN: the README of LKDN.
+# SMFANet: "Published FLOPs 41 / 19 / 11 G (+: 108 / 48 / 28 G) [...]; how the authors counted is not known".
 @pytest.mark.parametrize("one", published_counts(), ids=identity)
 def test_a_published_count_comes_out_by_its_rule(one: PublishedCount) -> None:
     network = create_model(one.model, scale=one.scale, seed=0).eval()
@@ -29,7 +31,12 @@ def test_a_published_count_comes_out_by_its_rule(one: PublishedCount) -> None:
     cost = cost_of(network)
     ours = {"k": cost.params / 1e3, "G": (cost.ntire if "256" in one.rule.words else cost.hd).macs / 1e9}[one.unit[0]]
     counted = one.counted(network, cost)
-    if one.model == "lkdn":  # 18.35 is printed as 18.3
+    if counted is None:
+        assert "how it was counted is not known" in one.sentence(network, cost)
+    elif not one.printed:
+        assert float(counted) > 1.5 * ours
+        return
+    elif one.model == "lkdn":  # 18.35 is printed as 18.3
         assert abs(float(counted) - float(one.printed)) < 0.11
         assert float(cost.hd.macs + cost.hd.other) / 1e9 == pytest.approx(18.35, abs=0.005)
     else:

@@ -38,6 +38,8 @@ MODELS = [
     ("ecbsr_m4c16", (4,)),
     ("ecbsr_m4c16+reparam(kind=ecb)", (3,)),
     ("edsr_tiny+reparam(kind=rep1x1)", (2,)),
+    ("edsr_tiny+reparam(kind=repmbconv)", (2,)),
+    ("edsr_tiny+reparam(kind=span)", (4,)),
     ("edsr_tiny+dhp", (2,)),
     ("imdn_tiny+dhp(embedding=2)", (3,)),
 ]

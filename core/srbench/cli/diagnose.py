@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
+    from srbench.diagnosis.choices import Alternative
     from srbench.diagnosis.search import Diagnosis, Finding
 
 __all__ = ["diagnose"]
@@ -41,6 +42,12 @@ def diagnose(
         typer.Option(help="The data set or folder of expectations that name none.", metavar="NAME|DIR"),
     ] = None,
     protocol: Annotated[str, typer.Option(help="The choices that are made by default.")] = "matlab-y",
+    settings: Annotated[
+        str | None,
+        typer.Option(
+            "--with", help="Choices made otherwise, e.g. `hr_crop=12, lr_rounding=once`.", metavar="CHOICE=VALUE,..."
+        ),
+    ] = None,
     changes: Annotated[int, typer.Option(help="The most choices that are changed together.", min=0, max=3)] = 2,
     tolerance: Annotated[float, typer.Option(help="How far a mean PSNR may be off, in dB.", min=0.0001, max=1)] = 0.005,
     exhaustive: Annotated[
@@ -65,6 +72,8 @@ def diagnose(
 
     Example: `srbench diagnose etds_m.author --scale 2 --expect psnr_y=37.54@Set5 --expect ssim_y=.9593@Set5`
 
+    Example: `srbench diagnose lkdn.author --scale 4 --expect psnr_y=28.79@Set14 --with lr_rounding=once --changes 0`
+
     Example: `srbench diagnose mine.pth --model rfdn_aim --scale 4 --expect psnr_y=32.16 --data path/to/Set5`
     """
     from srbench.cli.output import check_json_target, write_json
@@ -86,7 +95,7 @@ def diagnose(
     import torch
 
     from srbench.cli.steps import steps
-    from srbench.diagnosis.choices import alternatives, default_choices
+    from srbench.diagnosis.choices import alternatives, default_choices, with_settings
     from srbench.diagnosis.measuring import Measuring
     from srbench.diagnosis.networks import VALUE_RANGES, open_subject
     from srbench.diagnosis.scoring import COLORS
@@ -99,15 +108,22 @@ def diagnose(
         torch.set_num_threads(threads)
     subject = open_subject(model, scale, network)
     default = default_choices(found_protocol, scale, subject.default)
-    options = alternatives(
-        default,
-        scale,
-        weights=subject.states,
-        value_ranges=[name for name in VALUE_RANGES if name != "as defined"],
-        colors=COLORS,
-        shipped=shipped,
-        with_ssim=any(one.metric.startswith("ssim") for one in expectations),
-    )
+
+    def others() -> dict[str, list[Alternative]]:
+        return alternatives(
+            default,
+            scale,
+            weights=subject.states,
+            value_ranges=[name for name in VALUE_RANGES if name != "as defined"],
+            colors=COLORS,
+            shipped=shipped,
+            with_ssim=any(one.metric.startswith("ssim") for one in expectations),
+        )
+
+    options, usual = others(), protocol
+    if settings is not None:
+        default = with_settings(default, settings, options)
+        options, usual = others(), f"{protocol} with {settings}"
     images = {name: dataset.image_names() for name, dataset in datasets.items()}
     plan = Plan(default, options, changes, images, 60 * minutes, exhaustive)
     measuring = Measuring(subject, datasets, expectations, found_protocol, torch.device(device))
@@ -129,7 +145,8 @@ def diagnose(
                 "network": network,
                 "scale": scale,
                 "protocol": protocol,
-                "conclusion": conclusion(found, protocol),
+                "with": settings,
+                "conclusion": conclusion(found, usual),
                 "default": as_json(found.default, default),
                 "matches": [as_json(one, default) for one in found.matches],
                 "further_matches": found.further,
@@ -141,7 +158,7 @@ def diagnose(
             json,
         )
     if json != "-":
-        _show(found, model, scale, protocol)
+        _show(found, model, scale, usual)
     raise typer.Exit(0 if found.matches else 1)
 
 

@@ -167,6 +167,7 @@ def _checked_json(check: PublishedCheck, folder: Path) -> dict[str, Any]:
                 "difference": one.value,
                 "agrees": one.agrees,
                 "cause": one.cause or None,
+                "settings": one.figure.settings or None,
                 "published_in": one.figure.source,
             }
             for one in check.compared

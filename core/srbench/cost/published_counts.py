@@ -12,6 +12,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from srbench.cost.counts import HD, Cost, work_at
 from srbench.cost.operators import on_meta
@@ -26,14 +27,14 @@ class Rule:
     """A way of counting.
 
     Attributes:
-        words: What is counted, as the end of the sentence "It counts ...".
-        count: Returns parameters or MACs of a network at a scale, counted this way.
+        words: What is counted, as the end of the sentence "It counts ..."; empty if that is not known.
+        count: Returns parameters or MACs of a network at a scale, counted this way; None if that is not known.
         ours: What our own count of the same quantity is called.
         rounding: How many thousands of parameters are printed of it.
     """
 
     words: str
-    count: Callable[[Backbone, int, Cost], float]
+    count: Callable[[Backbone, int, Cost], float] | None
     ours: str
     rounding: Callable[[float], float] = round
 
@@ -45,7 +46,7 @@ class PublishedCount:
     Attributes:
         model: The model, without a tag.
         scale: The scale.
-        printed: The figure as it is printed.
+        printed: The figure as it is printed; empty if only the way of counting is known.
         unit: `G MACs` or `k parameters`.
         source: Where it is printed.
         rule: How it was counted.
@@ -58,24 +59,28 @@ class PublishedCount:
     source: str
     rule: Rule
 
-    def counted(self, network: Backbone, cost: Cost) -> str:
-        """Return what the rule gives for a network, with as many decimals as are printed."""
+    def counted(self, network: Backbone, cost: Cost) -> str | None:
+        """Return what the rule gives for a network, with as many decimals as are printed; None without a rule."""
+        if self.rule.count is None:
+            return None
         value = self.rule.count(network, self.scale, cost)
         if self.unit == "k parameters":
             return str(int(self.rule.rounding(value / 1e3)))
-        return f"{value / 1e9:.{len(self.printed.partition('.')[2])}f}"
+        return f"{value / 1e9:.{len(self.printed.partition('.')[2]) if self.printed else 2}f}"
 
     def sentence(self, network: Backbone, cost: Cost) -> str:
-        """Return the published figure, how it was counted, and what the same rule gives here."""
+        """Return the published figure, how it was counted if that is known, and what the same rule gives here."""
         ours = {
             "MACs, 1280x720 out": f"{cost.hd.macs / 1e9:,.2f} G",
             "MACs, 256x256 in": f"{cost.ntire.macs / 1e9:,.3f} G",
             "parameters": f"{cost.params:,}",
         }[self.rule.ours]
-        return (
-            f"{self.model} x{self.scale}: published {self.printed} {self.unit} ({self.source}), which counts "
-            f"{self.rule.words}; counted this way here: {self.counted(network, cost)}; {self.rule.ours}: {ours}"
-        )
+        counted = self.counted(network, cost)
+        how = "; how it was counted is not known"
+        if counted is not None:
+            how = f", which counts {self.rule.words}; counted this way here: {counted}"
+        figure = f"published {self.printed} {self.unit}" if self.printed else f"published count in {self.unit}"
+        return f"{self.model} x{self.scale}: {figure} ({self.source}){how}; {self.rule.ours}: {ours}"
 
 
 def _at_640x360(network: Backbone, scale: int, cost: Cost) -> float:
@@ -98,6 +103,26 @@ def _with_prelu(network: Backbone, scale: int, cost: Cost) -> float:
         for hook in hooks:
             hook.remove()
     return cost.hd.macs + elements
+
+
+class _ActivationElements(TorchDispatchMode):
+    """Counts the elements that ReLU and LeakyReLU return, as layers or as functions."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.number = 0
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        result = func(*args, **(kwargs or {}))
+        if func.overloadpacket.__name__.rstrip("_") in ("relu", "leaky_relu"):
+            self.number += result.numel()
+        return result
+
+
+def _with_activations(network: Backbone, scale: int, cost: Cost) -> float:
+    with torch.no_grad(), _ActivationElements() as elements:
+        on_meta(network)(torch.empty(1, 3, 256, 256, device="meta"), scale)
+    return cost.ntire.macs + elements.number
 
 
 def _without_biases(network: Backbone, scale: int, cost: Cost) -> float:
@@ -124,6 +149,15 @@ RULES = {
         lambda network, scale, cost: float(cost.ntire.macs + cost.ntire.other),
         _NTIRE,
     ),
+    "activations_256x256": Rule(
+        "one operation for every element of a ReLU or LeakyReLU, at a 256x256 input", _with_activations, _NTIRE
+    ),
+    "427_columns": Rule(
+        "427 columns of the LR image at x3, not 426 2/3",
+        lambda network, scale, cost: work_at(on_meta(network), scale, 240, 427).macs,
+        _HD,
+    ),
+    "unknown": Rule("", None, _HD),
     "no_position_biases": Rule("no position biases of attention", _without_position_biases, _PARAMETERS),
     "truncated": Rule(
         "whole thousands, truncated", lambda network, scale, cost: count_parameters(network), _PARAMETERS, floor

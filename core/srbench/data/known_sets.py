@@ -67,7 +67,7 @@ def known_set(name: str) -> KnownSet | None:
 
 def how_to_register(one: KnownSet) -> str:
     """Return what to download by hand and which command to run, as one sentence."""
-    places = " or ".join(link.url for link in one.links)
+    places = " or ".join(f"{link.url} ({link.named_by})" for link in one.links)
     return (
         f"'{one.name}' is not registered: download {one.what} by hand from {places} (terms: {one.licence}), then run "
         f"`srbench data register {one.name} FOLDER`"

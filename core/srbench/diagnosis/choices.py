@@ -2,15 +2,26 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from itertools import combinations, product
 from math import lcm
 from typing import Any, TypeVar
 
+from srbench.errors import ConfigError
 from srbench.protocols import Protocol
 
-__all__ = ["Alternative", "Combination", "PassChoices", "ScoreChoices", "alternatives", "default_choices", "varied"]
+__all__ = [
+    "Alternative",
+    "Combination",
+    "PassChoices",
+    "ScoreChoices",
+    "alternatives",
+    "default_choices",
+    "varied",
+    "with_settings",
+]
 
 LR_KERNELS = ("matlab-bicubic", "pillow-bicubic", "torch-bicubic", "torch-bicubic-antialias", "nearest", "shipped")
 
@@ -155,6 +166,37 @@ def alternatives(
         name: list({option.value: option for option in reversed(options) if option.value != usual[name]}.values())[::-1]
         for name, options in found.items()
     }
+
+
+def with_settings(default: Combination, settings: str, options: Mapping[str, Sequence[Alternative]]) -> Combination:
+    """Return the default with some choices made otherwise.
+
+    Args:
+        default: What is done by default.
+        settings: Choices and their values, such as `hr_crop=12, lr_rounding=once`.
+        options: The alternatives of each choice.
+
+    Raises:
+        ConfigError: A choice is unknown, or has no such value.
+    """
+    usual = default.as_dict()
+    changed: dict[str, Any] = {}
+    # Some values have a comma of their own.
+    for setting in re.split(r",\s*(?=\w+=)", settings):
+        name, _, value = (part.strip() for part in setting.partition("="))
+        if name not in options:
+            raise ConfigError(
+                f"--with takes CHOICE=VALUE with a choice of {', '.join(options)}; got '{setting.strip()}'"
+            )
+        values = {str(known): known for known in (usual[name], *(option.value for option in options[name]))}
+        if value not in values:
+            raise ConfigError(f"--with: {name} is one of {', '.join(values)}; got '{value}'")
+        changed[name] = values[value]
+    passed = {field.name for field in fields(PassChoices)}
+    return Combination(
+        replace(default.passed, **{name: value for name, value in changed.items() if name in passed}),
+        replace(default.scored, **{name: value for name, value in changed.items() if name not in passed}),
+    )
 
 
 C = TypeVar("C", PassChoices, ScoreChoices)

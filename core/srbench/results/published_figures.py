@@ -35,6 +35,8 @@ class PublishedFigure(ReportedFigure):
         colors: What the figure was computed on: luma or RGB.
         like: The protocol of sr-bench that is most like the authors'.
         cause: Why the figure measured under `like` differs; begins with "unexplained" where that is not known.
+        settings: The choices other than those of `like` that give the published figure, as `srbench diagnose --with`
+            takes them: `hr_crop=12, lr_rounding=once`.
     """
 
     model: str = Field(min_length=1)
@@ -42,6 +44,7 @@ class PublishedFigure(ReportedFigure):
     colors: Literal["y", "rgb"] = "y"
     like: str = Field("matlab-y", min_length=1)
     cause: str = ""
+    settings: str = Field("", pattern=r"^(\w+=[^=,]+(, \w+=[^=,]+)*)?$")
 
     @property
     def source(self) -> str:
@@ -124,7 +127,10 @@ class Difference:
             return ""
         if self.protocol != self.figure.like:
             return f"another protocol: the published figure is most like {self.figure.like}"
-        return self.figure.cause or UNEXPLAINED
+        if not self.figure.settings:
+            return self.figure.cause or UNEXPLAINED
+        cause = self.figure.cause or "other choices in evaluation"
+        return f'{cause} (srbench diagnose --with "{self.figure.settings}")'
 
     @property
     def silent(self) -> bool:

@@ -90,6 +90,24 @@ def reparam_count(instance: Instance, method: SharingMethod | None) -> int:
     return count
 
 
+def bottleneck_count(instance: Instance, method: SharingMethod | None) -> int:
+    """Count the branches in the place of each banked 3x3 convolution; each has as many outputs as inputs."""
+    assert isinstance(method, Reparam)
+    count = native_count(instance, None)
+    for layer in banked(instance):
+        channels, bias = layer.inputs, layer.bias
+        assert (layer.kernel, layer.groups, layer.outputs) == (3, 1, channels)
+        inner = 2 * channels
+        branches = channels * inner + inner * inner * 9 + inner * channels + (2 * inner + channels) * bias
+        branches += {
+            "rrrb": 0,
+            "repmbconv": inner + 2 * inner * max(1, inner // 4),  # a vector and two matrices
+            "span": channels * channels + channels * bias,
+        }[method.kind]
+        count += layer.native * (branches - layer.weights - channels * bias)
+    return count
+
+
 PUBLISHED_SHAPES = st.sampled_from(["CxCx1x1", "Cx1xKxK"])
 # Name -> what a method is drawn from (None: the published network), and how many numbers it leaves.
 METHODS: dict[
@@ -113,8 +131,13 @@ METHODS: dict[
     "dsconv": (st.builds(DSConv), dsconv_count),
     "basis": (st.builds(Basis, num_basis=st.integers(1, 2), init=st.sampled_from([None, "svd"])), basis_count),
     "reparam": (st.builds(Reparam, kind=st.just("rep1x1")), reparam_count),
+    "bottleneck": (st.builds(Reparam, kind=st.sampled_from(["repmbconv", "rrrb", "span"])), bottleneck_count),
 }
-# SRFBN's convolutions change the size of features or their number, and no kind of branches takes such.
+# SRFBN's convolutions change the size of features or their number, and no kind of branches takes such. Bottlenecks
+# replace 3x3 convolutions of as many outputs as inputs; two networks that have no other sites will do.
 PAIRS = [
-    (backbone, method) for backbone in BACKBONES for method in METHODS if (backbone, method) != ("srfbn", "reparam")
+    (backbone, method)
+    for backbone in BACKBONES
+    for method in METHODS
+    if (backbone, method) != ("srfbn", "reparam") and (method != "bottleneck" or backbone in {"edsr", "plainusr"})
 ]

@@ -23,12 +23,25 @@ from srbench.cache import Cache, default_root
 from srbench.data.catalogue import add_paths
 from srbench.data.folders import FolderDataset
 from srbench.data.manifests import ManifestDataset
+from srbench.download import _by_hand
 from srbench.errors import DataError, NetworkError
 from srbench.images.files import pixels_sha256, write_png
 from srbench.protocols import Protocol, get_protocol
 
 Image = npt.NDArray[np.uint8]
 MATLAB = get_protocol("matlab-y")
+
+
+def test_a_missing_file_names_what_to_download_by_hand() -> None:
+    commit = "8f6dd8c1d20cb7e8792a7177b4f6fd677633f598"
+    url = f"https://raw.githubusercontent.com/jbhuang0604/SelfExSR/{commit}/data/Set5/image_SRF_2/img_001_SRF_2_HR.png"
+    assert _by_hand(url) == (
+        f"download it by hand from {url}, or with its whole repository from "
+        f"https://github.com/jbhuang0604/SelfExSR/archive/{commit}.zip, then run: srbench cache add PATH... "
+        "(copies of an image with the same pixels are accepted)"
+    )
+    elsewhere = _by_hand("https://example.org/w.pth")
+    assert elsewhere == "download it by hand from https://example.org/w.pth, then run: srbench cache add PATH..."
 
 
 @pytest.fixture

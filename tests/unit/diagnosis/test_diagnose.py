@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -162,6 +163,32 @@ def test_lr_files_of_the_folder_are_tried(
         Pillow.fromarray(odd(hr)).save(path)
     found = diagnosed(*arguments, "--expect", f"psnr_y={figure(weights, images, lr_of=odd):.6f}")
     assert found["matches"][0]["changes"] == {"lr_kernel": "shipped"}
+
+
+def test_the_default_can_be_changed(images: dict[str, Image], weights: State, arguments: list[object]) -> None:
+    expect = ("--expect", f"psnr_y={figure(weights, images, multiple=12, truncate=True):.6f}", "--tolerance", 0.0005)
+    found = diagnosed(*arguments, *expect, "--with", "hr_crop=12, quantisation=truncate", "--changes", 0)
+    assert (found["matches"][0]["changes"], found["tried"]) == ({}, 1)
+    assert found["default"]["choices"]["hr_crop"] == 12
+    assert found["conclusion"].endswith("protocol matlab-y with hr_crop=12, quantisation=truncate.")
+    back = diagnosed(*arguments, *expect, "--with", "hr_crop=12,value_range=0..255 in, 0..1 out", "--changes", 0)
+    assert back["default"]["choices"]["value_range"] == "0..255 in, 0..1 out"
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        ("crop=12", "a choice of weights, value_range, .*; got 'crop=12'"),
+        ("hr_crop=13", "hr_crop is one of 2, 12, 16; got '13'"),
+        ("", "got ''"),
+    ],
+)
+def test_wrong_settings_are_refused(
+    settings: str, said: str, images: dict[str, Image], weights: State, arguments: list[object]
+) -> None:
+    result = run(*arguments, "--expect", "psnr_y=30", "--with", settings)
+    assert isinstance(result.exception, ConfigError)
+    assert re.search(said, str(result.exception))
 
 
 def test_the_table_shows_choices_and_figures(images: dict[str, Image], weights: State, arguments: list[object]) -> None:

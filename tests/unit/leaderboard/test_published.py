@@ -37,6 +37,7 @@ PUBLISHED = Published(
     figures=(
         figure("good.author", "27.25"),
         figure("cut.author", "26.00", cause="HR images cut to multiples of 12"),
+        figure("set.author", "26.00", cause="cut to 12", settings="hr_crop=12, lr_rounding=once"),
         figure("odd.author", "20.00"),
         figure("other.author", "25.00", like="truncate-y"),
         figure("colors.author", "25.00", colors="rgb", like="ntire"),
@@ -71,6 +72,8 @@ def test_a_difference_is_small_or_has_a_cause_or_is_called_unexplained() -> None
     assert verdict("good.author", 27.26) == ["agrees", "agrees"], "0.01 dB is the last printed digit"
     assert verdict("good.author", 27.2601) == ["unexplained", "agrees"]
     assert verdict("cut.author", 27.25) == ["HR images cut to multiples of 12", "agrees"]
+    assert verdict("set.author", 27.25)[0] == 'cut to 12 (srbench diagnose --with "hr_crop=12, lr_rounding=once")'
+    assert verdict("set.author", 26.00)[0] == "agrees"
     assert verdict("other.author", 27.25)[0] == "another protocol: the published figure is most like truncate-y"
     assert verdict("other.author", 27.25, "truncate-y+tile=64")[0] == "unexplained"
     assert differences(PUBLISHED.figures_of("colors.author", 2), "A", "ntire", {"psnr_y": 25.0}) == []

@@ -21,7 +21,7 @@ from srbench_zoo.bsrn import BSRN
 from srbench_zoo.ecbsr import EdgeBlock
 from srbench_zoo.etds import ETDS
 from srbench_zoo.plainusr import PartialBlock
-from srbench_zoo.reparam import ecb, etds, rep1x1, repmbconv
+from srbench_zoo.reparam import ecb, edbb, etds, rep1x1, repmbconv, rrrb, span
 from srbench_zoo.reparam.branches import BranchedConv
 from srbench_zoo.reparam.method import KINDS, Reparam
 
@@ -43,8 +43,13 @@ def branched(draw: st.DrawFn) -> BranchedConv:
         st.sampled_from(
             [
                 ecb.branched(full, BANKED),
+                edbb.branched(full, BANKED),
+                span.branched(full, BANKED),
                 rep1x1.branched(full, BANKED),
-                repmbconv.branched(nn.Conv2d(num_in, num_in, 3, padding=1, bias=bias), BANKED),
+                *(
+                    kind.branched(nn.Conv2d(num_in, num_in, 3, padding=1, bias=bias), BANKED)
+                    for kind in (repmbconv, rrrb)
+                ),
                 rep1x1.branched(depthwise, BANKED),
                 rep1x1.branched(nn.Conv2d(num_in, num_in, 1, bias=bias), BANKED),
                 etds.branched(full, BANKED),
@@ -180,6 +185,39 @@ def test_plainusr_is_trained_with_as_many_numbers_as_its_authors_have(name: str,
     assert count_parameters(fold(model)) == count_parameters(plain)
 
 
+def test_span_is_trained_with_as_many_numbers_as_its_authors_have() -> None:
+    # MODERN, "SPAN": 634,048 at x4 with 28 features, of which 32,312 at each of 19 convolutions from 28 to 28 channels
+    # and 4,812 at the first. The first and the last of the 20 are no sharing sites; deployed they have 784 and 7,084.
+    model = create_model("span_c28+reparam(kind=span)", scale=4)
+    layers = list(branched_layers(model))
+    assert [count_numbers(layer) for layer in layers] == [32_312] * 18
+    assert count_parameters(model) + (4_812 - 784) + (32_312 - 7_084) == 634_048
+    entry = span.branched(model.get_submodule("entry"), END)
+    assert entry is not None
+    assert count_numbers(entry) == 4_812
+    assert count_parameters(fold(model)) == 150_688
+
+
+def test_fmen_is_trained_with_as_many_numbers_as_its_authors_have() -> None:
+    # MODERN, "FMEN": 1,045,866. The convolutions inside the attention, 4 of 12 channels and 8 of 16, are trained as
+    # branches too, and with batch norms of 50, 12 and 50 or 50, 16 and 50 channels; here they are no sharing sites.
+    model = create_model("fmen+reparam(kind=rrrb)", scale=4)
+    assert len(list(branched_layers(model))) == 8
+    inside = 0
+    for channels, number in ((12, 4), (16, 8)):
+        conv = nn.Conv2d(channels, channels, 3, padding=1)
+        made = rrrb.branched(conv, END)
+        assert made is not None
+        inside += number * (count_numbers(made) - count_numbers(conv))
+    norms = 2 * (50 + 12 + 50) + 4 * 2 * (50 + 16 + 50)
+    assert count_parameters(model) + inside + norms == 1_045_866
+    assert count_parameters(fold(model)) == 341_066
+
+
+def count_numbers(module: nn.Module) -> int:
+    return sum(parameter.numel() for parameter in module.parameters())
+
+
 def test_layers_of_another_shape_stay_as_they_are() -> None:
     # Of LKDN-S's sites only the up-sampler is a full 3x3 convolution.
     model = create_model("lkdn_s+reparam(kind=ecb)", scale=4)
@@ -187,7 +225,7 @@ def test_layers_of_another_shape_stay_as_they_are() -> None:
     assert isinstance(model.get_submodule("upsample.0"), ecb.EdgeOrientedConv)
 
 
-@pytest.mark.parametrize("kind", ["ecb", "rep1x1"])
+@pytest.mark.parametrize("kind", ["ecb", "rep1x1", "span"])
 def test_the_frozen_clip_of_etds_has_no_branches(kind: str) -> None:
     model = create_model(f"etds_t+reparam(kind={kind})", scale=2)
     assert type(model.get_submodule("clip")) is nn.Conv2d

@@ -142,9 +142,14 @@ def test_lmlt_is_exported_for_images_of_one_window_and_of_many(tmp_path: Path, s
         ("efdn.author", 4),
         ("safmnpp.author", 4),
         ("safmn_ntire23.author", 4),
+        ("spanf.author", 4),
+        ("espan.author", 4),
+        ("rfdn_aim.author", 4),
+        ("fmen.author", 4),
+        ("dipnet.author", 4),
     ],
 )
-def test_networks_that_pool_to_a_part_of_the_size_are_exported(
+def test_authors_weights_give_the_same_in_an_exported_network(
     filled_cache: Path, tmp_path: Path, name: str, scale: int
 ) -> None:
     pytest.importorskip("onnxruntime")

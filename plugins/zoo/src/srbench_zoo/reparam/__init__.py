@@ -7,3 +7,6 @@ of those results.
 from srbench_zoo.reparam.method import KINDS
 
 KINDS["repmbconv"] = "srbench_zoo.reparam.repmbconv"
+KINDS["edbb"] = "srbench_zoo.reparam.edbb"
+KINDS["rrrb"] = "srbench_zoo.reparam.rrrb"
+KINDS["span"] = "srbench_zoo.reparam.span"

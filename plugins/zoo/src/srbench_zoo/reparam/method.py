@@ -34,8 +34,9 @@ class Reparam(SharingMethod):
     remains a single shared one. Until they are folded, branches count towards parameters and MACs.
 
     Args:
-        kind: The branches: `ecb` (Zhang et al., ACM MM 2021), `etds` (Chao et al., CVPR 2023) or `rep1x1` (Xie et al.,
-            CVPRW 2023, LKDN-S).
+        kind: The branches: `ecb` (Zhang et al., ACM MM 2021), `edbb` (Wang, CVPRW 2022, EFDN), `etds` (Chao et al.,
+            CVPR 2023), `rep1x1` (Xie et al., CVPRW 2023, LKDN-S), `repmbconv` (Wang et al., ACCV 2024, PlainUSR),
+            `rrrb` (Du et al., CVPRW 2022, FMEN) or `span` (Wan et al., CVPRW 2024).
 
     Raises:
         ConfigError: The kind is unknown.
