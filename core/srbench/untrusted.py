@@ -227,7 +227,7 @@ def parse_yaml(text: str, label: str, error: type[SRBenchError] = ConfigError) -
 
 
 def check_expansion(root: Any, label: str, error: type[SRBenchError] = ConfigError) -> None:
-    """Refuse YAML aliases that multiply: a few lines can expand to more values than fit into memory.
+    """Refuse deep YAML, and aliases that multiply: a few lines can expand to more values than fit into memory.
 
     Args:
         root: The node that `yaml.compose` returned.
@@ -235,24 +235,30 @@ def check_expansion(root: Any, label: str, error: type[SRBenchError] = ConfigErr
         error: The class of the error.
 
     Raises:
-        SRBenchError: The text has more than `VALUES_LIMIT` values with its aliases expanded, or a part contains itself.
+        SRBenchError: The text has more than `VALUES_LIMIT` values with its aliases expanded, is nested more than
+            `DEPTH_LIMIT` levels deep, or a part contains itself.
     """
-    sizes: dict[int, int] = {}
+    measured: dict[int, tuple[int, int]] = {}
     unfinished: set[int] = set()
 
-    def size(node: Any) -> int:
+    def measure(node: Any) -> tuple[int, int]:
+        """Return the number of values and of levels, aliases expanded."""
         if id(node) in unfinished:
             raise error(f"{label}, line {node.start_mark.line + 1}: this part contains itself.")
-        if id(node) not in sizes:
+        if id(node) not in measured:
             unfinished.add(id(node))
-            value = node.value if isinstance(node.value, list) else []
-            inner = [part for item in value for part in (item if isinstance(item, tuple) else (item,))]
-            sizes[id(node)] = 1 + sum(size(part) for part in inner)
+            value = node.value if isinstance(node.value, list) else None
+            inner = [measure(part) for item in value or () for part in (item if isinstance(item, tuple) else (item,))]
+            levels = 0 if value is None else 1 + max((depth for _, depth in inner), default=0)
+            measured[id(node)] = 1 + sum(count for count, _ in inner), levels
             unfinished.discard(id(node))
-        return sizes[id(node)]
+        return measured[id(node)]
 
-    if (total := size(root)) > VALUES_LIMIT:
+    total, levels = measure(root)
+    if total > VALUES_LIMIT:
         raise error(f"{label} expands to {total:,} values through its aliases; at most {VALUES_LIMIT:,} are read.")
+    if levels > DEPTH_LIMIT:
+        raise error(f"{label} is nested {levels} levels deep; at most {DEPTH_LIMIT} are read.")
 
 
 def escaped(text: str, limit: int = 1000) -> str:

@@ -6,6 +6,7 @@ Importing this module needs only the standard library.
 from __future__ import annotations
 
 import json
+import os
 import re
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
@@ -152,7 +153,7 @@ def _checked(item: _Checked) -> _Checked:
         if type(value) is not {"str": str, "int": int, "tuple": tuple}[str(field.type).partition("[")[0]]:
             raise TypeError(field.name)
     if isinstance(item, RegisteredImage):
-        parts = item.file.encode().split(b"/")
-        if b"\0" in item.file.encode() or max(map(len, parts)) > _NAME_LIMIT:
+        encoded = os.fsencode(item.file)
+        if b"\0" in encoded or max(map(len, encoded.split(b"/"))) > _NAME_LIMIT:
             raise ValueError(item.file)
     return item

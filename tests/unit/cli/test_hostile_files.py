@@ -89,11 +89,21 @@ def test_pipes_and_devices_as_results_name_the_cell(call: Call, tmp_path: Path) 
 # Bombs
 
 
-@pytest.mark.parametrize("text", [LAUGHS, f"models: {DEEP}", "a: &a [*a]\n"], ids=["laughs", "deep", "itself"])
+ALIASES = "".join(f"{new}: &{new} [[[[[[[[*{old}]]]]]]]]\n" for old, new in zip("abcdefg", "bcdefgh", strict=True))
+YAML = {
+    "laughs": (LAUGHS, "expands to"),
+    "deep": (f"models: {DEEP}", "nested too deeply"),
+    "65 levels": (f"models: {'[' * 64}{']' * 64}\n", "65 levels"),
+    "65 levels by aliases": (f"a: &a [[[[[[[[x]]]]]]]]\n{ALIASES}", "65 levels"),
+    "itself": ("a: &a [*a]\n", "contains itself"),
+}
+
+
+@pytest.mark.parametrize(("text", "words"), YAML.values(), ids=YAML)
 @pytest.mark.parametrize("line", ["run --suite bomb.yaml", TRAIN + " --recipe bomb.yaml"])
-def test_yaml_that_multiplies_or_is_nested_deeply(text: str, line: str, call: Call, tmp_path: Path) -> None:
+def test_yaml_that_multiplies_or_is_nested_deeply(text: str, words: str, line: str, call: Call, tmp_path: Path) -> None:
     (tmp_path / "bomb.yaml").write_text(text)
-    refused(call(line), "bomb.yaml")
+    refused(call(line), "bomb.yaml", words)
 
 
 def test_json_nested_deeply_in_a_safetensors_header(call: Call, tmp_path: Path) -> None:
