@@ -21,6 +21,7 @@ PAGES = sorted(
     ]
 )
 _MARK = re.compile(r"<!-- (not run|file): (.*?) -->")
+_COMMAND = re.compile(r"^(\$ )?((?:[A-Z_]+=\S+ )*)(srbench|pip|tox|python|git)( .*)$")
 _PYTHON = re.compile(r"(?:from [\w.]+ import |import \w)")
 
 
@@ -69,6 +70,31 @@ def blocks_of(path: Path) -> list[Block]:
 def all_blocks() -> list[Block]:
     """Return the blocks of all pages."""
     return [block for path in PAGES for block in blocks_of(path)]
+
+
+def command_lines(block: Block) -> Iterator[tuple[str, str]]:
+    """Yield program and arguments of the command lines of a block; what a command prints is left out."""
+    lines = block.text.replace("\\\n", " ").splitlines()
+    prompted = any(line.startswith("$ ") for line in lines)
+    for line in lines:
+        found = _COMMAND.match(re.sub(r"\s{2,}#.*", "", line))
+        if found and (found[1] or not prompted):
+            for part in re.split(r" && | \| (?=srbench|head|less)", found[3] + found[4]):
+                program, _, rest = part.strip().partition(" ")
+                yield program, rest
+
+
+def lines_to_run(block: Block) -> list[str]:
+    """Return the command lines of a block; none of a block that is marked as not run."""
+    if block.language not in ("", "bash") or block.reason:
+        return []
+    return [f"{program} {rest}" for program, rest in command_lines(block)]
+
+
+def python_of(path: Path) -> str:
+    """Return the program that a page's blocks of Python are."""
+    blocks = [one for one in blocks_of(path) if one.language == "python" and not one.reason and not one.file]
+    return "\n".join(block.text for block in blocks)
 
 
 def anchors_of(path: Path) -> set[str]:

@@ -1,32 +1,31 @@
 """Every block of code in the documentation is run, or checked as far as it can be without data, weights and hours.
 
 Python blocks of a page are one program, which is run. Suites are read as suites. Command lines are parsed by the
-command that they call. A block of Python that cannot be run says why in a comment before it, `<!-- not run: REASON
--->`, and is compiled.
+command that they call; those of the tutorials are run (test_tutorial_commands.py). A block that cannot be run says why
+in a comment before it, `<!-- not run: REASON -->`; of Python, it is compiled.
 """
 
 from __future__ import annotations
 
+import importlib.util
 import re
 import shlex
 import subprocess
 import sys
 import tomllib
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 import typer
 import yaml
-from documentation import PAGES, ROOT, Block, all_blocks, blocks_of
+from documentation import PAGES, ROOT, Block, all_blocks, blocks_of, command_lines, lines_to_run, python_of
 from packaging.requirements import Requirement
 
 from srbench.cli.app import app
 
 BLOCKS = all_blocks()
 LANGUAGES = {"", "bash", "python", "text", "toml", "yaml"}
-COMMAND = re.compile(r"^(\$ )?((?:[A-Z_]+=\S+ )*)(srbench|pip|tox|python|git)( .*)$")
 
 
 def is_run(block: Block) -> bool:
@@ -37,16 +36,46 @@ def test_languages_are_known() -> None:
     assert {block.language for block in BLOCKS} <= LANGUAGES
 
 
+# Where the installed torchvision is for another torch, `import timm` fails by itself (srbench.compat.torchvision).
+TORCHVISION = """
+from srbench.compat.torchvision import load_torchvision
+load_torchvision("timm")
+"""
+# At the end of a page's program, which has registered what the page makes.
+CALL = """
+from srbench.cli import main
+for words in {words!r}:
+    try:
+        main(words)
+    except SystemExit as end:
+        if end.code:
+            raise
+"""
+QUICK = ("data", "eval", "list")
+
+
+def quick_commands(page: Path) -> list[list[str]]:
+    """Return the command lines of a tutorial that take a second, offline; test_tutorial_commands.py runs all."""
+    if page.parent.name != "tutorials":
+        return []
+    lines = [shlex.split(line) for block in blocks_of(page) for line in lines_to_run(block)]
+    return [words for program, *words in lines if program == "srbench" and words[0] in QUICK]
+
+
 PROGRAMS = [page for page in PAGES if any(map(is_run, blocks_of(page)))]
 
 
 @pytest.mark.parametrize("page", PROGRAMS, ids=lambda page: page.relative_to(ROOT).as_posix())
 def test_python_of_a_page_runs(page: Path, tmp_path: Path, request: pytest.FixtureRequest) -> None:
-    text = "\n".join(block.text for block in blocks_of(page) if is_run(block))
+    text = python_of(page)
     if ".author" in text:  # published weights, which tests do not download
         request.getfixturevalue("filled_cache")
+    if re.search(r"^import .*\btimm\b", text, re.MULTILINE):
+        if importlib.util.find_spec("timm") is None:
+            pytest.skip("the extra `timm` is absent")
+        text = TORCHVISION + text
     program = tmp_path / "program.py"
-    program.write_text(text, encoding="utf-8")
+    program.write_text(text + CALL.format(words=quick_commands(page)), encoding="utf-8")
     done = subprocess.run([sys.executable, str(program)], capture_output=True, text=True, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
 
@@ -82,23 +111,11 @@ def test_suites_can_be_run(block: Block, tmp_path: Path) -> None:
         suite.at_budget(budget)
 
 
-def lines_of(block: Block) -> Iterator[tuple[str, str]]:
-    """Yield program and arguments of the command lines of a block; what a command prints is left out."""
-    lines = block.text.replace("\\\n", " ").splitlines()
-    prompted = any(line.startswith("$ ") for line in lines)
-    for line in lines:
-        found = COMMAND.match(re.sub(r"\s{2,}#.*", "", line))
-        if found and (found[1] or not prompted):
-            for part in re.split(r" && | \| (?=srbench|head|less)", found[3] + found[4]):
-                program, _, rest = part.strip().partition(" ")
-                yield program, rest
-
-
 CALLS = [
     (block, program, rest)
     for block in BLOCKS
     if block.language in ("", "bash")
-    for program, rest in lines_of(block)
+    for program, rest in command_lines(block)
 ]  # fmt: skip
 
 
@@ -159,6 +176,11 @@ def test_extras_that_pip_installs_are_there(line: str) -> None:
     for word in shlex.split(line):
         if word.startswith("sr-bench["):
             assert Requirement(word).extras <= set(extras)
+
+
+def test_quick_commands_of_tutorials_are_found() -> None:
+    found = {page.name: [words[0] for words in commands] for page in PROGRAMS if (commands := quick_commands(page))}
+    assert found == {"dataset.md": ["eval", "data", "data"], "metric.md": ["eval"], "weights.md": ["eval"]}
 
 
 def test_most_kinds_of_commands_are_found() -> None:
