@@ -47,6 +47,11 @@ class Site:
         )
 
 
+@pytest.fixture(scope="session")
+def site_in() -> type[Site]:
+    return Site
+
+
 @pytest.fixture
 def site(tmp_path: Path) -> Site:
     return Site(tmp_path)

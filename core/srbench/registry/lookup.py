@@ -12,6 +12,7 @@ from srbench.errors import ConfigError, DuplicateNameError, NameSyntaxError, Plu
 from srbench.registry import entry_points as plugins
 from srbench.registry.extras import extra_for
 from srbench.registry.names import ArchitectureName, ModelName, parse
+from srbench.registry.plugin_filter import normalized
 
 if TYPE_CHECKING:
     from importlib.resources.abc import Traversable
@@ -154,6 +155,8 @@ def get_backbone(name: str) -> Callable[..., Any]:
         library: Any = ARCHITECTURES.get(named.source)
         return library.backbone(named.architecture, dict(named.args))  # type: ignore[no-any-return]
     if name not in BACKBONES:
+        if bare := _backbone_of_weights(name):
+            return get_backbone(bare)
         if extra_for("backbones", name) or plugins.left_out("backbones", name):
             raise BACKBONES.unknown(name)
         raise UnknownNameError(f"unknown backbone '{name}'" + suggest(name, [*BACKBONES.names(), *BASELINES.names()]))
@@ -220,12 +223,14 @@ def canonical_name(name: str | ModelName) -> ModelName:
     parsed = parse(name) if isinstance(name, str) else name
     if "/" in parsed.backbone:
         parsed = replace(parsed, backbone=_canonical_architecture(parsed.backbone))
-    elif parsed.backbone not in BASELINES and parsed.backbone not in BACKBONES:
+    elif not any((parsed.backbone in BASELINES, parsed.backbone in BACKBONES, _backbone_of_weights(parsed.backbone))):
         get_backbone(parsed.backbone)  # raises with the nearest name
     parsed = _unqualified(parsed)
     if parsed.tag is not None:
-        source = tagged_source(parsed)
-        return parse(source.model) if parsed.tag == parse(source.model).tag else parsed
+        trained = parse(tagged_source(parsed).model)
+        if ":" in parsed.backbone:
+            trained = replace(trained, backbone=parsed.backbone)
+        return trained if parsed.tag == trained.tag else parsed
     method = make_method(parsed)
     if method is None:
         return parsed
@@ -236,7 +241,26 @@ def _unqualified(name: ModelName) -> ModelName:
     """Remove distributions from a model name if it is unambiguous without them."""
     registry = BASELINES if name.backbone in BASELINES else BACKBONES
     method = None if name.method is None else METHODS.shortest(name.method)
-    return replace(name, backbone=registry.shortest(name.backbone), method=method)
+    backbone = registry.shortest(name.backbone)
+    if name.backbone not in registry:
+        backbone = _backbone_of_weights(name.backbone) or backbone
+    tagged = str(ModelName(name.backbone, method, (), name.tag))
+    if name.tag is not None and ":" in name.backbone and tagged in WEIGHTS:
+        dist, colon, _ = WEIGHTS.shortest(tagged).rpartition(":")  # several distributions may have weights of one tag
+        backbone = f"{dist}{colon}{name.backbone.rpartition(':')[2]}" if colon else backbone
+    return replace(name, backbone=backbone, method=method)
+
+
+def _backbone_of_weights(name: str) -> str | None:
+    """Return the backbone of a distribution's weights, given as `DIST:BACKBONE`; None if it has no weights for it."""
+    dist, colon, bare = name.rpartition(":")
+    if not colon:
+        return None
+    for tagged, items in plugins.contributions()["weights"].items():
+        named = tagged.partition("+")[0].partition(".")[0]
+        if named == bare and any(item.owner == normalized(dist) for item in items):
+            return bare
+    return None
 
 
 def _canonical_architecture(name: str) -> str:
