@@ -313,6 +313,41 @@ def test_commands_and_options_exist(name: str, words: list[str]) -> None:
             assert word.partition("=")[0] in options, f"srbench {' '.join(path)} has no {word}"
 
 
+def test_updates_are_looked_for_in_actions_and_pins() -> None:
+    content = yaml.safe_load((ROOT / ".github" / "dependabot.yml").read_text())
+    assert content["version"] == 2
+    updates = {update["package-ecosystem"]: update for update in content["updates"]}
+    assert set(updates) == {"github-actions", "pip"}
+    for update in updates.values():
+        assert (ROOT / update["directory"].strip("/")).is_dir()
+        assert update["schedule"]["interval"] in ("daily", "weekly", "monthly")
+    assert {one["dependency-name"] for one in updates["pip"]["ignore"]} == {"torch", "torchvision"}
+
+
+ISSUE_FORMS = sorted((ROOT / ".github" / "ISSUE_TEMPLATE").glob("*.yml"))
+
+
+def test_there_are_issue_forms_and_their_configuration() -> None:
+    assert [path.name for path in ISSUE_FORMS] == ["bug.yml", "config.yml", "network.yml"]
+    assert yaml.safe_load((ISSUE_FORMS[1]).read_text()) == {"blank_issues_enabled": True}
+
+
+@pytest.mark.parametrize("name", ["bug.yml", "network.yml"])
+def test_issue_forms_have_the_fields_that_github_asks_for(name: str) -> None:
+    content = yaml.safe_load((ROOT / ".github" / "ISSUE_TEMPLATE" / name).read_text())
+    assert set(content) <= {"name", "description", "title", "labels", "assignees", "projects", "type", "body"}
+    assert content["name"]
+    assert content["description"]
+    inputs = [field for field in content["body"] if field["type"] != "markdown"]
+    assert inputs
+    assert {field["type"] for field in inputs} <= {"checkboxes", "dropdown", "input", "textarea"}
+    assert len({field["id"] for field in inputs}) == len(inputs)
+    for field in inputs:
+        assert field["attributes"]["label"]
+        assert set(field) <= {"type", "id", "attributes", "validations"}
+        assert all(option["label"] for option in field["attributes"].get("options", []))
+
+
 def test_environments_of_tox_exist() -> None:
     called = {name for text in TEXTS.values() for name in re.findall(r"tox run -e ([\w,-]+)", text)}
     known = set(re.findall(r"^\[testenv:(\w+)\]", (ROOT / "tox.ini").read_text(), re.MULTILINE))
