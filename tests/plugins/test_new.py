@@ -13,6 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import yaml
 from fresh_environment import Environment
 
 from srbench.cli import scaffold
@@ -41,6 +42,9 @@ def test_a_new_project_installs_passes_its_tests_and_the_doctor(kind: str, tmp_p
     project = scaffold.create(kind, "foo", tmp_path)
     assert list(tmp_path.iterdir()) == [project], "something was left beside it"
     assert not [path for path in project.rglob("*") if "{" in path.name or path.name.endswith(".jinja")]
+    workflow = yaml.safe_load((project / ".github" / "workflows" / "tests.yml").read_text())
+    commands = [step["run"] for step in workflow["jobs"]["tests"]["steps"] if "run" in step]
+    assert commands == ['pip install -e ".[test]"', "python -m pytest", "srbench plugins doctor srbench-foo"]
     env = install(project, tmp_path / "site")
     tested = subprocess.run(
         [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "no:xdist"],
@@ -199,6 +203,20 @@ def test_an_update_brings_the_new_template_and_keeps_what_was_written(
     assert "New in version 2." in (project / "README.md").read_text()
     assert "MINE = 1" in code.read_text()
     assert "_commit: v2" in (project / scaffold.ANSWERS).read_text()
+
+    git(project, "commit", "--quiet", "--all", "--message", "updated")
+    shutil.copytree(templates / "v2", templates / "v3")
+    readme = templates / "v3" / "project" / "README.md.jinja"
+    readme.write_text(readme.read_text() + "\nNew in version 3.\n")
+    scaffold.template_repository()
+    # Without questions; those of the template have their answers in the project.
+    done = subprocess.run(
+        [sys.executable, "-m", "copier", "update", "--defaults"], cwd=project, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    assert "New in version 3." in (project / "README.md").read_text()
+    assert "MINE = 1" in code.read_text()
+    assert "_commit: v3" in (project / scaffold.ANSWERS).read_text()
 
 
 def test_an_update_of_what_is_no_project_is_one_sentence(tmp_path: Path) -> None:
