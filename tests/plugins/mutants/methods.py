@@ -146,6 +146,21 @@ class BreaksLater(SoundMethod):
             model.unused = nn.Parameter(torch.zeros(3))
 
 
+@breaks("laws_after_on_step")
+class FoldsByValueLater(SoundMethod):
+    """After half the training, folding reads values, which a network on the meta device does not have."""
+
+    trained = False
+
+    def on_step(self, model: Backbone, iteration: int, total: int) -> None:
+        self.trained = 2 * iteration >= total > 2
+
+    def fold(self, site: SharingSite, module: nn.Module, scale: int | None) -> nn.Module | None:
+        if self.trained and isinstance(module, Mixed):
+            return module.options.plain(module.kernel() * float(module.kernel().isfinite().all()), module.bias)
+        return super().fold(site, module, scale)
+
+
 @breaks("auxiliary_loss_finite", "gradients_reach_every_parameter")
 class DividesByZero(SoundMethod):
     def auxiliary_loss(self, model: Backbone) -> Tensor:
