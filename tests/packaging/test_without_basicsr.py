@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -30,9 +31,10 @@ SAVE += "save_file(srbench.create_model(sys.argv[1], scale=2, seed=0).state_dict
 NETWORK = "imdn_tiny"  # of the zoo; the core's own networks are basicsr's EDSR
 
 
-def srbench(*words: str) -> subprocess.CompletedProcess[str]:
+def srbench(*words: str, **variables: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-c", COMMAND, json.dumps(words)]
-    return subprocess.run(command, check=False, capture_output=True, text=True, timeout=600)
+    env = {**os.environ, **variables}
+    return subprocess.run(command, check=False, capture_output=True, text=True, timeout=600, env=env)
 
 
 def answer(*words: str) -> dict[str, object]:
@@ -62,10 +64,15 @@ def test_bicubic_and_a_network_with_weights_are_evaluated(tmp_path: Path) -> Non
         assert {"psnr_y", "ssim_y"} <= set(metrics)
 
 
-def test_a_network_with_a_method_conforms() -> None:
-    done = srbench("check", f"{NETWORK}+recursive", "--fast")
+def test_a_method_of_a_distribution_conforms_on_a_network_of_the_zoo(tmp_path: Path) -> None:
+    info = tmp_path / "srbench_foo-1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: srbench-foo\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text("[srbench.methods]\nfoo = srbench.models.methods.recursive:Recursive\n")
+    done = srbench("check", "foo", "--fast", PYTHONPATH=str(tmp_path), SRBENCH_PLUGINS="srbench-foo,zoo")
     assert done.returncode == 0, done.stdout + done.stderr
-    assert "passed" in done.stdout
+    assert f"{NETWORK}+foo at x2" in done.stdout
+    assert ", 0 failed" in done.stdout
 
 
 def test_the_cost_of_a_network_is_counted() -> None:

@@ -11,9 +11,9 @@ from srbench.registry.entry_points import contributions
 
 __all__ = ["contributed_by", "distribution_named"]
 
-# Backbones on which methods are tried in turn: plain convolutions, blocks, a pyramid with transposed convolutions;
-# then every other installed backbone with "tiny" in its name.
-_SMALL = ("edsr_tiny", "srresnet_tiny", "ms_lapsrn_tiny", "smsr_tiny", "ecbsr_m4c16")
+# Backbones on which methods are tried in turn: plain convolutions, blocks, a pyramid with transposed convolutions, and
+# one that needs no basicsr; then every other installed backbone with "tiny" in its name.
+_SMALL = ("edsr_tiny", "srresnet_tiny", "ms_lapsrn_tiny", "smsr_tiny", "ecbsr_m4c16", "imdn_tiny")
 
 
 def distribution_named(text: str) -> str | None:
