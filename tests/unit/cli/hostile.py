@@ -40,7 +40,7 @@ import pandas as pd
 from srbench.results.records import Record, RunInfo
 from srbench.results.store import RunStore
 
-SECONDS = 60  # until a command counts as one without end; a loaded machine is slow
+SECONDS = 300  # until a command counts as one without end; importing torch on a loaded machine takes a minute
 NINES = "9" * 400
 LONG = "a" * 300
 
