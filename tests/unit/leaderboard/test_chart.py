@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from srbench.leaderboard.boards import read_results
-from srbench.leaderboard.chart import WORK, Chart, _log_ticks, _ticks, chart, worth_drawing
+from srbench.leaderboard.chart import WORK, Chart, _log_ticks, chart, ticks, worth_drawing
 from srbench.results.cost_figures import CostFigures
 from srbench.results.store import RunStore
 
@@ -124,10 +124,10 @@ def test_no_parameters_means_no_picture(make_store: Callable[..., RunStore], add
 @given(low=st.floats(-60, 60), span=st.floats(0.001, 100))
 def test_ticks_are_inside_distinct_and_a_readable_number(low: float, span: float) -> None:
     """Law: 2 to 12 ticks, all within the axis, no two with the same text."""
-    ticks = _ticks(low, low + span, 5)
-    assert 2 <= len(ticks) <= 12
-    assert all(low - 1e-9 <= value <= low + span + 1e-9 for value, _ in ticks)
-    assert len({text for _, text in ticks}) == len(ticks)
+    found = ticks(low, low + span, 5)
+    assert 2 <= len(found) <= 12
+    assert all(low - 1e-9 <= value <= low + span + 1e-9 for value, _ in found)
+    assert len({text for _, text in found}) == len(found)
 
 
 @given(low=st.floats(2, 7), span=st.floats(0.24, 5), width=st.sampled_from([344, 580, 1180]))
