@@ -122,7 +122,7 @@ class _ActivationElements(TorchDispatchMode):
 def _with_activations(network: Backbone, scale: int, cost: Cost) -> float:
     with torch.no_grad(), _ActivationElements() as elements:
         on_meta(network)(torch.empty(1, 3, 256, 256, device="meta"), scale)
-    return cost.ntire.macs + elements.number
+    return float(cost.ntire.macs + elements.number)
 
 
 def _without_biases(network: Backbone, scale: int, cost: Cost) -> float:

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from srbench.plugin import SharingSite
 from srbench_zoo.reparam.branches import BranchedConv, Merged, is_same_size, new_conv
-from srbench_zoo.reparam.ecb import EdgeOrientedConv
+from srbench_zoo.reparam.ecb import EdgeConv, EdgeOrientedConv
 
 __all__ = ["EdgeDiverseConv", "branched"]
 
@@ -47,7 +47,8 @@ class EdgeDiverseConv(BranchedConv):
         if self.conv.bias is not None and self.point.bias is not None:
             bias = self.conv.bias + self.point.bias
         for branch in self.edges:
+            assert isinstance(branch, EdgeConv)  # a ModuleList has no element type
             more, offset = branch.kernel_and_bias()
             kernel = kernel + more
-            bias = None if bias is None else bias + offset
+            bias = None if bias is None or offset is None else bias + offset
         return kernel, bias
