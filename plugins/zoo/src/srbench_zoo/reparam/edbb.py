@@ -50,5 +50,5 @@ class EdgeDiverseConv(BranchedConv):
             assert isinstance(branch, EdgeConv)  # a ModuleList has no element type
             more, offset = branch.kernel_and_bias()
             kernel = kernel + more
-            bias = None if bias is None else bias + offset
+            bias = None if bias is None or offset is None else bias + offset
         return kernel, bias
