@@ -2,11 +2,13 @@
 
     python benchmarks/experiments/board_scale.py                 # 250, 500 and 1,000 models; 100,000 cells
     python benchmarks/experiments/board_scale.py --models 250
+    python benchmarks/experiments/board_scale.py --models --cells 10000 100000 --page --site
 
 Boards of N models have three protocols (`--protocols`) and two data sets, of 5 and 14 images. 100,000 cells are 500
-models at four scales under five protocols on ten data sets of 5 images. Each board is built in a separate process,
-whose peak memory is that of reading, ranking and writing the tables, and the page with `--page`. Times are CPU time,
-user and system, so that other work on the machine does not count.
+models at four scales under five protocols on ten data sets of 5 images; another number of cells has more or fewer
+models. Each board is built in a separate process, whose peak memory is that of reading, ranking and writing the
+tables, and the page with `--page`; the static site, with `--site`, is built in a process of its own, which reads and
+ranks again. Times are CPU time, user and system, so that other work on the machine does not count.
 """
 
 from __future__ import annotations
@@ -81,51 +83,64 @@ def cells(models: int, scales: int, protocols: int, sizes: tuple[int, ...]) -> I
                     )
 
 
-def measure(board: Path, *, page: bool) -> None:
-    """Build the tables of a board and print, as JSON, the CPU seconds of each step and the peak memory."""
+def measure(board: Path, *, page: bool) -> dict[str, float]:
+    """Build the tables of a board and return the CPU seconds of each step."""
     from srbench.leaderboard.boards import read_results
     from srbench.leaderboard.page import html_text
     from srbench.leaderboard.tables import csv_text, markdown_text
 
-    said: dict[str, float] = {}
+    seconds: dict[str, float] = {}
     begin = time.process_time()
     results = read_results(board)
-    said["read and rank"] = time.process_time() - begin
+    seconds["read and rank"] = time.process_time() - begin
     steps = {"csv": csv_text, "markdown": markdown_text} | ({"page": html_text} if page else {})
     for name, write in steps.items():
         start = time.process_time()
         write(results)
-        said[name] = time.process_time() - start
-    said["all"] = time.process_time() - begin
-    said["peak MB"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    print(json.dumps({name: round(value, 1) for name, value in said.items()}))
+        seconds[name] = time.process_time() - start
+    seconds["all"] = time.process_time() - begin
+    return seconds
+
+
+def measure_site(board: Path) -> dict[str, float]:
+    """Build the site of a board and return the CPU seconds, those of reading and ranking included."""
+    from srbench.leaderboard.site import build_site
+
+    start = time.process_time()
+    build_site(board.parent.parent, board.parent.parent.with_name("site"))
+    return {"site": time.process_time() - start}
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--models", type=int, nargs="*", default=[250, 500, 1000])
     parser.add_argument("--protocols", type=int, default=3)
-    parser.add_argument("--cells", action="store_true", help="Add a board of 100,000 cells.")
+    parser.add_argument(
+        "--cells", type=int, nargs="*", help="Add boards of so many cells, in steps of 200 (default: 100000)."
+    )
     parser.add_argument("--page", action="store_true", help="Also build the page.")
+    parser.add_argument("--site", action="store_true", help="Also build the static site.")
     parser.add_argument("--measure", type=Path, help=argparse.SUPPRESS)
     asked = parser.parse_args()
     if asked.measure is not None:
-        measure(asked.measure, page=asked.page)
+        said = measure_site(asked.measure) if asked.site else measure(asked.measure, page=asked.page)
+        said["peak MB"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+        print(json.dumps({name: round(value, 1) for name, value in said.items()}))
         return
     plans = {f"{count} models": (count, 1, asked.protocols, (5, 14)) for count in asked.models}
-    if asked.cells:
-        plans["100,000 cells"] = (500, 4, 5, (5,) * 10)
+    if asked.cells is not None:
+        plans |= {f"{count:,} cells": (count // 200, 4, 5, (5,) * 10) for count in asked.cells or [100_000]}
     for title, plan in plans.items():
         with tempfile.TemporaryDirectory() as folder:
-            board = Path(folder) / "results"
+            board = Path(folder) / "boards" / "scale" / "results"
             info = RunInfo(suite="scale", srbench="0", created="2024-05-06T07:08:09+00:00")
             start = time.process_time()
             made = write_board(board, cells(*plan), info)
             seconds = time.process_time() - start
             size = sum(file.stat().st_size for file in board.iterdir()) / 1e6
             print(f"{title}: {made.cells:,} cells written in {seconds:.1f} s, {size:.1f} MB", flush=True)
-            command = [sys.executable, __file__, "--measure", str(board), *(["--page"] if asked.page else [])]
-            subprocess.run(command, check=True)
+            for options in [["--page"] if asked.page else [], *([["--site"]] if asked.site else [])]:
+                subprocess.run([sys.executable, __file__, "--measure", str(board), *options], check=True)
 
 
 if __name__ == "__main__":

@@ -13,10 +13,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 
 from srbench.errors import SRBenchError, StoreError
 from srbench.leaderboard.entries import TIERS, Board, DatasetInfo, Entry, Group, Resolution, Value
+from srbench.leaderboard.image_values import image_values, stored_columns
 from srbench.leaderboard.published_tables import mark_published
 from srbench.leaderboard.replicas import joined_record, replicas_by_model
 from srbench.leaderboard.reported_rows import ReportedTable, reported_tables
@@ -209,11 +209,11 @@ def _problem(cell: Cell) -> Failure | None:
     if not record.metrics:
         return failure("its record has the status ok but no metrics", damaged=True)
     try:
-        table = cell.per_image
+        columns, images = stored_columns(cell)
     except SRBenchError as error:
         return failure(str(error).replace(str(cell.directory), cell.directory.name), damaged=True)
-    missing = sorted(set(record.metrics) - set(table.columns))
-    if len(table) and missing:
+    missing = sorted(set(record.metrics) - set(columns))
+    if images and missing:
         return failure(f"its per-image table has no column {', '.join(missing)}", damaged=True)
     return None
 
@@ -285,18 +285,16 @@ def _left_out(record: Record) -> Failure:
 
 def _fill(entry: Entry, label: str, record: Record, cells: list[Cell]) -> None:
     """Add the figures of one data set to an entry."""
-    table = cells[0].per_image
-    if len(cells) > 1:
-        table = pd.concat([cell.per_image.assign(seed=cell.record.identity[2]) for cell in cells], ignore_index=True)
     entry.records[label] = record
-    entry.images[label] = _over_seeds(table)
+    entry.images[label], means = image_values(cells)
     entry.directories[label] = cells[0].directory
     for training in (cell.record.training for cell in cells):
         if training is not None and training.validation is not None:
             entry.validations.setdefault(training.seeds[0] if training.seeds else 0, training.validation)
     for metric in record.metrics:
         entry.values[label, metric] = Value(Interval(record.metrics[metric], math.nan, math.nan), None, math.nan)
-        entry.trainings[label, metric] = _of_each_training(table, metric)
+        if metric in means:
+            entry.trainings[label, metric] = means[metric]
 
 
 def _add_intervals(entries: Iterable[Entry]) -> None:
@@ -308,18 +306,12 @@ def _add_intervals(entries: Iterable[Entry]) -> None:
                 alike.setdefault((len(entry.images[label]), len(record.metrics)), []).append((entry, label))
     for (_, metrics), cells in alike.items():
         rows = [(entry, label, metric) for entry, label in cells for metric in entry.records[label].metrics]
-        samples = np.stack([entry.images[label][metric].to_numpy(np.float64) for entry, label, metric in rows])
+        samples = np.stack([entry.images[label][metric] for entry, label, metric in rows])
         intervals = mean_intervals([samples], together=metrics)
         for (entry, label, metric), interval in zip(rows, intervals, strict=True):
-            spread = entry.trainings[label, metric]
+            spread = entry.trainings.get((label, metric), ())
             deviation = float(np.std(spread, ddof=1)) if len(spread) > 1 else math.nan
             entry.values[label, metric] = Value(interval, None, deviation)
-
-
-def _of_each_training(table: pd.DataFrame, metric: str) -> list[float]:
-    if "seed" not in table or metric not in table:
-        return []
-    return [float(mean) for mean in table.groupby("seed")[metric].mean()]
 
 
 def _datasets(cells: Iterable[Cell], order: list[str]) -> list[DatasetInfo]:
@@ -347,11 +339,3 @@ def _styles(cells: list[Cell]) -> dict[str, Style]:
     """Return the style of each metric, the primary metric first."""
     kinds = {name: cell.record.metric_kinds.get(name) for cell in cells for name in cell.record.metrics}
     return {name: style(name, kinds[name]) for name in in_order(kinds, (cell.record for cell in cells))}
-
-
-def _over_seeds(table: pd.DataFrame) -> pd.DataFrame:
-    """Return one row per image, sorted by name, averaged over the seeds of a training."""
-    if "seed" not in table and table["image"].is_unique:
-        numbers = table.set_index("image").select_dtypes("number")
-        return numbers.sort_index()
-    return table.drop(columns="seed", errors="ignore").groupby("image", sort=True).mean(numeric_only=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from itertools import pairwise
@@ -294,7 +295,8 @@ def _brief(entries: list[Entry]) -> list[str]:
         label.removesuffix(f".{entry.record.tag}") if entry.record.tag else label
         for label, entry in zip(labels, entries, strict=True)
     ]
-    return [short if bare.count(short) == 1 else label for short, label in zip(bare, labels, strict=True)]
+    count = Counter(bare)
+    return [short if count[short] == 1 else label for short, label in zip(bare, labels, strict=True)]
 
 
 def _front(places: list[tuple[float, float]]) -> list[tuple[float, float]]:

@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+import numpy as np
+from numpy.typing import NDArray
+
 __all__ = [
     "CHARACTER",
     "LINE",
@@ -24,12 +27,12 @@ RADIUS = 6.0
 OVER_MARK, OVER_TEXT, OVER_LINE = 8.0, 3.0, 1.5
 # Up to this many points, all are labeled if there is room; beyond that, only the most important.
 ALL_LABELLED, LABELLED = 30, 24
-CELL = 40.0  # of the grid for finding what is near a label
 # Of many points, those in one square of this side count once, to keep the work linear in a crowd.
 MERGED = 4.0
 TOUCH = 4.0  # area by which two labels may overlap: their boxes are generous
 
 Box = tuple[float, float, float, float]
+Array = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -42,27 +45,31 @@ class Label:
     leader: bool
 
 
-class _Grid:
-    """Weighted boxes, indexed by the squares of a grid that they touch."""
+@dataclass(frozen=True)
+class _Options:
+    """The candidate positions of a label, each with its penalty independent of the other labels."""
 
-    def __init__(self, boxes: Iterable[tuple[Box, float]]) -> None:
-        self.squares: dict[tuple[int, int], list[int]] = {}
-        self.boxes: list[tuple[Box, float]] = []
-        for box, weight in boxes:
-            for square in self._touched(box):
-                self.squares.setdefault(square, []).append(len(self.boxes))
-            self.boxes.append((box, weight))
+    labels: list[Label]
+    boxes: Array  # of shape (candidates, 4)
+    costs: Array
 
-    @staticmethod
-    def _touched(box: Box) -> Iterable[tuple[int, int]]:
-        columns = range(int(box[0] // CELL), int(box[2] // CELL) + 1)
-        rows = range(int(box[1] // CELL), int(box[3] // CELL) + 1)
-        return ((column, row) for column in columns for row in rows)
+    def best(self, others: Array) -> int:
+        """Return the number of the candidate that covers least, given the boxes of the other labels."""
+        return int((self.costs + OVER_TEXT * _total(_overlaps(self.boxes, others))).argmin())
 
-    def covered(self, box: Box) -> float:
-        """Return the weighted area covered by a box."""
-        near = {index for square in self._touched(box) for index in self.squares.get(square, ())}
-        return sum(self.boxes[index][1] * overlap(box, self.boxes[index][0]) for index in sorted(near))
+
+def _overlaps(boxes: Array, others: Array) -> Array:
+    """Return the area that each box shares with each of the others, of shape (boxes, others)."""
+    a, b = boxes[:, None], others[None]
+    apart = (a[..., 2] <= b[..., 0]) | (b[..., 2] <= a[..., 0]) | (a[..., 3] <= b[..., 1]) | (b[..., 3] <= a[..., 1])
+    width = np.minimum(a[..., 2], b[..., 2]) - np.maximum(a[..., 0], b[..., 0])
+    height = np.minimum(a[..., 3], b[..., 3]) - np.maximum(a[..., 1], b[..., 1])
+    return np.where(apart, 0.0, width * height)
+
+
+def _total(values: Array) -> Array:
+    """Return the sums of rows, added one by one: the order must not depend on their number, as in `np.sum`."""
+    return values.cumsum(axis=1)[:, -1] if values.shape[1] else np.zeros(len(values))
 
 
 def around(x: float, y: float) -> Box:
@@ -98,16 +105,22 @@ def place_labels(
     """
     many = len(names) > ALL_LABELLED
     chosen = sorted(order[:LABELLED]) if many else range(len(names))
-    grid = _Grid(_merged(taken) if many else taken)
-    options = {index: _options(names[index], *places[index], grid, frame) for index in chosen}
-    labels: dict[int, tuple[Label, Box]] = {}
+    weighted = _merged(taken) if many else list(taken)
+    boxes = np.array([box for box, _ in weighted]).reshape(-1, 4)
+    weights = np.array([weight for _, weight in weighted])
+    options = {index: _options(names[index], *places[index], boxes, weights, frame) for index in chosen}
+    placed: dict[int, int] = {}
     for _ in range(4):
-        before = dict(labels)
+        before = dict(placed)
         for index in chosen:
-            others = [box for other, (_, box) in labels.items() if other != index]
-            labels[index] = _best(options[index], others)
-        if labels == before:
+            others = [options[other].boxes[number] for other, number in placed.items() if other != index]
+            placed[index] = options[index].best(np.array(others).reshape(-1, 4))
+        if placed == before:
             break
+    labels: dict[int, tuple[Label, Box]] = {}
+    for index, number in placed.items():
+        left, top, right, bottom = options[index].boxes[number].tolist()
+        labels[index] = options[index].labels[number], (left, top, right, bottom)
     kept: dict[int, tuple[Label, Box]] = {}
     for index in order:
         if index in labels and all(overlap(labels[index][1], box) <= TOUCH for _, box in kept.values()):
@@ -122,23 +135,28 @@ def _merged(boxes: Iterable[tuple[Box, float]]) -> list[tuple[Box, float]]:
     return list(kept.values())
 
 
-def _options(text: str, x: float, y: float, grid: _Grid, frame: Box) -> list[tuple[float, Label, Box]]:
-    """Return the candidate positions of a label, each with its penalty independent of the other labels."""
+def _options(text: str, x: float, y: float, taken: Array, weights: Array, frame: Box) -> _Options:
+    """Return the candidate positions of a label.
+
+    Args:
+        text: The label.
+        x: Of its point.
+        y: Of its point.
+        taken: Boxes that it should not cover, of shape (boxes, 4).
+        weights: The penalty for a unit of their areas, of shape (boxes,).
+        frame: The box that it should stay within.
+    """
     length = len(text) * CHARACTER
-    found = []
+    labels, boxes, extra = [], [], []
     for order, (dx, dy, anchor) in enumerate(_CANDIDATES):
         start = x + dx - {"start": 0.0, "middle": length / 2, "end": length}[anchor]
         box = (start, y + dy - LINE * 0.75, start + length, y + dy + LINE * 0.25)
-        outside = length * LINE - overlap(box, frame)
-        label = Label(round(x + dx, 2), round(y + dy, 2), anchor, leader=abs(dy) > 24)
-        found.append((grid.covered(box) + 6 * outside + 2.5 * order, label, box))
-    return found
-
-
-def _best(options: list[tuple[float, Label, Box]], others: list[Box]) -> tuple[Label, Box]:
-    costs = [cost + OVER_TEXT * sum(overlap(box, other) for other in others) for cost, _, box in options]
-    _, label, box = options[costs.index(min(costs))]
-    return label, box
+        labels.append(Label(round(x + dx, 2), round(y + dy, 2), anchor, leader=abs(dy) > 24))
+        boxes.append(box)
+        extra.append((6 * (length * LINE - overlap(box, frame)), 2.5 * order))
+    corners = np.array(boxes)
+    outside, late = np.array(extra).T
+    return _Options(labels, corners, _total(weights * _overlaps(corners, taken)) + outside + late)
 
 
 def _candidates() -> list[tuple[float, float, str]]:

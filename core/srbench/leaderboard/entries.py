@@ -7,8 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import pandas as pd
-
+from srbench.leaderboard.image_values import ImageValues
 from srbench.leaderboard.ranks import Standing
 from srbench.leaderboard.reported_rows import TITLE
 from srbench.leaderboard.short_names import Style
@@ -30,7 +29,7 @@ TIERS = {
 }
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Value:
     """One metric of one model on one data set.
 
@@ -53,7 +52,7 @@ class Entry:
         added: Whether the model was added to those that the suite names (`srbench run --add`).
         images: Data set -> values per image, averaged over the seeds.
         records: Data set -> record; for several seeds, their joined record.
-        trainings: Data set and metric -> the mean over the images, for each seed.
+        trainings: Data set and metric -> the mean over the images, for each of several seeds.
         leaks: Data set -> those of its images that are known to be in the model's training data, if any.
         published: Data set -> published figures beside the measured ones.
         trained_on: The model's training; None where it has no parameters.
@@ -65,7 +64,7 @@ class Entry:
     record: Record
     label: str = ""
     added: bool = False
-    images: dict[str, pd.DataFrame] = field(default_factory=dict)
+    images: dict[str, ImageValues] = field(default_factory=dict)
     records: dict[str, Record] = field(default_factory=dict)
     directories: dict[str, Path] = field(default_factory=dict)
     values: dict[tuple[str, str], Value] = field(default_factory=dict)

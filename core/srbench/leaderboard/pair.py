@@ -85,7 +85,7 @@ def _on_board(board: Board, one: Entry, other: Entry) -> list[Comparison]:
     comparisons = []
     for labels in [[label] for label in shared] + ([shared] if len(shared) > 1 else []):
         scores = {
-            name: [entry.images[label][metric].to_numpy(np.float64) for label in labels]
+            name: [entry.images[label][metric] for label in labels]
             for name, entry in zip(names, (one, other), strict=True)
         }
         by_model = overall_noise(kin, labels, metric)
@@ -107,7 +107,7 @@ def _paired(one: Entry, other: Entry, label: str, metric: str) -> bool:
     if any(table is None or not len(table) or metric not in table for table in tables):
         return False
     mine, its = one.images[label], other.images[label]
-    return bool(mine.index.equals(its.index) and np.isfinite(mine[metric]).all() and np.isfinite(its[metric]).all())
+    return bool(mine.names == its.names and np.isfinite(mine[metric]).all() and np.isfinite(its[metric]).all())
 
 
 def _verdict(difference: Interval, sign: int) -> str:

@@ -82,10 +82,10 @@ def _names(entry: Entry, label: str) -> list[str]:
 
 
 def _described(entry: Entry, label: str, image: str, metric: str, how: Style, picture: tuple[str, int, int]) -> Picture:
-    table = entry.images[label]
+    values = entry.images[label]
     detail = ""
-    if image in table.index and metric in table:
-        detail = f"{float(table[metric].loc[image]):.{how.decimals}f} {how.unit}".rstrip()
+    if image in values.names and metric in values:
+        detail = f"{float(values[metric][values.names.index(image)]):.{how.decimals}f} {how.unit}".rstrip()
     return Picture(entry.label, detail, *picture, "baseline" if entry.is_baseline else "model")
 
 

@@ -41,7 +41,7 @@ Array = NDArray[np.float64]
 Scores = Mapping[str, Sequence[Array]]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Interval:
     """A mean and the ends of its 95% interval, which are NaN if there are too few images."""
 
@@ -171,11 +171,50 @@ def mean_intervals(samples: Sequence[Array], *, together: int = ROWS) -> list[In
             for sample, share in zip(several, shares, strict=True)
         ]
         resampled = products[0] if len(products) == 1 else np.mean(products, axis=0)
-        for row, tail in enumerate(_tails(several).tolist()):
+        ends = _ends(resampled, _tails(several), tuple(sample.shape[-1] for sample in samples))
+        for row, (low, high) in enumerate(ends):
             at = start + row
-            low, high = _quantiles(resampled[row], tail) if finite[at] else (np.nan, np.nan)
+            if not finite[at]:
+                low = high = np.nan
             intervals.append(Interval(float(mean[at]), float(low - below[at]), float(high + above[at])))
     return intervals
+
+
+def _ends(resampled: Array, tails: Array, sizes: tuple[int, ...]) -> list[tuple[float, float]]:
+    """Return for each row the quantiles at its tail and at the other end.
+
+    Args:
+        resampled: Means of resamples, of shape (rows, resamples).
+        tails: Of shape (rows,).
+        sizes: Number of images of each data set.
+    """
+    few = _different(sizes[0], RESAMPLES) if len(sizes) == 1 and sizes[0] <= FEW_IMAGES else None
+    if few is None:
+        return [_quantiles(row, tail) for row, tail in zip(resampled, tails.tolist(), strict=True)]
+    # The same images drawn in another order have the same mean: of a few images there are few to sort.
+    first, number, counts = few
+    means = resampled[:, first]
+    same = (means[:, number] == resampled).all(axis=1)  # unless a product rounds its columns differently
+    order = means.argsort(axis=1)
+    ordered = np.take_along_axis(means, order, axis=1)
+    until = counts[order].cumsum(axis=1)
+    ends = []
+    for row, tail in enumerate(tails.tolist()):
+        if not same[row]:
+            ends.append(_quantiles(resampled[row], tail))
+            continue
+        places = _places(RESAMPLES, tail)
+        wanted = until[row].searchsorted([index for lower, _ in places for index in (lower, lower + 1)], side="right")
+        ends.append(_between(places, ordered[row][wanted].tolist()))
+    return ends
+
+
+@lru_cache(maxsize=8)
+def _different(size: int, count: int) -> tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.intp]]:
+    """Return the first resample of each kind, the kind of each resample, and how many there are of each kind."""
+    [shares] = _resamples((size,), count)
+    _, first, number, counts = np.unique(shares, axis=1, return_index=True, return_inverse=True, return_counts=True)
+    return first, number.ravel(), counts
 
 
 def _quantiles(values: Array, tail: float) -> tuple[float, float]:
@@ -185,16 +224,33 @@ def _quantiles(values: Array, tail: float) -> tuple[float, float]:
         values: At least two, all of them finite.
         tail: From 0 to 1.
     """
-    last = len(values) - 1
+    places = _places(len(values), tail)
+    wanted = [index for lower, _ in places for index in (lower, lower + 1)]
+    ordered = np.partition(values, sorted(set(wanted)))
+    return _between(places, ordered[wanted].tolist())
+
+
+def _places(count: int, tail: float) -> list[tuple[int, float]]:
+    """Return for both quantiles the ordered value below, and where between it and the next the quantile lies."""
+    last = count - 1
     places = [last * tail, last * (1 - tail)]
-    below = [min(int(place), last - 1) for place in places]
-    ordered = np.partition(values, sorted({index for lower in below for index in (lower, lower + 1)}))
+    return [(lower, place - lower) for place in places for lower in (min(int(place), last - 1),)]
+
+
+def _between(places: Sequence[tuple[int, float]], ordered: Sequence[float]) -> tuple[float, float]:
+    """Return the two quantiles.
+
+    Args:
+        places: From `_places`.
+        ordered: For each of them, the ordered value below and the next.
+    """
     ends = []
-    for place, lower in zip(places, below, strict=True):
-        weight, step = place - lower, ordered[lower + 1] - ordered[lower]
+    for index, (_, weight) in enumerate(places):
+        below, above = ordered[2 * index : 2 * index + 2]
+        step = above - below
         # From the nearer of the two, as rounding would have it.
-        ends.append(ordered[lower + 1] - step * (1 - weight) if weight >= 0.5 else ordered[lower] + step * weight)
-    return float(ends[0]), float(ends[1])
+        ends.append(above - step * (1 - weight) if weight >= 0.5 else below + step * weight)
+    return ends[0], ends[1]
 
 
 def _standard_errors(samples: Sequence[Array]) -> Array:

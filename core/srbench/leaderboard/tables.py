@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 import pandas as pd
 
@@ -19,6 +19,8 @@ from srbench.results.reported import ReportedFigure
 
 __all__ = ["csv_text", "figures", "markdown_text", "ranking_table"]
 
+ROWS = 5000  # of a table that are formatted at a time
+
 
 def figures(results: Results) -> pd.DataFrame:
     """Return all figures, one row per model, data set and protocol.
@@ -26,22 +28,7 @@ def figures(results: Results) -> pd.DataFrame:
     Measured rows are followed by the papers' figures (tier `reported`, in separate columns), then by the cells that
     failed or were not measured yet.
     """
-    rows = [
-        _figure_row(board, tier, entry, label)
-        for board in results.boards
-        for tier, entries in _sections(board)
-        for entry in entries
-        for label in (dataset.label for dataset in board.datasets)
-        if label in entry.records
-    ]
-    for table in results.reported:
-        for row in table.rows:
-            rows += [_reported_row(figure) for figure in row.figures.values()]
-    for failure in results.failures:
-        where = {"scale": failure.scale, "dataset": failure.dataset, "protocol": failure.protocol}
-        status = "not measured" if failure.planned else "failed"
-        rows.append({"status": status, "model": failure.cell, **where, "error": failure.reason})
-    everything = pd.DataFrame(rows)
+    everything = pd.DataFrame(_columns(_figure_rows(results)))
     if "error" not in everything:
         everything["error"] = None
     counts = [name for name in map(str, everything) if name.startswith(("macs_", "activations_"))]
@@ -63,6 +50,38 @@ def figures(results: Results) -> pd.DataFrame:
         missing = pd.array([pd.NA] * len(everything), dtype="Int64")
         everything[name] = everything[name].astype("Int64") if name in everything else missing
     return everything
+
+
+def _figure_rows(results: Results) -> Iterator[dict[str, object]]:
+    """Yield one row after the other, since all of them take much more memory than the table."""
+    for board in results.boards:
+        for tier, entries in _sections(board):
+            for entry in entries:
+                for dataset in board.datasets:
+                    if dataset.label in entry.records:
+                        yield _figure_row(board, tier, entry, dataset.label)
+    for table in results.reported:
+        for row in table.rows:
+            yield from (_reported_row(figure) for figure in row.figures.values())
+    for failure in results.failures:
+        where = {"scale": failure.scale, "dataset": failure.dataset, "protocol": failure.protocol}
+        status = "not measured" if failure.planned else "failed"
+        yield {"status": status, "model": failure.cell, **where, "error": failure.reason}
+
+
+def _columns(rows: Iterable[dict[str, object]]) -> dict[str, list[object]]:
+    """Return rows as columns, in the order of their first appearance; what a row lacks is NaN."""
+    columns: dict[str, list[object]] = {}
+    for index, row in enumerate(rows):
+        for name, value in row.items():
+            if (column := columns.get(name)) is None:
+                column = columns[name] = [math.nan] * index
+            column.append(value)
+        if len(row) < len(columns):
+            for column in columns.values():
+                if len(column) == index:
+                    column.append(math.nan)
+    return columns
 
 
 def _reported_row(figure: ReportedFigure) -> dict[str, object]:
@@ -166,7 +185,14 @@ def csv_text(results: Results) -> str:
     for name in table.columns:
         if not pd.api.types.is_numeric_dtype(table[name]):
             table[name] = table[name].map(_inert)
-    return table.to_csv(index=False, float_format="%.10g", lineterminator="\n")
+    parts = [
+        table.iloc[start : start + ROWS].to_csv(
+            index=False, header=start == 0, float_format="%.10g", lineterminator="\n"
+        )
+        for start in range(0, max(len(table), 1), ROWS)
+    ]
+    del table
+    return "".join(parts)
 
 
 def _inert(value: object) -> object:

@@ -7,9 +7,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 import numpy as np
-import pandas as pd
 
 from srbench.leaderboard.entries import DatasetInfo, Entry, Group, Resolution
+from srbench.leaderboard.image_values import ImageValues
 from srbench.leaderboard.ranks import rank_models, resolution
 from srbench.leaderboard.replicas import noise_by_model, seed_note
 from srbench.leaderboard.short_names import Style
@@ -38,8 +38,7 @@ def ranked_group(
     images = {dataset.label: _images(members, dataset.label) for dataset in datasets}
     rankable = {entry.record.model: entry for entry in members if _paired(entry, images, metrics[0])}
     scores = {
-        name: [entry.images[dataset.label][metrics[0]].to_numpy(np.float64) for dataset in datasets]
-        for name, entry in rankable.items()
+        name: [entry.images[dataset.label][metrics[0]] for dataset in datasets] for name, entry in rankable.items()
     }
     counts = {name: max(len(entry.seeds), 1) for name, entry in rankable.items()}
     families = {entry.record.model: entry.record.backbone for entry in members}
@@ -103,19 +102,19 @@ def _add_noise(members: list[Entry], noises: Noises) -> None:
                 entry.values[key] = replace(value, interval=value.interval.widened(half_width))
 
 
-def _images(members: list[Entry], label: str) -> pd.Index[str] | None:
+def _images(members: list[Entry], label: str) -> tuple[str, ...] | None:
     """Return the images of a data set: those of the model measured on the most images."""
-    indices = [entry.images[label].index for entry in members if label in entry.images]
-    return max(indices, key=len, default=None)
+    names = [entry.images[label].names for entry in members if label in entry.images]
+    return max(names, key=len, default=None)
 
 
-def _paired(entry: Entry, images: Mapping[str, pd.Index[str] | None], metric: str) -> bool:
+def _paired(entry: Entry, images: Mapping[str, tuple[str, ...] | None], metric: str) -> bool:
     """Return whether an entry has finite per-image values for the same images as the others, on every data set."""
-    for label, index in images.items():
+    for label, names in images.items():
         table = entry.images.get(label)
         if table is None or metric not in table or not len(table) or not np.isfinite(table[metric]).all():
             return False
-        if not table.index.equals(index):
+        if table.names is not names and table.names != names:
             return False
     return True
 
@@ -128,13 +127,14 @@ def _compare(ordered: list[Entry], noises: Noises) -> None:
         if its is None or metric not in its:
             continue
         paired = [entry for entry in ordered if _comparable(entry, its, label, metric)]
-        theirs = its[metric].to_numpy(np.float64)
+        if not len(its) or not paired:
+            continue
         with np.errstate(invalid="ignore"):  # of two infinite values
-            differences = [entry.images[label][metric].to_numpy(np.float64) - theirs for entry in paired]
-        found = [index for index, one in enumerate(differences) if len(one) and np.isfinite(one).all()]
+            differences = np.stack([entry.images[label][metric] for entry in paired]) - its[metric]
+        found = np.flatnonzero(np.isfinite(differences).all(axis=1)).tolist()
         if not found:
             continue
-        intervals = mean_intervals([np.stack([differences[index] for index in found])], together=1)
+        intervals = mean_intervals([differences[found]], together=1)
         for index, to_best in zip(found, intervals, strict=True):
             entry = paired[index]
             if entry is not best:
@@ -144,8 +144,8 @@ def _compare(ordered: list[Entry], noises: Noises) -> None:
             entry.values[label, metric] = replace(entry.values[label, metric], to_best=to_best)
 
 
-def _comparable(entry: Entry, its: pd.DataFrame, label: str, metric: str) -> bool:
+def _comparable(entry: Entry, its: ImageValues, label: str, metric: str) -> bool:
     """Say whether an entry has values of a metric for the same images as the first of its tier."""
     mine = entry.images.get(label)
     known = (label, metric) in entry.values and mine is not None and metric in mine
-    return known and mine is not None and bool(mine.index.equals(its.index))
+    return known and mine is not None and (mine.names is its.names or mine.names == its.names)

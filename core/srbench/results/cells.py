@@ -174,13 +174,21 @@ def wrong_file(folder: Path, files: Mapping[str, str], names_them: str) -> str:
     return ""
 
 
-def parsed_record(text: str, path: Path) -> Record | str:
+def parsed_record(text: str, path: Path, value: Any = None) -> Record | str:
     """Parse a record; return it, or a description of what is wrong.
+
+    Args:
+        text: The record as JSON.
+        path: The file that it was read from.
+        value: What `parse_json` returned for the text, if it was called already.
 
     Raises:
         StoreError: The record was written by a later version of sr-bench; the message names `path`.
     """
-    check_version(path, text, SCHEMA_VERSION)
+    if value is None:
+        check_version(path, text, SCHEMA_VERSION)
+    else:
+        _check_value(path, value, SCHEMA_VERSION)
     try:
         return Record.model_validate_json(text)
     except ValidationError as error:
@@ -194,9 +202,14 @@ def check_version(path: Path, text: str, known: int) -> None:
         StoreError: The version is later.
     """
     try:
-        version = parse_json(text).get("schema_version")
-    except (ValueError, AttributeError):
+        value = parse_json(text)
+    except ValueError:
         return
+    _check_value(path, value, known)
+
+
+def _check_value(path: Path, value: Any, known: int) -> None:
+    version = value.get("schema_version") if isinstance(value, dict) else None
     if isinstance(version, int) and version > known:
         raise StoreError(
             f"'{path}' has schema version {version}; this sr-bench reads up to {known}: install a later one."

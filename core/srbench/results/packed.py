@@ -13,9 +13,10 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -27,6 +28,7 @@ from srbench.results.cell_files import parquet
 from srbench.results.cells import Cell, latest_of, parsed_record, wrong_file
 from srbench.results.records import Record, RunInfo
 from srbench.results.run_info import read_info
+from srbench.results.shared_parts import SharedParts
 from srbench.storage import canonical_json, sha256_bytes
 from srbench.untrusted import check_regular, parse_json
 
@@ -41,6 +43,8 @@ RECORDS, VALUES, IMAGES = "records.parquet", "per_image.parquet", "images"
 _MOST_ROWS, _MOST_COLUMNS, _LIMIT = 10**7, 1000, 4 * 1024**3
 _TEXTS = ("cell", "record", "record_sha256", "values_sha256", "columns", "files", "speed")
 _ATTEMPTS = 3
+
+_Found = dict[str, tuple[tuple[str, ...], Mapping[str, NDArray[np.float64]], int]]
 
 
 def is_packed(folder: str | Path) -> bool:
@@ -63,7 +67,7 @@ class Values:
     @property
     def sha256(self) -> str:
         """Return the hash of names and values, which is independent of how they are stored."""
-        found = hashlib.sha256(canonical_json([list(self.columns), list(self.images)]).encode())
+        found = hashlib.sha256(_names_json(tuple(self.columns), tuple(self.images)))
         for column in self.columns.values():
             found.update(np.ascontiguousarray(column, dtype="<f8").tobytes())
         return found.hexdigest()
@@ -76,22 +80,35 @@ class Values:
         return pd.DataFrame({"image": list(self.images), **{name: np.array(v) for name, v in self.columns.items()}})
 
 
+@lru_cache(maxsize=256)
+def _names_json(columns: tuple[str, ...], images: tuple[str, ...]) -> bytes:
+    """Return the names of a cell's values as they are hashed; most cells of a board have the same."""
+    return canonical_json([columns, images]).encode()
+
+
 class PackedCell(Cell):
     """A cell of a packed board.
 
     Args:
         record: Its record.
         folder: The board's folder with the cell's crops; the record's `crops` are relative to it.
-        row: Its row in the table of records.
         values: Its per-image values.
+        rows: The table of records.
+        number: The number of its row there.
     """
 
-    def __init__(self, record: Record, folder: Path, row: Mapping[str, Any], values: Values) -> None:
+    def __init__(self, record: Record, folder: Path, values: Values, rows: pa.Table, number: int) -> None:
         super().__init__(record, folder)
-        self.row = row
         self.values = values
+        self._rows = rows
+        self._number = number
 
-    @cached_property
+    @property
+    def row(self) -> Mapping[str, Any]:
+        """Return its row in the table of records."""
+        return _row(self._rows, self._number)
+
+    @property
     def per_image(self) -> pd.DataFrame:
         """Return one row per image: `image` and one column per metric; no rows for a failed cell."""
         return self.values.table
@@ -164,17 +181,19 @@ class PackedStore:
     def _read(self) -> tuple[list[PackedCell], dict[str, str]]:
         for _ in range(_ATTEMPTS):
             before = _state(self.path)
-            rows = _rows(self.path / RECORDS)
+            rows = _records(self.path / RECORDS)
             values = _values(self.path / VALUES)
             if _state(self.path) == before:  # otherwise it was written meanwhile, and the two tables may not match
                 break
         cells, damaged = [], {}
-        for row in rows:
-            found = _cell(self.path, row, values)
+        shared, crops = SharedParts(), _Crops(self.path)
+        for number in range(rows.num_rows):
+            row = _row(rows, number)
+            found = _checked(crops, self.path / RECORDS, row, values, shared)
             if isinstance(found, str):
                 damaged[str(row["cell"])] = found
             else:
-                cells.append(found)
+                cells.append(PackedCell(*found, rows, number))
         return cells, damaged
 
 
@@ -203,16 +222,19 @@ def _table(path: Path) -> pa.Table:
         raise StoreError(f"'{path}' cannot be read ({error}); restore the packed board.") from error
 
 
-def _rows(path: Path) -> list[dict[str, Any]]:
+def _records(path: Path) -> pa.Table:
     table = _table(path)
     if missing := [name for name in _TEXTS if name not in table.column_names]:
         raise StoreError(f"'{path}' is not a table of records: it lacks the column {', '.join(missing)}.")
-    columns = {name: table[name].to_pylist() for name in _TEXTS}
-    return [dict(zip(_TEXTS, row, strict=True)) for row in zip(*columns.values(), strict=True)]
+    return table.select(list(_TEXTS)).combine_chunks()
 
 
-def _values(path: Path) -> dict[str, tuple[Sequence[str], dict[str, NDArray[np.float64]], int, int]]:
-    """Return for each cell the names, the columns, and the range of its rows, which are contiguous."""
+def _row(records: pa.Table, number: int) -> dict[str, Any]:
+    return {name: records[name][number].as_py() for name in _TEXTS}
+
+
+def _values(path: Path) -> _Found:
+    """Return for each cell the names, the columns, and the first of its rows, which are contiguous."""
     import pyarrow as pa
 
     table = _table(path).combine_chunks()
@@ -221,26 +243,46 @@ def _values(path: Path) -> dict[str, tuple[Sequence[str], dict[str, NDArray[np.f
         raise StoreError(f"'{path}' is not a table of values: it needs the columns 'cell' and 'image'.")
     try:
         cells = np.asarray(table["cell"].cast(pa.string()).to_numpy(zero_copy_only=False), dtype=object)
-        images: list[str] = table["image"].cast(pa.string()).to_pylist()
+        kinds = table["image"].cast(pa.string()).combine_chunks().dictionary_encode()
+        different: list[str] = kinds.dictionary.to_pylist()
+        images = [None if index is None else different[index] for index in kinds.indices.to_pylist()]
     except pa.ArrowException as error:
         raise StoreError(f"'{path}' is not a table of values: {error}.") from error
     columns = {name: table[name].to_numpy(zero_copy_only=False) for name in floats}
     starts = np.concatenate([[0], np.flatnonzero(cells[1:] != cells[:-1]) + 1]) if len(cells) else np.empty(0, int)
     ends = np.append(starts[1:], len(cells)) if len(cells) else starts
-    found: dict[str, tuple[Sequence[str], dict[str, NDArray[np.float64]], int, int]] = {}
+    found: _Found = {}
+    alike: dict[tuple[str, ...], tuple[str, ...]] = {}
     for start, end in zip(starts.tolist(), ends.tolist(), strict=True):
         name = str(cells[start])
         # Rows of one cell in two places: left by an interrupted addition; neither is certain to be complete.
-        found[name] = (images, columns, start, end if name not in found else start)
+        own = tuple(images[start : end if name not in found else start])
+        found[name] = (alike.setdefault(own, own), columns, start)
     return found
 
 
-def _cell(
-    folder: Path,
-    row: dict[str, Any],
-    values: Mapping[str, tuple[Sequence[str], dict[str, NDArray[np.float64]], int, int]],
-) -> PackedCell | str:
-    """Return the cell of a row, or a description of the damage.
+class _Crops:
+    """Where the crops of cells are."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._real = folder.resolve()
+        self._there = os.path.lexists(folder / IMAGES)
+
+    def place(self, name: str) -> Path | None:
+        """Return the folder with a cell's crops; None for a name that leads elsewhere."""
+        if name != Path(name).name:
+            return None
+        place = self._folder / IMAGES / name
+        # Without the folder there is no link to follow.
+        safe = not self._there and name.strip(".") and "\0" not in name
+        return place if safe or place.resolve().is_relative_to(self._real) else None
+
+
+def _checked(
+    crops: _Crops, path: Path, row: dict[str, Any], values: _Found, shared: SharedParts
+) -> tuple[Record, Path, Values] | str:
+    """Return the record, the folder with the crops and the values of a row, or a description of the damage.
 
     Raises:
         StoreError: The record was written by a later version of sr-bench.
@@ -251,16 +293,13 @@ def _cell(
             return "its record is not the one that was written"
         names: list[str] = parse_json(row["columns"])
         files: dict[str, str] = parse_json(row["files"])
-        parse_json(row["record"])  # bounds the depth
-        images, columns, start, end = values.get(name, ([], {}, 0, 0))
-        own = Values(
-            images[start:end],
-            {column: columns[column][start:end] if start < end else np.empty(0) for column in names},
-        )
+        value = parse_json(row["record"])  # bounds the depth
+        images, columns, start = values.get(name, ((), {}, 0))
+        end = start + len(images)
+        own = Values(images, {column: columns[column][start:end] if start < end else np.empty(0) for column in names})
         if own.sha256 != row["values_sha256"]:
             return "its values are not those that were written"
-        place = folder / IMAGES / name
-        if not place.resolve().is_relative_to(folder.resolve()) or name != Path(name).name:
+        if (place := crops.place(name)) is None:
             return "its name is not a valid folder name"
         if problem := wrong_file(place, files, "it"):
             return problem
@@ -268,10 +307,8 @@ def _cell(
         return str(error)
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return "its row is damaged"
-    record = parsed_record(row["record"], folder / RECORDS)
-    if isinstance(record, str):
-        return record
-    return PackedCell(record, place, row, own)
+    record = parsed_record(row["record"], path, value)
+    return record if isinstance(record, str) else (shared.share(record, value), place, own)
 
 
 def row_of(name: str, record: str, values: Values, files: Mapping[str, str], speed: str | None) -> dict[str, Any]:

@@ -139,7 +139,8 @@ class TestAggregation:
         )
         store.write(record.model_copy(update={"training": training, "metrics": {"psnr_y": 17.0, "ssim_y": 0.5}}), table)
         entry = by_model(read_results(store.path))["net"]
-        assert entry.images["A"]["psnr_y"].to_dict() == {"p": 12.0, "q": 22.0}
+        values = entry.images["A"]
+        assert dict(zip(values.names, values["psnr_y"].tolist(), strict=True)) == {"p": 12.0, "q": 22.0}
         # Means 15 and 19 of the two trainings: their standard deviation is 4 / sqrt(2).
         assert entry.values["A", "psnr_y"].spread == pytest.approx(4 / np.sqrt(2))
         assert entry.seeds == [1, 2]

@@ -32,7 +32,7 @@ def test_a_pair_has_its_difference_on_each_data_set_and_on_all(demo: RunStore, a
         next(entry for entry in read_results(demo.path).boards[0].entries if entry.record.model == model)
         for model in ("net+a", "net+c")
     ]
-    difference = (entry_c.images["A"]["psnr_y"] - entry_a.images["A"]["psnr_y"]).to_numpy()
+    difference = entry_c.images["A"]["psnr_y"] - entry_a.images["A"]["psnr_y"]
     assert [first.difference] == mean_intervals([difference[None]])
     assert together.difference.mean == pytest.approx((first.difference.mean + second.difference.mean) / 2)
     assert {one.verdict for one in (first, second, together)} == {"worse"}

@@ -86,7 +86,7 @@ def test_an_interval_of_a_difference_is_that_of_images_and_seeds_in_quadrature(
     add(store, add_cell, "net+a", [1.0, 1.2, 1.4])
     add(store, add_cell, "net+b", [0.0, 0.1])
     results = read_results(store.path)
-    a, b = (entry_of(results, model).images["A"]["psnr_y"].to_numpy() for model in ("net+a", "net+b"))
+    a, b = (entry_of(results, model).images["A"]["psnr_y"] for model in ("net+a", "net+b"))
     images = mean_intervals([(b - a)[None]])[0]
     deviation = np.sqrt((2 * 0.2**2 + 2 * 0.05**2) / 3)
     half = stats.t.ppf(0.975, 3) * deviation * np.sqrt(1 / 3 + 1 / 2)

@@ -6,8 +6,6 @@ import json
 import math
 from typing import Any
 
-import numpy as np
-
 from srbench.leaderboard.entries import Board, Entry, Value
 from srbench.leaderboard.rendering import interval_text, number, signed
 from srbench.leaderboard.short_names import Style
@@ -49,7 +47,7 @@ def data_script(place: BoardPlace, board: Board, table: Table) -> str:
 
 
 def _index(entry: Entry, label: str) -> list[object]:
-    return list(entry.images[label].index) if label in entry.images else []
+    return list(entry.images[label].names) if label in entry.images else []
 
 
 def _row(board: Board, row: Row, images: dict[str, list[str]]) -> dict[str, Any]:
@@ -71,13 +69,14 @@ def _row(board: Board, row: Row, images: dict[str, list[str]]) -> dict[str, Any]
 
 
 def _values(entry: Entry, label: str, metric: str, names: list[str]) -> list[float | str | None]:
-    table = entry.images.get(label)
-    if table is None or metric not in table:
+    values = entry.images.get(label)
+    if values is None or metric not in values:
         return []
-    column = table[metric]
-    if list(map(str, column.index)) != names:
-        column = column.set_axis(column.index.map(str)).reindex(names)
-    return [_plain(value) for value in column.to_numpy(np.float64).tolist()]
+    column, own = values[metric].tolist(), list(map(str, values.names))
+    if own != names:
+        known = dict(zip(own, column, strict=True))
+        column = [known.get(name, math.nan) for name in names]
+    return [_plain(value) for value in column]
 
 
 def _plain(value: float) -> float | str | None:
