@@ -52,7 +52,10 @@ for line in sys.stdin:
         os.setpgid(0, 0)
         os.environ["SRBENCH_CACHE"] = order["cache"]
         os.environ["TMPDIR"] = order["cache"] + "-tmp"  # tempfile chooses its folder at its first use
-        os.makedirs(os.environ["TMPDIR"], exist_ok=True)
+        try:
+            os.makedirs(os.environ["TMPDIR"], exist_ok=True)
+        except OSError:  # that disk is read-only
+            os.environ["TMPDIR"] = os.path.dirname(order["log"])
         # A background job of a shell may ignore it, and hand that down to here.
         signal.signal(signal.SIGINT, signal.default_int_handler)
         try:

@@ -230,12 +230,11 @@ class RunStore:
 
     def sweep(self) -> None:
         """Remove leftovers of killed runs. Requires the lock, because files of a running writer look the same."""
-        for folder in (self.path, self.cells_path):
-            for leftover in folder.glob(f"{_TEMPORARY}*"):
-                if leftover.is_dir():
-                    shutil.rmtree(leftover, ignore_errors=True)
-                else:
-                    leftover.unlink(missing_ok=True)
+        _sweep(self.path, self.cells_path)
+
+    def sweep_trainings(self) -> None:
+        """Remove leftovers of trainings that were killed. Requires the lock, and that none is running."""
+        _sweep(*(self.path / "models").glob("*"))
 
     def write(
         self,
@@ -355,3 +354,12 @@ class RunStore:
         if record.dataset_hash == other.dataset_hash:
             return True
         return other.dataset_source in ("", record.dataset_source) and other.dataset_hash not in self.measured_data
+
+
+def _sweep(*folders: Path) -> None:
+    for folder in folders:
+        for leftover in folder.glob(f"{_TEMPORARY}*"):
+            if leftover.is_dir():
+                shutil.rmtree(leftover, ignore_errors=True)
+            else:
+                leftover.unlink(missing_ok=True)

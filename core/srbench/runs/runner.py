@@ -175,8 +175,13 @@ def run(
         todo = [model for model in todo if model.label not in skipped]
         report = RunReport(plan, store.path, before, tuple(todo), skipped=skipped)
         _forget_superseded(plan, store)
-        if todo:
-            _do(report, store, observer, device, threads, jobs, keep_images, cluster)
+        try:
+            if todo:
+                _do(report, store, observer, device, threads, jobs, keep_images, cluster)
+        finally:
+            if cluster is None:  # tasks of a cluster may still be writing; the others end with the run
+                store.sweep()
+                store.sweep_trainings()
     return report
 
 
