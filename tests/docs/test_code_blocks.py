@@ -149,7 +149,7 @@ def test_srbench_understands_the_command(line: str) -> None:
         first = re.split(r" \[| \||\.\.\.", line)[0]
         command, _ = command_at([word for word in shlex.split(first) if re.match(r"[a-z-]", word)])
         known = {text for parameter in command.params for text in (*parameter.opts, *parameter.secondary_opts)}
-        assert set(re.findall(r"(?<![\w-])--[a-z][a-z-]*", line)) <= known
+        assert set(re.findall(r"(?<![\w-])--[a-z][a-z0-9-]*", line)) <= known
         return
     command, rest = command_at(shlex.split(line))
     if "--help" in rest:

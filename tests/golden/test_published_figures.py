@@ -33,6 +33,8 @@ MODERN = {
 UNEXPLAINED = {
     ("fsrcnn.author", 2, "Set5", "psnr"),
     ("fsrcnn.author", 3, "Set5", "psnr"),
+    ("rlfn.author", 2, "BSD100", "psnr"),
+    ("rlfn.author", 2, "BSD100", "ssim"),
     ("rlfn.author", 2, "Set14", "ssim"),
     ("smsr.author", 2, "Set14", "psnr"),
 }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -71,7 +72,7 @@ def test_a_method_of_a_distribution_conforms_on_a_network_of_the_zoo(tmp_path: P
     (info / "entry_points.txt").write_text("[srbench.methods]\nfoo = srbench.models.methods.recursive:Recursive\n")
     done = srbench("check", "foo", "--fast", PYTHONPATH=str(tmp_path), SRBENCH_PLUGINS="srbench-foo,zoo")
     assert done.returncode == 0, done.stdout + done.stderr
-    assert f"{NETWORK}+foo at x2" in done.stdout
+    assert re.search(r"^(ecbsr_m4c16|imdn_tiny)\+foo at x2", done.stdout, re.MULTILINE), done.stdout
     assert ", 0 failed" in done.stdout
 
 

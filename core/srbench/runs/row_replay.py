@@ -146,7 +146,7 @@ def _work_folder() -> Iterator[Path]:
 
 def _measured(job: Job, note: Callable[[str], None]) -> Iterator[Finished]:
     events: list[Finished | DiskFull] = []
-    steps = {"check": "checking", "train": "training", "evaluate": "measuring"}
+    steps = {"check": "checking", "prepare": "preparing images for", "train": "training", "evaluate": "measuring"}
 
     def emit(event: Any) -> None:
         if not isinstance(event, Progress):
