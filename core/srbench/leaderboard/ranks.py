@@ -300,14 +300,23 @@ class _Flips:
                 others = np.flatnonzero(waiting[row])
                 if not len(others):
                     continue
-                block = means[others] - means[row]
                 if noise is None:
-                    np.abs(block, out=block)
-                    block *= inverse[row, others][:, None]
+                    largest = _largest(means, row, others, inverse[row, others][:, None])
                 else:
-                    block = noise.statistics(block, squares[row, others], others, row)
-                np.maximum(result[here], block.max(axis=0), out=result[here])
+                    block = means[others] - means[row]
+                    largest = noise.statistics(block, squares[row, others], others, row).max(axis=0)
+                np.maximum(result[here], largest, out=result[here])
         return result
+
+
+def _largest(means: Array, row: int, others: NDArray[np.intp], inverse: Array) -> Array:
+    """Return the largest statistic of one model and the others for each flip."""
+    first, last = int(others[0]), int(others[-1]) + 1
+    # A slice needs no copy.
+    block = means[first:last] - means[row] if last - first == len(others) else means[others] - means[row]
+    np.abs(block, out=block)
+    block *= inverse
+    return np.asarray(block.max(axis=0))
 
 
 class _Noise:
