@@ -245,7 +245,7 @@ def _values(path: Path) -> _Found:
         cells = np.asarray(table["cell"].cast(pa.string()).to_numpy(zero_copy_only=False), dtype=object)
         kinds = table["image"].cast(pa.string()).combine_chunks().dictionary_encode()
         different: list[str] = kinds.dictionary.to_pylist()
-        images = [None if index is None else different[index] for index in kinds.indices.to_pylist()]
+        images: list[Any] = [None if index is None else different[index] for index in kinds.indices.to_pylist()]
     except pa.ArrowException as error:
         raise StoreError(f"'{path}' is not a table of values: {error}.") from error
     columns = {name: table[name].to_numpy(zero_copy_only=False) for name in floats}
