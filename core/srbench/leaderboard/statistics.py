@@ -166,11 +166,16 @@ def mean_intervals(samples: Sequence[Array], *, together: int = ROWS) -> list[In
     held = ROWS // together * together
     for start in range(0, rows, held):
         several = [sample[start : start + held] for sample in samples]
-        products = [
+        products = (
             np.concatenate([sample[at : at + together] @ share for at in range(0, len(sample), together)])
             for sample, share in zip(several, shares, strict=True)
-        ]
-        resampled = products[0] if len(products) == 1 else np.mean(products, axis=0)
+        )
+        # The mean over the data sets, with one product in memory at a time.
+        resampled = next(products)
+        for product in products:
+            resampled += product
+        if len(several) > 1:
+            resampled /= len(several)
         ends = _ends(resampled, _tails(several), tuple(sample.shape[-1] for sample in samples))
         for row, (low, high) in enumerate(ends):
             at = start + row
