@@ -51,7 +51,7 @@ def list_(json: Json = None) -> None:
         known = [dict(zip(keys, row, strict=True)) | {"folder": None, "licence": None} for row in rows]
         write_json({"datasets": [*known, *registered], "not_registered": by_hand, "unusable": unusable}, json)
     for one in unusable:
-        typer.echo(f"left out: {one['name']}: {one['reason']}", err=True)
+        say(f"left out: {one['name']}: {one['reason']}", err=True)
     if json == "-":
         return
     rows += [(row["name"], row["images"], row["available"], False) for row in registered]

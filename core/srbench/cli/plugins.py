@@ -31,27 +31,22 @@ def plugins(context: typer.Context, json: Json = None) -> None:
     """
     if context.invoked_subcommand is not None:
         return
+    from srbench.cli.output import print_table, say, write_json
     from srbench.registry.plugin_filter import PluginFilter
 
     rows = _rows()
     unknown = PluginFilter.from_environment().unknown({row["distribution"] for row in rows})
     if json is not None:
-        from srbench.cli.output import write_json
-
         write_json({"plugins": rows, "unknown_in_srbench_plugins": unknown}, json)
         if json == "-":
             return
     else:
-        from srbench.cli.output import print_table
-
         cells = [
             [row["distribution"], row["version"], row["requires"] or "", row["status"], _contributes(row["names"])]
             for row in rows
         ]
         print_table("Plugins", ["distribution", "version", "sr-bench", "status", "contributes"], cells, left=5)
     for name in unknown:
-        from srbench.cli.output import say
-
         say(f"SRBENCH_PLUGINS names '{name}', but no such plugin is installed", err=True)
 
 

@@ -22,7 +22,7 @@ from srbench.leaderboard.chart_labels import (
 from srbench.leaderboard.costs import in_units, shown_cost
 from srbench.leaderboard.statistics import Interval
 
-__all__ = ["MEAN", "SIZE", "WORK", "Axis", "Chart", "Tick", "chart", "series_of", "ticks", "worth_drawing"]
+__all__ = ["MEAN", "SIZE", "WORK", "Axes", "Axis", "Chart", "Tick", "chart", "series_of", "ticks", "worth_drawing"]
 
 LEAST_SPAN = 10  # of the axis, in units of the last decimal shown
 # The line of a model without parameters is drawn if it is within this many times the quality range of the models.
@@ -116,8 +116,8 @@ class Line:
 
 
 @dataclass(frozen=True)
-class Chart:
-    """One chart, in units of its view box."""
+class Axes:
+    """The axes of a chart, in units of its view box."""
 
     width: int
     height: int
@@ -127,11 +127,17 @@ class Chart:
     bottom: float
     x_ticks: list[Tick]
     y_ticks: list[Tick]
+    x_title: str
+    y_title: str
+
+
+@dataclass(frozen=True)
+class Chart(Axes):
+    """One chart of models."""
+
     points: list[Point]
     lines: list[Line]
     front: str
-    x_title: str
-    y_title: str
 
 
 def series_of(board: Board) -> dict[str, int]:

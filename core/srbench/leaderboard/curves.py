@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from statistics import fmean
 
-from srbench.leaderboard.chart import Tick, ticks
+from srbench.leaderboard.chart import Axes, Tick, ticks
 from srbench.leaderboard.entries import Board, Entry
 from srbench.leaderboard.rendering import number
 from srbench.leaderboard.short_names import Style
@@ -82,20 +82,11 @@ class Drawn:
 
 
 @dataclass(frozen=True)
-class CurveChart:
-    """One chart, in units of its view box; if it is `clipped`, early values lie at the lower edge."""
+class CurveChart(Axes):
+    """One chart of curves; if it is `clipped`, early values lie at the lower edge."""
 
-    width: int
-    height: int
-    left: float
-    right: float
-    top: float
-    bottom: float
-    x_ticks: list[Tick]
-    y_ticks: list[Tick]
     lines: list[Drawn]
     clipped: bool
-    y_title: str
 
 
 @dataclass(frozen=True)
@@ -248,5 +239,6 @@ def _chart(curves: Sequence[Curve], width: int, height: int) -> CurveChart:
         ],
         lines=[drawn(curve) for curve in curves],
         clipped=any(sign * value < low for curve in curves for values in curve.points.values() for value in values),
+        x_title="iterations",
         y_title=f"{style.title} in {style.unit}" if style.unit else style.title,
     )

@@ -8,22 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from srbench.errors import ConfigError
-from srbench.runs.executors import Crash, Handle, Perform
+from srbench.runs.executors import Crash, Handle, Perform, check_whole
 from srbench.runs.handover import Handover, Task, handover_name, without
 from srbench.runs.job import Finished, Job
 
-__all__ = ["ClusterExecutor", "check_whole"]
-
-
-def check_whole(name: str, value: object, least: int, most: int) -> None:
-    """Check an argument of an executor.
-
-    Raises:
-        ConfigError: It is not a whole number from `least` to `most`.
-    """
-    if not isinstance(value, int) or isinstance(value, bool) or not least <= value <= most:
-        raise ConfigError(f"{name}={value} of the executor is not a whole number from {least} to {most:,}")
+__all__ = ["ClusterExecutor"]
 
 
 @dataclass

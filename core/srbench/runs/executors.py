@@ -25,9 +25,20 @@ from typing import Any, Protocol, cast
 from srbench.errors import ConfigError
 from srbench.machine import keep_freed_memory, read_devices
 
-__all__ = ["Crash", "Executor", "InProcess", "Local", "Workers"]
+__all__ = ["Crash", "Executor", "InProcess", "Local", "Workers", "check_whole"]
 
 _MOST_JOBS = 1024
+
+
+def check_whole(name: str, value: object, least: int, most: int, owner: str = "the executor") -> None:
+    """Check an argument of an executor.
+
+    Raises:
+        ConfigError: It is not a whole number from `least` to `most`.
+    """
+    if not isinstance(value, int) or isinstance(value, bool) or not least <= value <= most:
+        raise ConfigError(f"{name}={value} of {owner} is not a whole number from {least} to {most:,}")
+
 
 Emit = Callable[[Any], None]
 Perform = Callable[[Any, Emit], None]
@@ -143,8 +154,7 @@ class Local:
     """
 
     def __init__(self, folder: Path, *, jobs: int = 1, device: str = "cpu") -> None:
-        if not isinstance(jobs, int) or not 1 <= jobs <= _MOST_JOBS:
-            raise ConfigError(f"jobs={jobs} of executor 'local' is not a whole number from 1 to {_MOST_JOBS}")
+        check_whole("jobs", jobs, 1, _MOST_JOBS, "executor 'local'")
         self.jobs = jobs
         self.devices = read_devices(device)
 

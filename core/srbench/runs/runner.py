@@ -23,7 +23,7 @@ from srbench.results.origins import Planned
 from srbench.results.records import Record, RunInfo, now
 from srbench.results.store import RunStore
 from srbench.runs.executor_names import LOCAL, make_executor, parse_executor
-from srbench.runs.executors import Crash, Executor, Local
+from srbench.runs.executors import Crash, Executor, Local, check_whole
 from srbench.runs.job import DiskFull, Finished, Job, Progress, perform
 from srbench.runs.plan import ModelPlan, Plan, pending, run_directory
 from srbench.runs.planner import make_plan
@@ -192,8 +192,8 @@ def _local_arguments(arguments: dict[str, Any], device: str, jobs: int | None) -
             raise ConfigError(f"executor 'local' does not take '{key}'; it takes jobs, device")
         if key == "jobs" and jobs not in (None, value):
             raise ConfigError(f"--jobs {jobs} and local(jobs={value}) differ; give one of them")
-        if key == "jobs" and not (isinstance(value, int) and 1 <= value <= 256):
-            raise ConfigError(f"jobs={value} of executor 'local' is not a whole number from 1 to 256")
+        if key == "jobs":
+            check_whole("jobs", value, 1, 256, "executor 'local'")
         if key == "device" and device not in ("cpu", value):
             raise ConfigError(f"--device {device} and local(device={value}) differ; give one of them")
     return arguments.get("device", device), arguments.get("jobs", jobs)

@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from srbench.errors import ConfigError, PluginError, StoreError
-from srbench.runs.cluster import ClusterExecutor, check_whole
+from srbench.runs.cluster import ClusterExecutor
+from srbench.runs.executors import check_whole
 from srbench.runs.handover import Task
 from srbench.storage import write_atomic
 from srbench.untrusted import read_text

@@ -17,6 +17,7 @@ __all__ = [
     "Merged",
     "identity_kernel",
     "is_same_size",
+    "merged_bottleneck",
     "new_conv",
     "pointwise_padded",
 ]
@@ -86,6 +87,22 @@ def pointwise_padded(x: Tensor, conv: nn.Conv2d) -> Tensor:
     """Apply a 1x1 convolution to features padded with zeros by one pixel, giving `(N, out, H + 2, W + 2)`."""
     features = F.pad(F.conv2d(x, conv.weight), (1, 1, 1, 1))
     return features if conv.bias is None else features + conv.bias[:, None, None]
+
+
+def merged_bottleneck(expand: nn.Conv2d, kernel: Tensor, bias: Tensor | None, project: nn.Conv2d) -> Merged:
+    """Return kernel and bias of a 1x1, a 3x3 and a 1x1 convolution, the first padded as in `pointwise_padded`.
+
+    Args:
+        expand: The first convolution.
+        kernel: Kernel of the second one.
+        bias: Its bias.
+        project: The third convolution.
+    """
+    back = project.weight[:, :, 0, 0]
+    merged = torch.einsum("om,mnhw,ni->oihw", back, kernel, expand.weight[:, :, 0, 0])
+    if expand.bias is None or bias is None or project.bias is None:
+        return merged, None
+    return merged, project.bias + back @ (bias + kernel.sum((2, 3)) @ expand.bias)
 
 
 def identity_kernel(conv: BranchedConv, size: int, like: Tensor) -> Tensor:

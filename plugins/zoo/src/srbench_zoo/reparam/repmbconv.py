@@ -6,7 +6,14 @@ import torch
 from torch import Tensor, nn
 
 from srbench.plugin import SharingSite
-from srbench_zoo.reparam.branches import BranchedConv, Merged, identity_kernel, is_same_size, pointwise_padded
+from srbench_zoo.reparam.branches import (
+    BranchedConv,
+    Merged,
+    identity_kernel,
+    is_same_size,
+    merged_bottleneck,
+    pointwise_padded,
+)
 
 __all__ = ["ConstantGate", "GatedBottleneck", "branched"]
 
@@ -70,10 +77,6 @@ class GatedBottleneck(BranchedConv):
         gate = self.gate()
         inner = self.conv.weight * gate[:, None, None, None]
         inner = inner + nn.init.dirac_(torch.zeros_like(inner))
-        back = self.project.weight[:, :, 0, 0]
-        kernel = torch.einsum("om,mnhw,ni->oihw", back, inner, self.expand.weight[:, :, 0, 0])
-        kernel = kernel + identity_kernel(self, 3, kernel)
-        if self.expand.bias is None or self.conv.bias is None or self.project.bias is None:
-            return kernel, None
-        offset = self.conv.bias * gate + inner.sum((2, 3)) @ self.expand.bias
-        return kernel, self.project.bias + back @ offset
+        bias = None if self.conv.bias is None else self.conv.bias * gate
+        kernel, bias = merged_bottleneck(self.expand, inner, bias, self.project)
+        return kernel + identity_kernel(self, 3, kernel), bias

@@ -9,7 +9,14 @@ import torch
 from torch import Tensor, nn
 
 from srbench.plugin import SharingSite
-from srbench_zoo.reparam.branches import BranchedConv, Merged, identity_kernel, is_same_size, pointwise_padded
+from srbench_zoo.reparam.branches import (
+    BranchedConv,
+    Merged,
+    identity_kernel,
+    is_same_size,
+    merged_bottleneck,
+    pointwise_padded,
+)
 
 __all__ = ["ResidualBottleneck", "branched"]
 
@@ -51,9 +58,5 @@ class ResidualBottleneck(BranchedConv):
     def kernel_and_bias(self) -> Merged:
         """Return the product of the three kernels with both skips in it, and the bias."""
         inner = self.conv.weight + nn.init.dirac_(torch.zeros_like(self.conv.weight))
-        back = self.project.weight[:, :, 0, 0]
-        kernel = torch.einsum("om,mnhw,ni->oihw", back, inner, self.expand.weight[:, :, 0, 0])
-        kernel = kernel + identity_kernel(self, 3, kernel)
-        if self.expand.bias is None or self.conv.bias is None or self.project.bias is None:
-            return kernel, None
-        return kernel, self.project.bias + back @ (self.conv.bias + inner.sum((2, 3)) @ self.expand.bias)
+        kernel, bias = merged_bottleneck(self.expand, inner, self.conv.bias, self.project)
+        return kernel + identity_kernel(self, 3, kernel), bias

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from srbench.plugin import SharingSite
-from srbench_zoo.reparam.branches import BranchedConv, Merged, is_same_size, pointwise_padded
+from srbench_zoo.reparam.branches import BranchedConv, Merged, is_same_size, merged_bottleneck, pointwise_padded
 
 __all__ = ["ExpandedProjected", "branched"]
 
@@ -45,11 +44,6 @@ class ExpandedProjected(BranchedConv):
 
     def kernel_and_bias(self) -> Merged:
         """Return the product of the three kernels plus the 1x1 kernel at its centre, and the bias."""
-        inner, back = self.conv.weight, self.project.weight[:, :, 0, 0]
-        kernel = torch.einsum("om,mnhw,ni->oihw", back, inner, self.expand.weight[:, :, 0, 0])
+        kernel, bias = merged_bottleneck(self.expand, self.conv.weight, self.conv.bias, self.project)
         kernel = kernel + F.pad(self.point.weight, (1,) * 4)
-        biases = (self.expand.bias, self.conv.bias, self.project.bias, self.point.bias)
-        expand, conv, project, point = biases
-        if expand is None or conv is None or project is None or point is None:
-            return kernel, None
-        return kernel, project + back @ (conv + inner.sum((2, 3)) @ expand) + point
+        return kernel, None if bias is None or self.point.bias is None else bias + self.point.bias
