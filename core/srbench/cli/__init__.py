@@ -68,6 +68,11 @@ def main(argv: list[str] | None = None) -> None:
         place = f"'{error.filename}'" if error.filename is not None else "a file or folder"
         _say(f"{place} cannot be used: {error.strerror or error}; correct it, or give another")
         sys.exit(2)
+    except UnicodeEncodeError as error:
+        if error.reason != "surrogates not allowed":  # what Python reads undecodable file names as
+            raise
+        _say(f"the name '{error.object}' is not UTF-8; rename the file")
+        sys.exit(2)
     except RuntimeError as error:
         if not str(error).startswith("Symlink loop"):  # what pathlib raises before Python 3.13
             raise

@@ -83,6 +83,17 @@ def test_a_data_folder_that_cannot_be_read(line: str, call: Call, tmp_path: Path
     assert listing(tmp_path) == {"images", "images/one.png", "images/two.png", "suite.yaml"}
 
 
+@pytest.mark.parametrize("line", [BICUBIC, f"{BICUBIC} --json eval.json"])
+def test_an_image_whose_name_is_not_utf_8(line: str, call: Call, tmp_path: Path) -> None:
+    try:
+        (tmp_path / "images" / "one.png").rename(tmp_path / "images" / os.fsdecode(b"one\xff.png"))
+    except OSError:
+        pytest.skip("this file system takes no such name")
+    before = listing(tmp_path)
+    refused(call(line), r"'one\udcff' is not UTF-8")
+    assert listing(tmp_path) == before
+
+
 CACHED = [
     "cache list",
     "cache add images",
