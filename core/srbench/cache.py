@@ -11,7 +11,7 @@ from pathlib import Path
 from srbench.download import download
 from srbench.errors import StoreError
 from srbench.storage import disk_errors, remove_leftovers, sha256_bytes, sha256_file, write_atomic
-from srbench.untrusted import CHECKPOINT_LIMIT, read_bytes, read_text, user_path
+from srbench.untrusted import CHECKPOINT_LIMIT, IMAGE_LIMIT, check_regular, read_bytes, read_text, user_path
 
 __all__ = ["Cache", "default_root"]
 
@@ -139,9 +139,13 @@ class Cache:
         return self.root / "decoded" / key[:2] / key
 
     def lr_path(self, key: str) -> Path:
-        """Return the path of the LR image with that key, whether or not it exists; a pipe there is removed."""
+        """Return the path of the LR image with that key, whether or not it exists.
+
+        An entry that may not be read is removed: a pipe, a file of more than `IMAGE_LIMIT` bytes, an image that claims
+        an implausible size.
+        """
         path = self.root / "lr" / key[:2] / f"{key}.png"
-        if path.exists() and not path.is_file():
+        if os.path.lexists(path) and not _may_be_read(path):
             with contextlib.suppress(OSError):  # a folder stays, and is no image
                 path.unlink()
         return path
@@ -153,6 +157,20 @@ class Cache:
             sizes = [path.stat().st_size for path in (self.root / kind).glob("*/*") if not path.name.startswith(".")]
             report[kind] = (len(sizes), sum(sizes))
         return report
+
+
+def _may_be_read(path: Path) -> bool:
+    """Return whether an entry is a regular file whose image fits in memory; a damaged image is found when decoded."""
+    from PIL import Image, UnidentifiedImageError
+
+    try:
+        check_regular(path, IMAGE_LIMIT, "LR image", StoreError)
+        Image.open(path).close()
+    except (StoreError, Image.DecompressionBombError):
+        return False
+    except (UnidentifiedImageError, OSError, SyntaxError, ValueError):
+        return True
+    return True
 
 
 def _note(path: Path) -> str:

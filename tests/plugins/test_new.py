@@ -37,7 +37,11 @@ def srbench(*words: str, env: dict[str, str], cwd: Path) -> subprocess.Completed
     return subprocess.run(command, capture_output=True, text=True, env=env, cwd=cwd, timeout=1200)
 
 
-@pytest.mark.parametrize("kind", scaffold.KINDS)
+@pytest.mark.parametrize(
+    "kind",
+    # The tests of a new suite and of a new backbone train networks.
+    [pytest.param(kind, marks=pytest.mark.slow) if kind in ("suite", "backbone") else kind for kind in scaffold.KINDS],
+)
 def test_a_new_project_installs_passes_its_tests_and_the_doctor(kind: str, tmp_path: Path) -> None:
     project = scaffold.create(kind, "foo", tmp_path)
     assert list(tmp_path.iterdir()) == [project], "something was left beside it"

@@ -7,7 +7,9 @@ decoded.
 from __future__ import annotations
 
 import contextlib
+import itertools
 import json
+import math
 import multiprocessing
 import os
 import tempfile
@@ -24,6 +26,7 @@ import numpy.typing as npt
 from srbench.errors import StoreError
 from srbench.protocols import get_protocol
 from srbench.storage import disk_errors, sha256_bytes, write_atomic
+from srbench.untrusted import check_regular, parse_json, read_text
 
 if TYPE_CHECKING:
     import torch
@@ -193,21 +196,30 @@ def _write(path: Path, images: Sequence[Image]) -> None:
             except BaseException:
                 Path(file.name).unlink()
                 raise
+        modified = Path(file.name).stat().st_mtime_ns
         Path(file.name).replace(path.with_name(path.name + ".u8"))
-    note = {"shapes": [image.shape for image in images], "crc32": checksum}
+    note = {"shapes": [image.shape for image in images], "crc32": checksum, "modified": modified}
     write_atomic(path.with_name(path.name + ".json"), json.dumps(note).encode())
 
 
 def _read(path: Path, count: int) -> list[Image] | None:
-    """Memory-map the planes of a file; None if it is missing or damaged."""
+    """Memory-map the planes of a file; None if it is missing or damaged.
+
+    The checksum of gigabytes takes longer than everything else at the start of a training, so it is computed only if
+    the file's size or time of modification is no longer that of the file that was written.
+    """
+    pixels = path.with_name(path.name + ".u8")
     try:
-        note = json.loads(path.with_name(path.name + ".json").read_text(encoding="utf-8"))
-        pixels = np.memmap(path.with_name(path.name + ".u8"), dtype=np.uint8, mode="r")
-        shapes = [tuple(shape) for shape in note["shapes"]]
-        ends = np.cumsum([int(np.prod(shape)) for shape in shapes])
-        if len(shapes) != count or len(pixels) != ends[-1] or zlib.crc32(pixels.data) != note["crc32"]:
+        note = parse_json(read_text(path.with_name(path.name + ".json"), error=StoreError))
+        shapes = [(int(planes), int(height), int(width)) for planes, height, width in note["shapes"]]
+        ends = list(itertools.accumulate(planes * height * width for planes, height, width in shapes))
+        if len(shapes) != count or any(planes != 3 or min(size) < 0 for planes, *size in shapes):
             return None
-    except (OSError, ValueError, KeyError, TypeError):
+        if check_regular(pixels, ends[-1], "file of pixels", StoreError) != ends[-1]:
+            return None
+        content = np.memmap(pixels, dtype=np.uint8, mode="r")
+        if note["modified"] != pixels.stat().st_mtime_ns and zlib.crc32(content.data) != note["crc32"]:
+            return None
+    except (OSError, StoreError, ValueError, KeyError, TypeError, IndexError, OverflowError):
         return None
-    starts = ends - [int(np.prod(shape)) for shape in shapes]
-    return [pixels[a:b].reshape(shape) for a, b, shape in zip(starts, ends, shapes, strict=True)]
+    return [content[end - math.prod(shape) : end].reshape(shape) for end, shape in zip(ends, shapes, strict=True)]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +14,7 @@ from srbench.data.datasets import open_dataset
 from srbench.protocols import get_protocol
 from srbench.training import image_cache
 from srbench.training.image_cache import prepare_images
+from srbench.untrusted import TEXT_LIMIT
 
 
 @pytest.fixture
@@ -64,6 +67,46 @@ def test_a_damaged_cache_is_made_again(many: Path, tmp_path: Path) -> None:
     content = bytearray(file.read_bytes())
     content[100] ^= 1
     file.write_bytes(content)
+    again = prepare_images(open_dataset(many), (2,), workers=1)
+    assert all(np.array_equal(a, b) for a, b in zip(copies, again.hr, strict=True))
+
+
+def test_a_copied_cache_is_checked_by_its_sums(many: Path, tmp_path: Path) -> None:
+    first = prepare_images(open_dataset(many), (2,), workers=1)
+    for file in (tmp_path / "cache/training").rglob("*.u8"):
+        os.utime(file, ns=(0, 0))
+    dataset = open_dataset(many)
+    again = prepare_images(dataset, (2,), progress=lambda done, of: pytest.fail("something was prepared"))
+    assert _equal(first, again)
+
+
+def _pipe(file: Path) -> None:
+    file.unlink()
+    os.mkfifo(file)
+
+
+@pytest.mark.parametrize("ending", ["json", "u8"])
+@pytest.mark.parametrize(
+    "damage",
+    [
+        _pipe,
+        lambda file: file.write_bytes(b""),
+        lambda file: file.write_bytes(b"x" * (TEXT_LIMIT + 1)),
+        lambda file: file.write_text("[" * 5000),
+        lambda file: file.write_text('{"shapes": [[3, Infinity, 1]], "crc32": 0, "modified": 0}'),
+        lambda file: file.write_text('{"shapes": [[3, 1000000, 1000000000000]], "crc32": 0, "modified": 0}'),
+        lambda file: file.write_text('{"shapes": 7, "crc32": 0, "modified": 0}'),
+    ],
+    ids=["pipe", "empty", "large", "deep", "infinite", "huge", "not a list"],
+)
+def test_a_hostile_cache_is_made_again(many: Path, tmp_path: Path, ending: str, damage: Callable[[Path], None]) -> None:
+    first = prepare_images(open_dataset(many), (2,), workers=1)
+    copies = [image.copy() for image in first.hr]
+    (file,) = (tmp_path / "cache/training").rglob(f"*-hr.{ending}")
+    other = file.with_name("other")  # what is mapped is not written to
+    other.write_bytes(file.read_bytes())
+    other.replace(file)
+    damage(file)
     again = prepare_images(open_dataset(many), (2,), workers=1)
     assert all(np.array_equal(a, b) for a, b in zip(copies, again.hr, strict=True))
 

@@ -34,7 +34,8 @@ def _losses(name: str, recipe) -> torch.Tensor:
     return torch.stack([model.step(patches.batch(i), i) for i in range(1, recipe.iterations + 1)])
 
 
-@pytest.mark.parametrize("name", [pytest.param("edsr_tiny", marks=pytest.mark.slow), "edsr_tiny+ps(ratio=1/4)"])
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["edsr_tiny", "edsr_tiny+ps(ratio=1/4)"])
 def test_a_training_in_bfloat16_follows_that_in_float32(name: str) -> None:
     curves = [
         _losses(name, make_recipe({**SHORT, "precision": precision})).view(-1, 10).mean(1)

@@ -141,7 +141,12 @@ def test_the_overlap_is_the_receptive_field_unless_one_is_given() -> None:
 @pytest.mark.parametrize(
     ("name", "scale", "tile"),
     # Larger tiles where the overlap is large: 16 pixels of 70 would be kept.
-    [("carn_m.author", 2, 16), ("drrn_b1u9+ps.author", 4, 32), ("srfbn_s+ps.author", 2, 48), ("edsr_tiny", 3, 16)],
+    [
+        ("carn_m.author", 2, 16),
+        pytest.param("drrn_b1u9+ps.author", 4, 32, marks=pytest.mark.slow),
+        pytest.param("srfbn_s+ps.author", 2, 48, marks=pytest.mark.slow),
+        ("edsr_tiny", 3, 16),
+    ],
 )
 def test_tiles_of_real_networks_agree_to_1e_5_of_the_range(
     filled_cache: Path, name: str, scale: int, tile: int

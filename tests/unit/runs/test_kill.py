@@ -17,7 +17,7 @@ import pytest
 
 from srbench.results.store import RunStore, read_finished
 
-KILLS = 12  # `tox run -e faults` makes hundreds
+KILLS = 8  # `tox run -e faults` makes hundreds
 PATIENCE = 240  # seconds until something that should happen is taken not to; a loaded machine is slow
 
 
