@@ -8,10 +8,12 @@ import hashlib
 import http.server
 import os
 import socket
+import struct
 import subprocess
 import sys
 import threading
 import time
+import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -27,6 +29,7 @@ from srbench.download import _by_hand
 from srbench.errors import DataError, NetworkError
 from srbench.images.files import pixels_sha256, write_png
 from srbench.protocols import Protocol, get_protocol
+from srbench.untrusted import IMAGE_LIMIT
 
 Image = npt.NDArray[np.uint8]
 MATLAB = get_protocol("matlab-y")
@@ -221,6 +224,41 @@ def test_a_damaged_lr_image_is_made_again(
         path.write_text("nothing")
     assert np.array_equal(dataset.lr("a", 2, MATLAB), lr)
     assert np.array_equal(dataset.lr("a", 2, MATLAB), lr)
+
+
+def _pipe(path: Path) -> None:
+    path.unlink()
+    os.mkfifo(path)
+
+
+def _dangling(path: Path) -> None:
+    path.unlink()
+    path.symlink_to(path.with_name("nothing"))
+
+
+def _large(path: Path) -> None:
+    with path.open("r+b") as file:
+        file.truncate(IMAGE_LIMIT + 1)  # a hole, which takes no space
+
+
+def _bomb(path: Path) -> None:
+    content = bytearray(path.read_bytes())
+    content[16:24] = struct.pack(">II", 60_000, 60_000)
+    content[29:33] = struct.pack(">I", zlib.crc32(content[12:29]))
+    path.write_bytes(content)
+
+
+@pytest.mark.parametrize("damage", [_pipe, _dangling, _large, _bomb])
+def test_an_lr_image_that_may_not_be_read_is_made_again(
+    hr_folder: Path, empty_cache: Path, damage: Callable[[Path], None]
+) -> None:
+    dataset = FolderDataset(hr_folder)
+    lr = dataset.lr("a", 2, MATLAB)
+    (path,) = files_under(empty_cache)
+    sound = path.read_bytes()
+    damage(path)
+    assert np.array_equal(dataset.lr("a", 2, MATLAB), lr)
+    assert path.read_bytes() == sound
 
 
 def manifest_of(folder: Path, base: str) -> dict[str, object]:
