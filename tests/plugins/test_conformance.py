@@ -30,8 +30,6 @@ MODELS = [
     ("smsr_tiny", (2,)),
     ("smsr_tiny+sparse_mask(channel=dynamic)", (3,)),
     ("smsr_tiny+sparse_mask(channel=none,n_layers=2)", (4,)),
-    ("smsr_tiny+sparse_mask(n_layers=12,spatial=learned)", (2,)),
-    ("smsr_tiny+sparse_mask(spatial=gradient)", (2,)),
     ("smsr_tiny+ps(ratio=1/4)", (2,)),
     ("etds_t", (3,)),
     ("etds_t+reparam(kind=etds)", (2,)),
@@ -65,9 +63,7 @@ def test_small_models(model: tuple[str, tuple[int, ...]], check: Callable[..., N
         ("srresnet+ps(ratio=1/16)", (4,)),
         ("srresnet_bn+basis(num_basis=20)", (4,)),
         ("msrresnet", (3,)),
-        ("smsr", (3,)),
         ("fsrcnn+ps", (4,)),
-        ("imdn+sparse_mask", (2,)),
         ("span_c28+ps(ratio=1/4)", (4,)),
         ("plainusr_t+recursive", (4,)),
         ("safmnpp+basis(num_basis=8)", (4,)),
@@ -85,6 +81,10 @@ def test_published_models(model: tuple[str, tuple[int, ...]], check: Callable[..
 @pytest.mark.slow
 @parametrize_with_checks(
     [
+        ("smsr_tiny+sparse_mask(n_layers=12,spatial=learned)", (2,)),
+        ("smsr_tiny+sparse_mask(spatial=gradient)", (2,)),
+        ("smsr", (3,)),
+        ("imdn+sparse_mask", (2,)),
         ("drrn_b1u9+ps(ratio=1/9)", (2, 3, 4)),
         ("carn+ps(ratio=8/9)", (2, 3, 4)),
         ("srfbn_s+ps(ratio=3/16,shape=Cx1xKxK)", (2,)),

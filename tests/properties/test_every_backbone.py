@@ -27,8 +27,8 @@ from srbench_ps.method import PS
 from srbench_ps.tiling import canonical_kernel, to_tiles
 from srbench_zoo.mdsr import MDSR
 
-# Three in the profile `ci`, five in `dev`: there are some 200 pairs.
-EXAMPLES = max(3, settings().max_examples // 10)
+# Two in the profile `ci`, five in `dev`: there are some 200 pairs.
+EXAMPLES = max(2, settings().max_examples // 10)
 
 
 def made(instance: Instance, method: SharingMethod | None, seed: int) -> Backbone:

@@ -39,7 +39,9 @@ def main(argv: list[str] | None = None) -> None:
     before = _end_on_sigterm()
     try:
         from srbench.cli.app import app
+        from srbench.compat.deferred_torchvision import defer_torchvision
 
+        defer_torchvision()
         words = sys.argv[1:] if argv is None else argv
         if words and words[0] in HEAVY:
             from srbench.machine import keep_freed_memory

@@ -19,8 +19,8 @@ import importlib
 import importlib.util
 import sys
 import types
-from typing import Any
 
+from srbench.compat.lazy_package import LazyPackage
 from srbench.compat.torchvision import load_torchvision
 from srbench.errors import PluginError
 
@@ -92,33 +92,10 @@ def _add_lazy_package(name: str) -> None:
     spec = importlib.util.find_spec(name)
     if spec is None or spec.loader is None or spec.submodule_search_locations is None:
         raise PluginError(f"the installed basicsr has no package '{name}': install basicsr 1.4.2.")
-    package = _LazyPackage(name)
+    package = LazyPackage(name)
     package.__spec__, package.__loader__, package.__file__ = spec, spec.loader, spec.origin
     package.__package__, package.__path__ = name, list(spec.submodule_search_locations)
     sys.modules[name] = package
     parent, _, child = name.rpartition(".")
     if parent:
         setattr(sys.modules[parent], child, package)
-
-
-class _LazyPackage(types.ModuleType):
-    """A package whose `__init__` runs on first access to a name that is neither a submodule nor special."""
-
-    def __getattr__(self, name: str) -> Any:
-        spec = self.__spec__
-        missing = AttributeError(f"module '{self.__name__}' has no attribute '{name}'")
-        # `__all__` is what `from package import *` asks for; no other special name is worth the import.
-        if spec is None or spec.loader is None or (name.startswith("__") and name not in ("__all__", "__version__")):
-            raise missing
-        if importlib.util.find_spec(f"{self.__name__}.{name}") is not None:
-            return importlib.import_module(f"{self.__name__}.{name}")
-        # From here on a plain module, so that accesses by the package's own code do not run it again.
-        self.__class__ = types.ModuleType  # type: ignore[assignment]
-        try:
-            spec.loader.exec_module(self)
-        except BaseException:
-            self.__class__ = _LazyPackage
-            raise
-        if name not in vars(self):
-            raise missing
-        return vars(self)[name]

@@ -22,6 +22,7 @@ from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any, Protocol, cast
 
+from srbench.compat.deferred_torchvision import defer_torchvision
 from srbench.errors import ConfigError
 from srbench.machine import keep_freed_memory, read_devices
 
@@ -170,6 +171,7 @@ def _work(connection: Connection[Any, Any], perform: Perform, parent: int) -> No
     """Run the jobs received through a connection until it is closed."""
     _end_with(parent)
     keep_freed_memory()
+    defer_torchvision()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the parent decides
     while True:
         try:

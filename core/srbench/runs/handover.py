@@ -152,10 +152,12 @@ class Task:
         Raises:
             StoreError: The folder cannot be written.
         """
+        from srbench.compat.deferred_torchvision import defer_torchvision
         from srbench.machine import keep_freed_memory
 
         os.chdir(self.directory)
         keep_freed_memory()
+        defer_torchvision()
         store = RunStore(self.folder)
         store.cells_path.mkdir(parents=True, exist_ok=True)
         store.sweep()  # of a task that was killed

@@ -103,7 +103,7 @@ def _state() -> _State:
         "the default dtype": torch.get_default_dtype(),
         "the number of threads": torch.get_num_threads(),
         "the gradient mode": torch.is_grad_enabled(),
-        "deterministic algorithms": torch.are_deterministic_algorithms_enabled(),
+        "deterministic algorithms": torch.get_deterministic_debug_mode(),
         "cuDNN's benchmark mode": torch.backends.cudnn.benchmark,
         "the precision of float32 products": torch.get_float32_matmul_precision(),
         "the working directory": os.getcwd(),
@@ -125,7 +125,7 @@ def preserved_state() -> Iterator[None]:
         if torch.get_num_threads() != kept["the number of threads"]:
             torch.set_num_threads(kept["the number of threads"])
         torch.set_grad_enabled(kept["the gradient mode"])
-        torch.use_deterministic_algorithms(kept["deterministic algorithms"])
+        torch.set_deterministic_debug_mode(kept["deterministic algorithms"])
         torch.backends.cudnn.benchmark = kept["cuDNN's benchmark mode"]
         torch.set_float32_matmul_precision(kept["the precision of float32 products"])
         if os.getcwd() != kept["the working directory"]:

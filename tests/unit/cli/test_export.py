@@ -84,6 +84,7 @@ def test_networks_of_several_outputs_scales_or_luma_are_exported_as_one_image(
     assert max(made.largest.values()) <= 1e-5
 
 
+@pytest.mark.slow
 def test_attention_that_extends_small_images_is_exported_for_small_and_large_ones(tmp_path: Path) -> None:
     made = export_onnx(srbench.create_model("bsrn", scale=2, seed=0).eval(), 2, tmp_path / "a.onnx")
     assert made.largest[13, 17] <= 1e-5

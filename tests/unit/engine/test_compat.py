@@ -55,6 +55,18 @@ def test_the_first_question_to_a_lazy_package_completes_it(asked: str) -> None:
     assert printed.splitlines()[-1] == asked.rpartition(".")[2]
 
 
+def test_processes_of_ours_leave_torchs_compiler_alone_until_torchvisions_networks_are_asked_for() -> None:
+    printed = _run(
+        "import sys\n"
+        "from srbench.compat.deferred_torchvision import defer_torchvision\n"
+        "defer_torchvision()\n"
+        "import srbench.models.backbones.edsr, srbench.training.basicsr_model, torchvision\n"
+        "print('torch._dynamo' in sys.modules)\n"
+        "print(torchvision.models.resnet18.__name__, torchvision.ops.nms.__name__)\n"
+    )
+    assert printed.splitlines()[-2:] == ["False", "resnet18 nms"]
+
+
 @pytest.mark.parametrize(
     ("message", "package"),
     [("libGL.so.1: cannot open", "libgl1"), ("libgthread-2.0.so.0: cannot open", "libglib2.0-0")],

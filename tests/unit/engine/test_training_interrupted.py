@@ -69,6 +69,7 @@ def test_training_killed_at_random_iterations_ends_with_identical_weights(
     assert sorted(path.name for path in tmp_path.iterdir()) == [".lock", "training.json", "weights.safetensors"]
 
 
+@pytest.mark.slow
 def test_momentum_clipping_warm_up_and_scaled_images_survive_a_kill(
     tmp_path: Path, image_folder: Path, uninterrupted: str, seed: int
 ) -> None:

@@ -263,6 +263,7 @@ def test_bf16_is_near_and_leaves_the_network_as_it_was(seed: int) -> None:
         assert torch.equal(model(lr, 2), plain)
 
 
+@pytest.mark.slow
 def test_every_backbone_runs_in_bf16_or_says_that_it_cannot() -> None:
     lr = image_of(16, 16)
     for name in srbench.list_backbones():

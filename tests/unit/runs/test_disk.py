@@ -30,7 +30,9 @@ def refused(ended: subprocess.CompletedProcess[str]) -> None:
 
 # Below the size of a cell's files (a few KB): it fails while a cell is written. Above those, and below the size of a
 # checkpoint (over 100 KB): it fails while a network is trained.
-@pytest.mark.parametrize("limit", [1_000, 50_000], ids=["writing-a-cell", "writing-a-checkpoint"])
+@pytest.mark.parametrize(
+    "limit", [1_000, pytest.param(50_000, marks=pytest.mark.slow)], ids=["writing-a-cell", "writing-a-checkpoint"]
+)
 def test_file_that_cannot_grow_ends_the_run_and_what_was_finished_stays(
     limit: int, srbench: Callable[..., Any], nursery: Any, suite_file: Callable[..., Path], tmp_path: Path
 ) -> None:
