@@ -132,9 +132,11 @@ def read_bytes(
     except ValueError as problem:
         raise error(f"the {what} '{escaped(str(path))}' cannot be read: {problem}") from None
     with os.fdopen(descriptor, "rb") as stream:
-        _check(os.fstat(descriptor), path, limit, what, error)
+        size = _check(os.fstat(descriptor), path, limit, what, error)
         try:
-            content = stream.read(limit + 1)
+            content = stream.read(size + 1)  # a buffer as large as the limit would take longer to make than to fill
+            if len(content) > size:  # the file has grown, or is one of those in /proc, whose size is 0
+                content += stream.read(limit + 1 - len(content))
         except OSError as problem:
             raise _unreadable(path, what, problem, error) from None
     if len(content) > limit:

@@ -15,6 +15,8 @@ import torch
 from hostile import BICUBIC, DEEP, LAUGHS, TRAIN, WEIGHTS, Call, listing, refused, run_folder, sealed
 
 import srbench
+from srbench.errors import DataError
+from srbench.untrusted import read_bytes
 
 GIB = 2**30
 
@@ -227,3 +229,14 @@ def test_a_checkpoint_with_other_state(call: Call, tmp_path: Path) -> None:
         refused(call(TRAIN), "checkpoint.pt", "--no-resume")
     torch.save({"srbench_checkpoint": 1, "identity": {"recipe": 3}, "state": {}}, tmp_path / "out" / "checkpoint.pt")
     refused(call(TRAIN), "another training")
+
+
+@pytest.mark.skipif(not Path("/proc/self/maps").exists(), reason="needs /proc")
+def test_a_file_that_claims_to_be_empty_is_read_whole_and_to_the_limit() -> None:
+    path = Path("/proc/self/environ")
+    assert path.stat().st_size == 0
+    whole = path.read_bytes()
+    assert len(whole) > 1
+    assert read_bytes(path, limit=len(whole)) == whole
+    with pytest.raises(DataError, match="at most"):
+        read_bytes(path, limit=len(whole) - 1)
