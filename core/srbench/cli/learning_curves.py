@@ -17,7 +17,6 @@ if TYPE_CHECKING:
 __all__ = ["learning_curves"]
 
 MOST_ITERATIONS = 10**9  # of a training
-LARGEST = 1e6  # finite value of a metric: more than any has, while axes still have ticks
 
 
 def learning_curves(
@@ -80,6 +79,7 @@ def read_curves(folders: Sequence[Path], key: str, pattern: str = "*") -> list[C
         ConfigError: No training in the folders has such validations.
     """
     from srbench.errors import ConfigError, StoreError
+    from srbench.leaderboard.curves import LARGEST
     from srbench.registry import matching
 
     found: dict[str, dict[int, dict[int, float]]] = {}

@@ -14,13 +14,13 @@ from srbench.leaderboard.rendering import number
 from srbench.leaderboard.short_names import Style
 from srbench.results.records import Validation
 
-__all__ = ["Curve", "CurveChart", "CurvePicture", "board_curves", "curve_of", "curve_pictures"]
+__all__ = ["LARGEST", "Curve", "CurveChart", "CurvePicture", "board_curves", "curve_of", "curve_pictures"]
 
+LARGEST = 1e6  # value that is drawn: more than any metric has, while axes still have ticks
 WIDE, NARROW = (1080, 400), (344, 320)
 # Values before this fraction of the training do not extend the vertical axis: they are far below all others.
 _START = 0.1
 _LEAST_SPAN = 4  # of the vertical axis, in units of the last decimal shown
-_MOST = 1e6  # of a value that is drawn
 _MOST_COLUMNS = 8
 _MOST_POINTS = 400  # of a drawn curve
 _DASHES = 3  # in the style sheets
@@ -128,7 +128,7 @@ def curve_of(entry: Entry, board: Board) -> Curve | None:
     shared = sorted(set.intersection(*(set(one) for one in known)))
     # Equal images have an infinite PSNR, and anything may be in a record of someone else.
     values = {at: [one[at] for one in known] for at in shared}
-    points = {at: means for at, means in values.items() if all(abs(mean) < _MOST for mean in means)}
+    points = {at: means for at, means in values.items() if all(abs(mean) < LARGEST for mean in means)}
     if not points:
         return None
     return Curve(entry.label, entry.record.model, _source(several[0]), metric, board.first, points)
