@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from functools import cache
 
 from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
@@ -15,6 +16,8 @@ from srbench.leaderboard.statistics import Interval
 __all__ = ["MINUS", "breakable", "environment", "interval_text", "number", "signed", "sort_value"]
 
 MINUS = "\N{MINUS SIGN}"
+_BREAKS = re.compile(r"[+(,=_]")
+_NOT_ZERO = re.compile("[1-9]")
 
 
 @cache
@@ -63,7 +66,7 @@ def number(value: float, decimals: int) -> str:
 def signed(value: float, decimals: int) -> str:
     """Format a difference with its sign; a rounded zero has none."""
     text = f"{value:+.{decimals}f}"
-    return text.replace("-", MINUS) if any(digit in text for digit in "123456789") else text[1:]
+    return text.replace("-", MINUS) if _NOT_ZERO.search(text) else text[1:]
 
 
 def interval_text(interval: Interval, decimals: int) -> str:
@@ -75,9 +78,5 @@ def interval_text(interval: Interval, decimals: int) -> str:
 
 def breakable(text: str) -> Markup:
     """Escape a name and allow line breaks after its punctuation."""
-    result = Markup("")
-    for character in text:
-        result += escape(character)
-        if character in "+(,=_":
-            result += Markup("<wbr>")
-    return result
+    # No escape sequence contains any of these.
+    return Markup(_BREAKS.sub(r"\g<0><wbr>", str(escape(text))))

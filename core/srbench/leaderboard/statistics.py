@@ -32,7 +32,8 @@ __all__ = [
 LEVEL = 0.95
 RESAMPLES = 9999
 SEED = 1
-ROWS = 256  # whose resamples are in memory at a time
+ROWS = 256  # most rows in one matrix product
+HELD = 16  # rows whose resamples are in memory at a time, if fewer belong together: they fit into the cache
 # With n images the resampled means lie between the smallest and the largest value; that range misses the median with
 # probability 2 * 0.5**n, which is below 5% only from n = 6 on.
 FEW_IMAGES = 6
@@ -162,36 +163,39 @@ def mean_intervals(samples: Sequence[Array], *, together: int = ROWS) -> list[In
     share = weight_share([sample.shape[1] for sample in samples])
     outwards = interval_shift(skewness, float(special.ndtri((1 + LEVEL) / 2)), share) * _standard_errors(samples)
     below, above = np.where(skewness < 0, outwards, 0.0), np.where(skewness > 0, outwards, 0.0)
-    intervals = []
-    held = ROWS // together * together
+    tails, sizes = _tails(samples), tuple(sample.shape[-1] for sample in samples)
+    held = max(HELD // together, 1) * together
+    resampled, other = (np.empty((min(held, rows), RESAMPLES)) for _ in range(2))
+    ends: list[tuple[float, float]] = []
     for start in range(0, rows, held):
-        several = [sample[start : start + held] for sample in samples]
-        products = (
-            np.concatenate([sample[at : at + together] @ share for at in range(0, len(sample), together)])
-            for sample, share in zip(several, shares, strict=True)
-        )
+        count = min(held, rows - start)
         # The mean over the data sets, with one product in memory at a time.
-        resampled = next(products)
-        for product in products:
-            resampled += product
-        if len(several) > 1:
-            resampled /= len(several)
-        ends = _ends(resampled, _tails(several), tuple(sample.shape[-1] for sample in samples))
-        for row, (low, high) in enumerate(ends):
-            at = start + row
-            if not finite[at]:
-                low = high = np.nan
-            intervals.append(Interval(float(mean[at]), float(low - below[at]), float(high + above[at])))
-    return intervals
+        for number, (sample, share) in enumerate(zip(samples, shares, strict=True)):
+            product = other if number else resampled
+            for at in range(0, count, together):
+                rest = slice(at, min(at + together, count))
+                np.matmul(sample[start : start + count][rest], share, out=product[rest])
+            if number:
+                resampled[:count] += other[:count]
+        if len(samples) > 1:
+            resampled[:count] /= len(samples)
+        ends += _ends(resampled[:count], tails[start : start + count], sizes, other[:count])
+    return [
+        Interval(middle, low - left, high + right) if known else Interval(middle, np.nan, np.nan)
+        for middle, known, (low, high), left, right in zip(
+            mean.tolist(), finite.tolist(), ends, below.tolist(), above.tolist(), strict=True
+        )
+    ]
 
 
-def _ends(resampled: Array, tails: Array, sizes: tuple[int, ...]) -> list[tuple[float, float]]:
+def _ends(resampled: Array, tails: Array, sizes: tuple[int, ...], space: Array) -> list[tuple[float, float]]:
     """Return for each row the quantiles at its tail and at the other end.
 
     Args:
         resampled: Means of resamples, of shape (rows, resamples).
         tails: Of shape (rows,).
         sizes: Number of images of each data set.
+        space: Of the shape of `resampled`, to be overwritten.
     """
     few = _different(sizes[0], RESAMPLES) if len(sizes) == 1 and sizes[0] <= FEW_IMAGES else None
     if few is None:
@@ -199,7 +203,8 @@ def _ends(resampled: Array, tails: Array, sizes: tuple[int, ...]) -> list[tuple[
     # The same images drawn in another order have the same mean: of a few images there are few to sort.
     first, number, counts = few
     means = resampled[:, first]
-    same = (means[:, number] == resampled).all(axis=1)  # unless a product rounds its columns differently
+    np.take(means, number, axis=1, out=space, mode="clip")  # clipping nothing, without a copy
+    same = (space == resampled).all(axis=1)  # unless a product rounds its columns differently
     order = means.argsort(axis=1)
     ordered = np.take_along_axis(means, order, axis=1)
     until = counts[order].cumsum(axis=1)

@@ -26,25 +26,20 @@ from numpy.typing import NDArray
 from srbench.errors import StoreError
 from srbench.results.cell_files import parquet
 from srbench.results.cells import Cell, latest_of, parsed_record, wrong_file
+from srbench.results.packed_tables import FoundValues, KeptRows, RecordsFile, read_values
 from srbench.results.records import Record, RunInfo
 from srbench.results.run_info import read_info
 from srbench.results.shared_parts import SharedParts
 from srbench.storage import canonical_json, sha256_bytes
-from srbench.untrusted import check_regular, parse_json
+from srbench.untrusted import parse_json
 
 if TYPE_CHECKING:
     import pandas as pd
-    import pyarrow as pa
 
 __all__ = ["IMAGES", "RECORDS", "VALUES", "PackedCell", "PackedStore", "Values", "is_packed"]
 
 RECORDS, VALUES, IMAGES = "records.parquet", "per_image.parquet", "images"
-# Limits for a table: more than any board has, and few enough to fit into memory.
-_MOST_ROWS, _MOST_COLUMNS, _LIMIT = 10**7, 1000, 4 * 1024**3
-_TEXTS = ("cell", "record", "record_sha256", "values_sha256", "columns", "files", "speed")
 _ATTEMPTS = 3
-
-_Found = dict[str, tuple[tuple[str, ...], Mapping[str, NDArray[np.float64]], int]]
 
 
 def is_packed(folder: str | Path) -> bool:
@@ -93,11 +88,11 @@ class PackedCell(Cell):
         record: Its record.
         folder: The board's folder with the cell's crops; the record's `crops` are relative to it.
         values: Its per-image values.
-        rows: The table of records.
-        number: The number of its row there.
+        rows: Rows of the table of records, with its own.
+        number: The number of its row in them.
     """
 
-    def __init__(self, record: Record, folder: Path, values: Values, rows: pa.Table, number: int) -> None:
+    def __init__(self, record: Record, folder: Path, values: Values, rows: KeptRows, number: int) -> None:
         super().__init__(record, folder)
         self.values = values
         self._rows = rows
@@ -106,7 +101,7 @@ class PackedCell(Cell):
     @property
     def row(self) -> Mapping[str, Any]:
         """Return its row in the table of records."""
-        return _row(self._rows, self._number)
+        return self._rows[self._number]
 
     @property
     def per_image(self) -> pd.DataFrame:
@@ -179,21 +174,24 @@ class PackedStore:
 
     @cached_property
     def _read(self) -> tuple[list[PackedCell], dict[str, str]]:
-        for _ in range(_ATTEMPTS):
+        for attempt in range(_ATTEMPTS):
             before = _state(self.path)
-            rows = _records(self.path / RECORDS)
-            values = _values(self.path / VALUES)
-            if _state(self.path) == before:  # otherwise it was written meanwhile, and the two tables may not match
+            records = RecordsFile(self.path / RECORDS)
+            values = read_values(self.path / VALUES)
+            # Otherwise it was written meanwhile, and the two tables may not match.
+            if _state(self.path) == before or attempt == _ATTEMPTS - 1:
                 break
+            records.close()
         cells, damaged = [], {}
         shared, crops = SharedParts(), _Crops(self.path)
-        for number in range(rows.num_rows):
-            row = _row(rows, number)
-            found = _checked(crops, self.path / RECORDS, row, values, shared)
-            if isinstance(found, str):
-                damaged[str(row["cell"])] = found
-            else:
-                cells.append(PackedCell(*found, rows, number))
+        with records:
+            for rows, kept in records:
+                for number, row in enumerate(rows):
+                    found = _checked(crops, self.path / RECORDS, row, values, shared)
+                    if isinstance(found, str):
+                        damaged[str(row["cell"])] = found
+                    else:
+                        cells.append(PackedCell(*found, kept, number))
         return cells, damaged
 
 
@@ -206,59 +204,6 @@ def _state(folder: Path) -> list[tuple[int, int]]:
             continue
         states.append((status.st_ino, status.st_mtime_ns))
     return states
-
-
-def _table(path: Path) -> pa.Table:
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    try:
-        check_regular(path, _LIMIT, "table of a packed board", StoreError)
-        about = pq.read_metadata(path)
-        if about.num_rows > _MOST_ROWS or about.num_columns > _MOST_COLUMNS:
-            raise ValueError(f"it has {about.num_rows:,} rows and {about.num_columns:,} columns")
-        return pq.read_table(path)
-    except (OSError, ValueError, pa.ArrowException) as error:
-        raise StoreError(f"'{path}' cannot be read ({error}); restore the packed board.") from error
-
-
-def _records(path: Path) -> pa.Table:
-    table = _table(path)
-    if missing := [name for name in _TEXTS if name not in table.column_names]:
-        raise StoreError(f"'{path}' is not a table of records: it lacks the column {', '.join(missing)}.")
-    return table.select(list(_TEXTS)).combine_chunks()
-
-
-def _row(records: pa.Table, number: int) -> dict[str, Any]:
-    return {name: records[name][number].as_py() for name in _TEXTS}
-
-
-def _values(path: Path) -> _Found:
-    """Return for each cell the names, the columns, and the first of its rows, which are contiguous."""
-    import pyarrow as pa
-
-    table = _table(path).combine_chunks()
-    floats = [name for name in table.column_names if table.schema.field(name).type == pa.float64()]
-    if not {"cell", "image"} <= set(table.column_names):
-        raise StoreError(f"'{path}' is not a table of values: it needs the columns 'cell' and 'image'.")
-    try:
-        cells = np.asarray(table["cell"].cast(pa.string()).to_numpy(zero_copy_only=False), dtype=object)
-        kinds = table["image"].cast(pa.string()).combine_chunks().dictionary_encode()
-        different: list[str] = kinds.dictionary.to_pylist()
-        images: list[Any] = [None if index is None else different[index] for index in kinds.indices.to_pylist()]
-    except pa.ArrowException as error:
-        raise StoreError(f"'{path}' is not a table of values: {error}.") from error
-    columns = {name: table[name].to_numpy(zero_copy_only=False) for name in floats}
-    starts = np.concatenate([[0], np.flatnonzero(cells[1:] != cells[:-1]) + 1]) if len(cells) else np.empty(0, int)
-    ends = np.append(starts[1:], len(cells)) if len(cells) else starts
-    found: _Found = {}
-    alike: dict[tuple[str, ...], tuple[str, ...]] = {}
-    for start, end in zip(starts.tolist(), ends.tolist(), strict=True):
-        name = str(cells[start])
-        # Rows of one cell in two places: left by an interrupted addition; neither is certain to be complete.
-        own = tuple(images[start : end if name not in found else start])
-        found[name] = (alike.setdefault(own, own), columns, start)
-    return found
 
 
 class _Crops:
@@ -280,7 +225,7 @@ class _Crops:
 
 
 def _checked(
-    crops: _Crops, path: Path, row: dict[str, Any], values: _Found, shared: SharedParts
+    crops: _Crops, path: Path, row: dict[str, Any], values: FoundValues, shared: SharedParts
 ) -> tuple[Record, Path, Values] | str:
     """Return the record, the folder with the crops and the values of a row, or a description of the damage.
 
