@@ -8,7 +8,8 @@ Boards of N models have three protocols (`--protocols`) and two data sets, of 5 
 models at four scales under five protocols on ten data sets of 5 images; another number of cells has more or fewer
 models. Each board is built in a separate process, whose peak memory is that of reading, ranking and writing the
 tables, and the page with `--page`; the static site, with `--site`, is built in a process of its own, which reads and
-ranks again. Times are CPU time, user and system, so that other work on the machine does not count.
+ranks again. Times are CPU time, user and system; other work on the machine still slows it down, as caches are shared.
+The peak memory is read from /proc, so this needs Linux.
 """
 
 from __future__ import annotations
@@ -16,7 +17,6 @@ from __future__ import annotations
 import argparse
 import hashlib
 import json
-import resource
 import subprocess
 import sys
 import tempfile
@@ -111,6 +111,16 @@ def measure_site(board: Path) -> dict[str, float]:
     return {"site": time.process_time() - start}
 
 
+def peak() -> float:
+    """Return the largest memory that this process has held, in MiB.
+
+    `ru_maxrss` is of no use for it: a process starts with that of the process that started it, which wrote the board.
+    """
+    with open("/proc/self/status") as status:
+        [line] = [line for line in status if line.startswith("VmHWM:")]
+    return int(line.split()[1]) / 1024
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--models", type=int, nargs="*", default=[250, 500, 1000])
@@ -124,7 +134,7 @@ def main() -> None:
     asked = parser.parse_args()
     if asked.measure is not None:
         said = measure_site(asked.measure) if asked.site else measure(asked.measure, page=asked.page)
-        said["peak MB"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+        said["peak MiB"] = peak()
         print(json.dumps({name: round(value, 1) for name, value in said.items()}))
         return
     plans = {f"{count} models": (count, 1, asked.protocols, (5, 14)) for count in asked.models}

@@ -156,7 +156,10 @@ def _options(text: str, x: float, y: float, taken: Array, weights: Array, frame:
         extra.append((6 * (length * LINE - overlap(box, frame)), 2.5 * order))
     corners = np.array(boxes)
     outside, late = np.array(extra).T
-    return _Options(labels, corners, _total(weights * _overlaps(corners, taken)) + outside + late)
+    # Of many boxes, few are near: the others would only add zeros.
+    first, last = corners[:, :2].min(axis=0), corners[:, 2:].max(axis=0)
+    near = ((taken[:, :2] < last) & (taken[:, 2:] > first)).all(axis=1)
+    return _Options(labels, corners, _total(weights[near] * _overlaps(corners, taken[near])) + outside + late)
 
 
 def _candidates() -> list[tuple[float, float, str]]:

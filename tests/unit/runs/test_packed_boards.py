@@ -143,6 +143,39 @@ def test_records_of_earlier_versions_survive_packing_to_the_byte(tmp_path: Path)
     assert (back.directory / "record.json").read_bytes() == file.read_bytes()
 
 
+def test_cells_are_the_same_however_few_rows_are_in_memory_at_a_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = small_run(tmp_path / "run", *"edcba")
+    pack(store.path, tmp_path / "board")
+    monkeypatch.setattr("srbench.results.packed_tables._TOGETHER", 2)
+    unpack(tmp_path / "board", tmp_path / "back")
+    for cell in store.cells():
+        copy = tmp_path / "back" / "cells" / cell.name
+        assert {path.name: path.read_bytes() for path in copy.iterdir() if path.suffix == ".json"} == {
+            "record.json": cell.read("record.json")
+        }
+    kept = {cell.record.model: cell.read("record.json") for cell in PackedStore(tmp_path / "board").cells()}
+    for model in "acebd":  # from one part of the table to another and back
+        assert json.loads(kept[model])["model"] == model
+
+
+def test_damaged_table_of_records_is_refused_in_one_sentence(tmp_path: Path) -> None:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    pack(small_run(tmp_path / "run", "a", "b").path, tmp_path / "board")
+    file = tmp_path / "board" / "records.parquet"
+    whole, table = file.read_bytes(), pq.read_table(file)
+    # The description at the end of the file is sound, and the pages are not.
+    file.write_bytes(whole[:4] + bytes(len(whole) // 4) + whole[4 + len(whole) // 4 :])
+    with pytest.raises(StoreError, match=r"records\.parquet' cannot be read"):
+        PackedStore(tmp_path / "board").cells()
+    pq.write_table(pa.table([*table.columns, table["cell"]], names=[*table.column_names, "cell"]), file)
+    with pytest.raises(StoreError, match="two columns of one name"):
+        PackedStore(tmp_path / "board").cells()
+
+
 def test_two_processes_that_add_to_one_board_at_once_are_both_kept(tmp_path: Path) -> None:
     for index in range(2):
         small_run(tmp_path / f"run{index}", f"model{index}a", f"model{index}b")
