@@ -170,11 +170,11 @@ def mean_intervals(samples: Sequence[Array], *, together: int = ROWS) -> list[In
     for start in range(0, rows, held):
         count = min(held, rows - start)
         # The mean over the data sets, with one product in memory at a time.
-        for number, (sample, share) in enumerate(zip(samples, shares, strict=True)):
+        for number, (sample, weights) in enumerate(zip(samples, shares, strict=True)):
             product = other if number else resampled
             for at in range(0, count, together):
                 rest = slice(at, min(at + together, count))
-                np.matmul(sample[start : start + count][rest], share, out=product[rest])
+                np.matmul(sample[start : start + count][rest], weights, out=product[rest])
             if number:
                 resampled[:count] += other[:count]
         if len(samples) > 1:
