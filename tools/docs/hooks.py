@@ -21,7 +21,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 # Path in the repository -> source address on the site. README.md of a folder would take the place of its index.html.
 COPIED = {
-    "README.md": "index.md",
+    "README.md": "overview.md",
     "CONTRIBUTING.md": "project/contributing.md",
     "CHANGELOG.md": "project/changes.md",
     "SECURITY.md": "project/security.md",

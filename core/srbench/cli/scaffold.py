@@ -61,11 +61,11 @@ def check_name(kind: str, name: str) -> None:
     kinds = ("backbones", "baselines") if kind == "backbone" else (f"{kind}s",)
     for group in kinds:
         if items := entry_points.claims(group, name):
-            raise ConfigError(f"there is a {kind} '{name}' already, of {items[0].distribution}; give another name")
+            raise ConfigError(f"{kind} '{name}' already exists, in {items[0].distribution}; give another name")
         if extra := extra_for(group, name):
-            raise ConfigError(f"'{name}' is a {kind} of the extra '{extra}' of sr-bench; give another name")
+            raise ConfigError(f"{kind} '{name}' belongs to the extra '{extra}' of sr-bench; give another name")
     if kind == "suite" and name in list_suites():
-        raise ConfigError(f"there is a suite '{name}' already; give another name")
+        raise ConfigError(f"suite '{name}' already exists; give another name")
 
 
 def create(kind: str, name: str, parent: Path) -> Path:
@@ -116,6 +116,11 @@ def update(project: Path) -> tuple[str, str]:
     copier = _copier()
     source = _portable(template_repository())
     before = _answers(project)
+    if not _is_under_git(project):
+        raise ConfigError(
+            f"'{project}' is not under git, which merges the update with your changes; run `git init` in it, commit "
+            "everything, and try again"
+        )
     if before["_src_path"] != source:
         raise ConfigError(
             f"'{project / ANSWERS}' names the template '{before['_src_path']}', and here it is '{source}'; write that "
@@ -207,6 +212,11 @@ def _git(folder: Path, *words: str) -> None:
     )
     if ended.returncode:
         raise StoreError(f"git cannot make the template's repository in '{folder}': {ended.stderr.strip()}")
+
+
+def _is_under_git(folder: Path) -> bool:
+    words = ["git", "-C", str(folder), "rev-parse", "--is-inside-work-tree"]
+    return subprocess.run(words, capture_output=True, check=False).returncode == 0
 
 
 def _portable(path: Path) -> str:

@@ -119,6 +119,7 @@ CASES = [
     ("list modles", "'modles' is not one of 'models'"),
     ("runn --suite quickstart", "no such command 'runn'"),
     ("cache ad", "no such command 'ad'"),
+    ("doctor", "no such command 'doctor'; did you mean `srbench plugins doctor`?"),
     ("run --suit quickstart", "no such option: --suit"),
     ("run", "missing option '--suite'"),
     ("explain", "say which protocol to explain"),
