@@ -162,7 +162,7 @@ def template_repository() -> Path:
     versions = sorted(TEMPLATES.glob("v*"), key=lambda path: int(path.name[1:]))
     if _is_current(folder, versions):
         return folder
-    with _as_store_error(folder):
+    with _as_store_error(folder, "set SRBENCH_CACHE to another folder"):
         folder.parent.mkdir(parents=True, exist_ok=True)
         made = Path(tempfile.mkdtemp(prefix=".plugin-", dir=folder.parent))
         try:
@@ -235,8 +235,8 @@ def _copier() -> Any:
 
 
 @contextlib.contextmanager
-def _as_store_error(path: Path) -> Iterator[None]:
+def _as_store_error(path: Path, remedy: str = "give another folder") -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise StoreError(f"'{path}' cannot be written: {error.strerror or error}; give another folder") from error
+        raise StoreError(f"'{path}' cannot be written: {error.strerror or error}; {remedy}") from error

@@ -118,7 +118,7 @@ CASES = [
     ("data verify images --protocol matlab", "unknown protocol 'matlab'"),
     ("list modles", "'modles' is not one of 'models'"),
     ("runn --suite quickstart", "no such command 'runn'"),
-    ("cache ad", "no such command 'ad'"),
+    ("cache ad", "no such command 'ad'; did you mean 'add'? see `srbench cache --help`"),
     ("doctor", "no such command 'doctor'; did you mean `srbench plugins doctor`?"),
     ("run --suit quickstart", "no such option: --suit"),
     ("run", "missing option '--suite'"),
