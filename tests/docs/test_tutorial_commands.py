@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 import time
 from collections.abc import Callable
@@ -26,9 +27,10 @@ def test_only_the_page_about_boards_has_no_command_that_is_run() -> None:
 
 @pytest.fixture(scope="module")
 def fresh(tmp_path_factory: pytest.TempPathFactory, wheels: Path) -> Environment:
-    """Return the environment of somebody who reads one tutorial after another."""
+    """Return the environment of somebody who reads one tutorial after another, with what index.md says they need."""
+    (needed,) = re.findall(r'`pip install "(.*?)"`', (TUTORIALS / "index.md").read_text(encoding="utf-8"))
     made = Environment(tmp_path_factory.mktemp("reader"), wheels)
-    made.install("sr-bench[new,ps]")
+    made.install(needed)
     return made
 
 
