@@ -116,15 +116,15 @@ def update(project: Path) -> tuple[str, str]:
     copier = _copier()
     source = _portable(template_repository())
     before = _answers(project)
-    if not _is_under_git(project):
-        raise ConfigError(
-            f"'{project}' is not under git, which merges the update with your changes; run `git init` in it, commit "
-            "everything, and try again"
-        )
     if before["_src_path"] != source:
         raise ConfigError(
             f"'{project / ANSWERS}' names the template '{before['_src_path']}', and here it is '{source}'; write that "
             "after '_src_path:', commit, and try again"
+        )
+    if not _is_under_git(project):
+        raise ConfigError(
+            f"'{project}' is not under git, which merges the update with your changes; run `git init` in it, commit "
+            "everything, and try again"
         )
     try:
         copier.run_update(project, defaults=True, overwrite=True, quiet=True, conflict="inline")
