@@ -172,6 +172,31 @@ def test_the_table_of_extras_agrees_with_the_plugins_entry_points() -> None:
             assert installed == set(names)
 
 
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("odd", "odd"),
+        ("SR_bench.ps", "sr-bench-ps"),
+        ("ps", "sr-bench-ps"),
+        ("foo", "srbench-foo"),
+        ("both", "sr-bench-both"),
+        ("nobody", None),
+        ("", None),
+    ],
+)
+def test_a_distribution_is_found_with_and_without_its_prefix(text: str, found: str | None) -> None:
+    from srbench.registry.plugin_filter import named
+
+    assert named(text, ["odd", "sr-bench-ps", "srbench-foo", "sr-bench-both", "srbench-both"]) == found
+
+
+def test_a_requirement_is_written_from_the_lowest_version_up(site: Site) -> None:
+    site.add("odd-dist", {"methods": {"odd": "odd_mod:Odd"}}, {"odd_mod": ""}, "sr-bench<0.2,>=0.1,!=0.1.5")
+    source = "from srbench.registry import entry_points\n"
+    source += "print(entry_points.requirement(entry_points.distributions()['odd-dist']))"
+    assert site.python(source).stdout == ">=0.1,!=0.1.5,<0.2\n"
+
+
 def test_the_doctor_finds_nothing_wrong_here() -> None:
     from srbench.cli.plugin_doctor import examine_plugins
 

@@ -163,6 +163,16 @@ def test_a_folder_that_cannot_be_written_is_one_sentence(tmp_path: Path) -> None
         scaffold.create("metric", "foo", tmp_path / "file")
 
 
+def test_a_cache_that_cannot_be_written_is_named_with_its_variable(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("SRBENCH_CACHE", str(tmp_path / "file"))
+    with pytest.raises(SRBenchError, match=r"cannot be written: .*; set SRBENCH_CACHE"):
+        scaffold.create("metric", "foo", tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
 @pytest.mark.parametrize("missing", ["copier", "git"])
 def test_what_is_missing_is_named(missing: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     if missing == "copier":
@@ -228,7 +238,7 @@ def test_an_update_of_what_is_no_project_is_one_sentence(tmp_path: Path) -> None
     with pytest.raises(ConfigError, match="not a project"):
         scaffold.update(tmp_path)
     project = scaffold.create("metric", "foo", tmp_path)
-    with pytest.raises(ConfigError, match="git"):
+    with pytest.raises(ConfigError, match=r"not under git.*`git init`"):
         scaffold.update(project)
     answers = project / scaffold.ANSWERS
     answers.write_text(answers.read_text().replace("_src_path: ", "_src_path: elsewhere"))

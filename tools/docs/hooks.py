@@ -21,12 +21,14 @@ ROOT = Path(__file__).resolve().parents[2]
 
 # Path in the repository -> source address on the site. README.md of a folder would take the place of its index.html.
 COPIED = {
-    "README.md": "index.md",
+    "README.md": "overview.md",
     "CONTRIBUTING.md": "project/contributing.md",
     "CHANGELOG.md": "project/changes.md",
     "SECURITY.md": "project/security.md",
     "LICENSE": "project/licence.md",
+    ".github/workflows/boards.yml": "project/boards-workflow.md",
     ".github/workflows/check-submission.yml": "project/check-submission.md",
+    ".github/workflows/docs.yml": "project/docs-workflow.md",
     "leaderboards": "leaderboards/index.html",
     "leaderboards/README.md": "leaderboards/about.md",
     "leaderboards/reported/README.md": "leaderboards/reported/about.md",

@@ -51,9 +51,10 @@ def _in_a_sentence(call: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
             typer.echo(error.ctx.get_help())  # type: ignore[attr-defined]
             raise typer.Exit from None  # a group without a subcommand shows its help
         context, message = getattr(error, "ctx", None), str(getattr(error, "format_message", error.__str__)())
-        says = " ".join(message.replace("Value error, ", "").split()).rstrip(".")
+        says = " ".join(message.replace("Value error, ", "").replace(". Did you mean", "; did you mean").split())
         command = context.command_path if context is not None else "srbench"
-        raise ConfigError(f"{says[:1].lower()}{says[1:]}; see `{command} --help`") from None
+        says = says if says.endswith("?") else f"{says.rstrip('.')};"
+        raise ConfigError(f"{says[:1].lower()}{says[1:]} see `{command} --help`") from None
 
 
 app = typer.Typer(

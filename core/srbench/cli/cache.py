@@ -18,7 +18,7 @@ Json = Annotated[
 
 @app.command()
 def add(
-    paths: Annotated[list[Path], typer.Argument(help="Files, or folders to search.", metavar="PATH...")],
+    paths: Annotated[list[Path], typer.Argument(help="Files, or folders to search.", metavar="PATH")],
     json: Json = None,
 ) -> None:
     """Add images and weights from disk, so that they need not be downloaded.

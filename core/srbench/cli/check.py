@@ -59,7 +59,8 @@ def check(
         if not found:
             why = "; ".join(f"{name}: {reason}" for name, reason in left_out.items())
             raise ConfigError(
-                f"'{distribution}' contributes no backbone or method that can be checked{f' ({why})' if why else ''}"
+                f"'{distribution}' contributes no backbone or method that can be checked{f' ({why})' if why else ''}; "
+                f"see `srbench plugins doctor {distribution}`"
             )
 
     from srbench.testing import check_model

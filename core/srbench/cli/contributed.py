@@ -113,6 +113,20 @@ class CommandGroup(_ContributedGroup):
 
     kind = "commands"
 
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        """Return a command.
+
+        Raises:
+            UnknownNameError: It belongs to a plugin that is not installed, or it is a subcommand.
+        """
+        found = super().get_command(ctx, cmd_name)
+        if found is None:
+            below = [group for group in self.own if cmd_name in getattr(self.commands[group], "commands", {})]
+            if below:
+                meant = " or ".join(f"`srbench {group} {cmd_name}`" for group in sorted(below))
+                raise UnknownNameError(f"no such command '{cmd_name}'; did you mean {meant}?")
+        return found
+
 
 class FigureGroup(_ContributedGroup):
     """`srbench figure`: group `srbench.figures`."""

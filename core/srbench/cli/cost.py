@@ -23,7 +23,7 @@ MOST_MEASURED = 2**22  # most LR pixels for --memory and --latency
 
 def cost(
     models: Annotated[
-        list[str], typer.Argument(help="Model names: `BACKBONE[+METHOD[(key=value,...)]][.TAG]`.", metavar="MODEL...")
+        list[str], typer.Argument(help="Model names: `BACKBONE[+METHOD[(key=value,...)]][.TAG]`.", metavar="MODEL")
     ],
     scale: Annotated[int, typer.Option(help="How many times larger the SR image is.", min=1, max=16)],
     weights: Annotated[

@@ -69,7 +69,7 @@ def list_(json: Json = None) -> None:
 
 @app.command()
 def download(
-    names: Annotated[list[str], typer.Argument(help="Names of data sets.", metavar="NAME...")], json: Json = None
+    names: Annotated[list[str], typer.Argument(help="Names of data sets.", metavar="NAME")], json: Json = None
 ) -> None:
     """Download the images that are not in the cache yet; can be interrupted and repeated.
 

@@ -18,7 +18,7 @@ def leaks(
     train: Annotated[
         str, typer.Argument(help="Training images: name of a data set, a folder, or a list.", metavar="TRAIN")
     ],
-    tests: Annotated[list[str], typer.Argument(help="Test images: names or folders.", metavar="TEST...")],
+    tests: Annotated[list[str], typer.Argument(help="Test images: names or folders.", metavar="TEST")],
     fail: Annotated[bool, typer.Option("--fail", help="Exit with status 1 if leaks are found.")] = False,
     record: Annotated[
         Path | None,

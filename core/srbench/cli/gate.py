@@ -32,7 +32,7 @@ def gate(
         float, typer.Option(help="Largest allowed decline of a figure, in the metric's unit.", metavar="DROP")
     ],
     folder: Annotated[
-        Path, typer.Argument(help="A run directory, a board, or a folder of boards.", metavar="[DIR]")
+        Path, typer.Argument(help="A run directory, a board, or a folder of boards.", metavar="DIR")
     ] = Path("leaderboards"),
     metric: Annotated[
         str | None, typer.Option(help="Metric to compare; by default, the one that ranks.", metavar="NAME")

@@ -66,7 +66,7 @@ def unpack(
 
 
 def schema(
-    what: Annotated[What, typer.Argument(help="record or run.", metavar="[WHAT]")] = What.RECORD,
+    what: Annotated[What, typer.Argument(help="record or run.", metavar="WHAT")] = What.RECORD,
 ) -> None:
     """Print the JSON Schema of a cell's record, or of run.json.
 

@@ -20,7 +20,9 @@ MOST_ITERATIONS = 10**9  # of a training
 
 
 def learning_curves(
-    runs: Annotated[list[Path], typer.Argument(help="Run directories, boards, or folders of `srbench train`.")],
+    runs: Annotated[
+        list[Path], typer.Argument(metavar="RUN_DIR", help="Run directories, boards, or folders of `srbench train`.")
+    ],
     output: Annotated[Path, typer.Option("--output", "-o", help="The file to write.", metavar="FILE.png|FILE.svg")],
     metric: Annotated[str, typer.Option(help="The validated metric.")] = "psnr_y",
     scale: Annotated[int, typer.Option(min=1, max=16, help="The scale.")] = 2,

@@ -24,7 +24,10 @@ class Kind(enum.StrEnum):
 def new(
     kind: Annotated[Kind | None, typer.Argument(help=f"What to make: {', '.join(Kind)}.", metavar="KIND")] = None,
     name: Annotated[
-        str | None, typer.Argument(help="Name of the plugin and its folder: lower-case letters, digits, underscores.")
+        str | None,
+        typer.Argument(
+            metavar="NAME", help="Name of the plugin and its folder: lower-case letters, digits, underscores."
+        ),
     ] = None,
     out: Annotated[
         Path | None, typer.Option(help="Parent of the new folder NAME; the current folder if not given.", metavar="DIR")

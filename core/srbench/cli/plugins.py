@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -15,15 +16,16 @@ Json = Annotated[
     str | None, typer.Option(metavar="FILE|-", help="Write the result as JSON to a file, or to standard output: -.")
 ]
 
-app = typer.Typer(help="List installed plugins, and diagnose problems.", invoke_without_command=True)
+app = typer.Typer(invoke_without_command=True)
 
 
 @app.callback()
 def plugins(context: typer.Context, json: Json = None) -> None:
-    """List installed plugins and their contributions from metadata, without importing them.
+    """List installed plugins, and diagnose problems.
 
-    The environment variable SRBENCH_PLUGINS selects plugins: `SRBENCH_PLUGINS=ps,zoo` uses only these,
-    `SRBENCH_PLUGINS=-my-plugin` all but this one.
+    Without a subcommand, it shows what each plugin contributes, from metadata: nothing is imported. The environment
+    variable SRBENCH_PLUGINS selects plugins: `SRBENCH_PLUGINS=ps,zoo` uses only these, `SRBENCH_PLUGINS=-my-plugin` all
+    but this one.
 
     Example: `srbench plugins`
 
@@ -80,11 +82,16 @@ def _rows() -> list[dict[str, Any]]:
 
 def _contributes(names: list[str]) -> str:
     """Return names grouped by kind, one line each: `methods: basis, ps`."""
+    return "\n".join(f"{kind}: {', '.join(found[:6])}{_more(found[6:])}" for kind, found in _by_kind(names).items())
+
+
+def _by_kind(names: Iterable[str]) -> dict[str, list[str]]:
+    """Return the names of each kind, of names `kind/name`."""
     kinds: dict[str, list[str]] = {}
     for name in names:
         kind, _, bare = name.partition("/")
         kinds.setdefault(kind, []).append(bare)
-    return "\n".join(f"{kind}: {', '.join(found[:6])}{_more(found[6:])}" for kind, found in kinds.items())
+    return kinds
 
 
 def _more(names: list[str]) -> str:
@@ -94,7 +101,7 @@ def _more(names: list[str]) -> str:
 @app.command()
 def doctor(
     names: Annotated[
-        list[str] | None, typer.Argument(metavar="[DISTRIBUTION]...", help="Only these plugins; all if none are given.")
+        list[str] | None, typer.Argument(metavar="DISTRIBUTION", help="Only these plugins; all if none are given.")
     ] = None,
     time_limit: Annotated[
         float, typer.Option(metavar="SECONDS", min=0.1, max=3600, help="Time limit for one distribution.")
@@ -112,19 +119,18 @@ def doctor(
     from srbench.cli.plugin_doctor import examine_plugins
     from srbench.errors import UnknownNameError, suggest
     from srbench.registry.entry_points import PluginStatus, distributions
-    from srbench.registry.plugin_filter import normalized
+    from srbench.registry.plugin_filter import named
 
     if json is not None:
         from srbench.cli.output import check_json_target
 
         check_json_target(json)
-    installed = distributions()
+    installed, only = distributions(), set()
     for name in names or ():
-        if normalized(name) not in installed:
+        if (found := named(name, installed)) is None:
             raise UnknownNameError(f"no plugin '{name}' is installed" + suggest(name, installed, noun="plugins"))
-    reports = examine_plugins(
-        reserved=_reserved(), time_limit=time_limit, only={normalized(name) for name in names or ()}
-    )
+        only.add(found)
+    reports = examine_plugins(reserved=_reserved(), time_limit=time_limit, only=only)
     if json is not None:
         from srbench.cli.output import write_json
 
@@ -165,7 +171,8 @@ def _show(report: PluginReport) -> None:
 
     took = f", imported in {report.import_seconds:.1f} s" if report.import_seconds is not None else ""
     typer.echo(f"{report.distribution} {report.version}: {report.status.value}{took}")
-    typer.echo(f"    {escaped(', '.join(report.names), limit=2000)}")
+    for kind, names in _by_kind(report.names).items():
+        typer.echo(f"    {escaped(kind)}: {escaped(', '.join(names), limit=2000)}")
     for finding in report.findings:
         typer.echo(f"    {finding.status.value}: {escaped(str(finding))}")
         typer.echo(

@@ -24,7 +24,7 @@ def protocols(
         list[Path],
         typer.Argument(
             help="Runs made with --keep-images, or folders with SR images: MODEL/IMAGE.png.",
-            metavar="RUN_DIR|FOLDER...",
+            metavar="RUN_DIR|FOLDER",
             show_default=False,
         ),
     ],

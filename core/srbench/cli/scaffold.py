@@ -61,11 +61,11 @@ def check_name(kind: str, name: str) -> None:
     kinds = ("backbones", "baselines") if kind == "backbone" else (f"{kind}s",)
     for group in kinds:
         if items := entry_points.claims(group, name):
-            raise ConfigError(f"there is a {kind} '{name}' already, of {items[0].distribution}; give another name")
+            raise ConfigError(f"{kind} '{name}' already exists, in {items[0].distribution}; give another name")
         if extra := extra_for(group, name):
-            raise ConfigError(f"'{name}' is a {kind} of the extra '{extra}' of sr-bench; give another name")
+            raise ConfigError(f"{kind} '{name}' belongs to the extra '{extra}' of sr-bench; give another name")
     if kind == "suite" and name in list_suites():
-        raise ConfigError(f"there is a suite '{name}' already; give another name")
+        raise ConfigError(f"suite '{name}' already exists; give another name")
 
 
 def create(kind: str, name: str, parent: Path) -> Path:
@@ -121,6 +121,11 @@ def update(project: Path) -> tuple[str, str]:
             f"'{project / ANSWERS}' names the template '{before['_src_path']}', and here it is '{source}'; write that "
             "after '_src_path:', commit, and try again"
         )
+    if not _is_under_git(project):
+        raise ConfigError(
+            f"'{project}' is not under git, which merges the update with your changes; run `git init` in it, commit "
+            "everything, and try again"
+        )
     try:
         copier.run_update(project, defaults=True, overwrite=True, quiet=True, conflict="inline")
     except Exception as error:  # Copier has many error classes, and passes git's errors through
@@ -157,7 +162,7 @@ def template_repository() -> Path:
     versions = sorted(TEMPLATES.glob("v*"), key=lambda path: int(path.name[1:]))
     if _is_current(folder, versions):
         return folder
-    with _as_store_error(folder):
+    with _as_store_error(folder, "set SRBENCH_CACHE to another folder"):
         folder.parent.mkdir(parents=True, exist_ok=True)
         made = Path(tempfile.mkdtemp(prefix=".plugin-", dir=folder.parent))
         try:
@@ -209,6 +214,11 @@ def _git(folder: Path, *words: str) -> None:
         raise StoreError(f"git cannot make the template's repository in '{folder}': {ended.stderr.strip()}")
 
 
+def _is_under_git(folder: Path) -> bool:
+    words = ["git", "-C", str(folder), "rev-parse", "--is-inside-work-tree"]
+    return subprocess.run(words, capture_output=True, check=False).returncode == 0
+
+
 def _portable(path: Path) -> str:
     """Return a path that is equal for all users with the default cache, with `~` for the home folder."""
     with contextlib.suppress(ValueError):
@@ -225,8 +235,8 @@ def _copier() -> Any:
 
 
 @contextlib.contextmanager
-def _as_store_error(path: Path) -> Iterator[None]:
+def _as_store_error(path: Path, remedy: str = "give another folder") -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise StoreError(f"'{path}' cannot be written: {error.strerror or error}; give another folder") from error
+        raise StoreError(f"'{path}' cannot be written: {error.strerror or error}; {remedy}") from error

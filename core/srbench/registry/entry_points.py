@@ -263,7 +263,7 @@ def requirement(dist: metadata.Distribution) -> str | None:
             continue
         # A plugin may require extras of sr-bench as well; requirements of its own extras are ignored.
         if normalized(found.name) == CORE and (found.marker is None or "extra" not in str(found.marker)):
-            return str(found.specifier)
+            return ",".join(sorted(map(str, found.specifier), key=lambda one: (one[0] != ">", one)))
     return None
 
 

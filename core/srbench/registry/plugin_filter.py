@@ -11,9 +11,10 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 
-__all__ = ["VARIABLE", "PluginFilter", "normalized"]
+__all__ = ["VARIABLE", "PluginFilter", "named", "normalized"]
 
 VARIABLE = "SRBENCH_PLUGINS"
 _CORE = "sr-bench"
@@ -22,6 +23,17 @@ _CORE = "sr-bench"
 def normalized(name: str) -> str:
     """Return a distribution's name as normalized by pip: in lower case, with single dashes."""
     return re.sub(r"[-_.]+", "-", name).lower()
+
+
+def named(text: str, distributions: Iterable[str]) -> str | None:
+    """Return the distribution that a text names, or None: `ps` is `sr-bench-ps`, `foo` also `srbench-foo`.
+
+    Args:
+        text: A name, in any spelling that pip takes, with or without the prefix.
+        distributions: Normalized names.
+    """
+    known, wanted = set(distributions), normalized(text)
+    return next((name for name in (wanted, f"{_CORE}-{wanted}", f"srbench-{wanted}") if name in known), None)
 
 
 @dataclass(frozen=True)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 
 from srbench.errors import SRBenchError
 from srbench.models.factory import create_model
 from srbench.registry.entry_points import contributions
+from srbench.registry.plugin_filter import named, normalized
 
 __all__ = ["contributed_by", "distribution_named"]
 
@@ -17,17 +17,16 @@ _SMALL = ("edsr_tiny", "srresnet_tiny", "ms_lapsrn_tiny", "smsr_tiny", "ecbsr_m4
 
 
 def distribution_named(text: str) -> str | None:
-    """Return the contributing distribution of that name, with or without the prefix `srbench-`, or None."""
+    """Return the contributing distribution of that name, with or without its prefix (`ps`, `foo`), or None."""
     names = {
-        item.entry.dist.name
+        normalized(item.entry.dist.name): item.entry.dist.name
         for entries in contributions().values()
         for items in entries.values()
         for item in items
         if item.entry.dist is not None
     }
-    # `srbench new method foo` makes the distribution `srbench-foo`.
-    wanted = (_normal(text), f"srbench-{_normal(text)}")
-    return next((name for one in wanted for name in sorted(names) if _normal(name) == one), None)
+    found = named(text, names)
+    return None if found is None else names[found]
 
 
 def contributed_by(distribution: str, scales: Sequence[int]) -> tuple[list[str], dict[str, str]]:
@@ -73,7 +72,3 @@ def _refusal(model: str, scales: Sequence[int]) -> str | None:
     except SRBenchError as error:
         return str(error)
     return None
-
-
-def _normal(name: str) -> str:
-    return re.sub(r"[-_.]+", "-", name).lower()

@@ -31,7 +31,7 @@ def test_a_distributions_methods_and_backbones_are_found() -> None:
     from srbench.testing.distributions import contributed_by, distribution_named
 
     name = distribution_named("SR_bench.tied-tconv")
-    assert name == "sr-bench-tied-tconv"
+    assert name == distribution_named("tied_tconv") == "sr-bench-tied-tconv"
     found, left_out = contributed_by(name, (2,))
     assert "ms_lapsrn_tiny+tied_tconv" in found
     assert "lapsrn" in found

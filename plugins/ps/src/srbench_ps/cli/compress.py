@@ -11,7 +11,9 @@ __all__ = ["compress"]
 
 
 def compress(
-    model: Annotated[str, typer.Argument(help="A trained network: BACKBONE.TAG, or BACKBONE with --weights.")],
+    model: Annotated[
+        str, typer.Argument(metavar="MODEL", help="A trained network: BACKBONE.TAG, or BACKBONE with --weights.")
+    ],
     output: Annotated[Path, typer.Option("--output", "-o", help="Where the weights go.", metavar="FILE.safetensors")],
     ratio: Annotated[str | None, typer.Option(help="Share of partial filters to keep, such as 1/2.")] = None,
     num_filters: Annotated[

@@ -15,7 +15,9 @@ __all__ = ["swap"]
 
 
 def swap(
-    model: Annotated[str, typer.Argument(help="A multi-scale network with PS, such as drrn_b1u9+ps.author.")],
+    model: Annotated[
+        str, typer.Argument(metavar="MODEL", help="A multi-scale network with PS, such as drrn_b1u9+ps.author.")
+    ],
     data: Annotated[
         str | None, typer.Option(help="A data set's name, or a folder of HR images.", metavar="NAME|DIR")
     ] = None,

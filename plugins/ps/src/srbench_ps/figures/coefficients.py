@@ -20,7 +20,7 @@ _HEIGHT, _GAP, _TOP, _LEFT = 1.25, 0.3, 0.92, 0.62  # inches
 
 
 def coefficients(
-    model: Annotated[str, typer.Argument(help="A multi-scale network with PS.")],
+    model: Annotated[str, typer.Argument(metavar="MODEL", help="A multi-scale network with PS.")],
     output: Annotated[Path, typer.Option("--output", "-o", help="The file.", metavar="FILE.png|FILE.svg")],
     layer: Annotated[str | None, typer.Option(help="The layer.", show_default="the first")] = None,
     weights: Annotated[Path | None, typer.Option(help="A checkpoint to load instead of a tag's weights.")] = None,

@@ -19,7 +19,7 @@ __all__ = ["filters"]
 
 
 def filters(
-    model: Annotated[str, typer.Argument(help="The network.")],
+    model: Annotated[str, typer.Argument(metavar="MODEL", help="The network.")],
     output: Annotated[Path, typer.Option("--output", "-o", help="The file.", metavar="FILE.png|FILE.svg")],
     layers: Annotated[
         str | None, typer.Option(help="Layers, separated by commas.", show_default="of the first, middle, last block")

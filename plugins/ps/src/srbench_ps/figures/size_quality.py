@@ -24,7 +24,8 @@ _PUBLISHED = "ps-supplement-table1.csv"
 
 def size_quality(
     runs: Annotated[
-        list[Path], typer.Argument(help="Directories that `srbench run` wrote; several seeds are averaged.")
+        list[Path],
+        typer.Argument(metavar="RUN_DIR", help="Directories that `srbench run` wrote; several seeds are averaged."),
     ],
     output: Annotated[Path, typer.Option("--output", "-o", help="The file.", metavar="FILE.png|FILE.svg")],
     data: Annotated[str | None, typer.Option(help="The runs' data set.", show_default="their first")] = None,

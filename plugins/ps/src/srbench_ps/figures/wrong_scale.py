@@ -23,7 +23,7 @@ _MARGIN = 24  # context around the crop in HR pixels: more than DRRN's receptive
 
 
 def wrong_scale(
-    model: Annotated[str, typer.Argument(help="A multi-scale network with PS.")],
+    model: Annotated[str, typer.Argument(metavar="MODEL", help="A multi-scale network with PS.")],
     output: Annotated[Path, typer.Option("--output", "-o", help="The file.", metavar="FILE.png|FILE.svg")],
     data: Annotated[str, typer.Option(help="A data set, or a folder of HR images.", metavar="NAME|DIR")] = (
         "embedded-test"

@@ -17,7 +17,7 @@ _HD = 1280 * 720
 
 
 def sparsity(
-    model: Annotated[str, typer.Argument(help="A network with sparse masks, such as smsr.author.")],
+    model: Annotated[str, typer.Argument(metavar="MODEL", help="A network with sparse masks, such as smsr.author.")],
     data: Annotated[str, typer.Option(help="A data set's name, or a folder of HR images.", metavar="NAME|DIR")],
     scale: Annotated[
         int | None, typer.Option(min=1, max=16, help="The scale.", show_default="the first scale of the weights")

@@ -20,7 +20,7 @@ __all__ = ["features"]
 
 
 def features(
-    model: Annotated[str, typer.Argument(help="A network with sparse masks, or with ReLUs.")],
+    model: Annotated[str, typer.Argument(metavar="MODEL", help="A network with sparse masks, or with ReLUs.")],
     output: Annotated[Path, typer.Option("--output", "-o", help="Output file.", metavar="FILE.png|FILE.svg")] = Path(
         "features.png"
     ),

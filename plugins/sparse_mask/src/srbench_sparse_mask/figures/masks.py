@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def masks(
-    model: Annotated[str, typer.Argument(help="A network with sparse masks.")],
+    model: Annotated[str, typer.Argument(metavar="MODEL", help="A network with sparse masks.")],
     output: Annotated[Path, typer.Option("--output", "-o", help="Output file.", metavar="FILE.png|FILE.svg")] = Path(
         "masks.png"
     ),

@@ -20,7 +20,7 @@ __all__ = ["module_sparsity"]
 
 
 def module_sparsity(
-    model: Annotated[str, typer.Argument(help="A network with sparse masks.")],
+    model: Annotated[str, typer.Argument(metavar="MODEL", help="A network with sparse masks.")],
     output: Annotated[Path, typer.Option("--output", "-o", help="Output file.", metavar="FILE.png|FILE.svg")] = Path(
         "module-sparsity.png"
     ),

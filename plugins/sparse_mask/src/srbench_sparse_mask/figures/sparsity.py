@@ -22,7 +22,7 @@ _TOP, _LEFT, _WIDTH, _ROW = 0.8, 1.15, 4.4, 0.17  # inches
 
 
 def feature_sparsity(
-    model: Annotated[str, typer.Argument(help="A network with ReLUs.")],
+    model: Annotated[str, typer.Argument(metavar="MODEL", help="A network with ReLUs.")],
     output: Annotated[Path, typer.Option("--output", "-o", help="Output file.", metavar="FILE.png|FILE.svg")] = Path(
         "feature-sparsity.png"
     ),
