@@ -158,6 +158,7 @@ def _draw(curves: Sequence[Curve], metric: str, scale: int, start: int) -> Figur
     axes.set(xlabel="iteration", ylabel=plain_text(f"{metric} of the validation images"))
     axes.grid(visible=True, linewidth=0.3, alpha=0.6)
     axes.legend(loc="upper left", bbox_to_anchor=(1.01, 1.0), frameon=False, title="last value, best first", fontsize=7)
-    count = " or ".join(map(str, trainings))
-    sheet.text(0.65, height + 0.92, f"Mean of {count} training(s) of each model; the band is their range.", size=7)
+    several = f"Mean of {' or '.join(map(str, trainings))} trainings of each model; the band is their range."
+    note = several if trainings[-1] > 1 else "One training of each model."
+    sheet.text(0.65, height + 0.92, note, size=7)
     return sheet.figure
