@@ -50,6 +50,7 @@ VALUES_LIMIT = 100_000
 # Tolerance in bytes for the table of contents of an uncompressed archive.
 _ARCHIVE_SLACK = MIB
 
+_CHUNK = 16 * MIB  # read at a time beyond the size that a file claims
 _NAME_LIMIT = 255  # bytes of one part of a path: that of nearly all file systems
 _PATH_LIMIT = 4096
 
@@ -131,12 +132,13 @@ def read_bytes(
         raise _unreadable(path, what, problem, error) from None
     except ValueError as problem:
         raise error(f"the {what} '{escaped(str(path))}' cannot be read: {problem}") from None
-    with os.fdopen(descriptor, "rb") as stream:
+    with os.fdopen(descriptor, "rb", buffering=0) as stream:
         size = _check(os.fstat(descriptor), path, limit, what, error)
         try:
             content = stream.read(size + 1)  # a buffer as large as the limit would take longer to make than to fill
-            if len(content) > size:  # the file has grown, or is one of those in /proc, whose size is 0
-                content += stream.read(limit + 1 - len(content))
+            # The file has grown, or is one of those in /proc, whose size is 0; or it has more than 2 GiB.
+            while len(content) <= limit and (more := stream.read(_CHUNK)):
+                content += more
         except OSError as problem:
             raise _unreadable(path, what, problem, error) from None
     if len(content) > limit:
