@@ -26,6 +26,7 @@ from pathlib import Path
 
 import numpy as np
 
+from srbench.cost.memory import resident
 from srbench.results.packed import Values
 from srbench.results.packing import write_board
 from srbench.results.records import Record, RunInfo, Training
@@ -111,16 +112,6 @@ def measure_site(board: Path) -> dict[str, float]:
     return {"site": time.process_time() - start}
 
 
-def peak() -> float:
-    """Return the largest memory that this process has held, in MiB.
-
-    `ru_maxrss` is of no use for it: a process starts with that of the process that started it, which wrote the board.
-    """
-    with open("/proc/self/status") as status:
-        [line] = [line for line in status if line.startswith("VmHWM:")]
-    return int(line.split()[1]) / 1024
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--models", type=int, nargs="*", default=[250, 500, 1000])
@@ -134,7 +125,7 @@ def main() -> None:
     asked = parser.parse_args()
     if asked.measure is not None:
         said = measure_site(asked.measure) if asked.site else measure(asked.measure, page=asked.page)
-        said["peak MiB"] = peak()
+        said["peak MiB"] = resident("VmHWM") / 2**20
         print(json.dumps({name: round(value, 1) for name, value in said.items()}))
         return
     plans = {f"{count} models": (count, 1, asked.protocols, (5, 14)) for count in asked.models}

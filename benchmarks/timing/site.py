@@ -9,7 +9,6 @@ CPU time and memory.
 from __future__ import annotations
 
 import argparse
-import resource
 import statistics
 import sys
 import tempfile
@@ -19,6 +18,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from srbench.cost.memory import resident
 from srbench.leaderboard.boards import Results, _board
 from srbench.leaderboard.site.build import Site, _write_rest, write_suite
 from srbench.leaderboard.site.folder import new_site
@@ -72,7 +72,7 @@ def cells(models: int, datasets: int, protocol: str) -> list[Cell]:
 
 
 def suite(models: int, datasets: int, name: str) -> Suite:
-    board = _board(2, name, sha256_bytes(name.encode()), cells(models, datasets, name), [], [])
+    board = _board(2, name, sha256_bytes(name.encode()), cells(models, datasets, name), [], [], None)
     return Suite(name, Results(None, [board], []), "", frozenset())
 
 
@@ -107,7 +107,7 @@ def main() -> int:
             models, datasets = 200, 5
             boards = max(1, asked.cells // (models * datasets))
             ranking, pages = build(Path(folder) / "large", models, datasets, boards, tables=True)
-            memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+            memory = resident("VmHWM") / 2**20
             print(
                 f"{boards * models * datasets:,} cells: ranking {ranking:.1f} s, tables and site {pages:.1f} s, ",
                 end="",

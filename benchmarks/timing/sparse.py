@@ -28,6 +28,7 @@ import torch  # noqa: E402
 from torch import Tensor, nn  # noqa: E402
 
 import srbench  # noqa: E402
+from srbench.cost.memory import resident  # noqa: E402
 from srbench.data.datasets import open_dataset  # noqa: E402
 from srbench.errors import SRBenchError  # noqa: E402
 from srbench.models.image_batch import image_batch  # noqa: E402
@@ -77,11 +78,6 @@ def best_formats(lr: Tensor) -> dict[str, str]:
     return {path: min(FORMATS, key=lambda name: least[path, name]) for path in dict.fromkeys(PATHS.values())}
 
 
-def resident(field: str) -> int:
-    lines = Path("/proc/self/status").read_text().splitlines()
-    return next(int(line.split()[1]) for line in lines if line.startswith(f"{field}:")) // 1024
-
-
 def peak_in_this_process(path: str, memory_format: str, name: str) -> int:
     """Return the growth of this process in MB during a forward pass, after one on a tiny image."""
     model, lr = network(path, memory_format), image(name).contiguous(memory_format=FORMATS[memory_format])
@@ -89,7 +85,7 @@ def peak_in_this_process(path: str, memory_format: str, name: str) -> int:
     before = resident("VmRSS")
     Path("/proc/self/clear_refs").write_text("5")  # reset the peak
     seconds(model, lr)
-    return resident("VmHWM") - before
+    return (resident("VmHWM") - before) // 2**20
 
 
 def peak(path: str, memory_format: str, name: str) -> int:

@@ -161,15 +161,15 @@ class Cache:
 
 def _may_be_read(path: Path) -> bool:
     """Return whether an entry is a regular file whose image fits in memory; a damaged image is found when decoded."""
-    from PIL import Image, UnidentifiedImageError
+    from PIL import Image
 
     try:
         check_regular(path, IMAGE_LIMIT, "LR image", StoreError)
         Image.open(path).close()
     except (StoreError, Image.DecompressionBombError):
         return False
-    except (UnidentifiedImageError, OSError, SyntaxError, ValueError):
-        return True
+    except (OSError, SyntaxError, ValueError):
+        pass  # damaged
     return True
 
 

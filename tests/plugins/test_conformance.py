@@ -76,8 +76,8 @@ def test_published_models(model: tuple[str, tuple[int, ...]], check: Callable[..
     check(model, max_examples=1)
 
 
-# The rest of the published networks: tests/properties/test_every_backbone.py draws small instances of these backbones
-# with every method.
+# The rest: tests/properties/test_every_backbone.py draws small instances of nearly all of these backbones, and other
+# models of the others (SMSR, SRResNet) are checked above.
 @pytest.mark.slow
 @parametrize_with_checks(
     [

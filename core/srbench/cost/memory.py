@@ -18,7 +18,7 @@ from srbench.errors import CostError
 from srbench.machine import check_threads
 from srbench.validation import first_line
 
-__all__ = ["peak_on_cpu", "peak_on_cuda"]
+__all__ = ["peak_on_cpu", "peak_on_cuda", "resident"]
 
 _STATUS = Path("/proc/self/status")
 _SENTENCE = re.compile(r"^srbench\.errors\.\w+: ")  # class names of this package's errors are removed from messages
@@ -104,8 +104,11 @@ def peak_on_cpu(
     return int(done.stdout.split()[-1])
 
 
-def _resident(field: str) -> int:
-    """Return this process's resident memory in bytes, as recorded by the kernel: `VmRSS` now, `VmHWM` at its peak."""
+def resident(field: str) -> int:
+    """Return this process's resident memory in bytes, as recorded by the kernel: `VmRSS` now, `VmHWM` at its peak.
+
+    Linux only. The peak of `getrusage` starts at that of the process that started this one; this one does not.
+    """
     lines = _STATUS.read_text(encoding="utf-8").splitlines()
     return next(int(line.split()[1]) * 1024 for line in lines if line.startswith(f"{field}:"))
 
@@ -129,11 +132,11 @@ def _child(task: str) -> None:
     model = PATHS.get(path)(model) if path is not None else model
     with torch.inference_mode():
         model(photograph(scale, 16, 16))
-        before = _resident("VmRSS")
+        before = resident("VmRSS")
         # Reset the peak: an earlier one, e.g. from loading torch, must not hide this one.
         Path("/proc/self/clear_refs").write_text("5", encoding="utf-8")
         model(photograph(scale, height, width))
-        print(_resident("VmHWM") - before)
+        print(resident("VmHWM") - before)
 
 
 if __name__ == "__main__":

@@ -15,6 +15,7 @@ from srbench.cost.fits import LARGE, check_fits
 from srbench.data.folders import FolderDataset
 from srbench.errors import ConfigError
 from srbench.machine import available_memory
+from srbench.models.weight_files import save_state
 
 # What torch takes by being imported is no part of the limit.
 LIMITED = """
@@ -51,7 +52,7 @@ def refused(done: subprocess.CompletedProcess[str], *words: str) -> None:
 
 
 def test_an_evaluation_that_will_not_fit_says_so_before_it_begins(large: Path) -> None:
-    srbench.models.weight_files.save_state(srbench.create_model("edsr_tiny", scale=2, seed=0), large / "w.safetensors")
+    save_state(srbench.create_model("edsr_tiny", scale=2, seed=0), large / "w.safetensors")
     line = "eval edsr_tiny --scale 2 --data images --protocol matlab-y --weights w.safetensors --save-images out"
     refused(limited(2**28, large, line), "'large' will not fit", "1500x1500", "GiB", "--tile")
     assert not (large / "out").exists()
