@@ -1,4 +1,4 @@
-"""Run the trainings of a suite's budget in parallel on one GPU within a time limit; the next call resumes."""
+"""Run the trainings of a suite's budget side by side on one GPU within a time limit; the next call resumes."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from srbench.training.image_cache import prepare_images
 from srbench.training.side_by_side import run_side_by_side
 from srbench.training.train import Training, TrainResult, open_training
 
-__all__ = ["pack", "train_all"]
+__all__ = ["complete", "pack", "train_all"]
 
 Say = Callable[[str], None]
 
@@ -41,8 +41,11 @@ def train_all(
     curve: int,
     open_all: bool,
     say: Say,
-) -> bool:
+) -> None:
     """Run the missing trainings, first of all models with the first seed, then with the next one.
+
+    On a GPU those without a CUDA graph are left to `srbench run`: launching their kernels keeps a core busy, so they
+    need a process each.
 
     Args:
         suite: The suite at its budget.
@@ -54,18 +57,16 @@ def train_all(
         curve: Number of points of a learning curve.
         open_all: Whether to start trainings that only a later call can finish.
         say: Prints a line.
-
-    Returns:
-        Whether all trainings are complete.
     """
-    plan = make_plan(suite, datasets=datasets)
-    wanted = [model for model in plan.models if model.training is not None]
-    wanted.sort(key=lambda model: model.training.seed if model.training else 0)  # stable: keeps the suite's order
     store = RunStore(run_dir)
+    wanted = trainings_of(suite, datasets)
+    wanted.sort(key=lambda model: model.training.seed if model.training else 0)  # stable: keeps the suite's order
     todo = [model for model in wanted if model.training and not model.training.finished(store)]
-    say(f"{len(wanted) - len(todo)} of {len(wanted)} trainings are complete")
+    say(f"{suite.label}: {len(wanted) - len(todo)} of {len(wanted)} trainings are complete")
+    if device.type == "cuda":
+        todo = [model for model in todo if model.training and model.training.recipe.compile == "graph"]
     if not todo:
-        return True
+        return
     # Interrupted trainings come first, whatever their seed.
     todo.sort(key=lambda model: not (store.models_path / model.training.directory / "checkpoint.pt").exists())  # type: ignore[union-attr]
     source = todo[0].training.data.source  # type: ignore[union-attr]
@@ -121,24 +122,31 @@ def train_all(
             say(f"{label}: {points[0]:.3f} dB, loss {result.loss:.5f}, {spent:.0f} s")
 
         done_before = time.monotonic()
-        complete = run_side_by_side(
-            trainings(), device, jobs=jobs, finished=finished, stop=lambda: time.monotonic() > until
-        )
+        run_side_by_side(trainings(), device, jobs=jobs, finished=finished, stop=lambda: time.monotonic() > until)
         say(f"{time.monotonic() - done_before:.0f} s of training; {len(durations)} begun and finished here")
-    left = [model for model in wanted if model.training and not model.training.finished(store)]
-    return complete and not left
 
 
-def pack(run_dir: Path, out: Path, *, files: int) -> None:
-    """Pack new files into tar files of limited size, complete trainings first, then checkpoints.
+def trainings_of(suite: Suite, datasets: list[str]) -> list[ModelPlan]:
+    """Return the models of a suite that are trained, once for each seed."""
+    return [model for model in make_plan(suite, datasets=datasets).models if model.training is not None]
 
-    Packed files are recorded in the run's folder, so that a later call on the same machine packs the remaining ones.
+
+def complete(suite: Suite, run_dir: Path, datasets: list[str]) -> bool:
+    """Return whether all trainings of a run are complete."""
+    store = RunStore(run_dir)
+    return all(model.training.finished(store) for model in trainings_of(suite, datasets) if model.training)
+
+
+def pack(runs: Path, out: Path, *, files: int) -> None:
+    """Pack new files of all runs into tar files of limited size, complete trainings first, then checkpoints.
+
+    Packed files are recorded in the folder of runs, so that a later call on the same machine packs the remaining ones.
     """
-    note = run_dir / "packed.json"
+    note = runs / "packed.json"
     packed: dict[str, float] = json.loads(note.read_text()) if note.exists() else {}
-    found = [*run_dir.rglob("training.json"), *run_dir.rglob("weights.safetensors")]
-    found += [*run_dir.rglob("record.json"), *run_dir.rglob("per_image.*")]
-    found += sorted(run_dir.rglob("checkpoint.pt"), key=lambda path: -path.stat().st_mtime)
+    found = [*runs.rglob("training.json"), *runs.rglob("weights.safetensors")]
+    found += [*runs.rglob("record.json"), *runs.rglob("per_image.*")]
+    found += sorted(runs.rglob("checkpoint.pt"), key=lambda path: -path.stat().st_mtime)
     waiting = [path for path in found if packed.get(str(path)) != path.stat().st_mtime]
     out.mkdir(parents=True, exist_ok=True)
     for number in range(files):
@@ -151,7 +159,7 @@ def pack(run_dir: Path, out: Path, *, files: int) -> None:
             break
         with tarfile.open(out / f"trainings-{number}.tar", "w") as archive:
             for path in chosen:
-                archive.add(path, path.relative_to(run_dir.parent))
+                archive.add(path, path.relative_to(runs))
                 packed[str(path)] = path.stat().st_mtime
         waiting = [path for path in waiting if path not in chosen]
     note.write_text(json.dumps(packed))

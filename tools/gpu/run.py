@@ -18,6 +18,7 @@ import sys
 import time
 import traceback
 from pathlib import Path
+from typing import Any
 
 # Preserved across the restart after the installation.
 START = float(os.environ.setdefault("SRBENCH_GPU_START", str(time.monotonic())))
@@ -25,7 +26,11 @@ ROOT = Path(__file__).resolve().parents[2]
 KEPT = ROOT / ".gpu"
 # All its images are large enough for patches of 96x96, unlike some of T91.
 BENCHMARK_DATA = "bsds400"
+# Less is not worth the start of the processes.
+LEAST_SECONDS = 60
 SITE = Path("/tmp/srbench-gpu-site")
+# EDSR-baseline; CARN and DRRN; MS-LapSRN; SMSR, SRResNet and IMDN.
+SUITES = "ps-table1-x2,ps-main,laplacian-x2,sparse-x2"
 
 
 def main() -> int:
@@ -33,11 +38,13 @@ def main() -> int:
     parser.add_argument("--out", type=Path, required=True, help="folder for results")
     parser.add_argument("--seconds", type=float, required=True, help="time limit")
     parser.add_argument("--stages", default="benchmark,tests,train", help="some of tests, benchmark, train, evaluate")
-    parser.add_argument("--suite", default="ps-table1-x2", help="a suite's name or file")
-    parser.add_argument("--budget", default="gpu", help="its budget; '' for the whole suite")
-    parser.add_argument("--datasets", default="Set5", help="data sets of the suite that are in .gpu/images")
+    parser.add_argument("--suites", default=SUITES, help="names or files of suites, the most important first")
+    parser.add_argument("--budget", default="gpu", help="their budget; '' for whole suites")
+    parser.add_argument("--datasets", default="Set5", help="data sets of the suites that are in .gpu/images")
     parser.add_argument("--device", default="cuda")
-    parser.add_argument("--jobs", type=int, default=12, help="number of parallel trainings")
+    parser.add_argument("--jobs", type=int, default=12, help="number of trainings side by side, in streams")
+    parser.add_argument("--processes", type=int, default=6, help="number of those without a CUDA graph, in processes")
+    parser.add_argument("--no-streams", action="store_true", help="train all networks in processes")
     parser.add_argument("--curve", type=int, default=20, help="number of points of a learning curve")
     parser.add_argument("--iterations", type=int, help="fewer iterations than in the suite, for testing")
     parser.add_argument("--models", type=int, help="only the first models, for testing")
@@ -69,29 +76,13 @@ def main() -> int:
 def stages(chosen: argparse.Namespace, say) -> int:
     import torch
     from benchmark import run_benchmark
-    from experiment import pack, train_all
-
-    from srbench.suite.definition import TrainSpec, load_suite
+    from experiment import complete, pack, train_all
 
     end = START + chosen.seconds
     device = torch.device(chosen.device)
     say(f"torch {torch.__version__}, {torch.cuda.get_device_name() if device.type == 'cuda' else 'cpu'}")
     check_pixels(say)
-    suite = load_suite(Path(chosen.suite) if chosen.suite.endswith(".yaml") else chosen.suite)
-    if chosen.budget:
-        suite = suite.at_budget(chosen.budget)
-    folder = KEPT / "run" / suite.label
-    trial = bool(chosen.iterations or chosen.models or chosen.seeds)
-    if trial:
-        folder = KEPT / "trial" / suite.label
-        train = {**suite.train.model_dump(), **({"iterations": chosen.iterations} if chosen.iterations else {})}
-        suite = suite.model_copy(
-            update={
-                "train": TrainSpec.model_validate(train),
-                "models": suite.models[: chosen.models],
-                "seeds": suite.seeds and suite.seeds[: chosen.seeds],
-            }
-        )
+    suites = [(name, *chosen_part(name, chosen)) for name in chosen.suites.split(",")]
     status = 0
     datasets = chosen.datasets.split(",")
     if {"Set5", "Set14", "BSD100"} & set(datasets):
@@ -110,25 +101,62 @@ def stages(chosen: argparse.Namespace, say) -> int:
                     basicsr=not chosen.no_basicsr, say=say,
                 )  # fmt: skip
             elif stage == "train":
-                complete = train_all(
-                    suite, folder, datasets=datasets, device=device, jobs=chosen.jobs,
-                    until=end - 12, curve=chosen.curve, open_all=chosen.open_all, say=say,
-                )  # fmt: skip
-                say("all trainings are complete" if complete else "some trainings are left")
+                for name, suite, folder in suites:
+                    if not chosen.no_streams:
+                        train_all(
+                            suite, folder, datasets=datasets, device=device, jobs=chosen.jobs,
+                            until=end - 12, curve=chosen.curve, open_all=chosen.open_all, say=say,
+                        )  # fmt: skip
+                    if not complete(suite, folder, datasets) and end - time.monotonic() > LEAST_SECONDS:
+                        run_suite(name, folder, chosen, end, ["--validate", datasets[0]], say)
+                    done = complete(suite, folder, datasets)
+                    say(f"{suite.label}: {'all trainings are complete' if done else 'some trainings are left'}")
             elif stage == "evaluate":
-                left = end - time.monotonic() - 10
-                command = ["run", "--suite", chosen.suite, "--out", str(folder), "--device", chosen.device]
-                command += ["--datasets", chosen.datasets, "--jobs", str(chosen.jobs)]
-                command += ["--budget", chosen.budget] if chosen.budget else []
-                status |= limited([sys.executable, "-m", "srbench", *command], left, chosen.out / "evaluate.txt")
+                for name, _, folder in suites:
+                    status |= run_suite(name, folder, chosen, end, [], say)
             else:
                 raise SystemExit(f"there is no stage '{stage}'")
         except Exception:  # earlier results are kept, and later stages still run
             status = 1
             say(traceback.format_exc())
-    if folder.is_dir() and not trial:
-        pack(folder, chosen.out, files=4)
+    if (KEPT / "run").is_dir() and not is_trial(chosen):
+        pack(KEPT / "run", chosen.out, files=4)
     say("done")
+    return status
+
+
+def is_trial(chosen: argparse.Namespace) -> bool:
+    return bool(chosen.iterations or chosen.models or chosen.seeds)
+
+
+def chosen_part(name: str, chosen: argparse.Namespace) -> tuple[Any, Path]:
+    """Return a suite at the budget, reduced for a trial, and the folder of its run."""
+    from srbench.suite.definition import TrainSpec, load_suite
+
+    suite = load_suite(Path(name) if name.endswith(".yaml") else name)
+    if chosen.budget:
+        suite = suite.at_budget(chosen.budget)
+    folder = KEPT / ("trial" if is_trial(chosen) else "run") / suite.label
+    if is_trial(chosen):
+        train = {**suite.train.model_dump(), **({"iterations": chosen.iterations} if chosen.iterations else {})}
+        suite = suite.model_copy(
+            update={
+                "train": TrainSpec.model_validate(train),
+                "models": suite.models[: chosen.models],
+                "seeds": suite.seeds and suite.seeds[: chosen.seeds],
+            }
+        )
+    return suite, folder
+
+
+def run_suite(name: str, folder: Path, chosen: argparse.Namespace, end: float, options: list[str], say) -> int:
+    """Train and measure what is missing with `srbench run`, as far as time permits."""
+    command = ["run", "--suite", name, "--out", str(folder), "--device", chosen.device, "--datasets", chosen.datasets]
+    command += ["--jobs", str(chosen.processes), *(["--budget", chosen.budget] if chosen.budget else []), *options]
+    log = chosen.out / f"{folder.name}.txt"
+    status = limited([sys.executable, "-m", "srbench", *command], end - time.monotonic() - 25, log)
+    for line in log.read_text(errors="replace").splitlines()[-5:]:
+        say(f"  {line}")
     return status
 
 
@@ -173,16 +201,19 @@ def run_tests(seconds: float, out: Path, say) -> int:
 
 
 def limited(command: list[str], seconds: float, log: Path) -> int:
-    """Run a program with its output in a file, and stop it after a time limit."""
+    """Run a program with its output in a file, and interrupt it after a time limit, so that it keeps what it has."""
     with log.open("w") as file:
+        running = subprocess.Popen(command, cwd=ROOT, stdout=file, stderr=subprocess.STDOUT)
         try:
-            done = subprocess.run(
-                command, check=False, cwd=ROOT, stdout=file, stderr=subprocess.STDOUT, timeout=seconds
-            )
-            return done.returncode
+            return running.wait(timeout=max(1.0, seconds))
         except subprocess.TimeoutExpired:
-            file.write(f"\nended after {seconds:.0f} s\n")
-            return 1
+            running.terminate()
+        try:
+            running.wait(timeout=10)
+        except subprocess.TimeoutExpired:
+            running.kill()
+        file.write(f"\nended after {seconds:.0f} s\n")
+        return 1
 
 
 if __name__ == "__main__":
