@@ -17,6 +17,7 @@ from srbench.errors import SRBenchError
 from srbench.results.store import RunStore
 from srbench.runs.plan import ModelPlan
 from srbench.runs.planner import make_plan
+from srbench.runs.validations import begin_validation
 from srbench.suite.definition import Suite
 from srbench.training.image_cache import prepare_images
 from srbench.training.side_by_side import run_side_by_side
@@ -50,7 +51,7 @@ def train_all(
     Args:
         suite: The suite at its budget.
         run_dir: Folder of the run; trainings are stored where `srbench run` finds them.
-        datasets: The available data sets; the first one is used for validation.
+        datasets: The available data sets; the first one is used for validation, like in the suite.
         device: The device to train on.
         jobs: Number of parallel trainings.
         until: Time limit, on the clock of `time.monotonic`.
@@ -91,6 +92,8 @@ def train_all(
                     say(f"no time for {model.label}")
                     return
                 points = {"validate_every": max(1, planned.iterations // curve)}
+                if planned.validation is not None:  # so that the record has the curve
+                    begin_validation(store.models_path / planned.directory, planned.validation)
                 opened = stack.enter_context(
                     open_training(
                         str(model.name),

@@ -223,10 +223,10 @@ class Suite(Schema):
             )
         spec = self.budgets[name]
         changes: dict[str, Any] = {"budgets": {}}
-        for key in ("description", "models", "datasets", "seeds", "budget"):
+        for key in ("description", "models", "datasets", "seeds", "validation", "budget"):
             if value := getattr(spec, key):
                 changes[key] = value
-        moved = set(changes) - {"budgets"}
+        moved = {"validate" if key == "validation" else key for key in changes if key != "budgets"}
         if spec.train is not None:
             try:
                 changes["train"] = TrainSpec.model_validate(merged_settings(self.train, spec.train))
@@ -328,7 +328,8 @@ class Suite(Schema):
 
     def definition(self) -> dict[str, Any]:
         """Return what determines results, as in the suite's file, with only the last part of absolute paths."""
-        kept = self.model_dump(mode="json", by_alias=True, exclude_defaults=True, exclude={"validation"})
+        left_out: Any = {"validation": True, "budgets": {"__all__": {"validation"}}}
+        kept = self.model_dump(mode="json", by_alias=True, exclude_defaults=True, exclude=left_out)
         values: dict[str, Any] = without_paths(kept)
         return {**values, "images": self._images} if self._images else values
 

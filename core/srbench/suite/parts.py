@@ -214,6 +214,7 @@ class BudgetSpec(Schema):
         datasets: Other or fewer data sets.
         seeds: Other or fewer seeds.
         train: Settings that override those of the suite's `train`, and those of its models unless `models` is given.
+        validation: Other images on which trainings are validated; in YAML `validate`.
         description: Description for pages.
         budget: Description of its cost.
     """
@@ -223,6 +224,7 @@ class BudgetSpec(Schema):
     datasets: Annotated[tuple[Name, ...], Field(min_length=1)] | None = None
     seeds: Seeds | None = None
     train: dict[StrictStr, Any] | None = None
+    validation: Annotated[Validate | None, Field(alias="validate")] = None
     budget: StrictStr = ""
 
 
@@ -238,7 +240,9 @@ def without_paths(value: Any) -> Any:
 def keys_of_part(place: yaml_lines.Place) -> list[str]:
     """Return the valid keys at a place of a suite's file; none at its top level."""
     if len(place) > 2 and place[0] == "budgets":
-        return list(BudgetSpec.model_fields)
+        if len(place) > 3 and place[2] == "validate":
+            return list(ValidateSpec.model_fields)
+        return [field.alias or name for name, field in BudgetSpec.model_fields.items()]
     parts = {
         "models": list(MODEL_KEYS),
         "inference": list(DeploymentOptions.model_fields),

@@ -121,7 +121,7 @@ def test_other_images_to_train_on(tmp_path: Path) -> None:
         loaded(tmp_path, "", "name: a\nscale: 2\nmodels: [bicubic]\ndatasets: [Set5]\n").trained_on("embedded-test")
 
 
-@pytest.mark.parametrize("name", ["ps-table1-x2", "ps-main"])
+@pytest.mark.parametrize("name", ["ps-table1-x2", "ps-main", "laplacian-x2", "sparse-x2"])
 def test_packaged_suites_can_be_planned_whole_and_at_each_budget(name: str) -> None:
     suite = load_suite(name)
     assert {"small", "gpu"} <= set(suite.budgets)

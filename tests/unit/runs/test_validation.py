@@ -75,9 +75,22 @@ def test_a_suite_says_how_often_and_on_which_images(suite_file: Callable[..., Pa
     assert planned(own)[0] == 50
 
 
+def test_a_budget_has_its_own_validation_which_is_not_part_of_the_definition(suite_file: Callable[..., Path]) -> None:
+    budgets = "validate: test0\nbudgets:\n  a: {seeds: 1, validate: {data: test0, images: image0, every: 3}}\n  b: {seeds: 1}\n"
+    suite = load_suite(suite_file(tests=1, images=2, extra=budgets))
+    validated, inherited = (suite.at_budget(name).validation for name in "ab")
+    assert validated is not None and (validated.images, validated.every) == ("image0", 3)
+    assert inherited == suite.validation
+    plain = load_suite(suite_file(tests=1, images=2, extra="budgets:\n  a: {seeds: 1}\n  b: {seeds: 1}\n"))
+    assert suite.definition() == plain.definition()
+    assert suite.at_budget("a").definition() == plain.at_budget("a").definition()
+
+
 def test_wrong_validation_is_one_sentence(suite_file: Callable[..., Path]) -> None:
     with pytest.raises(ConfigError, match=r"line \d+.*unknown key 'evry'.*'every'"):
         load_suite(suite_file(extra="validate: {data: test0, evry: 3}\n"))
+    with pytest.raises(ConfigError, match=r"line \d+.*unknown key 'evry'.*'every'"):
+        load_suite(suite_file(extra="budgets:\n  a: {validate: {data: test0, evry: 3}}\n"))
     with pytest.raises(ConfigError, match="has no validation images"):
         validated_on(load_suite(suite_file()), None, None, 5)
     with pytest.raises(ConfigError, match="trains no models"):
