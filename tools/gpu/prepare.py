@@ -97,7 +97,8 @@ def pixels(path: Path) -> str:
 
 def tell_size(folder: Path) -> int:
     tracked = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, check=True, capture_output=True).stdout
-    tree = sum((ROOT / name.decode()).stat().st_size for name in tracked.split(b"\0") if name)
+    files = [ROOT / name.decode() for name in tracked.split(b"\0") if name]
+    tree = sum(file.stat().st_size for file in files if file.exists())
     sizes = {
         part.name: sum(file.stat().st_size for file in part.rglob("*") if file.is_file())
         for part in sorted(folder.iterdir())
@@ -107,7 +108,7 @@ def tell_size(folder: Path) -> int:
     for name, size in {"checkout": tree, **sizes, "all that travels": carried}.items():
         print(f"{name:18} {size / 2**20:6.1f} MiB")
     if carried > LIMIT:
-        print(f"more than {LIMIT // 2**20} MiB")
+        print(f"more than {LIMIT // 2**20} MiB; tools/gpu/README.md says how to leave the leaderboards out")
     return int(carried > LIMIT)
 
 

@@ -76,10 +76,11 @@ def test_a_suite_says_how_often_and_on_which_images(suite_file: Callable[..., Pa
 
 
 def test_a_budget_has_its_own_validation_which_is_not_part_of_the_definition(suite_file: Callable[..., Path]) -> None:
-    budgets = "validate: test0\nbudgets:\n  a: {seeds: 1, validate: {data: test0, images: image0, every: 3}}\n  b: {seeds: 1}\n"
-    suite = load_suite(suite_file(tests=1, images=2, extra=budgets))
+    budgets = "budgets:\n  a: {seeds: 1, validate: {data: test0, images: image0, every: 3}}\n  b: {seeds: 1}\n"
+    suite = load_suite(suite_file(tests=1, images=2, extra=f"validate: test0\n{budgets}"))
     validated, inherited = (suite.at_budget(name).validation for name in "ab")
-    assert validated is not None and (validated.images, validated.every) == ("image0", 3)
+    assert validated is not None
+    assert (validated.images, validated.every) == ("image0", 3)
     assert inherited == suite.validation
     plain = load_suite(suite_file(tests=1, images=2, extra="budgets:\n  a: {seeds: 1}\n  b: {seeds: 1}\n"))
     assert suite.definition() == plain.definition()
