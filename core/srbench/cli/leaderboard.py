@@ -53,7 +53,10 @@ def build(
 @app.command(epilog="Example: srbench leaderboard show runs/quickstart")
 def show(
     run_dir: Annotated[
-        Path, typer.Argument(help="A directory that `srbench run` wrote.", metavar="RUN_DIR", show_default=False)
+        Path,
+        typer.Argument(
+            help="A directory that `srbench run` wrote, or a board's folder.", metavar="RUN_DIR", show_default=False
+        ),
     ],
     json_file: Annotated[str | None, typer.Option("--json", metavar="FILE|-", help=JSON_HELP)] = None,
 ) -> None:
@@ -61,7 +64,9 @@ def show(
     from srbench.cli.output import check_json_target
     from srbench.leaderboard.boards import read_results
     from srbench.leaderboard.terminal import print_results
+    from srbench.results.rows import of_board
 
+    run_dir = of_board(run_dir)
     if json_file is not None:
         check_json_target(json_file, run_dir)
     _write_json(run_dir, json_file)

@@ -49,8 +49,9 @@ def ranking(run_dir: str | Path) -> pd.DataFrame:
     """
     from srbench.leaderboard.boards import read_results
     from srbench.leaderboard.tables import ranking_table
+    from srbench.results.rows import of_board
 
-    return ranking_table(read_results(run_dir))
+    return ranking_table(read_results(of_board(run_dir)))
 
 
 def show(run_dir: str | Path, console: Console | None = None) -> None:
@@ -61,5 +62,6 @@ def show(run_dir: str | Path, console: Console | None = None) -> None:
     """
     from srbench.leaderboard.boards import read_results
     from srbench.leaderboard.terminal import print_results
+    from srbench.results.rows import of_board
 
-    print_results(read_results(run_dir), console)
+    print_results(read_results(of_board(run_dir)), console)

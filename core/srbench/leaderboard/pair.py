@@ -13,6 +13,7 @@ from srbench.leaderboard.boards import read_results
 from srbench.leaderboard.entries import Board, Entry
 from srbench.leaderboard.statistics import Interval, paired_intervals
 from srbench.leaderboard.tiers import overall_noise
+from srbench.results.rows import of_board
 
 __all__ = ["Comparison", "compare"]
 
@@ -43,7 +44,7 @@ def compare(run_dir: str | Path, first: str, second: str) -> list[Comparison]:
     """Compare two models of a run on every board that has both.
 
     Args:
-        run_dir: A directory that `srbench run` wrote.
+        run_dir: A directory that `srbench run` wrote, or a board's folder.
         first: A model's canonical name, or its short name in tables.
         second: The model to compare it with.
 
@@ -51,7 +52,7 @@ def compare(run_dir: str | Path, first: str, second: str) -> list[Comparison]:
         StoreError: There are no results in `run_dir`.
         ConfigError: A model is not in the run, no board has both, or they were not measured on the same images.
     """
-    boards = read_results(run_dir).boards
+    boards = read_results(of_board(run_dir)).boards
     for name in (first, second):
         if not any(_find(board.entries, name) for board in boards):
             known = sorted({entry.label for board in boards for entry in board.entries})

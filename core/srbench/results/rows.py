@@ -7,7 +7,7 @@ from pathlib import Path
 from srbench.errors import StoreError, UnknownNameError, suggest
 from srbench.results.store import Cell, RunStore
 
-__all__ = ["find_rows", "results_folder"]
+__all__ = ["find_rows", "of_board", "results_folder"]
 
 _SUBFOLDER = "results"  # of a committed board's folder
 
@@ -29,6 +29,13 @@ def results_folder(path: Path) -> tuple[Path, str | None]:
     raise StoreError(
         f"there are no results in '{path}'; give a directory that `srbench run` wrote, or a board's folder"
     )
+
+
+def of_board(path: str | Path) -> Path:
+    """Return the run directory inside the folder of a committed board, and any other path unchanged."""
+    inside = Path(path) / _SUBFOLDER
+    is_run = any((Path(path) / name).exists() for name in ("run.json", "cells"))
+    return inside if not is_run and (inside / "run.json").is_file() else Path(path)
 
 
 def find_rows(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -102,3 +103,13 @@ def test_the_command_prints_the_pair_and_says_that_it_is_one(demo: RunStore, tmp
     assert row["low"] < row["difference"] < row["high"]
     only = CliRunner().invoke(app, ["compare", "net+a", "net+c", "--run", str(demo.path), "--json", "-"])
     assert json.loads(only.output)["comparisons"] == [row]
+
+
+def test_the_folder_of_a_board_is_its_results(demo: RunStore, tmp_path: Path) -> None:
+    shutil.copytree(demo.path, tmp_path / "board" / "results")
+    assert [one.difference for one in compare(tmp_path / "board", "net+a", "net+c")] == [
+        one.difference for one in compare(demo.path, "net+a", "net+c")
+    ]
+    shown = [CliRunner().invoke(app, ["leaderboard", "show", str(path)]) for path in (tmp_path / "board", demo.path)]
+    assert shown[0].exit_code == 0, shown[0].output
+    assert shown[0].output == shown[1].output
