@@ -44,6 +44,7 @@ CPU_CASES: list[tuple[str, int, str, dict[str, Any]]] = [
     ("edsr_tiny", 96, "bf16", {"precision": "bf16"}),
 ]
 LANES = (1, 4, 12)
+PROCESSES = (1, 4, 8)
 SHARED = ("edsr_baseline+recursive", "edsr_baseline+ps(ratio=1/4,shape=64x64x1x1)", "edsr_baseline+dsconv(blocks=16)")
 
 
@@ -89,6 +90,13 @@ def run_benchmark(out: Path, data: str, device: torch.device, *, seconds: float,
             keep({"model": "edsr_baseline", "options": LABEL, "gt": 64, "side by side": lanes, "it/s": round(rate, 1)})
         except Exception as error:
             keep({"side by side": lanes, "failed": f"{type(error).__name__}: {error}"[:300]})
+    for count in PROCESSES if cuda else (1, 2):
+        model = "edsr_baseline" if cuda else "edsr_tiny"
+        try:
+            rate = _in_processes(model, data, device, count, FAST if cuda else {})
+            keep({"model": model, "gt": 64, "processes": count, "it/s": round(rate, 1)})
+        except Exception as error:
+            keep({"processes": count, "failed": f"{type(error).__name__}: {error}"[:300]})
     if basicsr:
         for model in ("edsr_baseline", "edsr_tiny") if cuda else ("edsr_tiny",):
             keep({"model": model, "options": "basicsr's trainer", "gt": 96, "it/s": _stock(model, data, cuda, out)})
@@ -191,6 +199,56 @@ def _side_by_side(name: str, lanes: int, images: PreparedImages, device: torch.d
         return lanes * rounds / (time.perf_counter() - start)
 
 
+def _in_processes(
+    name: str,
+    data: str,
+    device: torch.device,
+    count: int,
+    values: dict[str, Any],
+    *,
+    seconds: float = 4,
+    start: float = 40,
+) -> float:
+    """Return the total iterations per second of several trainings, each in its own process, in the same seconds."""
+    begin = time.time() + start
+    command = [sys.executable, __file__, name, data, str(device), json.dumps(values), str(begin), str(seconds)]
+    running = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(count)]
+    try:
+        outputs = [process.communicate(timeout=start + seconds + 60)[0] for process in running]
+    finally:
+        for process in running:
+            process.kill()
+    if any(process.returncode for process in running):
+        raise RuntimeError("a process failed, or was not ready in time")
+    return sum(float(output.split()[-1]) for output in outputs)
+
+
+def _one_of_many(name: str, data: str, device_name: str, values: str, begin: float, seconds: float) -> int:
+    """Train from a given time on, and print iterations per second."""
+    device = torch.device(device_name)
+    recipe = make_recipe({"iterations": 10**6, "gt_size": 64, "lr": 1e-4, **json.loads(values)})
+    images = prepare_images(open_dataset(data), (2,))
+    with _modes(recipe, device):
+        patches = TrainingPatches(images, recipe, (2,), device=device)
+        model = SRBenchModel(create_model(name, scale=2, seed=0), recipe, device)
+        batch = model.batches_of(patches)
+        for iteration in range(1, 9):
+            model.step(batch(iteration), iteration)
+        _wait(device)
+        if time.time() > begin:
+            return 1
+        time.sleep(begin - time.time())
+        count = 0
+        while time.time() < begin + seconds:
+            count += 1
+            model.step(batch(8 + count), 8 + count)
+            if count % 20 == 0:
+                _wait(device)
+        _wait(device)
+        print(count / (time.time() - begin))
+    return 0
+
+
 def _flops(name: str, side: int, batch: int) -> float:
     """Return the floating-point operations of an iteration: three times those of a forward pass."""
     from srbench.cost.counts import work_at
@@ -217,3 +275,7 @@ def _stock(model: str, data: str, cuda: bool, out: Path) -> float | str:
         (out / f"stock-{model}.log").write_text(done.stdout[-5000:] + done.stderr[-5000:])
         return f"failed: {done.stderr.strip().splitlines()[-1][:200] if done.stderr.strip() else done.returncode}"
     return round(float(done.stdout.strip().splitlines()[-1]), 1)
+
+
+if __name__ == "__main__":
+    sys.exit(_one_of_many(*sys.argv[1:5], *map(float, sys.argv[5:7])))
