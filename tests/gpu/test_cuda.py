@@ -58,14 +58,15 @@ def test_times_and_peak_memory_on_cuda() -> None:
     assert 0.95 * live < peak_on_cuda(models[0], lr) < 4 * live
 
 
-def test_lpips_on_cuda_is_that_of_the_cpu(filled_cache: Path) -> None:
+@pytest.mark.parametrize("name", DEVICE_TOLERANCE)
+def test_metrics_on_cuda_are_those_of_the_cpu(filled_cache: Path, name: str) -> None:
     dataset, protocol = open_dataset("embedded-test"), get_protocol("matlab-y")
-    model, metric = create_model("bicubic", scale=2), get_metric("lpips")
+    model, metric = create_model("bicubic", scale=2), get_metric(name)
     moved, names = metrics_for([metric], "cuda")
-    assert names == ["lpips"]
+    assert names == [name]
     # Both on one SR image: with each metric on its own device, and the network on the GPU.
-    own, other = (evaluate(model, dataset, 2, protocol, [one], device="cuda").table.lpips for one in (metric, moved[0]))
-    assert float((own - other).abs().max()) <= DEVICE_TOLERANCE
+    own, other = (evaluate(model, dataset, 2, protocol, [one], device="cuda").table[name] for one in (metric, moved[0]))
+    assert float((own - other).abs().max()) <= DEVICE_TOLERANCE[name]
 
 
 def test_a_network_is_warmed_up_before_it_is_timed() -> None:

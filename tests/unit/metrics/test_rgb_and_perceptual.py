@@ -16,7 +16,9 @@ import torch
 
 from srbench.cache import Cache
 from srbench.errors import DataError, NetworkError, PluginError, WeightsError
-from srbench.evaluation.device_metrics import DeviceLPIPS, metrics_for
+from srbench.evaluation.device_lpips import DeviceLPIPS
+from srbench.evaluation.device_metrics import metrics_for
+from srbench.evaluation.device_niqe import DeviceNIQE
 from srbench.images.files import read_rgb
 from srbench.images.resize import imresize
 from srbench.metrics.base import Metric
@@ -152,18 +154,18 @@ def test_lpips_for_a_device_is_the_same_on_the_cpu(
         score(DeviceLPIPS("cpu"), *small, 0)
 
 
-def test_only_lpips_is_computed_elsewhere_and_only_on_a_gpu() -> None:
-    metrics = [get_metric(name) for name in ("psnr_y", "lpips", "niqe")]
+def test_lpips_and_niqe_are_computed_elsewhere_and_only_on_a_gpu() -> None:
+    metrics = [get_metric(name) for name in ("lpips", "psnr_y", "niqe")]
     assert metrics_for(metrics, "cpu") == (metrics, [])
     moved, names = metrics_for(metrics, "cuda:1")
-    assert names == ["lpips"]
-    assert [moved[0], moved[2]] == [metrics[0], metrics[2]]
-    found = moved[1]
-    assert isinstance(found, DeviceLPIPS)
-    assert found.device == "cuda:1"
-    assert [getattr(found, of) == getattr(metrics[1], of) for of in ("name", "unit", "higher_is_better", "files")] == (
-        [True] * 4
-    )
+    assert names == ["lpips", "niqe"]
+    assert moved[1] is metrics[1]
+    for place, kind in ((0, DeviceLPIPS), (2, DeviceNIQE)):
+        found = moved[place]
+        assert isinstance(found, kind)
+        assert found.device == "cuda:1"
+        for of in ("name", "unit", "higher_is_better", "files"):
+            assert getattr(found, of, None) == getattr(metrics[place], of, None)
 
 
 def test_lpips_of_floats_is_that_of_levels(filled_cache: Path, reference_pair: tuple[Image, Image]) -> None:
