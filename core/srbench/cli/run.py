@@ -336,6 +336,8 @@ def _show_plan(console: Any, report: RunReport) -> None:
         say(f"{what} takes {suite.budget}.", console=console)
     if suite.budgets:
         say(f"It has budgets that take less: --budget {', --budget '.join(suite.budgets)}.", console=console)
+    if report.refused is not None:
+        say(f"The run itself would be refused: {report.refused}", console=console)
     say(f"{report.before} cells done, {len(open_cells)} to do; nothing was written.", console=console)
 
 

@@ -82,7 +82,9 @@ def train(
     from srbench.cli.output import check_json_target, output_folder, say, write_json
     from srbench.cli.training_request import read_request
     from srbench.data.datasets import open_dataset
+    from srbench.machine import check_device
     from srbench.protocols import get_protocol
+    from srbench.training.device_support import check_training, depends_on_device
 
     get_protocol(protocol)
     request = read_request(
@@ -107,12 +109,17 @@ def train(
     if json is not None:
         written = [folder / file for file in ("training.json", "weights.safetensors", "checkpoint.pt", ".lock")]
         check_json_target(json, recipe, basicsr_options, weights, request.data, val, folder, *written)
+    checked = request.recipe
+    if depends_on_device(checked) and not (resume and (folder / "training.json").exists()):
+        from srbench.models.factory import create_model
+
+        check_device(device)
+        check_training(checked, create_model(request.model, scales=request.scales, pretrained=False), device)
     if val is not None:
         open_dataset(val)
 
     from srbench.training.train import train as train_model
 
-    checked = request.recipe
     if json != "-":
         for line in request.not_honoured:
             say(f"not honoured: {line}")

@@ -47,6 +47,7 @@ class Job:
         train_threads: CPU threads for training.
         threads: CPU threads for evaluation.
         images_path: Folder for whole SR images, with a folder per cell; None to discard them.
+        prepared_scales: Scales of all trainings of the run on the same images, for which LR images are made at once.
     """
 
     model: ModelPlan
@@ -55,6 +56,7 @@ class Job:
     train_threads: int = 1
     threads: int = 1
     images_path: Path | None = None
+    prepared_scales: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -214,23 +216,31 @@ def _deploy(job: Job, cell: CellPlan, state: _State) -> Backbone:
 
 
 def _train(job: Job, training: TrainingPlan, emit: Emit) -> tuple[TrainResult, Validation | None]:
+    from srbench.data.datasets import open_dataset
+    from srbench.training.prepare_once import prepare_once
     from srbench.training.train import train
+
+    def preparing(done: int, total: int) -> None:
+        emit(Progress("prepare", done, total, training.data.name))
 
     folder, planned = job.models_path / training.directory, training.validation
     validated: dict[str, Any] = {}
     if planned is not None:
         begin_validation(folder, planned)
         validated = {"val": planned.data.open(), "protocol": planned.protocol.name}
+    data = open_dataset(training.data.source)
+    if not (folder / "training.json").exists():  # a finished training needs no images
+        data = prepare_once(data, job.prepared_scales or job.model.scales, progress=preparing)
     result = train(
         job.model.name,
         scales=job.model.scales,
-        data=training.data.source,
+        data=data,
         recipe=training.recipe,
         out_dir=folder,
         device=job.device,
         threads=job.train_threads,
         progress=lambda at: emit(Progress("train", at.iteration, at.iterations, _said(at))),
-        preparing=lambda done, total: emit(Progress("prepare", done, total, training.data.name)),
+        preparing=preparing,
         **validated,
     )
     return result, stored_validation(folder, result)

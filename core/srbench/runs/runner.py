@@ -10,10 +10,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
 from srbench import __version__
-from srbench.errors import ConfigError, NetworkError, SRBenchError, StoreError
+from srbench.errors import ConfigError, StoreError
 from srbench.evaluation.options import InferenceOptions
 from srbench.evaluation.stored_images import SR_IMAGES
 from srbench.machine import check_devices, check_threads, read_devices, usable_cores
@@ -27,12 +27,11 @@ from srbench.runs.executors import Crash, Executor, Local, check_whole
 from srbench.runs.job import DiskFull, Finished, Job, Progress, perform
 from srbench.runs.plan import ModelPlan, Plan, pending, run_directory
 from srbench.runs.planner import make_plan
+from srbench.runs.preflight import check_trainings, preflight
 from srbench.runs.recording import failed_record
 from srbench.runs.slots import Slots, choose_slots
+from srbench.runs.training_images import prepare_training_images, scales_by_data
 from srbench.suite.definition import Suite
-
-if TYPE_CHECKING:
-    from srbench.models.backbone import Backbone
 
 __all__ = ["Observer", "RunReport", "run"]
 
@@ -82,6 +81,7 @@ class RunReport:
         failed: Records of the cells that failed in this run.
         skipped: Models skipped because their weights could not be downloaded, if allowed: label -> reason.
         dry: Whether it was a dry run.
+        refused: Why the run would be refused on this device, if it was a dry run.
     """
 
     plan: Plan
@@ -92,6 +92,7 @@ class RunReport:
     failed: list[Record] = field(default_factory=list)
     skipped: dict[str, str] = field(default_factory=dict)
     dry: bool = False
+    refused: str | None = None
 
     @property
     def exit_status(self) -> int:
@@ -161,12 +162,21 @@ def run(
     plan = make_plan(suite, models_glob=models_glob, datasets=datasets)
     todo = pending(plan, store)
     skipped: dict[str, str] = {}
+    refused = None
     if todo:
+        try:
+            check_trainings(todo, store, read_devices(device), here=cluster is None)
+        except ConfigError as error:
+            if not dry_run:
+                raise
+            refused = str(error)
         # What fits is checked against this machine's memory; a cluster's nodes may have another device.
         checked = read_devices(device) if cluster is None else ("cpu",)
-        skipped = _preflight(todo, observer, checked, fetch=not dry_run, skip_missing_weights=skip_missing_weights)
+        skipped = preflight(
+            todo, checked, note=observer.note, fetch=not dry_run, skip_missing_weights=skip_missing_weights
+        )
     if dry_run:
-        return RunReport(plan, store.path, _finished_before(plan, todo), tuple(todo), dry=True)
+        return RunReport(plan, store.path, _finished_before(plan, todo), tuple(todo), dry=True, refused=refused)
     store.measured_data = plan.data_hashes
     with store.lock():
         store.begin(_info(plan, store, whole=models_glob is None and datasets is None))
@@ -246,84 +256,6 @@ def _forget_superseded(plan: Plan, store: RunStore) -> None:
             store.supersede(found.record)
 
 
-def _preflight(
-    todo: Sequence[ModelPlan], observer: Observer, devices: Sequence[str], *, fetch: bool, skip_missing_weights: bool
-) -> dict[str, str]:
-    """Build every network and fetch all weights and images, to find errors before hours of work.
-
-    Returns:
-        The models to skip because their weights cannot be downloaded: label -> reason. Empty unless
-        `skip_missing_weights`.
-
-    Raises:
-        SRBenchError: There is an error; the message gives the line of the suite's file.
-    """
-    from srbench.evaluation.deployment import on_path
-    from srbench.models.factory import create_model
-    from srbench.models.weight_files import load_into
-
-    skipped: dict[str, str] = {}
-    for model in todo:
-        observer.note(f"checking {model.label}")
-        try:
-            network = create_model(model.name, scales=model.scales, pretrained=False)
-            for scale in model.measured:
-                for device in devices:  # any of them may get the model
-                    _check_memory(model, network.at_scale(scale), scale, device)
-            for path in {cell.inference.path for cell in model.cells} - {None}:
-                on_path(network, str(path))
-            if model.weights is not None:
-                load_into(network, model.weights)
-            if fetch:
-                _fetch_weights(model)
-        except NetworkError as error:
-            if not skip_missing_weights:
-                raise NetworkError(f"{model.place}: {error}") from error
-            skipped[model.label] = str(error)
-        except SRBenchError as error:
-            raise type(error)(f"{model.place}: {error}") from error
-    if fetch:
-        _fetch_data([model for model in todo if model.label not in skipped], observer)
-    return skipped
-
-
-def _fetch_weights(model: ModelPlan) -> None:
-    from srbench.registry import tagged_source
-
-    if model.name.tag is not None:
-        tagged_source(model.name).serving(model.measured[0]).file()
-
-
-def _fetch_data(todo: Sequence[ModelPlan], observer: Observer) -> None:
-    from srbench.metrics.base import prepare
-    from srbench.registry import get_metric
-
-    for name in sorted({metric for model in todo for cell in model.cells for metric in cell.metrics}):
-        prepare(get_metric(name))
-    sources = {(data.source, data.pattern): data for model in todo for data in model.data}
-    for _, data in sorted(sources.items()):
-        dataset = data.open()
-        for image in dataset.missing():
-            observer.note(f"fetching {dataset.name}: {image}")
-            dataset.hr(image)
-
-
-def _check_memory(model: ModelPlan, network: Backbone, scale: int, device: str) -> None:
-    from srbench.cost.fits import check_fits
-    from srbench.evaluation.execution import overlap_of
-
-    for data, inference in {(cell.data, cell.inference): None for cell in model.cells if cell.scale == scale}:
-        check_fits(
-            network,
-            scale,
-            data.open(),
-            device=device,
-            tile=inference.tile,
-            overlap=overlap_of(network, inference),
-            bytes_per_number=4 if inference.dtype == "fp32" else 2,
-        )
-
-
 def _do(
     report: RunReport,
     store: RunStore,
@@ -344,6 +276,7 @@ def _do(
     else:
         threads = int(getattr(cluster, "threads", 1))
         slots = Slots(len(todo), read_devices(device))
+    scales = scales_by_data(todo, store)
     work = [
         Job(
             model,
@@ -352,6 +285,7 @@ def _do(
             train_threads=threads or 1,
             threads=threads or max(1, cores // slots.jobs),
             images_path=store.path / SR_IMAGES if keep_images else None,
+            prepared_scales=() if model.training is None else scales.get(model.training.data.source, ()),
         )
         for model in todo
     ]
@@ -375,6 +309,8 @@ def _do(
     observer.started(report.plan, todo, slots)
     # Long jobs first, so that no worker is idle at the end.
     order = sorted(range(len(work)), key=lambda index: -_cost(todo[index])) if slots.jobs > 1 else [*range(len(work))]
+    if cluster is None and slots.jobs > 1:
+        prepare_training_images([todo[index] for index in order], scales, observer.progressed)
     executor.run([work[index] for index in order], perform, lambda place, event: handle(order[place], event))
 
 

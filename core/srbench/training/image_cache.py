@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
     from srbench.data.datasets import Dataset
 
-__all__ = ["PreparedImages", "prepare_arrays", "prepare_images"]
+__all__ = ["PreparedImages", "is_worth_caching", "prepare_arrays", "prepare_images"]
 
 Image = npt.NDArray[np.uint8]
 
@@ -137,6 +137,11 @@ def prepare_images(
                 _write(path, parts[key])
             return _prepared(names, {key: _read(path, len(names)) or parts[key] for key, path in files.items()})
     return _prepared(names, parts)
+
+
+def is_worth_caching(images: int) -> bool:
+    """Return whether a set with so many images is kept in the cache."""
+    return images >= _IMAGES_WORTH_PROCESSES
 
 
 def _prepared(names: list[str], parts: Mapping[int | None, list[Image] | None]) -> PreparedImages:

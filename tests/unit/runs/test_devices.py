@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from srbench.cli import main
 from srbench.errors import ConfigError
 from srbench.machine import read_devices
 from srbench.runs.executor_names import make_executor
@@ -183,3 +184,28 @@ def test_wrong_requests_are_refused_before_anything_is_written(
         run(suite, tmp_path / "run", **words)
     assert message in str(refusal.value)
     assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("asked", ["precision: tf32", "compile: graph"])
+def test_a_recipe_that_the_device_does_not_support_is_refused_before_anything_is_written(
+    asked: str, suite_file: Callable[..., Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    suite = suite_file(models=("bicubic", "edsr_tiny", f"{{model: edsr_tiny+recursive, train: {{{asked}}}}}"), tests=1)
+    words = ["run", "--suite", str(suite), "--out", str(tmp_path / "run")]
+
+    def status(*more: str) -> int:
+        with pytest.raises(SystemExit) as ended:
+            main([*words, *more])
+        return int(ended.value.code or 0)
+
+    assert status() == 2
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert said.err.splitlines()[-1].startswith(f"srbench: {suite}, line 6: {asked.split(':')[0]} '")
+    assert "the device is cpu" in said.err
+    assert "Traceback" not in said.err
+    assert not (tmp_path / "run").exists()
+    assert status("--models", "edsr_tiny", "--dry-run") == 0
+    assert "would be refused" not in capsys.readouterr().out
+    assert status("--dry-run") == 0
+    assert f"The run itself would be refused: {suite}, line 6: " in capsys.readouterr().out

@@ -168,14 +168,14 @@ def test_a_file_that_changes_while_the_run_waits_is_a_failed_cell(
 
     save(tmp_path / "mine.safetensors")
     suite = load_suite(suite_file(models=("{model: edsr_tiny, weights: mine.safetensors}",), tests=1))
-    real = runner._preflight
+    real = runner.preflight
 
     def late(*args: object, **named: object) -> dict[str, str]:
         skipped: dict[str, str] = real(*args, **named)
         save(tmp_path / "mine.safetensors", seed=5)
         return skipped
 
-    monkeypatch.setattr(runner, "_preflight", late)
+    monkeypatch.setattr(runner, "preflight", late)
     report = run(suite, tmp_path / "run", jobs=1)
     assert report.exit_status == 1
     assert WeightsError.__name__ in (report.failed[0].error or "")

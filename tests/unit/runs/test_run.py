@@ -193,14 +193,17 @@ def test_dry_run_names_every_cell_and_writes_nothing(
     assert not (tmp_path / "run").exists()
 
 
-def test_two_workers_give_the_same_numbers_as_one_process(
-    nursery: Any, suite_file: Callable[..., Path], tmp_path: Path
+def test_two_workers_give_the_same_numbers_as_one_process_and_share_the_prepared_images(
+    nursery: Any, suite_file: Callable[..., Path], write_images: Callable[..., Path], tmp_path: Path
 ) -> None:
+    write_images(tmp_path / "train", 64, side=24, seed=64)  # no other test has them in the cache
     suite = suite_file(models=("edsr_tiny", "edsr_tiny+recursive"), tests=1)
     outcomes = []
-    for jobs in ("1", "2"):
+    for jobs in ("2", "1"):
         run_dir = tmp_path / f"run{jobs}"
         assert nursery.run("run", "--suite", suite, "--out", run_dir, "--jobs", jobs, "--no-page") == 0, nursery.said()
+        told = [line for line in nursery.said().splitlines() if "preparing images for" in line]
+        assert len(told) == (1 if jobs == "2" else 0), "decoded once, by the process that starts the workers"
         cells = RunStore(run_dir).cells()
         outcomes.append([(cell.record.key, cell.record.weights_sha256, cell.record.metrics) for cell in cells])
     assert outcomes[0] == outcomes[1]
