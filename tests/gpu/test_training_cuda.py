@@ -20,6 +20,7 @@ from srbench.runs.runner import run
 from srbench.suite.definition import load_suite
 from srbench.training.basicsr_model import SRBenchModel
 from srbench.training.determinism import reproducible
+from srbench.training.device_support import gpu_features
 from srbench.training.image_cache import prepare_images
 from srbench.training.patches import TrainingPatches
 from srbench.training.recipe import Recipe, make_recipe
@@ -161,3 +162,12 @@ def test_several_gpus_share_a_run(tmp_path: Path) -> None:
     assert report.failed == []
     speeds = [cell.speed for cell in RunStore(report.run_dir).cells()]
     assert all(speed is not None and speed["hardware"]["kind"] == "cuda" for speed in speeds)
+
+
+def test_the_features_of_a_gpu_are_those_that_torch_names() -> None:
+    found = gpu_features(torch.device("cuda"))
+    assert found.name == torch.cuda.get_device_name()
+    assert found.native_bf16 == torch.cuda.is_bf16_supported(including_emulation=False)
+    assert found.triton == torch.utils._triton.has_triton_package()
+    if torch.version.hip is None:
+        assert found.capability == torch.cuda.get_device_capability()

@@ -100,7 +100,7 @@ def adopt(
     if not store.cells_path.is_dir():
         raise StoreError(f"there are no results in '{store.path}' to adopt; give the directory of a run with --out")
     observer.note("reading the suite and the results")
-    plan = make_plan(suite, models_glob=models_glob, datasets=datasets)
+    plan = make_plan(suite, models_glob=models_glob, datasets=datasets, note=observer.note)
     todo = pending(plan, store)
     waiting = sum(len(model.cells) for model in todo)
     report = AdoptionReport(plan, store.path, sum(1 for _ in plan.cells) - waiting)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import fnmatch
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -31,7 +31,13 @@ if TYPE_CHECKING:
 __all__ = ["make_plan"]
 
 
-def make_plan(suite: Suite, *, models_glob: str | None = None, datasets: Sequence[str] | None = None) -> Plan:
+def make_plan(
+    suite: Suite,
+    *,
+    models_glob: str | None = None,
+    datasets: Sequence[str] | None = None,
+    note: Callable[[str], None] = lambda text: None,
+) -> Plan:
     """Return the plan of a suite with the keys of all cells and trainings, without importing torch.
 
     Only the data cache is written to.
@@ -40,17 +46,18 @@ def make_plan(suite: Suite, *, models_glob: str | None = None, datasets: Sequenc
         suite: The suite.
         models_glob: Only models whose name, as written or canonical, matches this pattern.
         datasets: Only these of the suite's data sets.
+        note: Called before the images of a data set are hashed, which decodes those that were never seen before.
 
     Raises:
         SRBenchError: A model, method, argument, data set, protocol or metric is invalid, or data is missing; the
             message gives the line of the suite's file.
     """
-    opened: dict[tuple[str, str], DataPlan] = {}
+    opened = _Opened(note)
     chosen = _chosen_models(suite, models_glob)
     data, protocols, models = [], [], []
     for index, source in _chosen_datasets(suite, datasets):
         with suite.locate_errors("datasets", index):
-            data.append(_open(suite.resolve(source), opened, suite.images))
+            data.append(opened.open(suite.resolve(source), suite.images))
     data = _told_apart(data)
     for index, text in enumerate(suite.protocols):
         with suite.locate_errors("protocol", index):
@@ -110,30 +117,43 @@ def _canonical(suite: Suite, text: str) -> ModelName:
         raise
 
 
-def _open(source: str, opened: dict[tuple[str, str], DataPlan], pattern: str = "") -> DataPlan:
-    if (source, pattern) not in opened:
-        from srbench.data.folders import FolderDataset
-        from srbench.data.subsets import SubsetDataset, open_images
+class _Opened:
+    """The data sets of a plan, each opened and hashed once.
 
-        dataset: Dataset = open_images(source, pattern)
-        names = dataset.image_names()
-        if not names:
-            raise DataError(f"the data set '{source}' has no images")
-        whole, subset = dataset, None
-        if isinstance(dataset, SubsetDataset):
-            whole = dataset.whole
-            subset = Subset(**dataset.description())
-        opened[source, pattern] = DataPlan(
-            dataset.name,
-            source,
-            dataset.content_hash(),
-            len(names),
-            fingerprint.class_of(whole),
-            pattern,
-            subset,
-            sha256_bytes(str(whole.path.resolve()).encode())[:16] if isinstance(whole, FolderDataset) else "",
-        )
-    return opened[source, pattern]
+    Args:
+        note: Called before the images of a data set are hashed.
+    """
+
+    def __init__(self, note: Callable[[str], None]) -> None:
+        self._note = note
+        self._plans: dict[tuple[str, str], DataPlan] = {}
+
+    def open(self, source: str, pattern: str = "") -> DataPlan:
+        """Return the plan of a data set, or of those of its images that match a pattern."""
+        if (source, pattern) not in self._plans:
+            from srbench.data.folders import FolderDataset
+            from srbench.data.subsets import SubsetDataset, open_images
+
+            dataset: Dataset = open_images(source, pattern)
+            names = dataset.image_names()
+            if not names:
+                raise DataError(f"the data set '{source}' has no images")
+            whole, subset = dataset, None
+            if isinstance(dataset, SubsetDataset):
+                whole = dataset.whole
+                subset = Subset(**dataset.description())
+            self._note(f"hashing images: {dataset.name} ({len(names)})")
+            self._plans[source, pattern] = DataPlan(
+                dataset.name,
+                source,
+                dataset.content_hash(),
+                len(names),
+                fingerprint.class_of(whole),
+                pattern,
+                subset,
+                sha256_bytes(str(whole.path.resolve()).encode())[:16] if isinstance(whole, FolderDataset) else "",
+            )
+        return self._plans[source, pattern]
 
 
 def _told_apart(data: list[DataPlan]) -> list[DataPlan]:
@@ -172,7 +192,7 @@ def _plan_model(
     name: ModelName,
     data: Sequence[DataPlan],
     protocols: Sequence[Protocol],
-    opened: dict[tuple[str, str], DataPlan],
+    opened: _Opened,
     place: str,
 ) -> list[ModelPlan]:
     """Return the plans of one model: a network per seed, and per scale unless there is one for all scales."""
@@ -294,7 +314,7 @@ def _plan_training(
     name: ModelName,
     scales: tuple[int, ...],
     seed: int | None,
-    opened: dict[tuple[str, str], DataPlan],
+    opened: _Opened,
 ) -> TrainingPlan:
 
     spec = suite.training(entry)
@@ -303,7 +323,7 @@ def _plan_training(
             f"'{name}' has no weights, and the suite has no key 'train' that says how to train it; "
             "add one, or name weights by a tag."
         )
-    data = _open(suite.resolve(spec.data), opened)
+    data = opened.open(suite.resolve(spec.data))
     recipe = Recipe.model_validate(spec.recipe if seed is None else {**spec.recipe, "seed": seed})
     recipe.check_scales(scales)
     validation = _plan_validation(suite, opened)
@@ -322,12 +342,12 @@ def _plan_training(
     return TrainingPlan(key, recipe, data, directory, code, validation)
 
 
-def _plan_validation(suite: Suite, opened: dict[tuple[str, str], DataPlan]) -> ValidationPlan | None:
+def _plan_validation(suite: Suite, opened: _Opened) -> ValidationPlan | None:
     spec = suite.validation
     if spec is None:
         return None
     with suite.locate_errors("validate"):
-        return ValidationPlan(_open(suite.resolve(spec.data), opened, spec.images), get_protocol(suite.protocols[0]))
+        return ValidationPlan(opened.open(suite.resolve(spec.data), spec.images), get_protocol(suite.protocols[0]))
 
 
 def _scales(scales: Sequence[int]) -> str:

@@ -159,7 +159,7 @@ def run(
         check_threads(threads)
     store = RunStore(run_directory(suite, run_dir))
     observer.note("reading the suite and the results")
-    plan = make_plan(suite, models_glob=models_glob, datasets=datasets)
+    plan = make_plan(suite, models_glob=models_glob, datasets=datasets, note=observer.note)
     todo = pending(plan, store)
     skipped: dict[str, str] = {}
     refused = None

@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 
 __all__ = ["GPUFeatures", "check_features", "check_training", "depends_on_device", "gpu_features"]
 
-_TF32_CAPABILITY = (8, 0)
+# Ampere; torch.cuda.is_bf16_supported(including_emulation=False) compares with the same, on the current GPU only.
+_BF16_CAPABILITY = _TF32_CAPABILITY = (8, 0)
 _TRITON_CAPABILITY = (7, 0)
 
 
@@ -82,13 +83,12 @@ def gpu_features(device: torch.device) -> GPUFeatures:
     """Return the features of a GPU of this machine."""
     import torch
 
-    with torch.cuda.device(device):
-        native = torch.cuda.is_bf16_supported(including_emulation=False)
+    capability = torch.cuda.get_device_capability(device) if torch.version.hip is None else None
     return GPUFeatures(
         torch.cuda.get_device_name(device),
-        torch.cuda.get_device_capability(device) if torch.version.hip is None else None,
-        native,
-        importlib.util.find_spec("triton") is not None,
+        capability,
+        native_bf16=capability is None or capability >= _BF16_CAPABILITY,
+        triton=importlib.util.find_spec("triton") is not None,
     )
 
 

@@ -34,3 +34,30 @@ def test_pages_of_freed_tensors_are_used_again() -> None:
     given, kept = faults("given back"), faults("kept")
     # malloc needs some blocks more than one, since aligned blocks split others.
     assert kept < given / 3, f"{kept} page faults where freed memory is kept, {given} where it is given back"
+
+
+# The same after a command, without torch: Python's large blocks come from malloc too.
+AFTER_A_COMMAND = """
+import contextlib, resource, sys
+from srbench.cli import main
+with contextlib.suppress(SystemExit):
+    main(sys.argv[1:])
+def faults():
+    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+before = faults()
+for _ in range(50):
+    bytearray(48 << 20)
+print(faults() - before)
+"""
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="the C library is not glibc")
+def test_commands_of_plugins_keep_freed_memory_and_cost_does_not() -> None:
+    def faults(command: str) -> int:
+        words = [sys.executable, "-c", AFTER_A_COMMAND, command, "--help"]
+        ended = subprocess.run(words, capture_output=True, text=True, check=True)
+        return int(ended.stdout.splitlines()[-1])
+
+    given = faults("cost")
+    for command in ("swap", "diagnose"):
+        assert faults(command) < given / 3

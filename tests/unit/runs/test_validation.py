@@ -69,6 +69,9 @@ def test_a_suite_says_how_often_and_on_which_images(suite_file: Callable[..., Pa
         assert training.validation.data in next(model for model in plan.models if model.training).data
         return training.recipe.validate_every, training.validation.data.images
 
+    told: list[str] = []
+    make_plan(suite, note=told.append)
+    assert told == ["hashing images: test0 (2)", "hashing images: train (2)"]
     assert planned(suite) == (5, 2)  # 20 validations
     assert planned(validated_on(suite, None, "image0", 7)) == (7, 1)
     own = suite.model_copy(update={"train": suite.train.model_copy(update={"validate_every": 50})})  # type: ignore[union-attr]
