@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -146,10 +147,9 @@ def test_a_preempted_task_is_requeued_by_submitit_and_finishes_with_the_same_wei
     measured = figures(tmp_path / "run")
     assert len(measured) == 1
     assert measured == {name: small_figures[name] for name in measured}
-    log = (tmp_path / "run" / "cluster" / "logs" / f"{task}_0_log.err").read_text()
-    assert "Caught signal SIGUSR2" in log
-    assert "this job is preempted" in log
-    assert "Calling checkpoint method" in log
+    log = (tmp_path / "run" / "cluster" / "logs" / f"{task}_0_log.out").read_text()
+    steps = ("Caught signal SIGUSR2", "Calling checkpoint method", f"Requeued job {task}", "Job completed successfully")
+    assert [step for step in steps if step not in log] == []
 
 
 def test_a_task_that_is_killed_each_time_is_recorded_as_failed(
@@ -263,8 +263,14 @@ def wait_ten_seconds_per_cell(job: Any, emit: Callable[[Any], None]) -> None:
         emit(Finished(failed_record(job.model, cell, "nothing was measured")))
 
 
-# Tasks cannot import this module: the function itself is sent to them.
-wait_ten_seconds_per_cell.__module__ = "__main__"
+def end_the_process(job: Any, emit: Callable[[Any], None]) -> None:
+    import os
+
+    os._exit(1)
+
+
+# Tasks cannot import this module: the functions themselves are sent to them.
+wait_ten_seconds_per_cell.__module__ = end_the_process.__module__ = "__main__"
 
 
 def seconds_of_sixteen_cells(executor: Any, folder: Path) -> float:
@@ -339,3 +345,21 @@ def test_a_ray_task_that_is_killed_in_the_middle_of_its_training_is_submitted_ag
         worker.kill()
     ended(process)
     assert figures(tmp_path / "run") == small_figures
+
+
+def test_the_error_of_a_lost_ray_task_says_where_its_logs_are(ray_address: str, tmp_path: Path) -> None:
+    import ray
+
+    (tmp_path / "small.yaml").write_text(SUITE)
+    jobs = [Job(model, tmp_path / "models") for model in make_plan(load_suite(tmp_path / "small.yaml")).models]
+    executor = make_executor(f"ray(address={ray_address},tries=2)", tmp_path / "cluster")
+    events: list[Any] = []
+    try:
+        executor.run(jobs[:1], end_the_process, lambda index, event: events.append(event))
+    finally:
+        ray.shutdown()
+    (crash,) = events
+    assert isinstance(crash, Crash)
+    said = re.fullmatch("its task was lost 2 times; its logs: (.+) on the node that ran it", crash.reason)
+    assert said is not None, crash.reason
+    assert list(Path(said[1]).glob("worker-*.err"))
