@@ -329,22 +329,39 @@ def test_two_ray_nodes_lose_at_most_a_seventh_of_their_time(ray_address: str, tm
     check_seconds("Ray", seconds)
 
 
+def ray_workers() -> list[Any]:
+    """Return the processes of running tasks: Ray names a worker after the function that it performs."""
+    import psutil
+
+    return [one for one in psutil.process_iter(["name"]) if one.info["name"].startswith("ray::_perform")]
+
+
 def test_a_ray_task_that_is_killed_in_the_middle_of_its_training_is_submitted_again(
     ray_address: str, srbench: Start, tmp_path: Path, small_figures: dict[str, tuple[Any, ...]]
 ) -> None:
-    import psutil
-
     (tmp_path / "small.yaml").write_text(SUITE)
     words = ("run", "--suite", "small.yaml", "--out", "run", "--no-page", "--executor", f"ray(address={ray_address})")
     process = srbench(*words)
     wait_for(lambda: list((tmp_path / "run").glob("models/*/checkpoint.pt")), process, "checkpoint")
-    # Ray names a worker after the function that it performs.
-    workers = [one for one in psutil.process_iter() if one.name().startswith("ray::_perform")]
+    workers = ray_workers()
     assert workers
     for worker in workers:
         worker.kill()
     ended(process)
     assert figures(tmp_path / "run") == small_figures
+
+
+def test_sigterm_cancels_the_tasks_of_ray(ray_address: str, srbench: Start, tmp_path: Path) -> None:
+    (tmp_path / "small.yaml").write_text(ENDLESS)
+    words = ("run", "--suite", "small.yaml", "--out", "run", "--no-page", "--models", "edsr_tiny")
+    process = srbench(*words, "--executor", f"ray(address={ray_address})")
+    wait_for(ray_workers, process, "task")
+    process.terminate()
+    ended(process, 143)
+    end = time.monotonic() + 60
+    while ray_workers():
+        assert time.monotonic() < end, "a task still runs after a minute"
+        time.sleep(0.5)
 
 
 def test_the_error_of_a_lost_ray_task_says_where_its_logs_are(ray_address: str, tmp_path: Path) -> None:

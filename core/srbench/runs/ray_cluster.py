@@ -62,7 +62,7 @@ class Ray(ClusterExecutor):
             context = self._ray.init(
                 address=self._address or "local", log_to_driver=False, include_dashboard=False, ignore_reinit_error=True
             )
-        except (ConnectionError, ValueError, RuntimeError) as error:
+        except Exception as error:  # Ray raises a plain one where a node does not start in time
             where = f"no Ray cluster answers at '{self._address}'" if self._address else "Ray could not be started"
             raise ConfigError(f"{where}: {first_line(error)}; check executor 'ray(address=...)'") from error
         finally:
