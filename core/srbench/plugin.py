@@ -94,6 +94,12 @@ Cost
 Results
     RunStore: the records of a run directory.
 
+Executors
+    ClusterExecutor: the base class of executors that hand jobs to a scheduler.
+    Task: a job as a scheduler gets it: a callable that can be pickled.
+    Executor: the interface of all executors.
+    Crash: the event that reports a job as lost.
+
 Figures
     FigureSheet: a figure laid out in inches.
     figure_style: draw in sr-bench's style.
@@ -205,6 +211,10 @@ _MODULES = {
     "work_at": "srbench.cost.counts",
     "on_meta": "srbench.cost.operators",
     "RunStore": "srbench.results.store",
+    "ClusterExecutor": "srbench.runs.cluster",
+    "Task": "srbench.runs.handover",
+    "Executor": "srbench.runs.executors",
+    "Crash": "srbench.runs.executors",
     "FigureSheet": "srbench.figures",
     "figure_style": "srbench.figures",
     "save_figure": "srbench.figures",
@@ -321,6 +331,10 @@ if TYPE_CHECKING:
     from srbench.registry.registries import register_metric as register_metric
     from srbench.registry.registries import register_protocol as register_protocol
     from srbench.results.store import RunStore as RunStore
+    from srbench.runs.cluster import ClusterExecutor as ClusterExecutor
+    from srbench.runs.executors import Crash as Crash
+    from srbench.runs.executors import Executor as Executor
+    from srbench.runs.handover import Task as Task
     from srbench.storage import sha256_file as sha256_file
     from srbench.testing.kit import check_model as check_model
     from srbench.testing.kit import conformance_test as conformance_test

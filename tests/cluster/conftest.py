@@ -15,13 +15,15 @@ import pytest
 
 DAEMONS = ("munged", "slurmctld", "slurmd", "sbatch")
 
+# A requeued task waits until its credentials have expired (120 s by default). KillWait is the time from SIGTERM, which
+# submitit ignores, to SIGKILL.
 CONFIGURATION = """
 ClusterName=loopback
 SlurmctldHost={host}(127.0.0.1)
 SlurmUser=root
 SlurmdUser=root
 AuthType=auth/munge
-AuthInfo=socket={folder}/munge.socket
+AuthInfo=socket={folder}/munge.socket,cred_expire=30
 CryptoType=crypto/munge
 SlurmctldPort={ports[0]}
 StateSaveLocation={folder}/state
@@ -37,6 +39,7 @@ SelectTypeParameters=CR_CPU
 JobAcctGatherType=jobacct_gather/none
 AccountingStorageType=accounting_storage/none
 MpiDefault=none
+KillWait=5
 ReturnToService=2
 SlurmdParameters=config_overrides
 NodeName=node1 NodeHostname={host} NodeAddr=127.0.0.1 Port={ports[1]} CPUs=1

@@ -8,18 +8,18 @@ import sys
 import srbench.plugin as plugin
 
 NAMES = """
-    Architecture BIAS_POLICIES Backbone BlockSpec CONVOLUTION Comparison ConfigError ConvOptions DataError
-    Dataset Evaluation FIGURE_COLORS FIGURE_DIVERGING FIGURE_DPI FREE Feed FigureSheet FolderDataset
-    GeneratedConv GeneratedConvMethod Licence LumaBackbone Metric ModelName MultiScaleModule OTHER PRODUCT
-    PerScaleWeights Protocol RunStore SRBenchError SharedBanks SharedModuleRef SharingError SharingMethod
-    SharingSite SiteGroup TiedLayer UnknownNameError WeightSource WeightsError apply_method basicsr_archs
+    Architecture BIAS_POLICIES Backbone BlockSpec CONVOLUTION ClusterExecutor Comparison ConfigError ConvOptions
+    Crash DataError Dataset Evaluation Executor FIGURE_COLORS FIGURE_DIVERGING FIGURE_DPI FREE Feed FigureSheet
+    FolderDataset GeneratedConv GeneratedConvMethod Licence LumaBackbone Metric ModelName MultiScaleModule OTHER
+    PRODUCT PerScaleWeights Protocol RunStore SRBenchError SharedBanks SharedModuleRef SharingError SharingMethod
+    SharingSite SiteGroup Task TiedLayer UnknownNameError WeightSource WeightsError apply_method basicsr_archs
     basicsr_backbone canonical_name check_figure_path check_json_target check_model conformance_test
-    count_parameters create_model crop_box evaluate evaluate_protocols figure_style fold get_metric
-    get_protocol image_batch layer_at list_protocols load_into load_network make_method matlab_bicubic
-    mean_shift on_meta open_dataset parametrize_with_checks parse parse_json parse_scales parse_value
-    pick_device plain_conv print_table pruned_conv read_text register_backbone register_dataset register_method
-    register_metric register_protocol register_rule run_checks save_figure save_state sha256_file suggest
-    super_resolve tagged_source tie trace_feeds work_at write_json
+    count_parameters create_model crop_box evaluate evaluate_protocols figure_style fold get_metric get_protocol
+    image_batch layer_at list_protocols load_into load_network make_method matlab_bicubic mean_shift on_meta
+    open_dataset parametrize_with_checks parse parse_json parse_scales parse_value pick_device plain_conv
+    print_table pruned_conv read_text register_backbone register_dataset register_method register_metric
+    register_protocol register_rule run_checks save_figure save_state sha256_file suggest super_resolve
+    tagged_source tie trace_feeds work_at write_json
 """
 
 

@@ -105,7 +105,9 @@ class RunProgress:
         self.total = sum(len(model.cells) for model in todo)
         trainings = sum(model.training is not None for model in todo)
         at_a_time = ""
-        if slots.jobs > 1 or slots.devices[0] != "cpu":
+        if slots.scheduler:
+            at_a_time = f", handed to {slots.scheduler}"
+        elif slots.jobs > 1 or slots.devices[0] != "cpu":
             at_a_time = f", {slots.jobs} model{'s' if slots.jobs > 1 else ''} at a time"
             if slots.devices[0] != "cpu":
                 at_a_time += f" on {', '.join(slots.devices)}"

@@ -10,6 +10,7 @@ from typing import Any
 
 from srbench.runs.executors import Crash, Handle, Perform, check_whole
 from srbench.runs.handover import Handover, Task, handover_name, without
+from srbench.runs.interrupts import interrupts_held
 from srbench.runs.job import Finished, Job
 
 __all__ = ["ClusterExecutor"]
@@ -47,21 +48,32 @@ class ClusterExecutor:
         folder: Where tasks keep logs and results.
         tries: How often a job is submitted before it is recorded as failed.
         cpus: CPU threads of each task.
+        gpus: GPUs of each task, also a fraction; a run whose device is the CPU is refused if it is not 0.
     """
 
     poll_seconds = 1.0
     # A task that has just ended may be seen on another node before its last files are.
     most_absences = 5
 
-    def __init__(self, folder: Path, *, tries: int = 3, cpus: int = 1) -> None:
+    def __init__(self, folder: Path, *, tries: int = 3, cpus: int = 1, gpus: float = 0) -> None:
         check_whole("tries", tries, 1, 1024)
         check_whole("cpus", cpus, 1, 1024)
         self.folder = folder.resolve()
         self.tries = tries
         self.threads = cpus
+        self.gpus = gpus
+
+    def connect(self) -> None:
+        """Connect to the scheduler, if that takes time; called before each `submit`.
+
+        Raises:
+            ConfigError: The scheduler cannot be reached.
+        """
 
     def submit(self, tasks: Sequence[Task]) -> list[Any]:
         """Submit tasks and return the scheduler's handle of each.
+
+        Ctrl-C and SIGTERM are held back until it returns. If it raises, it must have cancelled what it submitted.
 
         Raises:
             ConfigError: The scheduler refuses them.
@@ -80,6 +92,10 @@ class ClusterExecutor:
         """Return the handle of a task that an earlier run submitted and that still runs; None if there is none."""
         return None
 
+    def logs(self, handle: Any) -> str:
+        """Return where the logs of a task are, for the user; empty if unknown."""
+        return ""
+
     def run(self, jobs: Sequence[Job], perform: Perform, handle: Handle) -> None:
         """Do every job; `handle` is called in this process, one event at a time.
 
@@ -96,7 +112,8 @@ class ClusterExecutor:
                 time.sleep(self.poll_seconds)
                 watched = self._still_open(watched, handle)
         except BaseException:
-            self.cancel([item.handle for item in watched if item.handle is not None])
+            with interrupts_held():  # a second Ctrl-C must not leave half of them queued
+                self.cancel([item.handle for item in watched if item.handle is not None])
             raise
 
     def _taken_up(self, index: int, job: Job, perform: Perform, handle: Handle) -> _Watched | None:
@@ -125,10 +142,13 @@ class ClusterExecutor:
     def _submit(self, items: Sequence[_Watched]) -> None:
         if not items:
             return
-        for item, submitted in zip(items, self.submit([item.task for item in items]), strict=True):
-            item.handle = submitted
-            item.tries += 1
-            item.absent = 0
+        self.connect()
+        # Nobody would cancel a task whose handle is not noted.
+        with interrupts_held():
+            for item, submitted in zip(items, self.submit([item.task for item in items]), strict=True):
+                item.handle = submitted
+                item.tries += 1
+                item.absent = 0
 
     def _still_open(self, watched: Sequence[_Watched], handle: Handle) -> list[_Watched]:
         """Hand over what is new; return the tasks that are not done, after submitting lost ones again."""
@@ -147,7 +167,9 @@ class ClusterExecutor:
             elif item.tries < self.tries:
                 lost.append(item)
             else:
-                handle(item.index, Crash(f"its task was lost {item.tries} times; its logs are in '{self.folder}'"))
+                where = self.logs(item.handle)
+                said = f"its task was lost {item.tries} time{'s' if item.tries > 1 else ''}"
+                handle(item.index, Crash(f"{said}; its logs: {where}" if where else said))
                 item.handover.remove()
         self._submit(lost)
         return still + lost

@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from srbench.errors import ConfigError, PluginError, SRBenchError
+from srbench.machine import read_devices
 from srbench.registry.registries import EXECUTORS
 
-__all__ = ["LOCAL", "make_executor", "parse_executor"]
+__all__ = ["LOCAL", "make_cluster", "make_executor", "parse_executor"]
 
 LOCAL = "local"
 _FORM = re.compile(r"(?P<name>[A-Za-z0-9_.:-]+)(\((?P<arguments>[^()]*)\))?")
@@ -77,3 +78,31 @@ def make_executor(text: str, folder: Path) -> Any:
         raise
     except Exception as error:  # a plugin may fail in any way
         raise PluginError(f"executor '{name}' cannot be made: {type(error).__name__}: {error}") from error
+
+
+def make_cluster(text: str, folder: Path, device: str) -> Any:
+    """Return an executor of a plugin, for a run with a device.
+
+    Args:
+        text: `NAME` or `NAME(key=value,...)`.
+        folder: Where its tasks keep logs and results.
+        device: The device that the user chose.
+
+    Raises:
+        ConfigError: The device is several GPUs, or the CPU although tasks ask for GPUs; or as for `make_executor`.
+        UnknownNameError, DuplicateNameError, PluginError: The name cannot be resolved.
+    """
+    name, _ = parse_executor(text)
+    devices = read_devices(device)
+    if len(devices) > 1:
+        raise ConfigError(
+            f"--device {device} is for the local executor; a cluster's scheduler assigns GPUs, so give --device "
+            f"cuda and {name}(gpus=1)"
+        )
+    executor = make_executor(text, folder)
+    if devices[0] == "cpu" and (gpus := getattr(executor, "gpus", 0)):
+        raise ConfigError(
+            f"executor '{name}' asks for gpus={gpus}, but with --device cpu its tasks would not use them; give "
+            "--device cuda, or leave out gpus"
+        )
+    return executor

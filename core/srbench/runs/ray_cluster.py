@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import signal
+import threading
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -31,31 +33,52 @@ class Ray(ClusterExecutor):
     """
 
     def __init__(self, folder: Path, *, address: str = "", cpus: int = 1, gpus: float = 0, tries: int = 3) -> None:
-        super().__init__(folder, tries=tries, cpus=cpus)
+        gpus = float(gpus)
+        super().__init__(folder, tries=tries, cpus=cpus, gpus=gpus)
         try:
             import ray
         except ImportError as error:
             raise PluginError(
                 "executor 'ray' needs Ray, which is not installed; install it with pip install \"sr-bench[ray]\""
             ) from error
-        gpus = float(gpus)
         if not 0 <= gpus <= 1024:
             raise ConfigError(f"gpus={gpus} of executor 'ray' is not a number from 0 to 1,024")
         self._ray = ray
-        self._gpus = gpus
         self._address = address
+        self._connected = False
+        self._logs = ""
 
-    def submit(self, tasks: Sequence[Task]) -> list[Any]:
-        """Submit tasks.
+    def connect(self) -> None:
+        """Connect to the cluster, or start one.
 
         Raises:
             ConfigError: There is no cluster at the address.
         """
-        self._connect()
+        if self._connected:
+            return
+        # Ray replaces the handler of SIGTERM by one that ends the process at once, its tasks not cancelled.
+        before = signal.getsignal(signal.SIGTERM)
+        try:
+            context = self._ray.init(
+                address=self._address or "local", log_to_driver=False, include_dashboard=False, ignore_reinit_error=True
+            )
+        except Exception as error:  # Ray raises a plain one where a node does not start in time
+            where = f"no Ray cluster answers at '{self._address}'" if self._address else "Ray could not be started"
+            raise ConfigError(f"{where}: {first_line(error)}; check executor 'ray(address=...)'") from error
+        finally:
+            if before is not None and threading.current_thread() is threading.main_thread():
+                signal.signal(signal.SIGTERM, before)
+        self._connected = True
+        # A client of a Ray server (ray://) is not told.
+        if session := getattr(context, "address_info", {}).get("session_dir"):
+            self._logs = str(Path(session) / "logs")
+
+    def submit(self, tasks: Sequence[Task]) -> list[Any]:
+        """Submit tasks."""
         # What a shell hands to a local run: where data and caches are, and how many threads libraries may use.
         variables = {name: value for name, value in os.environ.items() if name.startswith(("SRBENCH_", "OMP_"))}
         variables |= {"OMP_NUM_THREADS": str(self.threads)}
-        options = {"num_cpus": self.threads, "num_gpus": self._gpus, "max_retries": 0}
+        options = {"num_cpus": self.threads, "num_gpus": self.gpus, "max_retries": 0}
         remote = self._ray.remote(_perform).options(**options, runtime_env={"env_vars": variables})
         return [remote.remote(task) for task in tasks]
 
@@ -69,14 +92,9 @@ class Ray(ClusterExecutor):
         for handle in handles:
             self._ray.cancel(handle, force=True)
 
-    def _connect(self) -> None:
-        if self._ray.is_initialized():
-            return
-        try:
-            self._ray.init(address=self._address or "local", log_to_driver=False, include_dashboard=False)
-        except (ConnectionError, ValueError, RuntimeError) as error:
-            where = f"no Ray cluster answers at '{self._address}'" if self._address else "Ray could not be started"
-            raise ConfigError(f"{where}: {first_line(error)}; check executor 'ray(address=...)'") from error
+    def logs(self, handle: Any) -> str:
+        """Return the folder of the session's logs: it has the same path on every node."""
+        return self._logs and f"{self._logs} on the node that ran it"
 
 
 def _perform(task: Task) -> None:

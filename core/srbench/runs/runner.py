@@ -22,7 +22,7 @@ from srbench.protocols import get_protocol
 from srbench.results.origins import Planned
 from srbench.results.records import Record, RunInfo, now
 from srbench.results.store import RunStore
-from srbench.runs.executor_names import LOCAL, make_executor, parse_executor
+from srbench.runs.executor_names import LOCAL, make_cluster, parse_executor
 from srbench.runs.executors import Crash, Executor, Local, check_whole
 from srbench.runs.job import DiskFull, Finished, Job, Progress, perform
 from srbench.runs.plan import ModelPlan, Plan, pending, run_directory
@@ -146,12 +146,7 @@ def run(
     if name != LOCAL:
         if jobs is not None or threads is not None:
             raise ConfigError("--jobs and --threads are of the local executor; give a cluster's cpus=... instead")
-        if len(read_devices(device)) > 1:
-            raise ConfigError(
-                f"--device {device} is for the local executor; a cluster's scheduler assigns GPUs, so give --device "
-                f"cuda and {name}(gpus=1)"
-            )
-        cluster = make_executor(str(executor), run_directory(suite, run_dir) / "cluster")
+        cluster = make_cluster(str(executor), run_directory(suite, run_dir) / "cluster", device)
     else:
         device, jobs = _local_arguments(arguments, device, jobs)
         check_devices(device)
@@ -187,7 +182,7 @@ def run(
         _forget_superseded(plan, store)
         try:
             if todo:
-                _do(report, store, observer, device, threads, jobs, keep_images, cluster)
+                _do(report, store, observer, device, threads, jobs, keep_images, name, cluster)
         finally:
             if cluster is None:  # tasks of a cluster may still be writing; the others end with the run
                 store.sweep()
@@ -264,6 +259,7 @@ def _do(
     threads: int | None,
     jobs: int | None,
     keep_images: bool,
+    name: str,
     cluster: Executor | None,
 ) -> None:
     todo = report.todo
@@ -275,7 +271,7 @@ def _do(
         )
     else:
         threads = int(getattr(cluster, "threads", 1))
-        slots = Slots(len(todo), read_devices(device))
+        slots = Slots(len(todo), read_devices(device), scheduler=name)
     scales = scales_by_data(todo, store)
     work = [
         Job(

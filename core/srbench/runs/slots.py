@@ -23,11 +23,13 @@ class Slots:
         jobs: Number of slots.
         devices: The devices.
         why: Why there are so many, for the user; empty if the user chose.
+        scheduler: Name of the cluster executor that gets all jobs and decides when each runs; empty on this machine.
     """
 
     jobs: int
     devices: tuple[str, ...]
     why: str = ""
+    scheduler: str = ""
 
 
 def choose_slots(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import getpass
 import shutil
 import subprocess
+import uuid
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -53,7 +54,7 @@ class Slurm(ClusterExecutor):
         account: str = "",
         tries: int = 3,
     ) -> None:
-        super().__init__(folder, tries=tries, cpus=cpus)
+        super().__init__(folder, tries=tries, cpus=cpus, gpus=gpus)
         try:
             import submitit
         except ImportError as error:
@@ -75,7 +76,6 @@ class Slurm(ClusterExecutor):
             "cpus_per_task": cpus,
             "slurm_array_parallelism": at_once,
             "slurm_additional_parameters": {"requeue": True} | ({"account": account} if account else {}),
-            "name": "srbench",
         }
         if partition:
             self._parameters["slurm_partition"] = partition
@@ -91,17 +91,26 @@ class Slurm(ClusterExecutor):
         Raises:
             ConfigError: SLURM refuses it.
         """
+        # The array's identifier is lost if sbatch is ended after SLURM has taken the array: a terminal sends Ctrl-C to
+        # sbatch too. So an array has a name of its own, by which it is cancelled whatever went wrong.
+        name = f"srbench-{uuid.uuid4().hex[:12]}"
+        try:
+            return self._submit_array(tasks, name)
+        except BaseException as error:
+            _scancel("--user", getpass.getuser(), "--name", name)
+            if isinstance(error, self._submitit.core.utils.FailedJobError):
+                raise ConfigError(f"SLURM refused the tasks: {_last_line(str(error))}") from error
+            raise
+
+    def _submit_array(self, tasks: Sequence[Task], name: str) -> list[str]:
         # Times that a task may be requeued after its time limit: as many as a training needs.
         executor = self._submitit.AutoExecutor(folder=self.folder / "logs", cluster="slurm", slurm_max_num_timeout=1000)
-        executor.update_parameters(**self._parameters)
-        try:
-            with executor.batch():
-                jobs = [executor.submit(task) for task in tasks]
-        except self._submitit.core.utils.FailedJobError as error:
-            raise ConfigError(f"SLURM refused the tasks: {_last_line(str(error))}") from error
+        executor.update_parameters(**self._parameters, name=name)
+        with executor.batch():
+            jobs = [executor.submit(task) for task in tasks]
         handles = [str(job.job_id) for job in jobs]
-        for task, name in zip(tasks, handles, strict=True):
-            write_atomic(task.folder / _JOB_FILE, name.encode())
+        for task, handle in zip(tasks, handles, strict=True):
+            write_atomic(task.folder / _JOB_FILE, handle.encode())
         return handles
 
     def running(self, handles: Sequence[Any]) -> list[bool]:
@@ -112,7 +121,7 @@ class Slurm(ClusterExecutor):
     def cancel(self, handles: Sequence[Any]) -> None:
         """Cancel tasks."""
         if handles:
-            subprocess.run(["scancel", *handles], capture_output=True, check=False)
+            _scancel(*handles)
 
     def found(self, folder: Path) -> Any | None:
         """Return the identifier of a task that still runs for a folder."""
@@ -122,6 +131,15 @@ class Slurm(ClusterExecutor):
             return None
         known = _known()
         return name if known is not None and name in known else None
+
+    def logs(self, handle: Any) -> str:
+        """Return the file of a task's messages."""
+        return str(self.folder / "logs" / f"{handle}_0_log.err")
+
+
+def _scancel(*words: str) -> None:
+    # In a session of its own, where a second Ctrl-C does not reach it.
+    subprocess.run(["scancel", *words], capture_output=True, check=False, start_new_session=True)
 
 
 def _known() -> set[str] | None:

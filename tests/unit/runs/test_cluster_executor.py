@@ -1,34 +1,39 @@
-"""What cluster executors have in common, with a scheduler of a few lines that starts a process for each task."""
+"""What cluster executors have in common, with the executor of docs/clusters.md: a process for each task."""
 
 from __future__ import annotations
 
+import ast
 import os
-import pickle
+import re
 import signal
-import subprocess
-import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
+from srbench.cli.progress import RunProgress
 from srbench.errors import ConfigError, SRBenchError
+from srbench.registry.registries import EXECUTORS
 from srbench.results.store import RunStore
-from srbench.runs.cluster import ClusterExecutor
 from srbench.runs.executor_names import make_executor, parse_executor
 from srbench.runs.handover import Task
 from srbench.runs.runner import run
+from srbench.runs.slots import Slots
 from srbench.suite.definition import load_suite
 
 SuiteFile = Callable[..., Path]
 
-START = "import pickle, sys; pickle.load(open(sys.argv[1], 'rb'))()"
+PAGE = Path(__file__).resolve().parents[3] / "docs" / "clusters.md"
+(EXAMPLE,) = re.findall(r"^```python\n(.*?)^```", PAGE.read_text(encoding="utf-8"), re.DOTALL | re.MULTILINE)
+documented: dict[str, Any] = {"__name__": "my_executors"}
+exec(compile(EXAMPLE, "my_executors", "exec"), documented)
 
 
-class Processes(ClusterExecutor):
-    """A scheduler: a process for each task; those of the first round are killed where `kill_first`."""
+class Processes(documented["Processes"]):  # type: ignore[misc]
+    """The executor of docs/clusters.md; it counts, and its first `kills` tasks are killed."""
 
     poll_seconds = 0.1
 
@@ -39,38 +44,33 @@ class Processes(ClusterExecutor):
         self.cancelled = 0
 
     def submit(self, tasks: Sequence[Task]) -> list[Any]:
-        handles = []
-        for task in tasks:
-            path = task.folder / "task.pickle"
-            path.write_bytes(pickle.dumps(task))
-            process = subprocess.Popen([sys.executable, "-c", START, str(path)])
-            if self.kills:
-                self.kills -= 1
-                process.send_signal(signal.SIGKILL)
-            handles.append(process)
-            self.submitted += 1
+        handles: list[Any] = super().submit(tasks)
+        for process in handles[: self.kills]:
+            process.send_signal(signal.SIGKILL)
+        self.kills -= min(self.kills, len(handles))
+        self.submitted += len(handles)
         return handles
 
-    def running(self, handles: Sequence[Any]) -> list[bool]:
-        return [process.poll() is None for process in handles]
-
     def cancel(self, handles: Sequence[Any]) -> None:
-        for process in handles:
-            process.kill()
-            process.wait()
-            self.cancelled += 1
+        super().cancel(handles)
+        self.cancelled += len(handles)
 
 
 @pytest.fixture
-def scheduler(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Processes]:
-    """Make runs use a scheduler of this process."""
+def scheduler() -> Iterator[Callable[..., Processes]]:
+    """Return a function that makes the executor `test`."""
+    made: list[Processes] = []
+
+    def test(folder: Path) -> Processes:
+        return made[-1]
 
     def use(folder: Path, **arguments: int) -> Processes:
-        made = Processes(folder, **arguments)
-        monkeypatch.setattr("srbench.runs.runner.make_executor", lambda text, folder: made)
-        return made
+        made.append(Processes(folder, **arguments))
+        return made[-1]
 
-    return use
+    EXECUTORS.add("test", test)
+    yield use
+    EXECUTORS.remove("test")
 
 
 def figures(folder: Path) -> dict[str, tuple[Any, ...]]:
@@ -102,7 +102,7 @@ def test_a_lost_task_is_submitted_again_and_then_recorded_as_failed(
     executor = scheduler(tmp_path / "ever" / "cluster", kills=2, tries=2)
     report = run(suite, tmp_path / "ever", executor="test")
     assert (len(report.done), len(report.failed), report.exit_status, executor.submitted) == (0, 2, 1, 2)
-    assert "its task was lost 2 times" in str(report.failed[0].error)
+    assert "its task was lost 2 times; its logs: " in str(report.failed[0].error)
     report = run(suite, tmp_path / "ever", executor="test")
     assert len(report.done) == 2, "failed cells are tried again"
 
@@ -156,6 +156,39 @@ def test_a_stopped_run_cancels_its_tasks(
         os.kill(handles[0].pid, 0)
 
 
+def test_an_interrupt_during_the_submission_cancels_what_was_submitted(
+    suite_file: SuiteFile, scheduler: Callable[..., Processes], tmp_path: Path
+) -> None:
+    suite = load_suite(suite_file(models=("bicubic", "edsr_tiny"), tests=1))
+    executor = scheduler(tmp_path / "run" / "cluster")
+    handles: list[Any] = []
+    submit = executor.submit
+
+    def interrupted(tasks: Sequence[Task]) -> list[Any]:
+        handles.extend(submit(tasks))
+        signal.raise_signal(signal.SIGINT)
+        return list(handles)
+
+    executor.submit = interrupted  # type: ignore[method-assign]
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job may ignore it
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            run(suite, tmp_path / "run", executor="test")
+        assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert (executor.submitted, executor.cancelled) == (2, 2)
+    assert [process.poll() for process in handles] == [-signal.SIGKILL] * 2
+
+
+def test_the_documented_executor_imports_nothing_else_of_srbench() -> None:
+    modules = {node.module for node in ast.walk(ast.parse(EXAMPLE)) if isinstance(node, ast.ImportFrom)}
+    modules |= {
+        name.name for node in ast.walk(ast.parse(EXAMPLE)) if isinstance(node, ast.Import) for name in node.names
+    }
+    assert {module for module in modules if str(module).startswith("srbench")} == {"srbench.plugin"}
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
@@ -184,3 +217,20 @@ def test_jobs_and_threads_are_of_the_local_executor(suite_file: SuiteFile, tmp_p
     suite = load_suite(suite_file(models=("bicubic",), tests=1))
     with pytest.raises(ConfigError, match="--jobs and --threads are of the local executor"):
         run(suite, tmp_path / "run", executor="slurm", jobs=2)
+
+
+def test_gpus_without_a_gpu_as_device_are_refused(
+    suite_file: SuiteFile, scheduler: Callable[..., Processes], tmp_path: Path
+) -> None:
+    suite = load_suite(suite_file(models=("bicubic",), tests=1))
+    scheduler(tmp_path / "run" / "cluster").gpus = 0.5
+    with pytest.raises(ConfigError, match=r"'test' asks for gpus=0.5, but with --device cpu .* give --device cuda"):
+        run(suite, tmp_path / "run", executor="test")
+    assert not (tmp_path / "run").exists()
+    assert not run(suite, tmp_path / "run", executor="test", device="cuda", dry_run=True).done
+
+
+def test_a_cluster_is_not_said_to_process_models_at_a_time(capsys: pytest.CaptureFixture[str]) -> None:
+    plan: Any = SimpleNamespace(suite=SimpleNamespace(label="small"))
+    RunProgress().started(plan, [], Slots(3, ("cuda",), scheduler="slurm"))
+    assert capsys.readouterr().err == "small: 0 cells to do, 0 models to train first, handed to slurm\n"
