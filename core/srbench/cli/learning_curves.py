@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 __all__ = ["learning_curves"]
 
+_LEGEND_CHARACTERS = 66
 MOST_ITERATIONS = 10**9  # of a training
 
 
@@ -138,6 +139,14 @@ def _in_records(folder: Path, key: str) -> Iterator[tuple[str, int, dict[int, fl
                 yield cell.record.model, next(iter(training.seeds), 0), points
 
 
+def _wrapped(label: str) -> str:
+    """Break a label that is wider than the legend after a comma between arguments."""
+    first, rest = label, ""
+    while len(first) > _LEGEND_CHARACTERS and (cut := first.rfind(",", 0, _LEGEND_CHARACTERS) + 1) > 0:
+        first, rest = first[:cut], first[cut:] + rest
+    return first + (f"\n    {_wrapped(rest)}" if rest else "")
+
+
 def _draw(curves: Sequence[Curve], metric: str, scale: int, start: int) -> Figure:
     from srbench.figures import FIGURE_COLORS, FigureSheet, plain_text
 
@@ -149,7 +158,7 @@ def _draw(curves: Sequence[Curve], metric: str, scale: int, start: int) -> Figur
         at = [curve.iterations[index] for index in kept]
         columns = [[row[index] for row in curve.values] for index in kept]
         color, style = FIGURE_COLORS[number % len(FIGURE_COLORS)], ("-", "--", ":")[number // len(FIGURE_COLORS) % 3]
-        label = plain_text(f"{curve.model}: {curve.last:.3f}")
+        label = _wrapped(plain_text(f"{curve.model}: {curve.last:.3f}"))
         axes.plot(at, [sum(column) / len(column) for column in columns], style, color=color, linewidth=1.3, label=label)
         if len(curve.values) > 1:
             low, high = [min(column) for column in columns], [max(column) for column in columns]
