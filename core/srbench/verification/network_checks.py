@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from srbench.errors import SRBenchError
 from srbench.results.cost_figures import CostFigures
@@ -10,6 +11,9 @@ from srbench.results.records import Record
 from srbench.runs.replay_plan import network_scales
 from srbench.verification.findings import CheckResult
 from srbench.verification.stored_board import Board
+
+if TYPE_CHECKING:
+    from srbench.models.backbone import Backbone
 
 # Executed work is scaled by area to 1280x720, including work per image such as that of channel attention.
 _SCALED = 1.001
@@ -24,6 +28,15 @@ class _Counted:
     stored: int
     cost: CostFigures
     folded: bool
+    pruned: bool
+
+
+def _is_pruned(network: Backbone) -> bool:
+    """Return whether masks among a network's weights decide how large it is once it is folded."""
+    import torch
+
+    masks = any(tensor.dtype == torch.bool for tensor in network.state_dict().values())
+    return masks and network.method is not None and network.method.measured_folded
 
 
 class Networks:
@@ -55,13 +68,19 @@ class Networks:
         options = DeploymentOptions(fold=record.numerics.get("fold") is True)
         _, view, folded = deploy(network, record.scale, options)
         return _Counted(
-            count_parameters(network), count_parameters(view), count_stored(network), cost_figures(view), folded
+            count_parameters(network),
+            count_parameters(view),
+            count_stored(network),
+            cost_figures(view),
+            folded,
+            _is_pruned(network),
         )
 
 
 def check_parameters(board: Board, networks: Networks) -> CheckResult:
-    """Count the parameters of every cell's network."""
+    """Count the parameters of every cell's network; of pruned networks only a replay knows what is left."""
     result = CheckResult("parameters")
+    pruned = 0
     for one in board.measured:
         counted = networks.counted(one.record)
         result.checked += 1
@@ -71,10 +90,18 @@ def check_parameters(board: Board, networks: Networks) -> CheckResult:
         told = {"params_unique": counted.unique, "params_deployed": counted.deployed, "params_stored": counted.stored}
         for field, value in told.items():
             stored = getattr(one.record, field)
-            if stored is not None and stored != value:
+            if field == "params_deployed" and counted.pruned:
+                pruned += stored is not None
+                if stored is not None and not 0 < stored <= value:
+                    result.wrong(one.name, f"its {field} is {stored:,}, but the network has {value:,} before pruning")
+            elif stored is not None and stored != value:
                 result.wrong(one.name, f"its {field} is {stored:,}, but the network has {value:,}")
         if one.record.folded not in (None, counted.folded):
             result.wrong(one.name, f"it says {'folded' if one.record.folded else 'not folded'}, which is not so")
+    if pruned:
+        result.notes.append(
+            f"for {pruned} cells of pruned networks, only a replay can check the deployed size and work"
+        )
     return result
 
 
@@ -93,6 +120,12 @@ def check_cost(board: Board, networks: Networks) -> CheckResult:
                 masked += told is not None
                 if told is not None and not 0 <= told <= (stored.macs or 0) * _SCALED:
                     result.wrong(one.name, f"its masked work is {told:,} of {stored.macs or 0:,} multiply-accumulates")
+            elif counted.pruned and isinstance(told, int) and isinstance(value, int):
+                if not 0 <= told <= value:
+                    result.wrong(
+                        one.name,
+                        f"its cost has {field} {_number(told)}, but the network {_number(value)} before pruning",
+                    )
             elif told != value:
                 result.wrong(one.name, f"its cost has {field} {_number(told)}, but the network has {_number(value)}")
     if masked:
