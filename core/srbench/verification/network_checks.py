@@ -99,9 +99,8 @@ def check_parameters(board: Board, networks: Networks) -> CheckResult:
         if one.record.folded not in (None, counted.folded):
             result.wrong(one.name, f"it says {'folded' if one.record.folded else 'not folded'}, which is not so")
     if pruned:
-        result.notes.append(
-            f"for {pruned} cells of pruned networks, only a replay can check the deployed size and work"
-        )
+        cells = f"{pruned} cells of pruned networks" if pruned > 1 else "1 cell of a pruned network"
+        result.notes.append(f"for {cells}, only a replay can check the deployed size and work")
     return result
 
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 from pathlib import Path
 
 import pytest
 
-from srbench.results.records import Record
 from srbench.verification.network_checks import Networks, check_cost, check_parameters
 from srbench.verification.stored_board import Board, read_board
 
@@ -34,8 +34,9 @@ def edited(board: Board, row: int, **values: object) -> Board:
     cells = list(board.cells)
     stored = cells[row]
     assert stored.cell is not None
-    record: Record = stored.cell.record.model_copy(update=values)
-    cells[row] = dataclasses.replace(stored, cell=dataclasses.replace(stored.cell, record=record))
+    changed = copy.copy(stored.cell)
+    changed.record = stored.cell.record.model_copy(update=values)
+    cells[row] = dataclasses.replace(stored, cell=changed)
     return dataclasses.replace(board, cells=cells)
 
 
@@ -46,7 +47,7 @@ def test_committed_rows_of_pruned_networks_pass(board: Board) -> None:
 
 @pytest.mark.parametrize(("row", "factor", "passes"), [(0, 0.9, True), (0, 2, False), (1, 0.9, False), (1, 2, False)])
 def test_only_pruned_networks_may_be_smaller_than_built(board: Board, row: int, factor: float, passes: bool) -> None:
-    record = board.measured[row].record
+    record = list(board.measured)[row].record
     assert record.params_deployed is not None
     changed = edited(board, row, params_deployed=int(record.params_deployed * factor))
     assert outcomes(changed) == [passes, True]
