@@ -135,10 +135,15 @@ def _modes(recipe: Recipe, device: torch.device) -> Any:
 
 def _ours(name: str, recipe: Recipe, images: PreparedImages, device: torch.device, seconds: float) -> float:
     with _modes(recipe, device):
-        patches = TrainingPatches(images, recipe, (2,), device=device)
-        model = SRBenchModel(create_model(name, scale=2, seed=0), recipe, device)
-        batch = model.batches_of(patches)
-        return _rate(lambda iteration: model.step(batch(iteration), iteration), device, seconds)
+        return _rate(_iterations(name, recipe, images, device), device, seconds)
+
+
+def _iterations(name: str, recipe: Recipe, images: PreparedImages, device: torch.device) -> Callable[[int], Any]:
+    """Return a function that makes one iteration of a new training."""
+    patches = TrainingPatches(images, recipe, (2,), device=device)
+    model = SRBenchModel(create_model(name, scale=2, seed=0), recipe, device)
+    batch = model.batches_of(patches)
+    return lambda iteration: model.step(batch(iteration), iteration)
 
 
 def _bare(name: str, recipe: Recipe, images: PreparedImages, device: torch.device, seconds: float) -> float:
@@ -229,11 +234,9 @@ def _one_of_many(name: str, data: str, device_name: str, values: str, begin: flo
     recipe = make_recipe({"iterations": 10**6, "gt_size": 64, "lr": 1e-4, **json.loads(values)})
     images = prepare_images(open_dataset(data), (2,))
     with _modes(recipe, device):
-        patches = TrainingPatches(images, recipe, (2,), device=device)
-        model = SRBenchModel(create_model(name, scale=2, seed=0), recipe, device)
-        batch = model.batches_of(patches)
+        step = _iterations(name, recipe, images, device)
         for iteration in range(1, 9):
-            model.step(batch(iteration), iteration)
+            step(iteration)
         _wait(device)
         if time.time() > begin:
             return 1
@@ -241,7 +244,7 @@ def _one_of_many(name: str, data: str, device_name: str, values: str, begin: flo
         count = 0
         while time.time() < begin + seconds:
             count += 1
-            model.step(batch(8 + count), 8 + count)
+            step(8 + count)
             if count % 20 == 0:
                 _wait(device)
         _wait(device)

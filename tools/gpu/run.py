@@ -107,7 +107,9 @@ def stages(chosen: argparse.Namespace, say) -> int:
                             suite, folder, datasets=datasets, device=device, jobs=chosen.jobs,
                             until=end - 12, curve=chosen.curve, open_all=chosen.open_all, say=say,
                         )  # fmt: skip
-                    if not complete(suite, folder, datasets) and end - time.monotonic() > LEAST_SECONDS:
+                    worth_it = end - time.monotonic() > LEAST_SECONDS
+                    # `srbench run` knows nothing of a trial's fewer models and iterations.
+                    if worth_it and not is_trial(chosen) and not complete(suite, folder, datasets):
                         run_suite(name, folder, chosen, end, ["--validate", datasets[0]], say)
                     done = complete(suite, folder, datasets)
                     say(f"{suite.label}: {'all trainings are complete' if done else 'some trainings are left'}")

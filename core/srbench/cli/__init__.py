@@ -23,9 +23,9 @@ __all__ = ["main"]
 INTERRUPTED = 130  # 128 + SIGINT, as in shells
 TERMINATED = 143  # 128 + SIGTERM
 
-# Commands whose times and memory are those of the C library's own settings; all others, plugins' too, may run networks
-# for long.
-MALLOC_DEFAULTS = ("cost",)
+# Commands with the C library's own settings: `cost` measures times and memory with them, and `list` runs no network.
+# All others, plugins' too, may run networks for long.
+MALLOC_DEFAULTS = ("cost", "list")
 
 # Commands that keep finished work and resume when they are run again.
 RESUMABLE = ("run", "train")
@@ -44,7 +44,7 @@ def main(argv: list[str] | None = None) -> None:
 
         defer_torchvision()
         words = sys.argv[1:] if argv is None else argv
-        if words and words[0] not in MALLOC_DEFAULTS:
+        if words and words[0] not in MALLOC_DEFAULTS and not words[0].startswith("-"):
             from srbench.machine import keep_freed_memory
 
             keep_freed_memory()

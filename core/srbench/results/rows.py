@@ -23,9 +23,8 @@ def results_folder(path: Path) -> tuple[Path, str | None]:
     """
     if path.parent.name == "cells" and (path / "record.json").is_file():
         return path.parent.parent, path.name.rpartition("-")[2]
-    for folder in (path, path / _SUBFOLDER):
-        if (folder / "run.json").is_file() or (folder / "cells").is_dir():
-            return folder, None
+    if (folder := _run_in(path)) is not None:
+        return folder, None
     raise StoreError(
         f"there are no results in '{path}'; give a directory that `srbench run` wrote, or a board's folder"
     )
@@ -33,9 +32,12 @@ def results_folder(path: Path) -> tuple[Path, str | None]:
 
 def of_board(path: str | Path) -> Path:
     """Return the run directory inside the folder of a committed board, and any other path unchanged."""
-    inside = Path(path) / _SUBFOLDER
-    is_run = any((Path(path) / name).exists() for name in ("run.json", "cells"))
-    return inside if not is_run and (inside / "run.json").is_file() else Path(path)
+    return _run_in(Path(path)) or Path(path)
+
+
+def _run_in(path: Path) -> Path | None:
+    folders = (path, path / _SUBFOLDER)
+    return next((folder for folder in folders if (folder / "run.json").is_file() or (folder / "cells").is_dir()), None)
 
 
 def find_rows(
